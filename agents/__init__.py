@@ -1,0 +1,1 @@
+"""Goal to actions: think, act, observe. Not built yet."""

@@ -1,0 +1,1 @@
+"""Layered settings: what the environment says, with defaults that work on one machine."""

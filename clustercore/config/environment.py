@@ -1,0 +1,86 @@
+"""Every value the product reads from its environment, typed, with its default and its unit.
+
+This is the only module that reads `os.environ`. Importing it starts nothing and touches no file.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import lru_cache
+from pathlib import Path
+
+import platformdirs
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEFAULT_ENGINES = (
+    "transcription.adapters.media:MediaCutter",
+    "transcription.adapters.engines.faster_whisper:FasterWhisper",
+    "transcription.adapters.engines.vosk:Vosk",
+    "transcription.adapters.engines.pocketsphinx:PocketSphinx",
+)
+
+DEFAULT_STT_LADDER = (
+    "faster-whisper:*large*",
+    "faster-whisper:*medium*",
+    "faster-whisper:*small*",
+    "faster-whisper:*",
+    "vosk:*",
+    "pocketsphinx:*",
+)
+
+
+def default_data_directory() -> Path:
+    """Where state lives when nobody says: a system directory for root, the user's data directory otherwise."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/clustercore")
+    return Path(platformdirs.user_data_dir("clustercore", appauthor=False))
+
+
+class Environment(BaseSettings):
+    """Values from `CLUSTERCORE_*` variables; lists are JSON (`'["a", "b"]'`)."""
+
+    model_config = SettingsConfigDict(env_prefix="CLUSTERCORE_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(default_factory=default_data_directory)
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
+    redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
+    hub_url: str | None = None
+    """Base URL of the hub's blob service; derived from DATABASE_URL's host and port when unset."""
+    secret_key: str | None = None
+    debug: bool = False
+
+    node_name: str = Field(default_factory=platform.node)
+    slots: int | None = Field(default=None, ge=1, le=64)
+    heartbeat_seconds: float = Field(default=5.0, gt=0)
+    lease_seconds: float = Field(default=20.0, gt=0)
+    grace_seconds: float = Field(default=10.0, ge=0)
+    silent_host_seconds: float = Field(default=120.0, gt=0)
+    """An engine host that reports no progress for so long is killed."""
+    models_dir: Path | None = None
+    """Where downloaded models lie; `<data_dir>/models` when unset."""
+    models_budget_gb: float = Field(default=20.0, gt=0)
+    cache_budget_gb: float = Field(default=10.0, gt=0)
+    """How much of a node's disk the cached copies of blobs may fill."""
+
+    engines: tuple[str, ...] = DEFAULT_ENGINES
+    """Plug-ins, `package.module:Class`, each an engine as `clustercore.nodes.domain.engine` describes it."""
+    stt_ladder: tuple[str, ...] = DEFAULT_STT_LADDER
+    """Best rung first; each rung is a pattern over `engine:model`."""
+
+    backlog_limit: int = Field(default=100_000, ge=1)
+    """Open units above which new jobs are refused, politely."""
+    piece_seconds: float = Field(default=600.0, gt=1)
+    """The longest piece a recording is cut into."""
+    max_media_hours: float = Field(default=12.0, gt=0)
+
+    @property
+    def models_directory(self) -> Path:
+        return self.models_dir or self.data_dir / "models"
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """The environment of this process, read once."""
+    return Environment()

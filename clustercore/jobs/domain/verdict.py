@@ -1,0 +1,90 @@
+"""What follows from an attempt: failure is a value, an exception is a bug."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The unit's result, as JSON."""
+
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Try again after the backoff; `not_here` sends it to another node."""
+
+    why: str
+    not_here: bool = False
+    delay_seconds: float | None = None
+    """None takes the backoff of 1, 2, 4, 8 seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Degrade:
+    """This rung cannot do it: let nodes down to `rung` try."""
+
+    why: str
+    rung: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing can be done now; `seconds` until it is looked at again, None until somebody releases it."""
+
+    why: str
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """It will never work; `why` names the cause and the remedy, `code` is stable."""
+
+    why: str
+    code: str = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Crashed:
+    """The engine host died under it: evidence for a strike."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """The node gives it back unfinished (it is stopping, or was told to); never a strike."""
+
+    why: str
+
+
+Verdict = Done | Retry | Degrade | Hold | Fail | Crashed | HandBack
+
+_BY_NAME: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Done, Retry, Degrade, Hold, Fail, Crashed, HandBack)
+}
+
+
+def to_json(verdict: Verdict) -> dict[str, Any]:
+    """A verdict as JSON, for the spool on disk."""
+    return {"verdict": type(verdict).__name__, **asdict(verdict)}
+
+
+def from_json(value: Mapping[str, Any]) -> Verdict:
+    """The verdict that `to_json` wrote. Raises ValueError for anything else."""
+    fields = dict(value)
+    kind = _BY_NAME.get(str(fields.pop("verdict", "")))
+    if kind is None:
+        raise ValueError(f"not a verdict: {value!r}")
+    verdict: Verdict = kind(**fields)
+    return verdict
+
+
+def backoff_seconds(failures: int, jitter: float) -> float:
+    """1, 2, 4, 8 seconds (then 8), times 1 to 1.25 as `jitter` goes from 0 to 1."""
+    base = float(2 ** min(max(failures - 1, 0), 3))
+    return base * (1.0 + 0.25 * jitter)

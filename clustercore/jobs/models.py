@@ -1,0 +1,135 @@
+"""The ledger: Job, Unit, Attempt. Rules live in domain/, transitions in services/."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+
+from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
+from clustercore.nodes.models import Node
+
+
+def _choices(states: type[JobState] | type[UnitState] | type[AttemptOutcome]) -> list[tuple[str, str]]:
+    return [(state.value, state.value.replace("_", " ")) for state in states]
+
+
+class Job(models.Model):
+    """What a user asked for."""
+
+    kind = models.CharField(max_length=40)
+    title = models.CharField(max_length=300)
+    state = models.CharField(max_length=12, choices=_choices(JobState), default=JobState.RUNNING, db_index=True)
+    stage = models.CharField(max_length=40, blank=True)
+    priority = models.SmallIntegerField(default=0, help_text="Higher goes first; -100 to 100.")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
+    parameters = models.JSONField(default=dict)
+    language = models.CharField(max_length=12, null=True, blank=True, help_text="Decided once for the whole job.")
+    min_rung = models.SmallIntegerField(null=True, blank=True, help_text="Lowest rung allowed; empty: one below the best.")
+    accept_lower_after = models.FloatField(null=True, blank=True, help_text="Seconds after which any rung may take part.")
+    critical_accuracy = models.BooleanField(default=False)
+    idempotency_key = models.CharField(max_length=200, null=True, blank=True, unique=True)
+    error = models.TextField(blank=True)
+    waiting = models.CharField(max_length=400, blank=True, help_text="Why nothing happens now, and the remedy.")
+    created = models.DateTimeField()
+    finished = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"job {self.pk}: {self.title}"
+
+
+class Unit(models.Model):
+    """A piece any able node can do."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="units")
+    stage = models.CharField(max_length=40)
+    ordinal = models.PositiveIntegerField()
+    capability = models.CharField(max_length=40)
+    ranked = models.BooleanField(default=False)
+    payload = models.JSONField(default=dict)
+    weight = models.FloatField(default=1.0)
+    state = models.CharField(max_length=12, choices=_choices(UnitState), default=UnitState.QUEUED)
+    run_after = models.DateTimeField(null=True, blank=True)
+    attempts_made = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0, help_text="Verdicts Retry so far.")
+    strikes = models.PositiveSmallIntegerField(default=0, help_text="Crashes proved; three make it dead.")
+    excluded_nodes = ArrayField(models.BigIntegerField(), default=list, blank=True)
+    avoid_node = models.ForeignKey(Node, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    min_rung = models.SmallIntegerField(null=True, blank=True, help_text="Set by a Degrade verdict.")
+    progress = models.FloatField(default=0.0)
+    result = models.JSONField(null=True, blank=True)
+    error = models.TextField(blank=True)
+    hold_reason = models.CharField(max_length=400, blank=True)
+    created = models.DateTimeField()
+    finished = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["job", "id"]
+        constraints = [models.UniqueConstraint(fields=["job", "stage", "ordinal"], name="one_unit_per_stage_and_ordinal")]
+        indexes = [
+            models.Index(fields=["capability", "id"], condition=Q(state="queued"), name="unit_queued_by_capability"),
+            models.Index(fields=["job", "state"], name="unit_by_job_and_state"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stage} {self.ordinal} of job {self.job_id}"
+
+
+class Attempt(models.Model):
+    """One node's try at a unit."""
+
+    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    node = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="attempts")
+    node_name = models.CharField(max_length=120)
+    instance = models.UUIDField(help_text="The worker process that holds it.")
+    outcome = models.CharField(max_length=12, choices=_choices(AttemptOutcome), default=AttemptOutcome.LIVE)
+    lease_until = models.DateTimeField()
+    started = models.DateTimeField()
+    ended = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True)
+    served_by = models.JSONField(default=dict, blank=True, help_text="Engine, model, rung, seconds, speed factor.")
+    fenced_results = models.PositiveIntegerField(default=0, help_text="Late results that changed nothing.")
+
+    class Meta:
+        ordering = ["unit", "number"]
+        constraints = [models.UniqueConstraint(fields=["unit", "number"], name="one_attempt_per_number")]
+        indexes = [
+            models.Index(fields=["lease_until"], condition=Q(outcome="live"), name="attempt_live_by_lease"),
+            models.Index(fields=["instance"], condition=Q(outcome="live"), name="attempt_live_by_instance"),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} at unit {self.unit_id} on {self.node_name}"
+
+
+class JobEvent(models.Model):
+    """What happened to a job, in the words a person reads; also the stream that watchers follow."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
+    unit = models.ForeignKey(Unit, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField()
+    name = models.CharField(max_length=40)
+    text = models.TextField()
+    node_name = models.CharField(max_length=120, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["job", "id"])]
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Counter(models.Model):
+    """A cluster-wide count (fenced results, rejected messages …), added to in the ledger so that nothing resets it."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    value = models.BigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.name} = {self.value}"

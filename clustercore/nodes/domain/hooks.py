@@ -1,0 +1,109 @@
+"""What a lower room needs from a higher one: rooms above register here and the node agent calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+from uuid import UUID
+
+from clustercore.nodes.domain.engine import JsonObject
+
+
+class HostDied(Exception):
+    """The engine host ended under a request. `deliberate` when this node killed it (cancel, time limit, stop)."""
+
+    def __init__(self, reason: str, *, deliberate: bool, log_tail: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.deliberate = deliberate
+        self.log_tail = log_tail
+
+
+class Hosts(Protocol):
+    """The engine hosts of this node."""
+
+    def call(
+        self,
+        engine: str,
+        model: str,
+        request: JsonObject,
+        *,
+        tag: str,
+        on_report: Callable[[float, JsonObject | None], None],
+    ) -> JsonObject:
+        """One request to a warm host of `engine:model`; waits. Raises EngineFailure, HostDied.
+
+        `on_report` runs in the calling thread; whatever it raises kills the host's request and is raised here.
+        """
+        ...
+
+    def kill(self, tag: str, reason: str) -> None:
+        """Kills the host that serves `tag` now, if any; its caller gets HostDied(deliberate=True)."""
+        ...
+
+    def kill_all(self, reason: str) -> None: ...
+
+
+class Spool(Protocol):
+    """Small JSON documents that survive the process, written with fsync and an atomic rename."""
+
+    def put(self, name: str, document: Mapping[str, Any]) -> None: ...
+    def items(self) -> list[tuple[str, dict[str, Any]]]:
+        """Oldest first; an unreadable document is set aside, logged and not returned."""
+        ...
+
+    def remove(self, name: str) -> None: ...
+
+
+class Agent(Protocol):
+    """The node agent as its hooks see it."""
+
+    @property
+    def node_id(self) -> int: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def instance(self) -> UUID: ...
+    @property
+    def slots(self) -> int: ...
+    @property
+    def hosts(self) -> Hosts: ...
+    @property
+    def spool(self) -> Spool: ...
+    @property
+    def taking_work(self) -> bool:
+        """False while held, drained or stopping."""
+        ...
+
+    def bar(self, reasons: Mapping[str, str]) -> None:
+        """The capabilities this node must not consume just now, each with its reason; replaces the last call's."""
+        ...
+
+
+class AgentHook(Protocol):
+    """Called from the agent's own thread, never from a slot. An exception is logged and survived."""
+
+    def on_start(self, agent: Agent) -> None:
+        """After registration, before the first unit."""
+        ...
+
+    def on_tick(self, agent: Agent) -> None:
+        """Every tick (about a second, at least eight times per lease)."""
+        ...
+
+    def on_hand_back(self, agent: Agent) -> None:
+        """The grace is over: end what is still held so that another node may take it at once."""
+        ...
+
+
+_HOOKS: list[AgentHook] = []
+
+
+def register_hook(hook: AgentHook) -> None:
+    """Called once per room, from its AppConfig.ready."""
+    _HOOKS.append(hook)
+
+
+def registered_hooks() -> tuple[AgentHook, ...]:
+    """In the order of registration."""
+    return tuple(_HOOKS)

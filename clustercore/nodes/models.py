@@ -1,0 +1,64 @@
+"""Machines and what they said of themselves."""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+
+class Node(models.Model):
+    """One worker process on one machine. Its own agent writes the row; an operator may only drain it."""
+
+    name = models.CharField(max_length=120, unique=True)
+    hostname = models.CharField(max_length=255)
+    instance = models.UUIDField(help_text="Changes each time the worker process starts.")
+    boot_id = models.CharField(max_length=64, help_text="Changes each time the machine starts.")
+    process_id = models.IntegerField()
+    operating_system = models.CharField(max_length=120)
+    architecture = models.CharField(max_length=40)
+    cores = models.PositiveIntegerField()
+    memory_mb = models.PositiveIntegerField()
+    gpus = models.JSONField(default=list, blank=True)
+    version = models.CharField(max_length=40)
+    slots = models.PositiveSmallIntegerField(default=1)
+    capabilities = ArrayField(models.CharField(max_length=40), default=list)
+    self_test = models.JSONField(default=dict, blank=True)
+    drained = models.BooleanField(default=False, help_text="Takes no new work; set by an operator.")
+    hold_reason = models.CharField(max_length=400, blank=True, help_text="Why it takes no work now; empty if it does.")
+    idle_reason = models.CharField(max_length=400, blank=True, help_text="Why waiting work is not for this node.")
+    online = models.BooleanField(default=True, db_index=True)
+    heartbeat_seconds = models.FloatField(default=5.0)
+    last_seen = models.DateTimeField(db_index=True)
+    started = models.DateTimeField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class NodeModel(models.Model):
+    """One model a node can serve (or cannot, with the reason): its inventory, as its engines' adapters told it."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="inventory")
+    capability = models.CharField(max_length=40)
+    engine = models.CharField(max_length=60)
+    model = models.CharField(max_length=200)
+    languages = ArrayField(models.CharField(max_length=12), default=list)
+    rung = models.SmallIntegerField(default=0, help_text="Higher is better; 0 is the last rung of the ladder.")
+    memory_mb = models.PositiveIntegerField(default=0)
+    detects_language = models.BooleanField(default=False)
+    word_timestamps = models.BooleanField(default=False)
+    usable = models.BooleanField(default=True)
+    reason = models.CharField(max_length=400, blank=True)
+
+    class Meta:
+        ordering = ["node", "capability", "-rung"]
+        constraints = [
+            models.UniqueConstraint(fields=["node", "capability", "engine", "model"], name="one_row_per_node_and_model")
+        ]
+        indexes = [models.Index(fields=["capability", "usable", "rung"])]
+
+    def __str__(self) -> str:
+        return f"{self.engine}:{self.model} on {self.node_id}"

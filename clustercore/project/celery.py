@@ -1,0 +1,14 @@
+"""The Celery application: a doorbell, never the record of what work exists."""
+
+from __future__ import annotations
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
+
+app = Celery("clustercore")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.autodiscover_tasks(related_name="workflows")

@@ -1,0 +1,1 @@
+"""Question to answer: decompose, route, vote, synthesize. Not built yet."""

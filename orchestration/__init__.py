@@ -1,0 +1,1 @@
+"""Work across the other packages: campaigns, the ladder, the dashboard. Not built yet."""

@@ -1,0 +1,1 @@
+"""Media to text: probe, cut, transcribe, merge."""

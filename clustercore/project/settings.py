@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from clustercore.config.environment import environment
-from clustercore.embedded.domain.endpoints import database_settings, resolve_endpoints
+from clustercore.embedded.domain.endpoints import database_settings
+from clustercore.embedded.selectors import resolve_endpoints
 
 ENVIRONMENT = environment()
 ENDPOINTS = resolve_endpoints(ENVIRONMENT.data_dir, ENVIRONMENT.database_url, ENVIRONMENT.redis_url)

@@ -1,0 +1,89 @@
+"""The addresses of PostgreSQL and Redis, as URLs and as Django settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+ROLE = "clustercore"
+DATABASE = "clustercore"
+_SCHEMES = ("postgresql", "postgres")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Where the servers are; `embedded_*` says which of them are this data directory's own."""
+
+    data_dir: Path
+    database_url: str
+    redis_url: str
+    secret_key: str
+    embedded_database: bool
+    embedded_redis: bool
+
+
+def embedded_database_url(socket_directory: Path, port: int, password: str) -> str:
+    """URL of the embedded PostgreSQL on its unix socket, every part quoted."""
+    query = urlencode({"host": str(socket_directory), "port": port}, quote_via=quote, safe="")
+    return f"postgresql://{ROLE}:{quote(password, safe='')}@/{DATABASE}?{query}"
+
+
+def embedded_redis_url(port: int, password: str, host: str = "127.0.0.1") -> str:
+    """One URL that kombu, Celery's result backend and redis-py all take."""
+    return f"redis://:{quote(password, safe='')}@{_bracketed(host)}:{port}/0"
+
+
+def public_database_url(database_url: str, host: str, port: int) -> str:
+    """The same role, password and database as seen through a gateway at host and port."""
+    parts = urlsplit(database_url)
+    user, password = unquote(parts.username or ROLE), unquote(parts.password or "")
+    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return f"postgresql://{credentials}@{_bracketed(host)}:{port}{parts.path}"
+
+
+def public_redis_url(redis_url: str, host: str, port: int) -> str:
+    """The same user, password and database number as seen through a gateway at host and port."""
+    parts = urlsplit(redis_url)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+    return f"redis://{credentials}{_bracketed(host)}:{port}{parts.path or '/0'}"
+
+
+def database_settings(url: str, pool_size: int) -> dict[str, Any]:
+    """Django's `DATABASES` entry for a `postgresql://` URL.
+
+    The host may be a name, an address, or a socket directory (`?host=/directory`). Other query parameters go to
+    libpq as they are. `pool_size` is the most connections this process keeps. Raises ValueError on another scheme.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _SCHEMES:
+        raise ValueError(f"DATABASE_URL must start with postgresql://, not with {parts.scheme or 'nothing'}://")
+    query = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or query.pop("dbname", DATABASE),
+        "USER": unquote(parts.username or "") or query.pop("user", ""),
+        "PASSWORD": unquote(parts.password or "") or query.pop("password", ""),
+        "HOST": unquote(parts.hostname or "") or query.pop("host", ""),
+        "PORT": str(parts.port or query.pop("port", "") or ""),
+        "CONN_MAX_AGE": 0,
+        "OPTIONS": _connection_options(pool_size) | query,
+    }
+
+
+def _connection_options(pool_size: int) -> dict[str, Any]:
+    """A broken link is noticed within about 25 s instead of the kernel's hours."""
+    return {
+        "pool": {"min_size": 1, "max_size": max(1, pool_size), "timeout": 10},
+        "connect_timeout": 5,
+        "keepalives": 1,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host and not host.startswith("[") else host

@@ -63,6 +63,10 @@ class Environment(BaseSettings):
     models_budget_gb: float = Field(default=20.0, gt=0)
     cache_budget_gb: float = Field(default=10.0, gt=0)
     """How much of a node's disk the cached copies of blobs may fill."""
+    max_upload_gb: float = Field(default=50.0, gt=0)
+    """The largest file that the hub takes from another machine."""
+    min_free_disk_gb: float = Field(default=1.0, ge=0)
+    """With less room than this left in the data directory, `/readyz` says that the hub is not ready."""
 
     engines: tuple[str, ...] = DEFAULT_ENGINES
     """Plug-ins, `package.module:Class`, each an engine as `clustercore.nodes.domain.engine` describes it."""

@@ -1,0 +1,81 @@
+"""The hub's store: `<data_dir>/blobs/ab/cd/<sha256>`, and the file that says whose store it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+from clustercore.blobs.adapters.files import Incoming, flush_directory, put_in_place
+from clustercore.blobs.domain.addresses import relative_path
+
+ABANDONED_AFTER_SECONDS = 24 * 3600.0
+
+
+class Store:
+    """Files by hash below `<data_dir>/blobs`. A file under its final name is whole, always."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.root = data_dir / "blobs"
+        self._incoming = self.root / "incoming"
+        self._identity_file = self.root / "hub-identity"
+
+    def path(self, sha256: str) -> Path:
+        """Where that blob lies, if it does. Raises ValueError."""
+        return self.root / relative_path(sha256)
+
+    def receive(self) -> Incoming:
+        """A place for bytes on their way in."""
+        return Incoming(self._incoming)
+
+    def place(self, incoming: Incoming, sha256: str) -> None:
+        """Puts finished bytes under their name. Raises OSError."""
+        put_in_place(incoming.path, self.path(sha256))
+
+    def remove(self, sha256: str) -> None:
+        """Removes a blob's file; one that is not there is removed already."""
+        self.path(sha256).unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """Room left on the store's disk."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return shutil.disk_usage(self.root).free
+
+    def identity(self) -> str:
+        """What the identity file says; empty where there is none."""
+        try:
+            return self._identity_file.read_text(encoding="ascii").strip()
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            return ""
+
+    def establish_identity(self) -> str:
+        """Gives the store an identity once; whoever comes second reads the first one's."""
+        self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft = self._incoming / f"identity-{secrets.token_hex(8)}"
+        with draft.open("w", encoding="ascii") as file:
+            file.write(secrets.token_hex(32))
+            file.flush()
+            os.fsync(file.fileno())
+        # A hard link either makes the whole file visible or fails because another process was first.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, self._identity_file)
+        draft.unlink()
+        flush_directory(self.root)
+        return self.identity()
+
+    def drop_abandoned(self) -> None:
+        """Removes what was on its way in when its process died, a day ago or more."""
+        remove_older_files(self._incoming, time.time() - ABANDONED_AFTER_SECONDS)
+
+
+def remove_older_files(directory: Path, before: float) -> None:
+    """Removes the files of one directory that were last written before `before` (seconds since 1970)."""
+    if not directory.is_dir():
+        return
+    for path in directory.iterdir():
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            if path.stat().st_mtime < before:
+                path.unlink()

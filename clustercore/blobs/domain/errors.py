@@ -1,0 +1,31 @@
+"""What can go wrong with bytes, as types that callers tell apart."""
+
+from __future__ import annotations
+
+
+class BlobError(Exception):
+    """Base of them all; the message is for people and names the remedy where there is one."""
+
+
+class BlobMissing(BlobError):
+    """The hub does not have these bytes: they were deleted or never stored. Trying again does not help."""
+
+
+class BlobRefused(BlobError):
+    """The hub does not want them (too large, disk full, signature refused). Trying again soon does not help."""
+
+
+class BlobUnavailable(BlobError):
+    """The hub could not be reached, or the connection kept breaking. Trying again later helps."""
+
+
+class BlobCorrupt(BlobError):
+    """The bytes do not have the hash they were named by; nothing of them was kept."""
+
+
+class StoreFull(BlobError):
+    """There is no room left on the disk of the store; nothing was kept."""
+
+
+class HubElsewhere(BlobError):
+    """The ledger names another data directory as the hub's."""

@@ -1,0 +1,46 @@
+"""Reading: who the hub is, and links to blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models.functions import Now
+
+from clustercore.blobs.domain.addresses import checked_hash
+from clustercore.blobs.domain.errors import BlobUnavailable
+from clustercore.blobs.domain.signing import signed_path
+from clustercore.blobs.models import Blob, Hub
+
+SIGNATURE_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class HubNow:
+    """The hub, and what its ledger's clock says: nodes' own clocks take no part in signing."""
+
+    hub: Hub
+    now: datetime
+
+    def signed_path(self, method: str, sha256: str, seconds: int = SIGNATURE_SECONDS) -> str:
+        """The path and query of one request, good for so many seconds."""
+        return signed_path(self.hub.signing_key, method, sha256, int(self.now.timestamp()) + seconds)
+
+
+def hub_now() -> HubNow:
+    """The hub and the time. Raises BlobUnavailable when no hub was ever established."""
+    hub = Hub.objects.annotate(now=Now()).first()
+    if hub is None:
+        raise BlobUnavailable("this cluster has no hub yet: run `clustercore up` on the machine that is to be it")
+    return HubNow(hub, hub.now)
+
+
+def download_path(sha256: str, seconds: int = SIGNATURE_SECONDS) -> str:
+    """A signed link, relative to the web process, for a page that this process renders. Raises ValueError."""
+    return hub_now().signed_path("GET", checked_hash(sha256), seconds)
+
+
+def existing(sha256s: Collection[str]) -> set[str]:
+    """Those of the hashes that the ledger holds as blobs not deleted."""
+    return set(Blob.objects.filter(pk__in=list(sha256s), deleted=None).values_list("pk", flat=True))

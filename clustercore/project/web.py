@@ -1,0 +1,48 @@
+"""The web process: the admin, blobs and health, served by uvicorn."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import uvicorn
+
+APPLICATION = "clustercore.project.asgi:application"
+_SHUTDOWN_SECONDS = 10
+_KEEP_ALIVE_SECONDS = 30
+
+
+def server(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> uvicorn.Server:
+    """A server that is not running yet, on host and port or on a unix socket. `serve()` of it is a coroutine,
+    `run()` blocks, and setting `should_exit` ends either."""
+    config = uvicorn.Config(
+        APPLICATION,
+        host=host,
+        port=port,
+        uds=str(unix_socket) if unix_socket else None,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+def serve(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> None:
+    """Serves until SIGTERM or SIGINT; requests in hand get ten seconds. SystemExit if the address is taken."""
+    if threading.current_thread() is threading.main_thread():
+        # uvicorn raises the signal anew once it has shut down; by default that would end this process with an error.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    server(host=host, port=port, unix_socket=unix_socket).run()
+
+
+def command(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> list[str]:
+    """The same as a command line for a process of its own."""
+    where = ["--uds", str(unix_socket)] if unix_socket else ["--host", host, "--port", str(port)]
+    options = ["--lifespan", "off", "--no-access-log", "--no-server-header"]
+    seconds = ["--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS), "--timeout-graceful-shutdown", str(_SHUTDOWN_SECONDS)]
+    return [sys.executable, "-m", "uvicorn", APPLICATION, *where, *options, *seconds]

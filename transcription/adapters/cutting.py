@@ -1,0 +1,157 @@
+"""Carrying out the cut: decode, ask the rule, write each piece, report it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Report
+from transcription.adapters.decoding import Decoder, Health
+from transcription.adapters.flac import FlacWriter
+from transcription.adapters.opening import MediaError, OpenMedia, open_media, refuse_if_too_long
+from transcription.domain.cut import SAMPLE_RATE, Append, Complete, CutRule, Cutting, Instruction
+
+REPORT_EVERY_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class CutOrder:
+    """What is to be cut, how, and what is cut already."""
+
+    path: Path
+    directory: Path
+    rule: CutRule
+    maximum_seconds: float
+    known: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def from_request(cls, request: JsonObject) -> CutOrder:
+        """Read a request. Raises EngineFailure `bad_request`."""
+        try:
+            return cls(
+                path=Path(request["path"]),
+                directory=Path(request["directory"]),
+                rule=CutRule.from_seconds(float(request["piece_seconds"]), float(request["window_seconds"])),
+                maximum_seconds=float(request["maximum_seconds"]),
+                known=tuple((int(start), int(end)) for start, end in request.get("known", ())),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise EngineFailure("bad_request", f"The cutter cannot use this request: {error!r}") from error
+
+
+class Progress:
+    """Reports at least every second of work, and never backwards."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._fraction = 0.0
+        self._last = monotonic()
+
+    def tick(self, fraction: float = 0.0) -> None:
+        """Still working; `fraction` of the recording is read."""
+        self._fraction = max(self._fraction, min(fraction, 0.99))
+        if monotonic() - self._last >= REPORT_EVERY_SECONDS:
+            self._last = monotonic()
+            self._report(self._fraction)
+
+    def event(self, event: JsonObject) -> None:
+        """Something to hand over at once."""
+        self._last = monotonic()
+        self._report(self._fraction, event)
+
+
+def cut_recording(order: CutOrder, report: Report) -> JsonObject:
+    """Cut as ordered. Raises MediaError when the recording cannot be used; pieces reported until then are whole."""
+    progress = Progress(report)
+    cutting = new_cutting(order)
+    order.directory.mkdir(parents=True, exist_ok=True)
+    refuse_if_too_long(order.path, order.maximum_seconds, progress.tick)
+    with open_media(order.path) as media:
+        declared = media.declared_seconds
+        decoder = Decoder(media, order.maximum_seconds)
+        write_pieces(order.directory, instructions(decoder, cutting, meter(media, cutting, progress)), progress.event)
+        check_continuation(cutting, order.known)
+        notes = notes_on(decoder.health, cutting.position / SAMPLE_RATE, declared)
+        return {"samples": cutting.position, **media.description, "notes": notes}
+
+
+def new_cutting(order: CutOrder) -> Cutting:
+    """The pass over the recording. Raises EngineFailure `bad_request` for known cuts with holes."""
+    try:
+        return Cutting(order.rule, order.known)
+    except ValueError as error:
+        raise EngineFailure("bad_request", str(error)) from error
+
+
+def meter(media: OpenMedia, cutting: Cutting, progress: Progress) -> Callable[[], None]:
+    """What to call after each block of sound."""
+    declared = media.declared_seconds
+
+    def measure() -> None:
+        position = cutting.position / SAMPLE_RATE
+        progress.tick(position / declared if declared else media.file.fraction)
+
+    return measure
+
+
+def instructions(decoder: Decoder, cutting: Cutting, measure: Callable[[], None]) -> Iterator[Instruction]:
+    """What the rule says while the sound streams past."""
+    for block in decoder.blocks():
+        yield from cutting.feed(block)
+        measure()
+    yield from cutting.finish()
+
+
+def write_pieces(directory: Path, steps: Iterator[Instruction], hand_over: Callable[[JsonObject], None]) -> None:
+    """Write each piece and hand it over once it is on the disk; a piece that breaks off leaves no file."""
+    writer: FlacWriter | None = None
+    try:
+        for step in steps:
+            writer = writer or FlacWriter(directory / f"{step.ordinal:05d}.flac")
+            if isinstance(step, Append):
+                writer.append(step.samples)
+            else:
+                finished, writer = writer, None
+                finished.close()
+                hand_over(piece_event(finished.path, step))
+    finally:
+        if writer is not None:
+            writer.discard()
+
+
+def piece_event(path: Path, piece: Complete) -> JsonObject:
+    """The event that tells of a finished piece."""
+    return {
+        "piece": {
+            "ordinal": piece.ordinal,
+            "path": str(path),
+            "start_sample": piece.start,
+            "end_sample": piece.end,
+        }
+    }
+
+
+def check_continuation(cutting: Cutting, known: tuple[tuple[int, int], ...]) -> None:
+    """Raise MediaError if the recording ends before its known cuts do: it is not the one they were made from."""
+    if known and cutting.position < known[-1][1]:
+        raise MediaError(
+            "undecodable",
+            "The recording is shorter now than when it was first cut: the file has changed or is damaged. Send it again.",
+        )
+
+
+def notes_on(health: Health, seconds: float, declared: float | None) -> list[str]:
+    """What a person should know about a recording that was not quite whole."""
+    notes = []
+    if health.broke_off or (declared is not None and declared - seconds > max(1.0, 0.02 * declared)):
+        expected = f" of {declared:.0f} s" if declared else ""
+        notes.append(f"The recording breaks off after {seconds:.0f} s{expected}; what is there was used.")
+    if health.broken_packets:
+        notes.append(f"{health.broken_packets} damaged parts could not be decoded and were left out.")
+    if health.filled_seconds:
+        notes.append(
+            f"{health.filled_seconds:.1f} s missing in the recording were filled with silence to keep the times."
+        )
+    return notes

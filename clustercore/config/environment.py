@@ -75,6 +75,8 @@ class Environment(BaseSettings):
 
     backlog_limit: int = Field(default=100_000, ge=1)
     """Open units above which new jobs are refused, politely."""
+    engine_threads: int | None = Field(default=None, ge=1)
+    """Processor threads of one engine host; the processors shared by the slots when unset."""
     piece_seconds: float = Field(default=600.0, gt=1)
     """The longest piece a recording is cut into."""
     max_media_hours: float = Field(default=12.0, gt=0)

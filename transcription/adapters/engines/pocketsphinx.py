@@ -95,13 +95,12 @@ class PocketSphinx:
         return [{"start": start, "end": end, "text": text, "words": words if with_words else []}]
 
     def _words(self, offset: float) -> list[dict[str, Any]]:
-        logarithms = self._decoder.get_logmath()
         return [
             {
                 "word": _ALTERNATIVE.sub("", heard.word),
                 "start": round(offset + heard.start_frame / FRAMES_PER_SECOND, 3),
                 "end": round(offset + (heard.end_frame + 1) / FRAMES_PER_SECOND, 3),
-                "probability": round(min(1.0, max(0.0, logarithms.exp(heard.prob))), 4),
+                "probability": round(min(1.0, max(0.0, heard.prob)), 4),
             }
             for heard in self._decoder.seg()
             if not heard.word.startswith(_NO_WORD)

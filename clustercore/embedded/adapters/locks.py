@@ -1,0 +1,49 @@
+"""File locks: the kernel releases them when their holder dies, however it dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+if sys.platform != "win32":
+    import fcntl
+
+
+def try_lock(path: Path) -> int | None:
+    """An open descriptor that holds the lock as long as it is open anywhere; None when somebody else holds it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds the lock right now."""
+    with suppress(FileNotFoundError, PermissionError):
+        if not path.exists():
+            return False
+        descriptor = try_lock(path)
+        if descriptor is None:
+            return True
+        os.close(descriptor)
+    return False
+
+
+@contextmanager
+def locked(path: Path, deadline: float) -> Iterator[None]:
+    """Hold the lock, waiting for it until `deadline` (of `time.monotonic`). Raises TimeoutError after that."""
+    while (descriptor := try_lock(path)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"somebody else holds {path}")
+        time.sleep(0.02)
+    try:
+        yield
+    finally:
+        os.close(descriptor)

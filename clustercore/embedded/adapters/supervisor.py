@@ -1,0 +1,214 @@
+"""The one process per data directory that runs its PostgreSQL and its Redis: `python -m …supervisor DATA_DIR SECONDS`.
+
+It detaches itself, holds the data directory's lock, and answers on a control socket in JSON lines:
+
+- `{"op": "hold", "linger_seconds": 30}` counts as a client until the connection closes; the answer, and every later
+  change, is a status line. The servers stop `linger_seconds` after the last such connection closed.
+- `{"op": "status"}` answers one status line. `{"op": "stop"}` does the same and stops the servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import logging.handlers
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from clustercore.embedded.adapters.accounts import prepare
+from clustercore.embedded.adapters.locks import try_lock
+from clustercore.embedded.adapters.postgres import postgres_program
+from clustercore.embedded.adapters.processes import end_leftovers
+from clustercore.embedded.adapters.server import LOG, Server
+from clustercore.embedded.adapters.valkey import valkey_program
+from clustercore.embedded.domain.accounts import Account
+from clustercore.embedded.domain.errors import EmbeddedError
+from clustercore.embedded.domain.layout import Layout
+from clustercore.embedded.selectors import layout_of
+
+ALREADY_RUNNING = 75
+_LOG_BYTES = 2_000_000
+_LOG_COPIES = 2
+
+
+class Supervisor:
+    """Both servers, their clients, and the decision to stop."""
+
+    def __init__(self, layout: Layout, listener: socket.socket, linger_seconds: float) -> None:
+        self._layout = layout
+        self._listener = listener
+        self._linger_seconds = linger_seconds
+        self._servers: list[Server] = []
+        self._holders: set[asyncio.StreamWriter] = set()
+        self._stop = asyncio.Event()
+        self._phase = "starting"
+        self._message = ""
+        self._linger: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Serve until told to stop, left alone for long enough, or a server failed for good."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop_because, "stopping", "asked by a signal")
+        control = await asyncio.start_unix_server(self._serve, sock=self._listener)
+        self._wait_for_clients()
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self._build()
+            tasks = [asyncio.create_task(server.run()) for server in self._servers]
+        except (EmbeddedError, OSError) as error:
+            LOG.exception("the servers cannot start")
+            self._stop_because("failed", str(error))
+        await self._stop.wait()
+        self._layout.control_socket.unlink(missing_ok=True)
+        control.close()
+        await asyncio.gather(*(server.stop() for server in self._servers))
+        await asyncio.gather(*tasks)
+        for writer in list(self._holders):
+            writer.close()
+
+    async def _build(self) -> None:
+        """Make directories, programs and the database; may take seconds the first time."""
+        account = prepare(self._layout)
+        await end_leftovers(self._layout.postgres_data, frozenset({"postgres"}), signal.SIGINT)
+        self._servers = [
+            self._server(postgres_program(self._layout, account), "postgres", account),
+            self._server(valkey_program(self._layout, account), "redis", account),
+        ]
+
+    def _server(self, program: Any, name: str, account: Account | None) -> Server:
+        log = _rotating_log(f"clustercore.embedded.{name}", self._layout.logs / f"{name}.log", "%(message)s")
+        return Server(program, account, log, self._server_changed)
+
+    def _server_changed(self) -> None:
+        states = [server.state for server in self._servers]
+        if "failed" in states:
+            self._stop_because("failed", "a server ended again and again before it took clients")
+        elif self._phase in ("starting", "ready"):
+            self._phase = "ready" if all(state == "ready" for state in states) else "starting"
+        self._tell_all()
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "phase": self._phase,
+            "message": self._message,
+            "pid": os.getpid(),
+            "clients": len(self._holders),
+            "linger_seconds": self._linger_seconds,
+            "servers": {
+                server.program.name: {"state": server.state, "pid": server.pid, "restarts": server.restarts}
+                for server in self._servers
+            },
+        }
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, ValueError, AttributeError):
+            request = json.loads(await reader.readline())
+            operation = request.get("op")
+            if operation == "stop":
+                self._stop_because("stopping", "asked by a command")
+            if operation == "hold":
+                await self._hold(reader, writer, float(request.get("linger_seconds", self._linger_seconds)))
+            elif operation in ("status", "stop"):
+                self._tell(writer)
+                await writer.drain()
+        writer.close()
+
+    async def _hold(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, linger_seconds: float) -> None:
+        self._holders.add(writer)
+        self._linger_seconds = linger_seconds
+        if self._linger is not None:
+            self._linger.cancel()
+        self._tell(writer)
+        try:
+            while await reader.read(4096):
+                pass
+        finally:
+            self._holders.discard(writer)
+            self._wait_for_clients()
+
+    def _wait_for_clients(self) -> None:
+        if not self._holders:
+            loop, why = asyncio.get_running_loop(), "the last client left"
+            self._linger = loop.call_later(self._linger_seconds, self._stop_because, "stopping", why)
+
+    def _stop_because(self, phase: str, message: str) -> None:
+        if not self._stop.is_set():
+            LOG.info("%s: %s", phase, message)
+            self._phase, self._message = phase, message
+            self._stop.set()
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        for writer in self._holders:
+            self._tell(writer)
+
+    def _tell(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(json.dumps(self._status()).encode() + b"\n")
+
+
+def _rotating_log(name: str, path: Path, form: str) -> logging.Logger:
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOG_COPIES, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(form))
+    logger = logging.getLogger(name)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    return logger
+
+
+def _bound_listener(path: Path) -> socket.socket:
+    """Only the holder of the lock comes here, so a socket that lies there has no listener."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    listener.listen(64)
+    return listener
+
+
+def _detach() -> None:
+    """Go on in a child that nobody waits for; the caller sees this process end when the control socket is there."""
+    if os.fork():
+        os._exit(0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        os.dup2(nothing, descriptor)
+    os.close(nothing)
+
+
+def main(arguments: list[str]) -> int:
+    """Start the supervisor of a data directory; ALREADY_RUNNING when it has one."""
+    layout, linger_seconds = layout_of(Path(arguments[0])), float(arguments[1])
+    os.umask(0o077)
+    os.chdir("/")
+    lock = try_lock(layout.supervisor_lock)
+    if lock is None:
+        return ALREADY_RUNNING
+    listener = _bound_listener(layout.control_socket)
+    _detach()
+    _rotating_log(LOG.name, layout.logs / "supervisor.log", "%(asctime)s %(levelname)s %(message)s")
+    _logged(lambda: asyncio.run(_run(layout, listener, linger_seconds)))
+    os.close(lock)
+    return 0
+
+
+async def _run(layout: Layout, listener: socket.socket, linger_seconds: float) -> None:
+    await Supervisor(layout, listener, linger_seconds).run()
+
+
+def _logged(act: Callable[[], None]) -> None:
+    try:
+        act()
+    except BaseException:
+        LOG.exception("the supervisor ends by an error of its own")
+        raise
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

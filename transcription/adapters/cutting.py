@@ -138,7 +138,8 @@ def check_continuation(cutting: Cutting, known: tuple[tuple[int, int], ...]) -> 
     if known and cutting.position < known[-1][1]:
         raise MediaError(
             "undecodable",
-            "The recording is shorter now than when it was first cut: the file has changed or is damaged. Send it again.",
+            "The recording is shorter now than when it was first cut: the file has changed or is damaged. "
+            "Send it again.",
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Discard
 
 from clustercore.nodes.domain.engine import EngineFailure
 
@@ -127,7 +128,8 @@ def unreadable(file: NamelessFile) -> MediaError:
     kind = "text" if is_text(head) else "no audio or video format that is understood"
     return MediaError(
         "not_media",
-        f"This is not a recording: it holds {kind}. Send audio or video, for example WAV, MP3, M4A, FLAC, OGG, MP4 or WebM.",
+        f"This is not a recording: it holds {kind}. "
+        "Send audio or video, for example WAV, MP3, M4A, FLAC, OGG, MP4 or WebM.",
     )
 
 
@@ -145,7 +147,7 @@ def audio_stream(container: InputContainer) -> AudioStream:
         raise MediaError("undecodable", "The sound is in a format that cannot be decoded. Convert it to FLAC or MP3.")
     for other in container.streams:
         if other is not stream:
-            other.discard = "all"
+            other.discard = Discard.all
     return stream
 
 

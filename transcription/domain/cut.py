@@ -1,7 +1,7 @@
 """Where a recording is cut: at the quietest point near each nominal boundary, decided while the sound streams past.
 
-Pure: samples go in, instructions come out; whoever decodes and writes files carries them out. All positions are samples at
-16 kHz counted from the start of the recording.
+Pure: samples go in, instructions come out; whoever decodes and writes files carries them out. All positions are samples
+at 16 kHz counted from the start of the recording.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def check_known(known: Sequence[tuple[int, int]]) -> None:
 
 
 def quietest_point(samples: Samples) -> int:
-    """The index at which to cut: the middle of the deepest and longest pause, the nearest to the centre among equals."""
+    """The index at which to cut: the middle of the deepest, longest pause, the nearest to the centre among equals."""
     frames = len(samples) // FRAME
     if frames < 3:
         return len(samples) // 2

@@ -52,8 +52,13 @@ FORMATS: dict[str, Format] = {
 def encode(samples: Signal, rate: int, kind: str | Format, path: Path, delay_seconds: float = 0.0) -> Path:
     """Write samples of shape (channels, length) as a recording; its sound begins `delay_seconds` after its picture."""
     form = FORMATS[kind] if isinstance(kind, str) else kind
-    with path.open("wb") as file, av.open(file, "w", format=form.container, options=form.container_options) as container:
-        picture = container.add_stream("mpeg4" if form.container == "mp4" else "libx264", rate=10) if form.picture else None
+    with (
+        path.open("wb") as file,
+        av.open(file, "w", format=form.container, options=form.container_options) as container,
+    ):
+        picture = (
+            container.add_stream("mpeg4" if form.container == "mp4" else "libx264", rate=10) if form.picture else None
+        )
         sound = container.add_stream(form.codec, rate=rate, layout=LAYOUTS[len(samples)], options=form.options)
         assert isinstance(sound, AudioStream)
         if form.bit_rate:

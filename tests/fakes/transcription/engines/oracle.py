@@ -1,7 +1,7 @@
 """An engine that never mishears: it reads words coded as tone bursts, and misbehaves exactly when told to.
 
-`ORACLE_SECONDS` makes every piece take so long, `ORACLE_POISON` and `ORACLE_HANG` (words, separated by commas) make it die or fall
-silent on pieces with such a word. Only the fault tests' variants read them.
+`ORACLE_SECONDS` makes every piece take so long, `ORACLE_POISON` and `ORACLE_HANG` (words, separated by commas) make it
+die or fall silent on pieces with such a word. Only the variants for the fault tests read them.
 """
 
 from __future__ import annotations

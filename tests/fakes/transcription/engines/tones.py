@@ -1,7 +1,7 @@
 """Words coded as bursts of tones: what the oracle engine reads, and how recordings of them are made.
 
-A word is a number from 0 to 65535, written `w00042`: four bursts for its hexadecimal digits and two for a checksum, each one of sixteen
-tones between 600 and 3000 Hz, so that a telephone's 8 kHz and a lossy codec leave it readable.
+A word is a number from 0 to 65535, written `w00042`: four bursts for its hexadecimal digits and two for a checksum, each
+one of sixteen tones between 600 and 3000 Hz, so that a telephone's 8 kHz and a lossy codec leave it readable.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def checksum(number: int) -> int:
 
 
 def synthesise(
-    words: int, seed: int = 0, rate: int = RATE, channels: int = 1, first: int = 0, lead_seconds: float = 0.3
+    words: int, seed: int = 0, rate: int = RATE, channels: int = 1, *, first: int = 0, lead_seconds: float = 0.3
 ) -> tuple[Signal, list[SpokenWord]]:
     """`words` numbered words with pauses of 0.12 to 0.35 s, every fifth or so of 0.8 to 1.5 s.
 
@@ -106,7 +106,7 @@ def tone_energy(samples: npt.NDArray[np.int16], chunk: int = 2000) -> Signal:
     """Energy of each tone in the burst that starts at each hop of 5 ms; shape (hops, tones)."""
     times = np.arange(BURST) / RATE
     waves = np.exp(-2j * np.pi * np.outer(times, TONES)).astype(np.complex64)
-    padded = np.concatenate((np.zeros(0), samples, np.zeros(BURST))).astype(np.float32)
+    padded = np.concatenate((samples, np.zeros(BURST))).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(padded, BURST)[::HOP]
     rows = [np.abs(windows[at : at + chunk] @ waves) ** 2 for at in range(0, len(windows), chunk)]
     return np.concatenate(rows).astype(np.float32)

@@ -67,7 +67,7 @@ lock: $(VENV)/.check ## Resolve the locked requirements again (UPGRADE=1 for new
 		--constraint requirements/lock-check.txt --extra node --output-file requirements/node-linux-arm64.txt
 	@echo "Written: requirements/*.txt"
 
-wheels: $(VENV)/.base ## Prove that a node installs from wheels on Windows and ARM64 Linux (downloads 500 MB, keeps none)
+wheels: $(VENV)/.base ## Prove that a node installs from wheels on Windows and ARM64 Linux (downloads 340 MB, keeps none)
 	@requirements/prove_wheels $(BIN)/python
 
 build: $(VENV)/.test ## Build the wheel into dist/

@@ -1,0 +1,71 @@
+"""Servers for the tests that need them: one private PostgreSQL and Redis per session, started on first use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from django.conf import settings
+from django.db import connections
+
+from clustercore.embedded.domain.endpoints import Endpoints
+from clustercore.embedded.services import ensure_running, stop
+
+DATA_DIRECTORY = Path(os.environ["CLUSTERCORE_TEST_DATA_DIR"])
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Endpoints]:
+    """The session's PostgreSQL and Redis, running, and their addresses."""
+    with ensure_running(DATA_DIRECTORY, linger_seconds=5) as lease:
+        yield lease.endpoints
+    stop(DATA_DIRECTORY)
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None, services: Endpoints) -> None:
+    """The test database needs a server."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, services: Endpoints) -> Iterator[None]:
+    """Free the test database of every connection before it is dropped, also those of forgotten threads."""
+    yield
+    name = str(settings.DATABASES["default"]["NAME"])
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        connection.close_pool()  # type: ignore[attr-defined]
+    with psycopg.connect(services.database_url, autocommit=True) as link:
+        link.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+
+
+@pytest.fixture
+def redis_client(services: Endpoints) -> Iterator[redis.Redis]:
+    """A client of the session's Redis, emptied before and after the test."""
+    with redis.Redis.from_url(services.redis_url) as client:
+        client.flushall()
+        yield client
+        client.flushall()
+
+
+@pytest.fixture
+def service_environment(transactional_db: None, services: Endpoints) -> dict[str, str]:
+    """Environment of a process of the product, such as a worker, on the test database and the session's Redis."""
+    name = str(connections["default"].settings_dict["NAME"])
+    own = {key: value for key, value in os.environ.items() if not key.startswith("CLUSTERCORE_TEST_")}
+    return own | {
+        "DJANGO_SETTINGS_MODULE": "clustercore.project.settings",
+        "CLUSTERCORE_DATA_DIR": str(DATA_DIRECTORY),
+        "DATABASE_URL": database_url_of(services.database_url, name),
+        "REDIS_URL": services.redis_url,
+    }
+
+
+def database_url_of(database_url: str, name: str) -> str:
+    """The same server and role, another database."""
+    head, _, query = database_url.partition("?")
+    return f"{head.rpartition('/')[0]}/{name}?{query}"

@@ -1,0 +1,35 @@
+"""The product's settings over a data directory of the test session's own; importing them starts nothing.
+
+Processes that the tests start inherit the directory by the environment. It goes when the
+process that made it ends.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def _session_directory() -> str:
+    """Its own mode lets the servers' account pass through it; no other directory is touched."""
+    directory = Path(tempfile.mkdtemp(prefix="clustercore-tests-"))
+    directory.chmod(0o711)
+    atexit.register(_remove, directory, os.getpid())
+    return str(directory)
+
+
+def _remove(directory: Path, maker: int) -> None:
+    if os.getpid() == maker:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+if "CLUSTERCORE_TEST_DATA_DIR" not in os.environ:
+    os.environ["CLUSTERCORE_TEST_DATA_DIR"] = _session_directory()
+    for variable in ("DATABASE_URL", "REDIS_URL"):
+        os.environ.pop(variable, None)
+os.environ["CLUSTERCORE_DATA_DIR"] = os.environ["CLUSTERCORE_TEST_DATA_DIR"]
+
+from clustercore.project.settings import *  # noqa: E402, F403 - the directory must be set before

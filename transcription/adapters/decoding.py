@@ -174,4 +174,4 @@ def drained(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[Sam
     """What the resampler gives for `frame`; None empties it."""
     for result in resampler.resample(frame):
         if result.samples:
-            yield result.to_ndarray().reshape(-1)
+            yield result.to_ndarray().reshape(-1).astype(np.int16, copy=False)

@@ -1,0 +1,79 @@
+"""Dividing a transcript into captions that can be read: two lines of 42 characters, seven seconds at most."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from transcription.domain.transcript import Segment, Transcript, Word, joined
+
+LINE_CHARACTERS = 42
+CUE_LINES = 2
+CUE_SECONDS = 7.0
+CUE_PAUSE_SECONDS = 1.5
+"""A pause this long within a segment begins a new caption."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """A caption: text of one or more lines, shown from `start` to `end` (seconds)."""
+
+    start: float
+    end: float
+    lines: tuple[str, ...]
+
+
+def cues_of(transcript: Transcript) -> list[Cue]:
+    """The captions of a transcript, in order. Segments without word times are kept whole."""
+    return [cue for segment in transcript.segments if segment.text.strip() for cue in cues_of_segment(segment)]
+
+
+def cues_of_segment(segment: Segment) -> Iterator[Cue]:
+    """One caption if it can be read so, else several along the words."""
+    if is_readable(segment.text, segment.end - segment.start) or not words_tell_text(segment):
+        yield Cue(segment.start, segment.end, wrapped(segment.text))
+        return
+    for words in word_groups(segment.words):
+        yield Cue(words[0].start, max(word.end for word in words), wrapped(joined(word.word for word in words)))
+
+
+def word_groups(words: Sequence[Word]) -> Iterator[list[Word]]:
+    """Words in groups that each make a readable caption; a sentence's end is taken where it comes late enough."""
+    group: list[Word] = []
+    for word in words:
+        if group and not fits(group, word):
+            yield group
+            group = []
+        group.append(word)
+        if word.word.endswith((".", "!", "?", "。")) and len(joined(item.word for item in group)) >= LINE_CHARACTERS:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def fits(group: Sequence[Word], word: Word) -> bool:
+    """Whether a caption stays readable with one more word."""
+    text = joined([*(item.word for item in group), word.word])
+    return word.start - group[-1].end < CUE_PAUSE_SECONDS and is_readable(text, word.end - group[0].start)
+
+
+def is_readable(text: str, seconds: float) -> bool:
+    """Whether a text fits one caption."""
+    return seconds <= CUE_SECONDS and len(wrapped(text)) <= CUE_LINES
+
+
+def wrapped(text: str) -> tuple[str, ...]:
+    """A text in lines of at most 42 characters; longer words are broken."""
+    return tuple(textwrap.wrap(text, LINE_CHARACTERS, break_on_hyphens=False)) or ("",)
+
+
+def words_tell_text(segment: Segment) -> bool:
+    """Whether the words are all of the text, so that captions made of them lose nothing."""
+    return bool(segment.words) and letters(joined(word.word for word in segment.words)) == letters(segment.text)
+
+
+def letters(text: str) -> str:
+    """A text without its spaces."""
+    return "".join(text.split())

@@ -1,0 +1,146 @@
+"""A transcript in the formats that other programs read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from transcription.domain.cues import Cue, cues_of
+from transcription.domain.transcript import Segment, Transcript, Word
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """How to write one format."""
+
+    render: Callable[[Transcript], str]
+    media_type: str
+    extension: str
+
+
+def export(transcript: Transcript, format_name: str) -> str:
+    """The transcript as text in one of `EXPORTS`. Raises KeyError for an unknown format."""
+    return EXPORTS[format_name].render(transcript)
+
+
+def as_text(transcript: Transcript) -> str:
+    """Plain text; a blank line where nobody speaks for a while."""
+    return "\n\n".join(transcript.paragraphs()) + "\n" if transcript.text else ""
+
+
+def as_srt(transcript: Transcript) -> str:
+    """SubRip captions."""
+    return "".join(
+        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{without_arrows(cue)}\n\n"
+        for number, cue in enumerate(cues_of(transcript), 1)
+    )
+
+
+def as_vtt(transcript: Transcript) -> str:
+    """WebVTT captions."""
+    cues = (f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{escaped(cue)}\n\n" for cue in cues_of(transcript))
+    return "WEBVTT\n\n" + "".join(cues)
+
+
+def as_tsv(transcript: Transcript) -> str:
+    """A table: start and end in milliseconds, and text, as Whisper writes it."""
+    rows = (
+        f"{milliseconds(segment.start)}\t{milliseconds(segment.end)}\t{' '.join(segment.text.split())}\n"
+        for segment in transcript.segments
+    )
+    return "start\tend\ttext\n" + "".join(rows)
+
+
+def as_json(transcript: Transcript) -> str:
+    """The text and its length, in the shape of OpenAI's `json`."""
+    return as_document({"text": transcript.text, "usage": usage(transcript)})
+
+
+def as_verbose_json(transcript: Transcript) -> str:
+    """Text, segments and words with their times, in the shape of OpenAI's `verbose_json`."""
+    return as_document(verbose(transcript))
+
+
+def verbose(transcript: Transcript) -> dict[str, Any]:
+    """OpenAI's `verbose_json` as an object. What no engine here tells is 0 or empty, as the shape requires."""
+    return {
+        "task": "transcribe",
+        "language": transcript.language,
+        "duration": rounded(transcript.seconds),
+        "text": transcript.text,
+        "segments": [verbose_segment(number, segment) for number, segment in enumerate(transcript.segments)],
+        "words": [verbose_word(word) for segment in transcript.segments for word in segment.words],
+        "usage": usage(transcript),
+    }
+
+
+def verbose_segment(number: int, segment: Segment) -> dict[str, Any]:
+    """One segment of `verbose_json`; `words` is an addition of ours."""
+    return {
+        "id": number,
+        "seek": 0,
+        "start": rounded(segment.start),
+        "end": rounded(segment.end),
+        "text": segment.text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": 0.0,
+        "compression_ratio": 0.0,
+        "no_speech_prob": 0.0,
+        "words": [verbose_word(word) for word in segment.words],
+    }
+
+
+def verbose_word(word: Word) -> dict[str, Any]:
+    """One word of `verbose_json`; `probability` is an addition of ours."""
+    timed: dict[str, Any] = {"word": word.word, "start": rounded(word.start), "end": rounded(word.end)}
+    return timed if word.probability is None else {**timed, "probability": round(word.probability, 4)}
+
+
+def usage(transcript: Transcript) -> dict[str, Any]:
+    """What was transcribed, in whole seconds begun."""
+    return {"type": "duration", "seconds": -int(-rounded(transcript.seconds) // 1)}
+
+
+def as_document(value: dict[str, Any]) -> str:
+    """Indented JSON in which every script stays readable."""
+    return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
+
+
+def without_arrows(cue: Cue) -> str:
+    """The lines of a caption for SubRip, which cannot escape: an arrow there would be taken for a time line."""
+    return "\n".join(cue.lines).replace("-->", "→")
+
+
+def escaped(cue: Cue) -> str:
+    """The lines of a caption as WebVTT wants them."""
+    return "\n".join(cue.lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def clock(seconds: float, point: str) -> str:
+    """`HH:MM:SS` and milliseconds after `point`; hours may have more than two digits."""
+    whole, rest = divmod(milliseconds(seconds), 1000)
+    return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}{point}{rest:03d}"
+
+
+def milliseconds(seconds: float) -> int:
+    """Rounded, so that 59.9996 s is the full minute; never negative."""
+    return max(0, round(seconds * 1000))
+
+
+def rounded(seconds: float) -> float:
+    """Seconds to the millisecond."""
+    return milliseconds(seconds) / 1000
+
+
+EXPORTS: dict[str, Exporter] = {
+    "txt": Exporter(as_text, "text/plain; charset=utf-8", "txt"),
+    "srt": Exporter(as_srt, "application/x-subrip; charset=utf-8", "srt"),
+    "vtt": Exporter(as_vtt, "text/vtt; charset=utf-8", "vtt"),
+    "tsv": Exporter(as_tsv, "text/tab-separated-values; charset=utf-8", "tsv"),
+    "json": Exporter(as_json, "application/json", "json"),
+    "verbose_json": Exporter(as_verbose_json, "application/json", "json"),
+}
+"""Every format by the name that users ask for it."""

@@ -31,6 +31,8 @@ from transcription.adapters.engines.speech_regions import speech_regions
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
 PULL = "clustercore models pull faster-whisper:small"
 INSTALL = "pip install 'clustercore[faster-whisper]'"
+WORKING_MB = 900
+"""Beside the weights: ten minutes of audio through voice detection and features (seen with a model of `tiny` shape)."""
 # Lower than the detector's own threshold: a doubtful second costs time, a dropped word cannot be had back. The padding
 # keeps what lies at the edge of a piece, where speech may begin with the first sample.
 VOICE_DETECTION = {"threshold": 0.35, "min_silence_duration_ms": 1500, "speech_pad_ms": 400}
@@ -71,7 +73,7 @@ class FasterWhisper:
             engine=self.name,
             model=model,
             languages=("en",) if english else ("*",),
-            memory_mb=size_mb + 300 if size_mb else 0,
+            memory_mb=size_mb + WORKING_MB if size_mb else 0,
             detects_language=not english,
             word_timestamps=True,
             usable=not reason,
@@ -281,7 +283,9 @@ def _does_not_load(folder: Path, error: Exception) -> str:
 
 def _failure_of(error: Exception) -> EngineFailure:
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        return EngineFailure("out_of_memory", f"the model ran out of memory ({error}); use a smaller one, or fewer slots")
+        return EngineFailure(
+            "out_of_memory", f"the model ran out of memory ({error}); use a smaller one, or fewer slots"
+        )
     return EngineFailure("engine_error", f"faster-whisper failed: {error}")
 
 
@@ -302,5 +306,3 @@ def _plain_segment(segment: Any, seconds: float) -> dict[str, Any]:
 def _clipped(second: float, seconds: float) -> float:
     # A window is padded to 30 s and may claim words beyond the end of the file.
     return round(min(max(0.0, float(second)), seconds), 3)
-
-

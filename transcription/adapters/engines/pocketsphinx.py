@@ -59,7 +59,9 @@ class PocketSphinx:
         try:
             self._decoder = pocketsphinx.Decoder(samprate=SAMPLE_RATE, loglevel="FATAL")
         except (RuntimeError, ValueError) as error:
-            message = f"pocketsphinx's own model does not load ({error}); type: pip install --force-reinstall pocketsphinx"
+            message = (
+                f"pocketsphinx's own model does not load ({error}); type: pip install --force-reinstall pocketsphinx"
+            )
             raise EngineFailure("model_corrupt", message) from error
         self._first_means = self._decoder.get_cmn(False)
         return Loaded(device="cpu", note="PocketSphinx is a rough recogniser: expect one word in ten wrong, or more")

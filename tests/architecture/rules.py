@@ -203,9 +203,9 @@ def settings_module_lines(module: Module) -> Iterator[int]:
 def lines_that_set_variables(module: Module) -> Iterator[int]:
     """Lines of `os.environ[…] = …`."""
     for node in module.nodes:
-        stored = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
-        if stored and dotted_name(node.value) == "os.environ":
-            yield node.lineno
+        match node:
+            case ast.Subscript(value=owner, ctx=ast.Store()) if dotted_name(owner) == "os.environ":
+                yield node.lineno
 
 
 def imports_environ(node: ast.AST) -> bool:

@@ -5,3 +5,9 @@ class NodesConfig(AppConfig):
     name = "clustercore.nodes"
     label = "nodes"
     verbose_name = "Nodes"
+
+    def ready(self) -> None:
+        from clustercore.nodes import services  # noqa: PLC0415
+        from clustercore.nodes.domain.ledger import use_ledger  # noqa: PLC0415
+
+        use_ledger(services)

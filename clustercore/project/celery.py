@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 from celery import Celery
+from celery.signals import celeryd_init
+
+from clustercore.nodes.adapters.concurrency import set_default_concurrency
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
 
@@ -12,3 +15,5 @@ app = Celery("clustercore")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="workflows")
+app.steps["worker"].add("clustercore.nodes.adapters.bootstep:AgentStep")
+celeryd_init.connect(set_default_concurrency)

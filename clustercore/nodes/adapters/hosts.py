@@ -33,7 +33,8 @@ class _Call:
 class HostPool:
     """Implements `Hosts`: at most `slots` hosts busy, at most `slots + 1` alive, one request per host.
 
-    `plugins` maps an engine's name to its dotted path; `memory_need` gives the MB that `engine:model` takes (0: unknown).
+    `plugins` maps an engine's name to its dotted path; `memory_need` gives the MB that
+    `engine:model` takes (0: unknown).
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class HostPool:
         models_directory: Path,
         *,
         slots: int,
-        cores: int,
+        threads: int,
         silent_seconds: float,
         load_seconds: float = LOAD_SECONDS,
         memory_need: MemoryNeed = lambda _engine, _model: 0,
@@ -50,7 +51,7 @@ class HostPool:
         self._plugins = dict(plugins)
         self._models_directory = models_directory
         self._slots = slots
-        self._threads = max(1, cores // slots)
+        self._threads = threads
         self._silent_seconds = silent_seconds
         self._load_seconds = load_seconds
         self._memory_need = memory_need

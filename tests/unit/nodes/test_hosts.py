@@ -41,7 +41,7 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[HostPool]:
-    made = HostPool(PLUGINS, tmp_path, slots=2, cores=8, silent_seconds=30.0)
+    made = HostPool(PLUGINS, tmp_path, slots=2, threads=4, silent_seconds=30.0)
     yield made
     made.close()
 
@@ -85,7 +85,7 @@ def test_a_request_is_answered_by_another_process_that_stays_warm(pool: HostPool
     assert first["process"] == second["process"] != psutil.Process().pid
 
 
-def test_the_cores_are_shared_among_the_slots(pool: HostPool) -> None:
+def test_a_host_keeps_to_its_share_of_threads(pool: HostPool) -> None:
     assert pool.call("echo", "m", {}, tag="a", on_report=ignore)["threads"] == "4"
 
 
@@ -141,7 +141,7 @@ def test_a_crash_is_told_with_its_cause_and_its_last_words(pool: HostPool, how: 
 
 
 def test_a_silent_engine_is_killed_and_it_is_its_own_fault(tmp_path: Path) -> None:
-    pool = HostPool(PLUGINS, tmp_path, slots=1, cores=1, silent_seconds=0.5)
+    pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=0.5)
     with pytest.raises(HostDied) as raised:
         pool.call("hang", "m", {}, tag="a", on_report=ignore)
     assert raised.value.reason == "hung: no progress for 0.5 s"
@@ -151,13 +151,13 @@ def test_a_silent_engine_is_killed_and_it_is_its_own_fault(tmp_path: Path) -> No
 
 
 def test_an_engine_that_reports_is_not_silent_however_long_it_takes(tmp_path: Path) -> None:
-    pool = HostPool(PLUGINS, tmp_path, slots=1, cores=1, silent_seconds=0.5)
+    pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=0.5)
     assert pool.call("steady", "m", {"steps": 8, "seconds": 1.2}, tag="a", on_report=ignore)["steps"] == 8
     pool.close()
 
 
 def test_a_model_that_never_loads_is_killed(tmp_path: Path) -> None:
-    pool = HostPool(PLUGINS, tmp_path, slots=1, cores=1, silent_seconds=30.0, load_seconds=0.6)
+    pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=30.0, load_seconds=0.6)
     with pytest.raises(HostDied, match="did not load for"):
         pool.call("hanging-load", "m", {}, tag="a", on_report=ignore)
     pool.close()
@@ -190,7 +190,7 @@ def test_a_kill_of_another_tag_disturbs_nobody(pool: HostPool) -> None:
 
 
 def test_a_call_that_waits_for_a_slot_can_be_killed_too(tmp_path: Path) -> None:
-    pool = HostPool(PLUGINS, tmp_path, slots=1, cores=1, silent_seconds=30.0)
+    pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=30.0)
     holder = Running(pool, "hang", {}, tag="holder")
     assert holder.reported.wait(10)
     waiting = Running(pool, "echo", {}, tag="waiting")
@@ -215,7 +215,7 @@ def test_no_more_than_slots_work_and_one_more_lives(pool: HostPool) -> None:
 def test_a_model_too_big_for_the_free_memory_ends_the_idle_ones(tmp_path: Path) -> None:
     sizes = {"big": 10**9}
     pool = HostPool(
-        PLUGINS, tmp_path, slots=2, cores=1, silent_seconds=30.0, memory_need=lambda _, model: sizes.get(model, 0)
+        PLUGINS, tmp_path, slots=2, threads=1, silent_seconds=30.0, memory_need=lambda _, model: sizes.get(model, 0)
     )
     small = pool.call("echo", "small", {}, tag="a", on_report=ignore)["process"]
     pool.call("echo", "big", {}, tag="a", on_report=ignore)

@@ -1,0 +1,62 @@
+"""Where Celery starts the node agent: a step of the worker, named in the project's Celery application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from celery import bootsteps
+from celery.concurrency.thread import TaskPool
+from celery.exceptions import ImproperlyConfigured
+from celery.worker import state
+
+from clustercore.config.environment import environment
+from clustercore.nodes.adapters.agent import NodeAgent
+from clustercore.nodes.adapters.stopping import Stopper
+from clustercore.nodes.adapters.subscription import Subscription
+from clustercore.nodes.domain.ledger import node_ledger
+
+
+class AgentStep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Starts with the worker and stops before its pool.
+
+    It must not require the Consumer: that step's start returns only when the worker ends.
+    """
+
+    requires = frozenset({"celery.worker.components:Pool"})
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        if not issubclass(worker.pool_cls, TaskPool):
+            raise ImproperlyConfigured("A node's slots are threads: leave out --pool, or say --pool threads.")
+        # The node's own beats replace these three, which cost fifteen times the idle processor time.
+        worker.options.update(without_gossip=True, without_mingle=True, without_heartbeat=True)
+        # Until the agent says so, the worker takes nothing; and it never takes from Celery's default queue.
+        worker.app.amqp.queues.deselect([worker.app.conf.task_default_queue])
+        self._stopper: Stopper | None = None
+
+    def start(self, worker: Any) -> None:
+        settings = environment()
+        subscription = Subscription(worker)
+        end_worker = _ending(subscription)
+        slots = int(worker.concurrency)
+        agent = NodeAgent(settings, node_ledger(), subscription, slots=slots, end_worker=end_worker)
+        self._stopper = Stopper(agent, settings.grace_seconds, end_worker)
+        self._stopper.start()
+        agent.start()
+
+    def stop(self, _worker: Any) -> None:
+        """The worker ends: by our own signals this is done already; by Celery's remote control it is not."""
+        if self._stopper is not None:
+            self._stopper.hand_back()
+
+    terminate = stop
+
+
+def _ending(subscription: Subscription) -> Callable[[int], None]:
+    def end_worker(code: int) -> None:
+        if state.should_stop is None:
+            state.should_stop = code
+        subscription.wake()
+
+    return end_worker

@@ -1,0 +1,54 @@
+"""Celery's consumer, hardened: no single message, however odd, ends the worker; each refused one is counted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from celery.worker.consumer import Consumer
+from kombu.exceptions import MessageStateError
+
+from clustercore.nodes.adapters.transport import put_aside
+
+logger = logging.getLogger(__name__)
+
+
+class TolerantConsumer(Consumer):  # type: ignore[misc]
+    """`CELERY_WORKER_CONSUMER`."""
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        self._refuse(message, f"it cannot be decoded: {exc}")
+
+    def on_unknown_message(self, _body: Any, message: Any) -> None:
+        self._refuse(message, "it is not a task")
+
+    def on_unknown_task(self, _body: Any, message: Any, _exc: Exception) -> None:
+        self._refuse(message, f"this node knows no task {str(message.headers.get('task'))[:80]!r}")
+
+    def on_invalid_task(self, _body: Any, message: Any, exc: Exception) -> None:
+        self._refuse(message, f"it is not valid: {exc}")
+
+    def create_task_handler(self, *arguments: Any, **keywords: Any) -> Callable[[Any], None]:
+        handle = super().create_task_handler(*arguments, **keywords)
+
+        def on_task_received(message: Any) -> None:
+            try:
+                handle(message)
+            except self.connection_errors + self.channel_errors as error:
+                if not isinstance(error, KeyError):
+                    raise
+                self._refuse(message, f"a header is missing: {error}")
+            except Exception as error:
+                self._refuse(message, f"it is not valid: {type(error).__name__}: {error}")
+
+        return on_task_received
+
+    def _refuse(self, message: Any, reason: str) -> None:
+        body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+        queue = str((message.delivery_info or {}).get("routing_key", "?"))
+        put_aside(message.channel, queue, body, reason[:300])
+        try:
+            message.reject_log_error(logger, self.connection_errors)
+        except MessageStateError:
+            logger.debug("the refused message was acknowledged before")

@@ -1,0 +1,49 @@
+"""What this machine can do: every configured engine plug-in is asked; a broken one is shown, not fatal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from clustercore.nodes.adapters.plugins import load_plugin
+from clustercore.nodes.domain.engine import ModelRecord
+from clustercore.nodes.domain.inventory import Inventory, RankedRecord
+from clustercore.nodes.domain.ladder import rung_of
+from clustercore.nodes.domain.queues import queue_for
+
+logger = logging.getLogger(__name__)
+
+LADDERED = "stt"
+REASON_CHARACTERS = 400
+
+
+def take_inventory(engines: Iterable[str], ladder: Sequence[str], models_directory: Path) -> Inventory:
+    """Asks every plug-in in `engines` (`package.module:Class`). Never raises for a plug-in's sake."""
+    records: dict[tuple[str, str, str], RankedRecord] = {}
+    plugins: dict[str, str] = {}
+    for path in engines:
+        for record in _ask(path, models_directory, plugins):
+            key = (record.capability, record.engine, record.model)
+            records.setdefault(key, RankedRecord(record, _rung(ladder, record)))
+    return Inventory(tuple(records.values()), plugins)
+
+
+def _ask(path: str, models_directory: Path, plugins: dict[str, str]) -> list[ModelRecord]:
+    name, capability = path, "unknown"
+    # A plug-in is somebody else's code: whatever it does, SystemExit included, the node goes on without it.
+    try:
+        engine = load_plugin(path)
+        name, capability = engine.name, engine.capability
+        records = list(engine().inventory(models_directory))
+        queue_for(capability)
+    except (Exception, SystemExit) as error:
+        reason = f"{path} cannot be used: {type(error).__name__}: {error}"[:REASON_CHARACTERS]
+        logger.warning("The engine %s", reason)
+        return [ModelRecord(capability=capability, engine=name[:60], model="", usable=False, reason=reason)]
+    plugins[name] = path
+    return records
+
+
+def _rung(ladder: Sequence[str], record: ModelRecord) -> int:
+    return rung_of(ladder, record.engine, record.model) if record.capability == LADDERED else 0

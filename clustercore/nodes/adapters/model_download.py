@@ -1,0 +1,133 @@
+"""One file over HTTP: streamed, resumed where it broke off, and compared with what the server says it is."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from clustercore.nodes.domain.model_catalogue import ModelFailure
+
+TRIES = 4
+"""Connections per file; each continues where the last one broke off."""
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+BLOCK = 1 << 20
+
+DownloadProgress = Callable[[str, int, int | None], None]
+"""Called with the file's name, the bytes that are here and, when known, the bytes there are in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What a file must be: `sha256`, or `git` for a Git blob's object name (SHA-1 with a header)."""
+
+    kind: str
+    value: str
+
+    def fits(self, path: Path) -> bool:
+        return (sha256_of(path) if self.kind == "sha256" else git_blob_of(path)) == self.value
+
+
+def download(url: str, target: Path, progress: DownloadProgress) -> Checksum | None:
+    """Fetches `url` into `target`, which may hold the beginning already; returns what the server says it must be.
+
+    Raises ModelFailure `download_refused` or `download_interrupted`, and httpx.TransportError when the first
+    connection cannot even be made.
+    """
+    broken: Exception | None = None
+    for attempt in range(TRIES):
+        try:
+            return _fetch(url, target, progress)
+        except (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError) as error:
+            broken = error
+        except httpx.TransportError:
+            if attempt == 0:
+                raise
+    size = target.stat().st_size if target.exists() else 0
+    message = f"{url} broke off {TRIES} times ({broken}); {size} bytes are kept, type the same again to continue"
+    raise ModelFailure("download_interrupted", message)
+
+
+def _fetch(url: str, target: Path, progress: DownloadProgress) -> Checksum | None:
+    tag_file = target.with_name(target.name + ".etag")
+    have = target.stat().st_size if target.exists() else 0
+    # No compression: the bytes on the wire are counted, resumed and hashed.
+    headers = {"Accept-Encoding": "identity"}
+    if have and tag_file.exists():
+        headers |= {"Range": f"bytes={have}-", "If-Range": tag_file.read_text()}
+    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT) as response:
+        if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return _complete_or_restart(response, url, target, progress)
+        _refuse(response, url)
+        continued = response.status_code == httpx.codes.PARTIAL_CONTENT
+        _remember_tag(response, tag_file)
+        _write(response, target, have if continued else 0, progress)
+        return stated_checksum(response)
+
+
+def _complete_or_restart(
+    response: httpx.Response, url: str, target: Path, progress: DownloadProgress
+) -> Checksum | None:
+    # Nothing is left to fetch when the range begins at the end; anything else that is refused begins anew.
+    if response.headers.get("content-range", "").endswith(f"/{target.stat().st_size}"):
+        return stated_checksum(response)
+    target.unlink()
+    return _fetch(url, target, progress)
+
+
+def _refuse(response: httpx.Response, url: str) -> None:
+    if url.startswith("https:") and response.url.scheme != "https":
+        raise ModelFailure("download_refused", f"{url} leads to {response.url}, which is not encrypted")
+    if response.is_error:
+        reason = f"{response.status_code} {response.reason_phrase}"
+        raise ModelFailure("download_refused", f"{response.url.host} answered {reason} for {url}")
+
+
+def _remember_tag(response: httpx.Response, tag_file: Path) -> None:
+    tag = response.headers.get("etag", "")
+    if tag and not tag.startswith("W/"):
+        tag_file.write_text(tag)
+    else:
+        tag_file.unlink(missing_ok=True)
+
+
+def _write(response: httpx.Response, target: Path, have: int, progress: DownloadProgress) -> None:
+    length = response.headers.get("content-length")
+    total = have + int(length) if length else None
+    with target.open("r+b" if have else "wb") as file:
+        file.seek(have)
+        file.truncate()
+        for block in response.iter_bytes(BLOCK):
+            file.write(block)
+            have += len(block)
+            progress(target.name, have, total)
+
+
+def stated_checksum(response: httpx.Response) -> Checksum | None:
+    """From the entity tags of the answer and of the redirects that led to it; None when none of them is a checksum."""
+    for one in (*response.history, response):
+        for header in ("x-linked-etag", "etag"):
+            value = one.headers.get(header, "").removeprefix("W/").strip('"').lower()
+            if re.fullmatch("[0-9a-f]{64}", value):
+                return Checksum("sha256", value)
+            # A Git object's name is a promise only where Git objects are served, which the linked commit tells.
+            if re.fullmatch("[0-9a-f]{40}", value) and "x-repo-commit" in one.headers:
+                return Checksum("git", value)
+    return None
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def git_blob_of(path: Path) -> str:
+    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

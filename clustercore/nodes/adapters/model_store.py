@@ -1,0 +1,301 @@
+"""The models on this machine's disk: pull, list, verify, remove.
+
+A model lies in `<models_directory>/<engine>/<model>/` with `checksums.json` beside its files. It is put there by one
+rename, after everything in it was compared with its checksums; until then it lies in `.partial/`, and what was found to
+be corrupt in `.quarantine/`. Engines look at neither.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import httpx
+
+from clustercore.nodes.adapters.model_archive import unpack
+from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, download, sha256_of
+from clustercore.nodes.domain.model_catalogue import CatalogueEntry, ModelFailure, entry_for, is_plain_name, split_label
+
+CHECKSUMS = "checksums.json"
+PARTIAL = ".partial"
+QUARANTINE = ".quarantine"
+GIGABYTE = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PulledModel:
+    """A model that now lies ready in `folder`."""
+
+    label: str
+    folder: Path
+    size_bytes: int
+    verified: Mapping[str, str]
+    """File name to what it was compared with: `catalogue`, `server`, or `nothing` (recorded as it came)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredModel:
+    """A model as it lies on the disk. `state`: `ready`, `verified`, `unrecorded` (no checksums) or `quarantined`."""
+
+    label: str
+    folder: Path
+    size_bytes: int
+    state: str
+    detail: str = ""
+
+
+def ignore_progress(name: str, done: int, total: int | None) -> None:  # noqa: ARG001
+    """For callers who do not show any."""
+
+
+def pull(
+    label: str,
+    models_directory: Path,
+    budget_gb: float,
+    base_url: str | None = None,
+    progress: DownloadProgress = ignore_progress,
+    source: str | None = None,
+) -> PulledModel:
+    """Brings a model here: from where the catalogue says, from a mirror, or from a folder or zip of this machine.
+
+    `base_url` replaces scheme and host of every address (a mirror keeps the paths); `source` is a path or a `file:`
+    address. A model that is here already is replaced. Raises ModelFailure: `model_unknown`, `label_invalid`,
+    `budget_exceeded`, `disk_full`, `no_connection`, `download_refused`, `download_interrupted`, `model_corrupt`,
+    `archive_unsafe`, `source_missing`.
+    """
+    engine, model = split_label(label)
+    folder = models_directory / engine / model
+    staging = models_directory / engine / PARTIAL / model
+    if source is not None:
+        return _pull_local(f"{engine}:{model}", _local_path(source), folder, staging, models_directory, budget_gb)
+    entry = entry_for(label)
+    _refuse_over_budget(entry.label, entry.size_mb * 1_000_000, models_directory, budget_gb, replaced=folder)
+    staging.mkdir(parents=True, exist_ok=True)
+    verified = _download_all(entry, folder, staging, base_url, progress)
+    return _install(entry.label, entry.url, folder, staging, verified)
+
+
+def list_models(models_directory: Path, verify: bool = False) -> list[StoredModel]:
+    """Every model that lies here, by label; `verify` reads every byte and quarantines what does not match."""
+    if not models_directory.is_dir():
+        return []
+    folders = [
+        folder
+        for engine in sorted(models_directory.iterdir())
+        if engine.is_dir() and is_plain_name(engine.name)
+        for folder in sorted(engine.iterdir())
+        if folder.is_dir() and is_plain_name(folder.name)
+    ]
+    return [_stored(folder, verify=verify) for folder in folders]
+
+
+def remove(label: str, models_directory: Path) -> int:
+    """Deletes a model with what is left of its downloads; the bytes freed. Raises ModelFailure `model_missing`."""
+    engine, model = split_label(label)
+    root = models_directory / engine
+    found = [path for path in (root / model, root / PARTIAL / model, root / QUARANTINE / model) if path.exists()]
+    if not found:
+        here = ", ".join(one.label for one in list_models(models_directory)) or "none"
+        raise ModelFailure("model_missing", f"there is no model {label} in {models_directory}; here: {here}")
+    freed = sum(_size_of(path) for path in found)
+    for path in found:
+        shutil.rmtree(path)
+    return freed
+
+
+def by_hand(entry: CatalogueEntry, folder: Path) -> str:
+    """How to bring a model to a machine without Internet."""
+    files = ", ".join(entry.downloads)
+    return (
+        f"It needs {files} (about {entry.size_mb} MB) from {entry.url}. On a machine with Internet, fetch them into a "
+        f"folder, carry it here, and type: clustercore models pull {entry.label} --from FOLDER; or copy the "
+        f"{'unpacked ' if entry.is_archive else ''}files into {folder} yourself"
+    )
+
+
+def _download_all(
+    entry: CatalogueEntry, folder: Path, staging: Path, base_url: str | None, progress: DownloadProgress
+) -> dict[str, str]:
+    verified = {}
+    for name, address in entry.downloads.items():
+        url = _moved(address, base_url)
+        try:
+            stated = download(url, staging / name, progress)
+        except httpx.TransportError as error:
+            host = urlsplit(url).netloc
+            message = f"{host} cannot be reached ({error}). {by_hand(entry, folder)}"
+            raise ModelFailure("no_connection", message) from error
+        verified[name] = _verified_against(entry, name, staging, stated)
+    if entry.is_archive:
+        _unpack_in_place(next(iter(entry.downloads)), staging)
+    return verified
+
+
+def _verified_against(entry: CatalogueEntry, name: str, staging: Path, stated: Checksum | None) -> str:
+    known = entry.sha256.get(name)
+    expected = Checksum("sha256", known) if known else stated
+    if expected is None:
+        return "nothing"
+    if not expected.fits(staging / name):
+        _quarantine(staging)
+        message = f"{name} of {entry.label} is not what its checksum ({expected.value}) says; type the same again"
+        raise ModelFailure("model_corrupt", message)
+    return "catalogue" if known else "server"
+
+
+def _pull_local(
+    label: str, source: Path, folder: Path, staging: Path, models_directory: Path, budget_gb: float
+) -> PulledModel:
+    if not source.exists():
+        raise ModelFailure("source_missing", f"there is nothing at {source}; --from takes a folder or a zip archive")
+    _refuse_over_budget(label, _size_of(source), models_directory, budget_gb, replaced=folder)
+    if staging.exists():
+        shutil.rmtree(staging)
+    staging.mkdir(parents=True)
+    if source.is_dir():
+        # Links are followed: the cache of another tool keeps its files behind them.
+        shutil.copytree(source, staging, dirs_exist_ok=True)
+        (staging / CHECKSUMS).unlink(missing_ok=True)
+        _compare_with_record(label, source, staging)
+    else:
+        shutil.copyfile(source, staging / source.name)
+        if source.suffix == ".zip":
+            _unpack_in_place(source.name, staging)
+    return _install(label, str(source), folder, staging, {})
+
+
+def _compare_with_record(label: str, source: Path, staging: Path) -> None:
+    record = _read_record(source)
+    wrong = _mismatches(staging, record) if record else []
+    if wrong:
+        _quarantine(staging)
+        raise ModelFailure("model_corrupt", f"{label} from {source}: {', '.join(wrong)}; copy it again")
+
+
+def _unpack_in_place(name: str, staging: Path) -> None:
+    unpacked = staging.with_name(staging.name + ".unpacked")
+    shutil.rmtree(unpacked, ignore_errors=True)
+    unpacked.mkdir()
+    try:
+        unpack(staging / name, unpacked)
+    except ModelFailure:
+        shutil.rmtree(unpacked)
+        _quarantine(staging)
+        raise
+    shutil.rmtree(staging)
+    unpacked.rename(staging)
+
+
+def _install(label: str, source: str, folder: Path, staging: Path, verified: Mapping[str, str]) -> PulledModel:
+    for tag in staging.glob("*.etag"):
+        tag.unlink()
+    files = {
+        path.relative_to(staging).as_posix(): {"sha256": sha256_of(path), "size": path.stat().st_size}
+        for path in sorted(staging.rglob("*"))
+        if path.is_file()
+    }
+    if not files:
+        raise ModelFailure("model_corrupt", f"{label}: {source} holds no files")
+    against = dict(verified) or dict.fromkeys(files, "nothing")
+    record = {"label": label, "source": source, "verified_against": against, "files": files}
+    (staging / CHECKSUMS).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
+    _swap(staging, folder)
+    return PulledModel(label=label, folder=folder, size_bytes=_size_of(folder), verified=against)
+
+
+def _swap(staging: Path, folder: Path) -> None:
+    old = staging.with_name(staging.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    staging.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _quarantine(path: Path) -> Path:
+    """One per model: the newer evidence replaces the older, so that it cannot fill the disk."""
+    root = path.parent.parent if path.parent.name == PARTIAL else path.parent
+    target = root / QUARANTINE / path.name
+    shutil.rmtree(target, ignore_errors=True)
+    target.parent.mkdir(exist_ok=True)
+    path.rename(target)
+    return target
+
+
+def _stored(folder: Path, *, verify: bool) -> StoredModel:
+    label, size = f"{folder.parent.name}:{folder.name}", _size_of(folder)
+    record = _read_record(folder)
+    if record is None:
+        detail = "no checksums.json: copied by hand; pull it, or pull it --from its folder, to have it verified"
+        return StoredModel(label=label, folder=folder, size_bytes=size, state="unrecorded", detail=detail)
+    if not verify:
+        return StoredModel(label=label, folder=folder, size_bytes=size, state="ready")
+    wrong = _mismatches(folder, record)
+    if not wrong:
+        return StoredModel(label=label, folder=folder, size_bytes=size, state="verified")
+    detail = f"{', '.join(wrong)}; moved aside, type: clustercore models pull {label}"
+    return StoredModel(label=label, folder=_quarantine(folder), size_bytes=size, state="quarantined", detail=detail)
+
+
+def _read_record(folder: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
+
+
+def _mismatches(folder: Path, record: Mapping[str, Any]) -> list[str]:
+    wrong = []
+    for name, wanted in record["files"].items():
+        path = folder / name
+        if not path.is_file():
+            wrong.append(f"{name} is missing")
+        elif path.stat().st_size != wanted["size"] or sha256_of(path) != wanted["sha256"]:
+            wrong.append(f"{name} was changed")
+    return wrong
+
+
+def _refuse_over_budget(label: str, needed: int, models_directory: Path, budget_gb: float, replaced: Path) -> None:
+    stored = [model for model in list_models(models_directory) if model.folder != replaced]
+    used = sum(model.size_bytes for model in stored)
+    if used + needed > budget_gb * GIGABYTE:
+        biggest = sorted(stored, key=lambda model: -model.size_bytes)[:3]
+        names = ", ".join(f"clustercore models rm {one.label} ({_gigabytes(one.size_bytes)})" for one in biggest)
+        advice = f"make room: {names}; or" if names else "there is nothing to remove;"
+        message = (
+            f"{label} needs {_gigabytes(needed)}, the models here fill {_gigabytes(used)} of a budget of {budget_gb:g} GB; "
+            f"{advice} raise CLUSTERCORE_MODELS_BUDGET_GB"
+        )
+        raise ModelFailure("budget_exceeded", message)
+    models_directory.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(models_directory).free
+    if needed > free:
+        message = f"{label} needs {_gigabytes(needed)} and the disk of {models_directory} has {_gigabytes(free)} free"
+        raise ModelFailure("disk_full", message)
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / GIGABYTE:.2f} GB"
+
+
+def _size_of(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
+
+
+def _moved(address: str, base_url: str | None) -> str:
+    return address if base_url is None else base_url.rstrip("/") + urlsplit(address).path
+
+
+def _local_path(source: str) -> Path:
+    parts = urlsplit(source)
+    # A Windows drive looks like a scheme of one letter.
+    return Path(url2pathname(parts.path)) if parts.scheme == "file" else Path(source).expanduser()

@@ -1,0 +1,103 @@
+"""Tries each usable model once, in the background, when nothing else is to be done."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.db import Error, connection
+
+from clustercore.nodes.adapters.hosts import HostPool
+from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
+from clustercore.nodes.domain.hooks import HostDied
+from clustercore.nodes.domain.inventory import Inventory
+from clustercore.nodes.domain.ledger import NodeLedger
+from clustercore.nodes.domain.self_test import SelfTest, self_test_for, testable_labels
+
+logger = logging.getLogger(__name__)
+
+SELF_TEST_TAG = "self-test"
+IDLE_CHECK_SECONDS = 1.0
+
+
+def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str, Any]:
+    """One model's result: `passed`, `note`, `device`, `seconds` and `real_time_factor` (seconds per second of audio).
+
+    Raises HostDied only when the node itself ended the host.
+    """
+    try:
+        loaded = hosts.warm(record.engine, record.model, tag=SELF_TEST_TAG)
+        started = time.perf_counter()
+        request = test.request()
+        result = hosts.call(record.engine, record.model, request, tag=SELF_TEST_TAG, on_report=lambda *_: None)
+        seconds = time.perf_counter() - started
+        judgement = test.judge(result)
+    except EngineFailure as failure:
+        return {"passed": False, "note": failure.message}
+    except HostDied as death:
+        if death.deliberate:
+            raise
+        return {"passed": False, "note": f"the engine host died: {death.reason}"}
+    except Exception as error:
+        logger.exception("The self-test of %s:%s could not be judged", record.engine, record.model)
+        return {"passed": False, "note": f"the self-test itself failed: {error}"}
+    factor = seconds / judgement.seconds_of_audio if judgement.seconds_of_audio > 0 else None
+    return {
+        "passed": judgement.passed,
+        "note": judgement.note,
+        "device": loaded.device,
+        "seconds": round(seconds, 3),
+        "real_time_factor": None if factor is None else round(factor, 4),
+    }
+
+
+def run_self_tests(hosts: HostPool, inventory: Inventory, wait_until_idle: Callable[[], None]) -> dict[str, Any]:
+    """All usable models that somebody said how to try: `{"inventory": [label], "models": {label: result}}`."""
+    models: dict[str, Any] = {}
+    for record in inventory.usable():
+        test = self_test_for(record.capability)
+        if test is not None:
+            wait_until_idle()
+            models[f"{record.engine}:{record.model}"] = try_model(hosts, record, test)
+    return {"inventory": testable_labels(inventory.usable()), "models": models}
+
+
+class SelfTestRun:
+    """A background run that is skipped when a result for this very inventory is recorded already."""
+
+    def __init__(
+        self, hosts: HostPool, ledger: NodeLedger, node_id: int, inventory: Inventory, is_idle: Callable[[], bool]
+    ) -> None:
+        self._hosts = hosts
+        self._ledger = ledger
+        self._node_id = node_id
+        self._inventory = inventory
+        self._is_idle = is_idle
+
+    def start(self) -> None:
+        """Returns at once."""
+        threading.Thread(target=self._run, name="node self-test", daemon=True).start()
+
+    def _run(self) -> None:
+        labels = testable_labels(self._inventory.usable())
+        try:
+            if not labels or self._ledger.recorded_self_test(self._node_id).get("inventory") == labels:
+                return
+            connection.close()
+            results = run_self_tests(self._hosts, self._inventory, self._wait_until_idle)
+            self._ledger.record_self_test(self._node_id, results)
+            logger.info("The self-test of %s is done", ", ".join(labels))
+        except HostDied as death:
+            logger.info("The self-test ended: %s", death.reason)
+        except Error as error:
+            logger.warning("The self-test could not be recorded: %s", error)
+        finally:
+            connection.close()
+
+    def _wait_until_idle(self) -> None:
+        pause = threading.Event()
+        while not self._is_idle():
+            pause.wait(IDLE_CHECK_SECONDS)

@@ -1,0 +1,108 @@
+"""Small JSON documents that survive the process: what could not be delivered yet."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+logger = logging.getLogger(__name__)
+
+SUFFIX = ".json"
+BROKEN_SUFFIX = ".broken"
+
+
+def spool_directory(data_directory: Path, node_name: str) -> Path:
+    """Where the node of this name keeps its spool; the name is quoted, so that it stays one folder."""
+    return data_directory / "spool" / _quoted(node_name)
+
+
+class DirectorySpool:
+    """Implements `Spool` in a directory: one file per document, written beside and renamed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._number = time.time_ns()
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def put(self, name: str, document: Mapping[str, Any]) -> None:
+        """Durable when it returns; a document of the same name is replaced and keeps its place. Raises OSError."""
+        content = json.dumps({"name": name, "document": document}, allow_nan=False).encode()
+        with self._lock:
+            target = self._path_of(name) or self._directory / f"{self._next_number():020d}-{_short(name)}{SUFFIX}"
+            beside = target.with_suffix(".writing")
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(target)
+            self._sync_directory()
+
+    def items(self) -> list[tuple[str, dict[str, Any]]]:
+        """As `Spool.items`."""
+        with self._lock:
+            return [found for path in self._paths() if (found := self._read(path)) is not None]
+
+    def remove(self, name: str) -> None:
+        """Forgets the document of this name; nothing happens if there is none."""
+        with self._lock:
+            path = self._path_of(name)
+            if path is not None:
+                path.unlink(missing_ok=True)
+                self._sync_directory()
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._directory.glob(f"*{SUFFIX}"))
+
+    def _path_of(self, name: str) -> Path | None:
+        for path in self._directory.glob(f"*-{_short(name)}{SUFFIX}"):
+            found = self._read(path)
+            if found is not None and found[0] == name:
+                return path
+        return None
+
+    def _read(self, path: Path) -> tuple[str, dict[str, Any]] | None:
+        try:
+            content = json.loads(path.read_bytes())
+            return str(content["name"]), dict(content["document"])
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.error("The spooled document %s is unreadable and set aside: %s", path, error)
+            with suppress(OSError):
+                path.replace(path.with_suffix(BROKEN_SUFFIX))
+            return None
+
+    def _next_number(self) -> int:
+        # The clock may be set back between two runs: the order of arrival is what counts.
+        newest = max((int(path.name.partition("-")[0]) for path in self._numbered()), default=0)
+        self._number = max(self._number + 1, newest + 1)
+        return self._number
+
+    def _numbered(self) -> list[Path]:
+        return [path for path in self._paths() if path.name.partition("-")[0].isdigit()]
+
+    def _sync_directory(self) -> None:
+        # Windows cannot open a directory; its rename is durable enough without.
+        if os.name != "posix":
+            return
+        descriptor = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _quoted(name: str) -> str:
+    """Safe as a file's name on every system."""
+    return quote(name, safe="").replace(".", "%2E").replace("*", "%2A").replace("~", "%7E")
+
+
+def _short(name: str) -> str:
+    return "".join(letter if letter.isalnum() and letter.isascii() else "_" for letter in name)[:80]

@@ -1,0 +1,76 @@
+"""What a node says of itself when it registers, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+MOST_DEFAULT_SLOTS = 4
+MISSED_BEATS = 2
+BEAT_SLACK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One accelerator; memory in MB."""
+
+    name: str
+    memory_mb: int
+    driver: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """The machine a node runs on; memory in MB."""
+
+    hostname: str
+    boot_id: str
+    operating_system: str
+    architecture: str
+    cores: int
+    memory_mb: int
+    gpus: tuple[Gpu, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFacts:
+    """One worker process and its machine."""
+
+    name: str
+    instance: UUID
+    process_id: int
+    hardware: Hardware
+    version: str
+    slots: int
+    heartbeat_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeatAnswer:
+    """What the ledger says to a heartbeat."""
+
+    known: bool
+    """False when the row is gone or belongs to another process by now."""
+    drained: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Consumption:
+    """What a node should take from the broker now."""
+
+    queues: frozenset[str] = field(default_factory=frozenset)
+    prefetch: int = 1
+
+
+def slots_for(configured: int | None, cores: int, gpus: Sequence[Any]) -> int:
+    """How many units a node works on at once: as configured, else one per GPU, else half its cores, at most 4."""
+    if configured:
+        return configured
+    return len(gpus) or max(1, min(MOST_DEFAULT_SLOTS, cores // 2))
+
+
+def silence_allowed(heartbeat_seconds: float) -> float:
+    """Seconds after which a node that beats every `heartbeat_seconds` counts as gone."""
+    return MISSED_BEATS * heartbeat_seconds + BEAT_SLACK_SECONDS

@@ -1,0 +1,53 @@
+"""What the node agent needs written down: the services of this room, handed to it when Django is ready."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+from uuid import UUID
+
+from clustercore.nodes.domain.engine import JsonObject
+from clustercore.nodes.domain.facts import BeatAnswer, NodeFacts
+from clustercore.nodes.domain.inventory import Inventory
+
+
+class NameTakenError(Exception):
+    """Another worker process that is alive has registered under this name."""
+
+    def __init__(self, name: str, hostname: str, process_id: int) -> None:
+        super().__init__(
+            f"A node named {name!r} is running already (on {hostname}, process {process_id}). "
+            "Give this one another name: `clustercore node --name OTHER`, or set CLUSTERCORE_NODE_NAME."
+        )
+
+
+class NodeLedger(Protocol):
+    """The functions of `services.py` that the agent calls; see there."""
+
+    def register_node(self, facts: NodeFacts, inventory: Inventory) -> Any: ...
+
+    def update_inventory(self, node_id: int, inventory: Inventory) -> None: ...
+
+    def beat(self, node_id: int, instance: UUID, hold_reason: str, idle_reason: str) -> BeatAnswer: ...
+
+    def mark_silent_nodes_offline(self) -> int: ...
+
+    def go_offline(self, node_id: int, instance: UUID) -> None: ...
+
+    def recorded_self_test(self, node_id: int) -> JsonObject: ...
+
+    def record_self_test(self, node_id: int, results: JsonObject) -> None: ...
+
+
+_LEDGERS: list[NodeLedger] = []
+
+
+def use_ledger(ledger: NodeLedger) -> None:
+    """Called once, from this room's AppConfig.ready."""
+    _LEDGERS[:] = [ledger]
+
+
+def node_ledger() -> NodeLedger:
+    """Raises LookupError before Django is ready."""
+    if not _LEDGERS:
+        raise LookupError("the applications are not loaded yet: call django.setup() first")
+    return _LEDGERS[0]

@@ -1,0 +1,137 @@
+"""Writing: what nodes say of themselves and what operators ask of them. All times are the database's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from clustercore.nodes.adapters.hardware import process_is_alive
+from clustercore.nodes.domain.engine import JsonObject
+from clustercore.nodes.domain.facts import BeatAnswer, NodeFacts
+from clustercore.nodes.domain.inventory import Inventory, RankedRecord
+from clustercore.nodes.domain.ledger import NameTakenError
+from clustercore.nodes.models import Node, NodeModel
+from clustercore.nodes.selectors import heard_of
+
+REASON_CHARACTERS = 400
+
+
+@transaction.atomic
+def register_node(facts: NodeFacts, inventory: Inventory) -> Node:
+    """Writes the node's row, by its name. Raises NameTakenError while another live process holds the name."""
+    holder = Node.objects.select_for_update().filter(name=facts.name).exclude(instance=facts.instance).first()
+    if holder is not None and _is_running(holder, facts):
+        raise NameTakenError(facts.name, holder.hostname, holder.process_id)
+    node, _ = Node.objects.update_or_create(name=facts.name, defaults=_columns(facts, inventory))
+    _replace_models(node.pk, inventory.records)
+    return node
+
+
+@transaction.atomic
+def update_inventory(node_id: int, inventory: Inventory) -> None:
+    """Replaces what the node can serve."""
+    Node.objects.filter(pk=node_id).update(capabilities=list(inventory.capabilities()))
+    _replace_models(node_id, inventory.records)
+
+
+def beat(node_id: int, instance: UUID, hold_reason: str, idle_reason: str) -> BeatAnswer:
+    """Says that this process lives and why it takes no work, if it does not."""
+    updated = Node.objects.filter(pk=node_id, instance=instance).update(
+        last_seen=Now(),
+        online=True,
+        hold_reason=hold_reason[:REASON_CHARACTERS],
+        idle_reason=idle_reason[:REASON_CHARACTERS],
+    )
+    if not updated:
+        return BeatAnswer(known=False)
+    return BeatAnswer(known=True, drained=Node.objects.values_list("drained", flat=True).get(pk=node_id))
+
+
+def mark_silent_nodes_offline() -> int:
+    """Nodes that missed two beats are offline; how many that were just now."""
+    return Node.objects.filter(online=True).exclude(heard_of()).update(online=False)
+
+
+def go_offline(node_id: int, instance: UUID) -> None:
+    """The worker process ends in order."""
+    Node.objects.filter(pk=node_id, instance=instance).update(online=False, hold_reason="stopped", idle_reason="")
+
+
+def drain(name: str) -> bool:
+    """The node finishes what it has and takes nothing new; False when there is no such node."""
+    return bool(Node.objects.filter(name=name).update(drained=True))
+
+
+def undrain(name: str) -> bool:
+    """The node may take work again; False when there is no such node."""
+    return bool(Node.objects.filter(name=name).update(drained=False))
+
+
+def recorded_self_test(node_id: int) -> JsonObject:
+    """The results of the latest self-test; empty if there was none."""
+    found: JsonObject | None = Node.objects.filter(pk=node_id).values_list("self_test", flat=True).first()
+    return found or {}
+
+
+def record_self_test(node_id: int, results: JsonObject) -> None:
+    """Keeps the results of the latest self-test."""
+    Node.objects.filter(pk=node_id).update(self_test=dict(results))
+
+
+def _is_running(holder: Node, facts: NodeFacts) -> bool:
+    if not Node.objects.filter(heard_of(), pk=holder.pk, online=True).exists():
+        return False
+    same_machine = (holder.hostname, holder.boot_id) == (facts.hardware.hostname, facts.hardware.boot_id)
+    # A worker that was killed on this very machine need not be waited for: its process is gone.
+    return not same_machine or process_is_alive(holder.process_id)
+
+
+def _columns(facts: NodeFacts, inventory: Inventory) -> dict[str, Any]:
+    hardware = facts.hardware
+    return {
+        "hostname": hardware.hostname,
+        "instance": facts.instance,
+        "boot_id": hardware.boot_id,
+        "process_id": facts.process_id,
+        "operating_system": hardware.operating_system,
+        "architecture": hardware.architecture,
+        "cores": hardware.cores,
+        "memory_mb": hardware.memory_mb,
+        "gpus": [asdict(gpu) for gpu in hardware.gpus],
+        "version": facts.version,
+        "slots": facts.slots,
+        "capabilities": list(inventory.capabilities()),
+        "hold_reason": "",
+        "idle_reason": "",
+        "online": True,
+        "heartbeat_seconds": facts.heartbeat_seconds,
+        "last_seen": Now(),
+        "started": Now(),
+    }
+
+
+def _replace_models(node_id: int, records: Iterable[RankedRecord]) -> None:
+    NodeModel.objects.filter(node_id=node_id).delete()
+    NodeModel.objects.bulk_create(_row(node_id, ranked) for ranked in records)
+
+
+def _row(node_id: int, ranked: RankedRecord) -> NodeModel:
+    record = ranked.record
+    return NodeModel(
+        node_id=node_id,
+        capability=record.capability,
+        engine=record.engine,
+        model=record.model,
+        languages=list(record.languages),
+        rung=ranked.rung,
+        memory_mb=record.memory_mb,
+        detects_language=record.detects_language,
+        word_timestamps=record.word_timestamps,
+        usable=record.usable,
+        reason=record.reason[:REASON_CHARACTERS],
+    )

@@ -32,6 +32,7 @@ T = TypeVar("T")
 
 _PATH = re.compile(r"/blobs/([0-9a-f]{64})")
 _STRANGERS_DRAIN_BYTES = 1 << 20
+_SILENCE_SECONDS = 30.0
 _SPARE_BYTES = 64 << 20
 """Room that an upload must leave on the disk, for the servers beside the store."""
 
@@ -59,6 +60,30 @@ class ClientLeft(Exception):
     """The connection ended before the body did."""
 
 
+class Body:
+    """The body of a request as it comes in."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.more = True
+
+    async def next_block(self) -> bytes:
+        """Raises ClientLeft, and TimeoutError when nothing comes for half a minute."""
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        self.more = message.get("more_body", False)
+        block: bytes = message.get("body", b"")
+        return block
+
+    async def drain(self, most: int) -> None:
+        """Reads and forgets the rest, up to so many bytes."""
+        seen = 0
+        while self.more and seen < most:
+            seen += len(await self.next_block())
+
+
 def with_uploads(application: Application) -> Application:
     """`application`, with uploads of blobs taken in front of it."""
 
@@ -73,43 +98,43 @@ def with_uploads(application: Application) -> Application:
 
 
 async def _take_upload(upload: Upload, receive: Receive, send: Send) -> None:
+    body = Body(receive)
     try:
-        answer = await _answer(upload, receive)
-    except ClientLeft:
+        answer = await _answer(upload, body)
+        await _send(answer, send)
+        # A client that is still sending might not see an answer that came with the end of the connection.
+        await body.drain(_STRANGERS_DRAIN_BYTES if answer.status == 403 else upload.length)
+    except (ClientLeft, TimeoutError):
         return
-    await _send(answer, send)
+    await send({"type": "http.response.body", "body": b""})
 
 
-async def _answer(upload: Upload, receive: Receive) -> Answer:
-    store, early = await _with_database(lambda: _admit(upload))
-    if early is not None or store is None:
-        answer = early or Answer(503, "this process does not have the hub's store")
-        # A client that is still sending may not see an answer that comes with the end of the connection.
-        known = answer.status != 403
-        await _drain(receive, upload.length if known else min(upload.length, _STRANGERS_DRAIN_BYTES))
-        return answer
+async def _answer(upload: Upload, body: Body) -> Answer:
+    admitted = await _with_database(lambda: _admit(upload))
+    if isinstance(admitted, Answer):
+        return admitted
+    store = admitted
     try:
         with store.receive() as incoming:
-            await _read_body(incoming, upload, receive)
+            await _read_body(incoming, upload, body)
             return await _with_database(lambda: _keep(store, incoming, upload))
     except StoreFull as error:
-        await _drain(receive, upload.length)
         return Answer(507, str(error))
     except BlobCorrupt as error:
         return Answer(422, str(error))
 
 
-def _admit(upload: Upload) -> tuple[Store | None, Answer | None]:
-    """The store, and the answer if there is one before the body is read."""
+def _admit(upload: Upload) -> Store | Answer:
+    """The store to read the body into, or the answer where there is no need to."""
     hub = hub_now()
     key, now = hub.hub.signing_key, hub.now.timestamp()
-    refused = refusal(key, "PUT", upload.sha256, upload.expires, upload.signature, now)
+    refused = refusal(key, "PUT", upload.sha256, expires=upload.expires, given=upload.signature, now=now)
     if refused is not None:
-        return None, Answer(403, refused.value)
+        return Answer(403, refused.value)
     store = local_store(hub)
     if store is None:
-        return None, None
-    return store, _too_much(store, upload) or _known_already(store, upload)
+        return Answer(503, "this process does not have the hub's store")
+    return _known_already(store, upload) or _too_much(store, upload) or store
 
 
 def _too_much(store: Store, upload: Upload) -> Answer | None:
@@ -136,31 +161,15 @@ def _keep(store: Store, incoming: Incoming, upload: Upload) -> Answer:
     return Answer(201, "stored")
 
 
-async def _read_body(incoming: Incoming, upload: Upload, receive: Receive) -> None:
+async def _read_body(incoming: Incoming, upload: Upload, body: Body) -> None:
     waiting = bytearray()
-    more = True
-    while more:
-        block, more = await _next_block(receive)
-        waiting += block
+    while body.more:
+        waiting += await body.next_block()
         if incoming.size + len(waiting) > upload.length:
             raise BlobCorrupt("more bytes came than Content-Length said; nothing was kept")
-        if waiting and (not more or len(waiting) >= BLOCK_BYTES):
+        if waiting and (not body.more or len(waiting) >= BLOCK_BYTES):
             await asyncio.to_thread(incoming.write, bytes(waiting))
             waiting.clear()
-
-
-async def _drain(receive: Receive, most: int) -> None:
-    seen, more = 0, True
-    while more and seen < most:
-        block, more = await _next_block(receive)
-        seen += len(block)
-
-
-async def _next_block(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ClientLeft
-    return message.get("body", b""), message.get("more_body", False)
 
 
 async def _with_database(work: Callable[[], T]) -> T:
@@ -191,4 +200,4 @@ async def _send(answer: Answer, send: Send) -> None:
     body = (answer.text + "\n").encode()
     headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body, "more_body": True})

@@ -46,9 +46,9 @@ def download(request: HttpRequest, sha256: str) -> HttpResponseBase:
         hub.hub.signing_key,
         request.method or "",
         sha256,
-        request.GET.get("expires", ""),
-        request.GET.get("signature", ""),
-        hub.now.timestamp(),
+        expires=request.GET.get("expires", ""),
+        given=request.GET.get("signature", ""),
+        now=hub.now.timestamp(),
     )
     if refused is not None:
         return _plain(403, refused.value)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
+
+from clustercore.project.views import alive, ready
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
     path("blobs/", include("clustercore.blobs.urls")),
+    path("healthz", alive, name="alive"),
+    path("readyz", ready, name="ready"),
 ]

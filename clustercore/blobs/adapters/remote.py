@@ -11,7 +11,7 @@ from typing import Protocol
 
 import httpx
 
-from clustercore.blobs.adapters.files import BLOCK_BYTES, blocks, hash_of, no_room_is_store_full
+from clustercore.blobs.adapters.files import blocks, hash_of, no_room_is_store_full
 from clustercore.blobs.domain.errors import BlobCorrupt, BlobMissing, BlobRefused, BlobUnavailable
 
 logger = logging.getLogger(__name__)
@@ -126,5 +126,5 @@ def _size_in(response: httpx.Response) -> int:
 def _take(response: httpx.Response, into: Path) -> None:
     mode = "ab" if response.status_code == 206 else "wb"
     with no_room_is_store_full(into.parent), into.open(mode, buffering=0) as file:
-        for block in response.iter_raw(BLOCK_BYTES):
+        for block in response.iter_raw():
             file.write(block)

@@ -26,7 +26,7 @@ def signed_path(key: str, method: str, sha256: str, expires: int) -> str:
     return f"/blobs/{sha256}?expires={expires}&signature={signature(key, method, sha256, expires)}"
 
 
-def refusal(key: str, method: str, sha256: str, expires: str, given: str, now: float) -> Refusal | None:
+def refusal(key: str, method: str, sha256: str, *, expires: str, given: str, now: float) -> Refusal | None:
     """Why the request is refused, or None. `expires` and `given` come from outside, as they are.
 
     The signature is looked at first (in constant time), so that only who holds the key learns that it expired.

@@ -26,9 +26,15 @@ class Job(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     parameters = models.JSONField(default=dict)
     language = models.CharField(max_length=12, null=True, blank=True, help_text="Decided once for the whole job.")
-    min_rung = models.SmallIntegerField(null=True, blank=True, help_text="Lowest rung allowed; empty: one below the best.")
-    accept_lower_after = models.FloatField(null=True, blank=True, help_text="Seconds after which any rung may take part.")
+    min_rung = models.SmallIntegerField(
+        null=True, blank=True, help_text="Lowest rung allowed; empty: one below the best."
+    )
+    accept_lower_after = models.FloatField(
+        null=True, blank=True, help_text="Seconds after which any rung may take part."
+    )
     critical_accuracy = models.BooleanField(default=False)
+    engine = models.CharField(max_length=60, blank=True, help_text="Only this engine; empty: the ladder decides.")
+    model = models.CharField(max_length=200, blank=True, help_text="Only this model of that engine.")
     idempotency_key = models.CharField(max_length=200, null=True, blank=True, unique=True)
     error = models.TextField(blank=True)
     waiting = models.CharField(max_length=400, blank=True, help_text="Why nothing happens now, and the remedy.")
@@ -59,6 +65,9 @@ class Unit(models.Model):
     strikes = models.PositiveSmallIntegerField(default=0, help_text="Crashes proved; three make it dead.")
     excluded_nodes = ArrayField(models.BigIntegerField(), default=list, blank=True)
     avoid_node = models.ForeignKey(Node, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    avoid_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then another node is given the first try."
+    )
     min_rung = models.SmallIntegerField(null=True, blank=True, help_text="Set by a Degrade verdict.")
     progress = models.FloatField(default=0.0)
     result = models.JSONField(null=True, blank=True)
@@ -69,9 +78,11 @@ class Unit(models.Model):
 
     class Meta:
         ordering = ["job", "id"]
-        constraints = [models.UniqueConstraint(fields=["job", "stage", "ordinal"], name="one_unit_per_stage_and_ordinal")]
+        constraints = [
+            models.UniqueConstraint(fields=["job", "stage", "ordinal"], name="one_unit_per_stage_and_ordinal")
+        ]
         indexes = [
-            models.Index(fields=["capability", "id"], condition=Q(state="queued"), name="unit_queued_by_capability"),
+            models.Index(fields=["job", "id"], condition=Q(state="queued"), name="unit_queued_by_job"),
             models.Index(fields=["job", "state"], name="unit_by_job_and_state"),
         ]
 

@@ -33,6 +33,22 @@ class UnitContext(Protocol):
     @property
     def attempt_id(self) -> int: ...
     @property
+    def node_id(self) -> int: ...
+    @property
+    def node_name(self) -> str: ...
+    @property
+    def engine(self) -> str:
+        """The engine the user insists on; empty when the ladder decides."""
+        ...
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def served_by(self) -> dict[str, Any]:
+        """What the handler notes of how it was done; kept with the attempt."""
+        ...
+
+    @property
     def ordinal(self) -> int: ...
     @property
     def payload(self) -> Mapping[str, Any]: ...
@@ -102,20 +118,22 @@ class Stage:
     opens: str
     record: Recorder | None = None
     """Called with (unit id, result) inside the transaction that completes the unit."""
+    queued: Recorder | None = None
+    """Called with (unit id, payload) inside the transaction that queues the unit."""
     ranked: bool = False
     """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
-    """A kind of job: its name, its stages in order, and how its canvas is launched."""
+    """A kind of job: its name, its stages in order, and how its bells are rung."""
 
     name: str
     stages: tuple[Stage, ...]
-    launch: Callable[[int], None]
-    """Starts the canvas of a job (given its id) after the submitting transaction has committed."""
-    forget: Callable[[int], Sequence[str]] | None = None
-    """Deletes the kind's own rows of a job; returns the hashes of blobs that nothing needs any more."""
+    ring: Callable[[int, str, Sequence[int]], None]
+    """Sends the canvas for units just queued, given (job id, stage, unit ids); called after their commit."""
+    blobs_of: Callable[[int], Sequence[str]] = lambda _job_id: ()
+    """The hashes of the blobs that a job brought with it, so that removing the job can remove them."""
 
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises KeyError."""

@@ -64,9 +64,7 @@ class HandBack:
 
 Verdict = Done | Retry | Degrade | Hold | Fail | Crashed | HandBack
 
-_BY_NAME: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Done, Retry, Degrade, Hold, Fail, Crashed, HandBack)
-}
+_BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (Done, Retry, Degrade, Hold, Fail, Crashed, HandBack)}
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""What this process holds right now: one entry per attempt in a slot, shared by the slots and the agent's thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from clustercore.jobs.domain.kinds import LeaseLost
+
+
+@dataclass(slots=True)
+class Holding:
+    """One attempt in a slot. `lost` is set when the ledger no longer counts it."""
+
+    attempt_id: int
+    unit_id: int
+    fraction: float = 0.0
+    last_report: float = field(default_factory=time.monotonic)
+    lost: threading.Event = field(default_factory=threading.Event)
+    lost_because: str = ""
+
+    @property
+    def tag(self) -> str:
+        """The name by which the engine host that works on it is known."""
+        return f"attempt-{self.attempt_id}"
+
+    def report(self, fraction: float) -> None:
+        """Says that work goes on. Raises LeaseLost."""
+        if self.lost.is_set():
+            raise LeaseLost(self.lost_because)
+        self.fraction = min(max(fraction, 0.0), 1.0)
+        self.last_report = time.monotonic()
+
+
+class Holdings:
+    """All holdings of this process, and the knocks it has sent to itself."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._held: dict[int, Holding] = {}
+        self._knocks: dict[int, float] = {}
+
+    def add(self, holding: Holding) -> None:
+        with self._lock:
+            self._held[holding.attempt_id] = holding
+
+    def remove(self, attempt_id: int) -> None:
+        with self._lock:
+            self._held.pop(attempt_id, None)
+
+    def all(self) -> list[Holding]:
+        with self._lock:
+            return list(self._held.values())
+
+    def extendable(self, silent_seconds: float) -> dict[int, float]:
+        """Attempt id to fraction done, of those that reported within `silent_seconds`."""
+        oldest = time.monotonic() - silent_seconds
+        return {h.attempt_id: h.fraction for h in self.all() if h.last_report >= oldest and not h.lost.is_set()}
+
+    def knocked(self, unit_ids: Iterable[int]) -> None:
+        """Remembers bells sent to this node's own queue, for ten seconds at most."""
+        with self._lock:
+            now = time.monotonic()
+            self._knocks = {unit: at for unit, at in self._knocks.items() if now - at < 10.0}
+            self._knocks.update(dict.fromkeys(unit_ids, now))
+
+    def answered(self, unit_id: int | None) -> bool:
+        """Whether the bell for this unit was a knock of this node's own; it is then no longer pending."""
+        with self._lock:
+            return self._knocks.pop(unit_id, None) is not None if unit_id is not None else False
+
+    def pending_knocks(self) -> set[int]:
+        with self._lock:
+            oldest = time.monotonic() - 10.0
+            return {unit for unit, at in self._knocks.items() if at >= oldest}
+
+
+HOLDINGS = Holdings()
+"""The holdings of this process."""

@@ -1,0 +1,45 @@
+"""Why a job or a node has nothing to do, in words that name the remedy."""
+
+from __future__ import annotations
+
+
+def job_waits_because(
+    *,
+    capability: str,
+    language: str | None,
+    engine: str,
+    model: str,
+    floor: int,
+    nodes_online: int,
+    nodes_with_capability: int,
+    nodes_able: int,
+) -> str:
+    """The reason why nothing of a job runs; empty when some node is able and it only has to be its turn."""
+    if nodes_able:
+        return ""
+    if not nodes_online:
+        return "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
+    if not nodes_with_capability:
+        return f"no live node can do {capability!r}: `clustercore doctor` on a node says what is missing"
+    wanted = ":".join(part for part in (engine, model) if part)
+    if wanted:
+        return f"no live node has {wanted} for {_language(language)}: `clustercore models pull {wanted}` on one"
+    if floor > 0:
+        return (
+            f"no live node reaches rung {floor} for {_language(language)}: start a node with a better model, "
+            "or submit with `--quality any`"
+        )
+    return f"no live node hears {_language(language)}: `clustercore models pull faster-whisper:small` on one"
+
+
+def _language(language: str | None) -> str:
+    return f"language {language!r}" if language else "any language"
+
+
+def node_idles_because(*, capability: str, floor: int, best_here: str, best_anywhere: str, best_node: str) -> str:
+    """Why waiting work of a capability is not for this node."""
+    where = f" on {best_node}" if best_node else ""
+    return (
+        f"{capability}: {best_here} is below rung {floor}, the floor while {best_anywhere}{where} serves; "
+        "`--quality any` lets every rung take part"
+    )

@@ -1,0 +1,172 @@
+"""Reading the ledger, and the one definition of which unit a node may have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import connection
+
+from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES
+from clustercore.jobs.models import Job, Unit
+
+_LIVE = "n.online AND NOT n.drained AND n.hold_reason = ''"
+
+
+def _serves(model: str) -> str:
+    """SQL: whether inventory row `model` may serve unit u of job j, rungs aside."""
+    return f"""
+        {model}.usable AND {model}.capability = u.capability
+        AND (j.engine = '' OR {model}.engine = j.engine) AND (j.model = '' OR {model}.model = j.model)
+        AND CASE WHEN j.language IS NOT NULL
+                 THEN j.language = ANY({model}.languages) OR '*' = ANY({model}.languages)
+                 ELSE {model}.detects_language OR NOT EXISTS (
+                     SELECT 1 FROM nodes_nodemodel d JOIN nodes_node n ON n.id = d.node_id
+                     WHERE {_LIVE} AND d.usable AND d.capability = u.capability AND d.detects_language
+                       AND (j.engine = '' OR d.engine = j.engine) AND (j.model = '' OR d.model = j.model))
+            END"""
+
+
+# The lowest rung that may serve unit u of job j: what was asked for, else one below the best that any live node
+# holds (the best itself where accuracy is critical), so that a guess never stands between good sentences.
+FLOOR = f"""
+    CASE WHEN NOT u.ranked THEN 0 ELSE coalesce(
+        u.min_rung,
+        j.min_rung,
+        CASE WHEN j.engine <> '' THEN 0 END,
+        CASE WHEN j.created + j.accept_lower_after * interval '1 second' <= now() THEN 0 END,
+        greatest(0, (
+            SELECT max(b.rung) FROM nodes_nodemodel b JOIN nodes_node n ON n.id = b.node_id
+            WHERE {_LIVE} AND {_serves("b")}
+        ) - CASE WHEN j.critical_accuracy THEN 0 ELSE 1 END),
+        0
+    ) END"""
+
+_ABLE = f"""
+    (NOT u.ranked OR EXISTS (
+        SELECT 1 FROM nodes_nodemodel m WHERE m.node_id = %(node)s AND {_serves("m")} AND m.rung >= {FLOOR}))"""
+
+ELIGIBLE = f"""
+    u.state = 'queued' AND u.capability = ANY(%(capabilities)s)
+    AND (u.run_after IS NULL OR u.run_after <= now())
+    AND NOT (%(node)s = ANY(u.excluded_nodes))
+    AND (u.avoid_node_id IS DISTINCT FROM %(node)s OR u.avoid_until <= now())
+    AND {_ABLE}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A unit that a node could claim now, and the bell that belongs to it."""
+
+    unit_id: int
+    kind: str
+    stage: str
+
+
+def claimable(node_id: int, capabilities: Sequence[str], limit: int) -> list[Waiting]:
+    """Up to `limit` units that the node may have now; the first of each running job come first."""
+    query = f"""
+        SELECT u.id, j.kind, u.stage FROM jobs_job j CROSS JOIN LATERAL (
+            SELECT u.id, u.stage FROM jobs_unit u WHERE u.job_id = j.id AND {ELIGIBLE} ORDER BY u.id LIMIT %(limit)s
+        ) u
+        WHERE j.state = 'running' ORDER BY j.priority DESC, u.id LIMIT %(limit)s"""
+    with connection.cursor() as cursor:
+        cursor.execute(query, {"node": node_id, "capabilities": list(capabilities), "limit": limit})
+        return [Waiting(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class BelowFloor:
+    """Why waiting work is not for a node: its best rung against the floor, and who sets the floor."""
+
+    capability: str
+    floor: int
+    best_here: str
+    best_anywhere: str
+    best_node: str
+
+
+def below_floor(node_id: int, capabilities: Sequence[str]) -> list[BelowFloor]:
+    """For each capability with waiting ranked work whose floor is above this node's best rung: the comparison."""
+    query = f"""
+        SELECT DISTINCT ON (u.capability) u.capability, {FLOOR},
+            coalesce((SELECT m.engine || ':' || m.model FROM nodes_nodemodel m
+                      WHERE m.node_id = %(node)s AND m.usable AND m.capability = u.capability
+                      ORDER BY m.rung DESC LIMIT 1), 'nothing'),
+            coalesce(best.label, 'what was asked for'), coalesce(best.node, '')
+        FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
+        LEFT JOIN LATERAL (
+            SELECT b.engine || ':' || b.model AS label, n.name AS node
+            FROM nodes_nodemodel b JOIN nodes_node n ON n.id = b.node_id
+            WHERE {_LIVE} AND {_serves("b")} ORDER BY b.rung DESC LIMIT 1) best ON true
+        WHERE j.state = 'running' AND u.state IN ('queued', 'leased') AND u.ranked
+          AND u.capability = ANY(%(capabilities)s) AND NOT {_ABLE}
+        ORDER BY u.capability, u.id"""
+    with connection.cursor() as cursor:
+        cursor.execute(query, {"node": node_id, "capabilities": list(capabilities)})
+        return [BelowFloor(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A running job of which nothing runs, and what its next unit needs."""
+
+    job_id: int
+    waiting: str
+    capability: str
+    language: str | None
+    engine: str
+    model: str
+    ranked: bool
+    floor: int
+    nodes_online: int
+    nodes_with_capability: int
+    nodes_able: int
+
+
+def jobs_without_a_running_unit() -> list[Stuck]:
+    """Running jobs with queued and due, but no leased units, with the count of nodes that could take the next."""
+    query = f"""
+        SELECT j.id, j.waiting, u.capability, j.language, j.engine, j.model, u.ranked, {FLOOR},
+            (SELECT count(*) FROM nodes_node n WHERE {_LIVE}),
+            (SELECT count(*) FROM nodes_node n WHERE {_LIVE} AND u.capability = ANY(n.capabilities)),
+            (SELECT count(*) FROM nodes_node n WHERE {_LIVE} AND u.capability = ANY(n.capabilities)
+               AND NOT (n.id = ANY(u.excluded_nodes))
+               AND (NOT u.ranked OR EXISTS (SELECT 1 FROM nodes_nodemodel m
+                    WHERE m.node_id = n.id AND {_serves("m")} AND m.rung >= {FLOOR})))
+        FROM jobs_job j CROSS JOIN LATERAL (
+            SELECT * FROM jobs_unit u WHERE u.job_id = j.id AND u.state = 'queued'
+              AND (u.run_after IS NULL OR u.run_after <= now()) ORDER BY u.id LIMIT 1) u
+        WHERE j.state = 'running'
+          AND NOT EXISTS (SELECT 1 FROM jobs_unit l WHERE l.job_id = j.id AND l.state = 'leased')"""
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return [Stuck(*row) for row in cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is: units by state, and the fraction of its known weight that is done."""
+
+    counts: dict[str, int]
+    fraction: float
+    units: int
+
+
+def progress_of(job: Job, stage: str | None = None) -> Progress:
+    """The progress of a job, or of one stage of it."""
+    units = Unit.objects.filter(job=job)
+    if stage is not None:
+        units = units.filter(stage=stage)
+    counts: dict[str, int] = {}
+    done = total = 0.0
+    for state, weight, fraction in units.values_list("state", "weight", "progress"):
+        counts[state] = counts.get(state, 0) + 1
+        total += weight
+        done += weight * (1.0 if state == "done" else fraction if state == "leased" else 0.0)
+    return Progress(counts, done / total if total else 0.0, sum(counts.values()))
+
+
+def has_open_units(job_id: int) -> bool:
+    """Whether anything of the job is still to be done."""
+    return Unit.objects.filter(job_id=job_id, state__in=OPEN_UNIT_STATES).exists()

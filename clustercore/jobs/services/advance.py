@@ -1,0 +1,55 @@
+"""Finish: when no unit of a job is open, its next stage starts or it ends. Decided under the job's row lock."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from clustercore.jobs.domain.kinds import NewUnit, Stage, kind_named
+from clustercore.jobs.domain.lifecycle import BAD_UNIT_STATES, JobState
+from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.selectors import has_open_units
+from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.submit import queue_units
+
+
+def advance(job_id: int) -> str:
+    """Moves the job on if nothing of it is open; harmless at any time. Returns the job's state."""
+    with transaction.atomic():
+        job = Job.objects.select_for_update(no_key=True).filter(pk=job_id).first()
+        if job is None:
+            return "gone"
+        advance_locked(job)
+        return job.state
+
+
+def advance_locked(job: Job) -> None:
+    """As `advance`, for a caller that holds the job's row lock."""
+    if job.state not in (JobState.RUNNING, JobState.PAUSED) or has_open_units(job.pk):
+        return
+    bad = list(Unit.objects.filter(job=job, state__in=BAD_UNIT_STATES).order_by("id")[:5])
+    if bad:
+        _end(job, JobState.FAILED, "; ".join(f"{unit.stage} {unit.ordinal}: {unit.error}" for unit in bad))
+        return
+    following = _next_barrier(job)
+    if following is None:
+        _end(job, JobState.DONE, "")
+        return
+    job.stage = following.name
+    job.save(update_fields=["stage"])
+    queue_units(kind_named(job.kind), job.pk, [NewUnit(stage=following.name, ordinal=0)])
+
+
+def _next_barrier(job: Job) -> Stage | None:
+    present = set(Unit.objects.filter(job=job).values_list("stage", flat=True).distinct())
+    for stage in kind_named(job.kind).stages:
+        if stage.opens == "barrier" and stage.name not in present:
+            return stage
+    return None
+
+
+def _end(job: Job, state: JobState, error: str) -> None:
+    job.state, job.error, job.waiting = state, error, ""
+    job.finished = Now()
+    job.save(update_fields=["state", "error", "waiting", "finished"])
+    record_event(job.pk, str(state), f"{state}: {error}" if error else str(state))

@@ -1,0 +1,127 @@
+"""Claim: one statement takes the best unit that this node may have, or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from clustercore.jobs.selectors import ELIGIBLE, FLOOR
+
+# The hint breaks ties and nothing else: priority, then the job with the least running, come first.
+# LATERAL keeps the cost at one index probe per running job; SKIP LOCKED keeps nodes out of each other's way.
+_CLAIM = f"""
+WITH chosen AS (
+    SELECT u.id AS unit_id, u.floor
+    FROM jobs_job j
+    CROSS JOIN LATERAL (
+        SELECT u.id, {FLOOR} AS floor
+        FROM jobs_unit u
+        WHERE u.job_id = j.id AND {ELIGIBLE}
+        ORDER BY (u.id = %(hint)s) DESC, u.id
+        LIMIT 1
+        FOR UPDATE OF u SKIP LOCKED
+    ) u
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS units FROM jobs_unit r WHERE r.job_id = j.id AND r.state = 'leased'
+    ) running
+    WHERE j.state = 'running'
+    ORDER BY j.priority DESC, running.units, (u.id = %(hint)s) DESC, u.id
+    LIMIT 1
+), taken AS (
+    UPDATE jobs_unit
+    SET state = 'leased', attempts_made = attempts_made + 1, progress = 0, hold_reason = '',
+        avoid_node_id = NULL, avoid_until = NULL
+    FROM chosen
+    WHERE jobs_unit.id = chosen.unit_id AND jobs_unit.state = 'queued'
+    RETURNING jobs_unit.*, chosen.floor
+), tried AS (
+    INSERT INTO jobs_attempt
+        (unit_id, number, node_id, node_name, instance, outcome, lease_until, started, reason, served_by,
+         fenced_results)
+    SELECT id, attempts_made, %(node)s, %(node_name)s, %(instance)s, 'live',
+           now() + %(lease)s * interval '1 second', now(), '', '{{}}', 0
+    FROM taken
+    RETURNING id
+)
+SELECT taken.id, tried.id, taken.attempts_made, taken.stage, taken.ordinal, taken.payload, taken.floor,
+       j.id, j.kind, j.parameters, j.language, j.engine, j.model
+FROM taken CROSS JOIN tried JOIN jobs_job j ON j.id = taken.job_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A unit this node now holds, with all that its handler needs."""
+
+    unit_id: int
+    attempt_id: int
+    attempt_number: int
+    stage: str
+    ordinal: int
+    payload: Mapping[str, Any]
+    minimum_rung: int
+    job_id: int
+    kind: str
+    parameters: Mapping[str, Any]
+    language: str | None
+    engine: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """The node that claims, as the ledger knows it."""
+
+    node_id: int
+    node_name: str
+    instance: UUID
+    capabilities: Sequence[str]
+    lease_seconds: float
+
+
+def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
+    """Takes the hinted unit or the best other one this node is eligible for; None when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLAIM,
+            {
+                "hint": hint,
+                "node": claimant.node_id,
+                "node_name": claimant.node_name,
+                "instance": claimant.instance,
+                "lease": claimant.lease_seconds,
+                "capabilities": list(claimant.capabilities),
+            },
+        )
+        row = cursor.fetchone()
+    return None if row is None else _claimed(row)
+
+
+def _claimed(row: tuple[Any, ...]) -> Claimed:
+    unit, attempt, number, stage, ordinal, payload, floor, job, kind, parameters, language, engine, model = row
+    return Claimed(
+        unit_id=unit,
+        attempt_id=attempt,
+        attempt_number=number,
+        stage=stage,
+        ordinal=ordinal,
+        payload=_object(payload),
+        minimum_rung=floor,
+        job_id=job,
+        kind=kind,
+        parameters=_object(parameters),
+        language=language,
+        engine=engine,
+        model=model,
+    )
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    # Django leaves jsonb as text on raw cursors so that model fields can choose their decoder.
+    decoded: Mapping[str, Any] = json.loads(value) if isinstance(value, str) else value
+    return decoded

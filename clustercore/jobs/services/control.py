@@ -1,0 +1,158 @@
+"""What a person may do to a job: cancel, pause, resume, retry, requeue, release, remove."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from clustercore.jobs.domain.kinds import kind_named
+from clustercore.jobs.domain.lifecycle import (
+    FINAL_JOB_STATES,
+    OPEN_UNIT_STATES,
+    AttemptOutcome,
+    JobState,
+    UnitState,
+)
+from clustercore.jobs.models import Attempt, Job, Unit
+from clustercore.jobs.services.events import record_event
+
+
+class NotPossible(Exception):
+    """The job's state does not allow it; the message says why and what to do instead."""
+
+
+def _locked(job_id: int) -> Job:
+    job = Job.objects.select_for_update(no_key=True).filter(pk=job_id).first()
+    if job is None:
+        raise NotPossible(f"there is no job {job_id}: `clustercore jobs` lists them")
+    return job
+
+
+@transaction.atomic
+def cancel_job(job_id: int, reason: str = "cancelled by a user") -> Job:
+    """Ends a job now: open units and live attempts are cancelled; nodes drop them at their next heartbeat."""
+    job = _locked(job_id)
+    if job.state in FINAL_JOB_STATES:
+        raise NotPossible(f"job {job_id} is already {job.state}")
+    _cancel_attempts(job, reason)
+    Unit.objects.filter(job=job, state__in=OPEN_UNIT_STATES).update(
+        state=UnitState.CANCELLED, finished=Now(), error=reason
+    )
+    # A claim that committed while the line above waited for its unit has left one more live attempt.
+    _cancel_attempts(job, reason)
+    _set_state(job, JobState.CANCELLED, reason)
+    return job
+
+
+def _cancel_attempts(job: Job, reason: str) -> None:
+    Attempt.objects.filter(unit__job=job, outcome=AttemptOutcome.LIVE).update(
+        outcome=AttemptOutcome.CANCELLED, ended=Now(), reason=reason
+    )
+
+
+@transaction.atomic
+def pause_job(job_id: int) -> Job:
+    """No further units are taken; what runs goes on."""
+    job = _locked(job_id)
+    if job.state != JobState.RUNNING:
+        raise NotPossible(f"job {job_id} is {job.state}: only a running job can be paused")
+    _set_state(job, JobState.PAUSED, "paused by a user")
+    return job
+
+
+@transaction.atomic
+def resume_job(job_id: int) -> Job:
+    """A paused job goes on, with fresh bells for what waits."""
+    job = _locked(job_id)
+    if job.state != JobState.PAUSED:
+        raise NotPossible(f"job {job_id} is {job.state}: only a paused job can be resumed")
+    _set_state(job, JobState.RUNNING, "resumed by a user")
+    _ring_queued(job)
+    return job
+
+
+@transaction.atomic
+def retry_job(job_id: int) -> Job:
+    """Queues what failed, died or was cancelled again; what is done stays done."""
+    job = _locked(job_id)
+    broken = Unit.objects.filter(job=job, state__in=[UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED])
+    if not broken.exists():
+        raise NotPossible(f"job {job_id} is {job.state} and has nothing that failed or was cancelled")
+    for unit in broken.select_for_update():
+        _requeue(unit)
+    _set_state(job, JobState.RUNNING, "tried again by a user")
+    _ring_queued(job)
+    return job
+
+
+@transaction.atomic
+def requeue_unit(unit_id: int) -> Unit:
+    """Gives one failed, dead or cancelled unit a clean slate and sets its job running."""
+    found = Unit.objects.filter(pk=unit_id).values_list("job_id", flat=True).first()
+    if found is None:
+        raise NotPossible(f"there is no unit {unit_id}")
+    job = _locked(found)
+    unit = Unit.objects.select_for_update().get(pk=unit_id)
+    if unit.state not in (UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED):
+        raise NotPossible(f"unit {unit_id} is {unit.state}: only a failed, dead or cancelled one can be queued again")
+    _requeue(unit)
+    _set_state(job, JobState.RUNNING, f"{unit.stage} {unit.ordinal} queued again by a user")
+    _ring_queued(job)
+    return unit
+
+
+@transaction.atomic
+def release_units(job_id: int, stage: str) -> int:
+    """Queues the held units of a stage; returns how many."""
+    held = list(Unit.objects.select_for_update().filter(job_id=job_id, stage=stage, state=UnitState.HELD))
+    Unit.objects.filter(pk__in=[unit.pk for unit in held]).update(state=UnitState.QUEUED, hold_reason="")
+    job = Job.objects.get(pk=job_id)
+    if held:
+        ids = [unit.pk for unit in held]
+        transaction.on_commit(partial(kind_named(job.kind).ring, job_id, stage, ids))
+    return len(held)
+
+
+@transaction.atomic
+def remove_job(job_id: int) -> Sequence[str]:
+    """Deletes a job that has ended and all its rows; returns the hashes of the blobs it brought."""
+    job = _locked(job_id)
+    if job.state not in FINAL_JOB_STATES:
+        raise NotPossible(f"job {job_id} is {job.state}: `clustercore cancel {job_id}` first")
+    blobs = list(kind_named(job.kind).blobs_of(job_id))
+    job.delete()
+    return blobs
+
+
+def set_priority(job_id: int, priority: int) -> None:
+    """Higher goes first; takes effect with the next claim."""
+    Job.objects.filter(pk=job_id).update(priority=max(-100, min(100, priority)))
+
+
+def _set_state(job: Job, state: JobState, why: str) -> None:
+    job.state, job.waiting = state, ""
+    job.error = why if state == JobState.CANCELLED else ""
+    job.finished = Now() if state in FINAL_JOB_STATES else None
+    job.save(update_fields=["state", "waiting", "error", "finished"])
+    record_event(job.pk, str(state), why)
+
+
+def _requeue(unit: Unit) -> None:
+    unit.state, unit.error, unit.hold_reason = UnitState.QUEUED, "", ""
+    unit.strikes = unit.failures = 0
+    unit.progress = 0.0
+    unit.excluded_nodes = []
+    unit.run_after = unit.finished = unit.avoid_node = unit.avoid_until = None
+    unit.save()
+
+
+def _ring_queued(job: Job) -> None:
+    kind = kind_named(job.kind)
+    by_stage: dict[str, list[int]] = {}
+    for unit_id, stage in Unit.objects.filter(job=job, state=UnitState.QUEUED).values_list("id", "stage"):
+        by_stage.setdefault(stage, []).append(unit_id)
+    for stage, ids in by_stage.items():
+        transaction.on_commit(partial(kind.ring, job.pk, stage, ids))

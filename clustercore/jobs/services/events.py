@@ -1,0 +1,23 @@
+"""What happened, in the words a person reads, and the counts that nothing resets."""
+
+from __future__ import annotations
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from clustercore.jobs.models import JobEvent
+
+
+def record_event(job_id: int, name: str, text: str, *, unit_id: int | None = None, node_name: str = "") -> None:
+    """Adds one line to a job's story, in the caller's transaction."""
+    JobEvent.objects.create(job_id=job_id, unit_id=unit_id, at=Now(), name=name, text=text, node_name=node_name)
+
+
+def count(name: str, by: int = 1) -> None:
+    """Adds to a cluster-wide counter, in the caller's transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO jobs_counter (name, value) VALUES (%s, %s)"
+            " ON CONFLICT (name) DO UPDATE SET value = jobs_counter.value + excluded.value",
+            [name, by],
+        )

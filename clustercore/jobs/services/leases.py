@@ -1,0 +1,111 @@
+"""Leases: extended in one statement per node, ended in one statement per sweep, by the database's clock only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from clustercore.jobs.domain.lifecycle import AttemptOutcome
+from clustercore.jobs.models import Attempt, Job, Unit
+from clustercore.jobs.services.events import count, record_event
+from clustercore.jobs.services.settle import strike
+
+_SWEEP_LOCK = 0x636C7573
+
+_EXTEND = """
+WITH held AS (SELECT * FROM unnest(%(attempts)s::bigint[], %(fractions)s::float8[]) AS h (attempt_id, fraction)),
+extended AS (
+    UPDATE jobs_attempt a SET lease_until = now() + %(lease)s * interval '1 second'
+    FROM held WHERE a.id = held.attempt_id AND a.outcome = 'live' AND a.instance = %(instance)s
+    RETURNING a.id, a.unit_id, held.fraction
+), progressed AS (
+    UPDATE jobs_unit u SET progress = extended.fraction FROM extended
+    WHERE u.id = extended.unit_id AND u.state = 'leased'
+)
+SELECT id FROM extended
+"""
+
+_REAP = """
+WITH expired AS (
+    UPDATE jobs_attempt a
+    SET outcome = 'expired', ended = now(), reason = 'the lease ran out: nothing was heard from ' || a.node_name
+    WHERE a.id IN (SELECT id FROM jobs_attempt WHERE outcome = 'live' AND lease_until < now()
+                   ORDER BY id FOR UPDATE SKIP LOCKED)
+    RETURNING a.id, a.unit_id, a.node_id, a.node_name
+)
+UPDATE jobs_unit u
+SET state = 'queued', progress = 0, run_after = NULL, error = 'the lease ran out on ' || expired.node_name,
+    avoid_node_id = expired.node_id, avoid_until = now() + interval '5 seconds'
+FROM expired
+WHERE u.id = expired.unit_id AND u.state = 'leased'
+RETURNING u.job_id, u.id, u.stage, u.ordinal, expired.node_name
+"""
+
+
+def extend_leases(instance: UUID, held: Mapping[int, float], lease_seconds: float) -> set[int]:
+    """Extends the leases of the given attempts (id to fraction done); returns those that still count."""
+    if not held:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _EXTEND,
+            {
+                "attempts": list(held),
+                "fractions": [held[attempt] for attempt in held],
+                "instance": instance,
+                "lease": lease_seconds,
+            },
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
+def reap(lease_seconds: float) -> int | None:
+    """Ends expired attempts and queues their units again; returns how many, None when another node sweeps.
+
+    Does nothing within one lease after PostgreSQL started: holders must first have had the chance to extend.
+    """
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(%s), now() - pg_postmaster_start_time() > %s * interval '1 second'",
+            [_SWEEP_LOCK, lease_seconds],
+        )
+        mine, settled_down = cursor.fetchone()
+        if not mine:
+            return None
+        if not settled_down:
+            return 0
+        cursor.execute(_REAP)
+        lost = cursor.fetchall()
+        for job_id, unit_id, stage, ordinal, node_name in lost:
+            text = f"{stage} {ordinal} goes to another node: nothing was heard from {node_name}"
+            record_event(job_id, "lease_lost", text, unit_id=unit_id, node_name=node_name)
+        if lost:
+            count("leases.expired", len(lost))
+    return len(lost)
+
+
+def strike_crashed_instances(node_name: str, boot_id: str, instance: UUID) -> int:
+    """The attempts that an earlier process of this node left behind are crashes: the machine still stands.
+
+    Called when a process registers under the name; returns how many attempts it ended.
+    """
+    left = Attempt.objects.filter(outcome=AttemptOutcome.LIVE, node_name=node_name, node__boot_id=boot_id).exclude(
+        instance=instance
+    )
+    ended = 0
+    for attempt_id, job_id in left.values_list("pk", "unit__job_id"):
+        ended += _strike_one(attempt_id, job_id)
+    return ended
+
+
+def _strike_one(attempt_id: int, job_id: int) -> int:
+    with transaction.atomic():
+        job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+        attempt = Attempt.objects.select_for_update().get(pk=attempt_id)
+        if attempt.outcome != AttemptOutcome.LIVE:
+            return 0
+        unit = Unit.objects.select_for_update().get(pk=attempt.unit_id)
+        strike(job, attempt, unit, "the worker process died in the middle of it")
+        return 1

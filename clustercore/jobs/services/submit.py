@@ -1,0 +1,135 @@
+"""Enqueue: rows in the caller's transaction, bells after its commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from clustercore.jobs.domain.kinds import JobKind, NewUnit, kind_named
+from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, UnitState
+from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.events import record_event
+
+
+class BacklogFull(Exception):
+    """Too much is waiting already; `retry_after` says in how many seconds to ask again."""
+
+    def __init__(self, waiting: int, limit: int, retry_after: int = 60) -> None:
+        super().__init__(
+            f"{waiting} pieces of work are waiting and the limit is {limit}: try again in {retry_after} s, "
+            "add a node, or raise CLUSTERCORE_BACKLOG_LIMIT"
+        )
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What a user asked for, validated by its kind."""
+
+    kind: str
+    title: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    payload: Mapping[str, Any] = field(default_factory=dict)
+    """The first stage's payload."""
+    language: str | None = None
+    priority: int = 0
+    min_rung: int | None = None
+    accept_lower_after: float | None = None
+    critical_accuracy: bool = False
+    engine: str = ""
+    model: str = ""
+    idempotency_key: str | None = None
+
+
+def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
+    """Writes the job and its first unit; returns it and whether it is new.
+
+    A known idempotency key gives the job that has it. Raises BacklogFull.
+    """
+    known = _job_with_key(request.idempotency_key)
+    if known is not None:
+        return known, False
+    refuse_over_backlog(backlog_limit)
+    try:
+        with transaction.atomic():
+            return _create(request), True
+    except IntegrityError:
+        known = _job_with_key(request.idempotency_key)
+        if known is None:
+            raise
+        return known, False
+
+
+def refuse_over_backlog(limit: int) -> None:
+    """Raises BacklogFull when more than `limit` units are open."""
+    waiting = Unit.objects.filter(state__in=OPEN_UNIT_STATES).count()
+    if waiting >= limit:
+        raise BacklogFull(waiting, limit)
+
+
+def _job_with_key(key: str | None) -> Job | None:
+    return Job.objects.filter(idempotency_key=key).first() if key else None
+
+
+def _create(request: JobRequest) -> Job:
+    kind = kind_named(request.kind)
+    first = kind.stages[0]
+    job = Job.objects.create(
+        kind=kind.name,
+        title=request.title[:300],
+        stage=first.name,
+        priority=request.priority,
+        parameters=dict(request.parameters),
+        language=request.language,
+        min_rung=request.min_rung,
+        accept_lower_after=request.accept_lower_after,
+        critical_accuracy=request.critical_accuracy,
+        engine=request.engine,
+        model=request.model,
+        idempotency_key=request.idempotency_key,
+        created=Now(),
+    )
+    record_event(job.pk, "submitted", f"submitted: {job.title}")
+    queue_units(kind, job.pk, [NewUnit(stage=first.name, ordinal=0, payload=request.payload)])
+    return job
+
+
+def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[int]:
+    """Inserts units that are not there yet and rings for them after the commit; returns the new ids.
+
+    Must run in a transaction. `(stage, ordinal)` pairs already in the job are left alone.
+    """
+    created: dict[str, list[int]] = {}
+    for new in units:
+        unit_id = _insert(kind, job_id, new)
+        if unit_id is not None:
+            created.setdefault(new.stage, []).append(unit_id)
+    for stage, ids in created.items():
+        transaction.on_commit(partial(kind.ring, job_id, stage, ids))
+    return [unit_id for ids in created.values() for unit_id in ids]
+
+
+def _insert(kind: JobKind, job_id: int, new: NewUnit) -> int | None:
+    stage = kind.stage(new.stage)
+    unit, created = Unit.objects.get_or_create(
+        job_id=job_id,
+        stage=new.stage,
+        ordinal=new.ordinal,
+        defaults={
+            "capability": stage.capability,
+            "ranked": stage.ranked,
+            "payload": dict(new.payload),
+            "weight": new.weight,
+            "state": UnitState.HELD if new.held else UnitState.QUEUED,
+            "hold_reason": new.held,
+            "created": Now(),
+        },
+    )
+    if created and stage.queued is not None:
+        stage.queued(unit.pk, new.payload)
+    return unit.pk if created else None

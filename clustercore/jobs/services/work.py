@@ -1,0 +1,215 @@
+"""One turn of a slot: claim, run the stage's handler, settle. A bell with nothing to do costs one query."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, transaction
+from psycopg_pool import PoolTimeout
+
+from clustercore.config.environment import environment
+from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
+from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, kind_named
+from clustercore.jobs.domain.lifecycle import AttemptOutcome
+from clustercore.jobs.domain.verdict import Crashed, Fail, HandBack, Retry, Verdict, to_json
+from clustercore.jobs.models import Attempt
+from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.settle import Settled, settle
+from clustercore.jobs.services.submit import queue_units
+from clustercore.nodes.adapters.agent import current_agent
+from clustercore.nodes.domain.engine import EngineFailure, JsonObject
+from clustercore.nodes.domain.hooks import Agent, HostDied
+from clustercore.nodes.selectors import capabilities_of
+
+logger = logging.getLogger(__name__)
+
+HUB_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
+"""What the database's absence looks like."""
+
+
+@dataclass
+class Execution:
+    """The `UnitContext` of one attempt."""
+
+    claimed: Claimed
+    holding: Holding
+    agent: Agent
+    workspace: Path
+    served_by: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def job_id(self) -> int:
+        return self.claimed.job_id
+
+    @property
+    def unit_id(self) -> int:
+        return self.claimed.unit_id
+
+    @property
+    def attempt_id(self) -> int:
+        return self.claimed.attempt_id
+
+    @property
+    def node_id(self) -> int:
+        return self.agent.node_id
+
+    @property
+    def node_name(self) -> str:
+        return self.agent.name
+
+    @property
+    def ordinal(self) -> int:
+        return self.claimed.ordinal
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        return self.claimed.payload
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return self.claimed.parameters
+
+    @property
+    def language(self) -> str | None:
+        return self.claimed.language
+
+    @property
+    def engine(self) -> str:
+        return self.claimed.engine
+
+    @property
+    def model(self) -> str:
+        return self.claimed.model
+
+    @property
+    def minimum_rung(self) -> int:
+        return self.claimed.minimum_rung
+
+    def report(self, fraction: float, note: str = "") -> None:
+        if note:
+            logger.debug("unit %s: %s", self.unit_id, note)
+        self.holding.report(fraction)
+
+    def queue(self, units: Sequence[NewUnit]) -> list[int]:
+        """Queues while this attempt is live; waits for the hub while it is away."""
+        while True:
+            self.report(self.holding.fraction)
+            try:
+                return self._queue_once(units)
+            except HUB_AWAY as absence:
+                logger.warning("the hub is away (%s): unit %s waits to queue its pieces", absence, self.unit_id)
+                self.holding.lost.wait(1.0)
+
+    def _queue_once(self, units: Sequence[NewUnit]) -> list[int]:
+        with transaction.atomic():
+            # The lock keeps a reaper from ending this attempt between the look and the insert.
+            live = Attempt.objects.select_for_update().filter(pk=self.attempt_id, outcome=AttemptOutcome.LIVE)
+            if not live.exists():
+                raise LeaseLost("the attempt ended while it was queueing")
+            return queue_units(kind_named(self.claimed.kind), self.job_id, units)
+
+    def call_engine(
+        self,
+        engine: str,
+        model: str,
+        request: JsonObject,
+        on_event: Callable[[JsonObject], None] | None = None,
+    ) -> JsonObject:
+        def on_report(fraction: float, event: JsonObject | None) -> None:
+            self.report(fraction)
+            if event is not None and on_event is not None:
+                on_event(event)
+
+        return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
+
+
+def work(hint: int | None) -> int | None:
+    """Claims the hinted unit or a better one and does it; returns the id of the unit that was done, if any."""
+    agent = current_agent()
+    HOLDINGS.answered(hint)
+    if not agent.taking_work:
+        return None
+    try:
+        claimed = claim(claimant_of(agent), hint)
+    except HUB_AWAY as absence:
+        logger.warning("the hub is away (%s): bell for unit %s left to a later tick", absence, hint)
+        return None
+    if claimed is None:
+        return None
+    do(agent, claimed)
+    return claimed.unit_id
+
+
+def claimant_of(agent: Agent) -> Claimant:
+    """The node of this process as a claimant."""
+    return Claimant(
+        node_id=agent.node_id,
+        node_name=agent.name,
+        instance=agent.instance,
+        capabilities=capabilities_of(agent.node_id),
+        lease_seconds=environment().lease_seconds,
+    )
+
+
+def do(agent: Agent, claimed: Claimed) -> None:
+    """Runs the handler of a claimed unit and delivers its verdict, or keeps it on disk while the hub is away."""
+    holding = Holding(claimed.attempt_id, claimed.unit_id)
+    workspace = Path(tempfile.mkdtemp(prefix="clustercore-unit-"))
+    execution = Execution(claimed, holding, agent, workspace)
+    HOLDINGS.add(holding)
+    started = time.monotonic()
+    try:
+        verdict = _run(execution)
+        execution.served_by.setdefault("seconds", round(time.monotonic() - started, 3))
+        if verdict is not None:
+            deliver(agent, claimed.attempt_id, verdict, execution.served_by)
+    finally:
+        HOLDINGS.remove(claimed.attempt_id)
+        shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _run(execution: Execution) -> Verdict | None:
+    """The handler's verdict; None when the attempt no longer counts and there is nothing to say."""
+    stage = kind_named(execution.claimed.kind).stage(execution.claimed.stage)
+    try:
+        return stage.handler(execution)
+    except LeaseLost as lost:
+        logger.info("attempt %s dropped: %s", execution.attempt_id, lost)
+        return None
+    except HostDied as death:
+        return _after_host_death(execution, death)
+    except EngineFailure as failure:
+        return Fail(failure.message, failure.code)
+    except HUB_AWAY as absence:
+        return Retry(f"the hub went away: {absence}")
+    except Exception as bug:
+        logger.exception("unit %s: the handler of stage %s raised", execution.unit_id, stage.name)
+        return Retry(f"{type(bug).__name__}: {bug}")
+
+
+def _after_host_death(execution: Execution, death: HostDied) -> Verdict | None:
+    if execution.holding.lost.is_set():
+        return None
+    if death.deliberate:
+        return HandBack(death.reason)
+    tail = f"\n{death.log_tail}" if death.log_tail else ""
+    return Crashed(f"{death.reason}{tail}")
+
+
+def deliver(agent: Agent, attempt_id: int, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled | None:
+    """Settles a verdict; while the hub is away it goes to the spool and None is returned."""
+    try:
+        return settle(attempt_id, verdict, served_by=served_by)
+    except HUB_AWAY as absence:
+        logger.warning("the hub is away (%s): result of attempt %s kept on disk", absence, attempt_id)
+        agent.spool.put(
+            f"attempt-{attempt_id}", {"attempt": attempt_id, "served_by": dict(served_by), **to_json(verdict)}
+        )
+        return None

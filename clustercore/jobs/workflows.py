@@ -1,0 +1,57 @@
+"""How bells are rung.
+
+unit queued ──► its stage's task, on cap.<capability> ──► any able node
+unit waits  ──► its stage's task, on node.<name>      ──► the idle node that noticed it
+wave queued ──► chord( its units' tasks ) ──► jobs.advance
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from celery import chord, signature
+from celery.canvas import Signature
+from kombu.exceptions import OperationalError as BrokerAway
+
+from clustercore.jobs import tasks
+from clustercore.jobs.domain.kinds import Stage, kind_named
+from clustercore.jobs.selectors import Waiting
+from clustercore.nodes.domain.queues import queue_for, queue_for_node
+
+logger = logging.getLogger(__name__)
+
+MEDIA = "media"
+
+
+def bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature:
+    """The message for one unit: its stage's door, on its capability's queue unless another is named."""
+    return signature(stage.task, args=[unit_id], immutable=True, queue=queue or queue_for(stage.capability))
+
+
+def wave(stage: Stage, job_id: int, unit_ids: Sequence[int]) -> Signature:
+    """A chord over units queued together; its body only hurries the job, so losing it loses nothing."""
+    body = tasks.advance.si(job_id).set(queue=queue_for(MEDIA))
+    return chord([bell(stage, unit_id) for unit_id in unit_ids], body)
+
+
+def ring(canvas: Signature) -> None:
+    """Sends a canvas. While the broker is away nothing is lost: idle nodes knock for what waits in the ledger."""
+    try:
+        canvas.apply_async(retry=False)
+    except (BrokerAway, ConnectionError, OSError) as absence:
+        logger.warning("the broker is away (%s): the ledger keeps the work", absence)
+
+
+def ring_units(kind_name: str, stage_name: str, unit_ids: Sequence[int]) -> None:
+    """One bell for each unit."""
+    stage = kind_named(kind_name).stage(stage_name)
+    for unit_id in unit_ids:
+        ring(bell(stage, unit_id))
+
+
+def knock(node_name: str, waiting: Sequence[Waiting]) -> None:
+    """An idle node rings its own queue for what it could take."""
+    queue = queue_for_node(node_name)
+    for unit in waiting:
+        ring(bell(kind_named(unit.kind).stage(unit.stage), unit.unit_id, queue))

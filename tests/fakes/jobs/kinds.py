@@ -1,0 +1,55 @@
+"""A kind of job that only the ledger's tests know: plan, many parts, sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from clustercore.jobs.domain.kinds import JobKind, NewUnit, Stage, UnitContext
+from clustercore.jobs.domain.verdict import Done, Verdict
+
+RUNG: list[tuple[str, list[int]]] = []
+"""What was rung for, as (stage, unit ids)."""
+RECORDED: list[int] = []
+
+
+def remember_ring(job_id: int, stage: str, unit_ids: Sequence[int]) -> None:
+    RUNG.append((stage, list(unit_ids)))
+
+
+def plan(context: UnitContext) -> Verdict:
+    parts = int(context.payload.get("parts", 3))
+    context.queue([NewUnit(stage="part", ordinal=ordinal) for ordinal in range(parts)])
+    return Done({})
+
+
+def part(context: UnitContext) -> Verdict:
+    context.report(0.5)
+    return Done({"ordinal": context.ordinal})
+
+
+def total(context: UnitContext) -> Verdict:
+    return Done({"job": context.job_id})
+
+
+def remember_record(unit_id: int, result: Mapping[str, Any]) -> None:
+    RECORDED.append(unit_id)
+
+
+SUMS = JobKind(
+    name="sums",
+    ring=remember_ring,
+    stages=(
+        Stage(name="plan", task="sums.plan", capability="media", handler=plan, opens="start"),
+        Stage(
+            name="part",
+            task="sums.part",
+            capability="stt",
+            handler=part,
+            opens="producer",
+            record=remember_record,
+            ranked=True,
+        ),
+        Stage(name="total", task="sums.total", capability="media", handler=total, opens="barrier"),
+    ),
+)

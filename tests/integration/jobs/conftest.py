@@ -1,0 +1,36 @@
+"""The ledger's tests run on the real PostgreSQL, with a kind of job of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from clustercore.jobs.domain import kinds
+from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from tests.fakes.jobs import kinds as fake_kinds
+
+
+@pytest.fixture(autouse=True)
+def sums(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[kinds.JobKind]:
+    monkeypatch.setitem(kinds._KINDS, "sums", fake_kinds.SUMS)
+    fake_kinds.RUNG.clear()
+    fake_kinds.RECORDED.clear()
+    yield fake_kinds.SUMS
+
+
+def submitted(**wishes: object) -> Job:
+    """A job of the tests' kind, with its first unit queued."""
+    wishes.setdefault("language", "en")
+    request = JobRequest(kind="sums", title="add them up", **wishes)  # type: ignore[arg-type]
+    job, _ = submit_job(request, backlog_limit=1000)
+    return job
+
+
+def with_parts(count: int, **wishes: object) -> tuple[Job, list[Unit]]:
+    """A job whose plan is done and whose parts are queued."""
+    job = submitted(**wishes)
+    Unit.objects.filter(job=job).update(state="done")
+    queue_units(fake_kinds.SUMS, job.pk, [kinds.NewUnit(stage="part", ordinal=n) for n in range(count)])
+    return job, list(Unit.objects.filter(job=job, stage="part").order_by("ordinal"))

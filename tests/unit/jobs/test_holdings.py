@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from clustercore.jobs.adapters.holdings import Holding, Holdings
+from clustercore.jobs.domain.kinds import LeaseLost
+
+
+def test_only_holdings_that_report_are_extended() -> None:
+    holdings = Holdings()
+    talking, silent = Holding(1, 11), Holding(2, 12)
+    silent.last_report -= 60.0
+    holdings.add(talking)
+    holdings.add(silent)
+    talking.report(0.25)
+    assert holdings.extendable(silent_seconds=30.0) == {1: 0.25}
+
+
+def test_a_lost_holding_stops_its_handler_at_the_next_report() -> None:
+    holding = Holding(1, 11, lost_because="cancelled")
+    holding.lost.set()
+    with pytest.raises(LeaseLost, match="cancelled"):
+        holding.report(0.5)
+
+
+def test_a_knock_is_pending_until_its_bell_is_answered() -> None:
+    holdings = Holdings()
+    holdings.knocked([5, 6])
+    assert holdings.pending_knocks() == {5, 6}
+    assert holdings.answered(5)
+    assert holdings.pending_knocks() == {6}
+    assert not holdings.answered(7)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from clustercore.jobs.domain.verdict import (
+    Crashed,
+    Degrade,
+    Done,
+    Fail,
+    HandBack,
+    Hold,
+    Retry,
+    Verdict,
+    backoff_seconds,
+    from_json,
+    to_json,
+)
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        Done({"text": "hello"}),
+        Retry("busy", not_here=True, delay_seconds=3.0),
+        Degrade("too big", rung=1),
+        Hold("ask", seconds=None),
+        Fail("empty file", code="empty"),
+        Crashed("killed by SIGSEGV"),
+        HandBack("stopping"),
+    ],
+)
+def test_every_verdict_survives_the_spool(verdict: Verdict) -> None:
+    assert from_json(to_json(verdict)) == verdict
+
+
+def test_a_document_that_is_no_verdict_is_refused() -> None:
+    with pytest.raises(ValueError, match="not a verdict"):
+        from_json({"verdict": "Explode"})
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(1, 1.0), (2, 2.0), (3, 4.0), (4, 8.0), (9, 8.0)])
+def test_retries_wait_one_two_four_eight_seconds(failures: int, seconds: float) -> None:
+    assert backoff_seconds(failures, jitter=0.0) == seconds
+
+
+def test_jitter_adds_at_most_a_quarter() -> None:
+    assert backoff_seconds(3, jitter=1.0) == 5.0

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from clustercore.jobs.domain.waiting import job_waits_because, node_idles_because
+
+
+def reason(**facts: object) -> str:
+    known: dict[str, object] = {
+        "capability": "stt",
+        "language": "en",
+        "engine": "",
+        "model": "",
+        "floor": 0,
+        "nodes_online": 2,
+        "nodes_with_capability": 2,
+        "nodes_able": 0,
+    }
+    return job_waits_because(**{**known, **facts})  # type: ignore[arg-type]
+
+
+def test_nothing_is_said_when_some_node_is_able() -> None:
+    assert reason(nodes_able=1) == ""
+
+
+def test_without_nodes_the_remedy_is_to_start_one() -> None:
+    assert "clustercore node" in reason(nodes_online=0)
+
+
+def test_a_missing_capability_points_to_the_doctor() -> None:
+    assert "clustercore doctor" in reason(nodes_with_capability=0)
+
+
+def test_a_language_nobody_hears_points_to_a_model() -> None:
+    assert "'de'" in reason(language="de") and "models pull" in reason(language="de")
+
+
+def test_an_engine_the_user_insists_on_is_named() -> None:
+    assert "faster-whisper:large-v3" in reason(engine="faster-whisper", model="large-v3")
+
+
+def test_a_floor_nobody_reaches_offers_every_rung() -> None:
+    assert "--quality any" in reason(floor=4)
+
+
+def test_an_idle_node_says_what_it_has_and_who_sets_the_floor() -> None:
+    said = node_idles_because(
+        capability="stt",
+        floor=4,
+        best_here="pocketsphinx:en-us",
+        best_anywhere="faster-whisper:large-v3",
+        best_node="workstation",
+    )
+    assert "pocketsphinx:en-us" in said and "faster-whisper:large-v3 on workstation" in said

@@ -1,0 +1,124 @@
+"""The stage `cut`: one streaming pass; each piece is stored, recorded and queued as soon as it is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from clustercore.blobs.services import local_path, store_file
+from clustercore.config.environment import environment
+from clustercore.jobs.domain.kinds import NewUnit, UnitContext
+from clustercore.jobs.domain.verdict import Done, Verdict
+from clustercore.jobs.services.events import record_event
+from clustercore.nodes.selectors import live_slots
+from transcription.domain.cut import SAMPLE_RATE
+from transcription.models import Piece, Recording
+
+WINDOW_SECONDS = 5.0
+WAVE = 8
+"""Pieces that go out in one chord."""
+UNDECIDED = "the language is being decided on the first piece"
+
+
+@dataclass
+class Waves:
+    """Pieces cut and not yet queued: the first goes out alone, so that work starts at once."""
+
+    context: UnitContext
+    waiting: list[NewUnit] = field(default_factory=list)
+    sent: int = 0
+
+    def add(self, event: Mapping[str, Any]) -> None:
+        """Stores the piece and queues the wave when it is full."""
+        piece = event["piece"]
+        self.waiting.append(self._unit(piece))
+        if self.sent == 0 or len(self.waiting) >= WAVE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Queues what waits."""
+        if self.waiting:
+            self.sent += len(self.waiting)
+            self.context.queue(self.waiting)
+            self.waiting = []
+
+    def _unit(self, piece: Mapping[str, Any]) -> NewUnit:
+        path = Path(piece["path"])
+        payload = {
+            "blob": store_file(path, "audio/flac"),
+            "start_sample": piece["start_sample"],
+            "end_sample": piece["end_sample"],
+        }
+        path.unlink()
+        seconds = (piece["end_sample"] - piece["start_sample"]) / SAMPLE_RATE
+        held = UNDECIDED if self.context.language is None else ""
+        return NewUnit(stage="transcribe", ordinal=piece["ordinal"], payload=payload, weight=seconds, held=held)
+
+
+def cut(context: UnitContext) -> Verdict:
+    """Handler: cuts the recording and queues its pieces; the result describes the file."""
+    recording = Recording.objects.get(job_id=context.job_id)
+    known = list(recording.pieces.order_by("ordinal").values_list("start_sample", "end_sample", "blob"))
+    waves = Waves(context, sent=len(known))
+    if known:
+        _queue_detection(context, known[0][2])
+    context.report(0.0, "fetching the recording")
+
+    def on_event(event: Mapping[str, Any]) -> None:
+        if "piece" not in event:
+            return
+        waves.add(event)
+        if event["piece"]["ordinal"] == 0:
+            first = Piece.objects.get(recording=recording, ordinal=0)
+            _queue_detection(context, first.blob)
+
+    request = {
+        "path": str(local_path(recording.blob)),
+        "directory": str(context.workspace),
+        "piece_seconds": context.parameters.get("piece_seconds"),
+        "longest_piece_seconds": environment().piece_seconds,
+        "slots": live_slots("stt"),
+        "window_seconds": WINDOW_SECONDS,
+        "maximum_seconds": environment().max_media_hours * 3600,
+        "known": [[start, end] for start, end, _ in known],
+    }
+    described = context.call_engine("media", "pyav", request, on_event)
+    waves.flush()
+    return Done(described)
+
+
+def _queue_detection(context: UnitContext, blob: str) -> None:
+    if context.language is None:
+        context.queue([NewUnit(stage="detect", ordinal=0, payload={"blob": blob})])
+
+
+def record_piece(unit_id: int, payload: Mapping[str, Any]) -> None:
+    """In the transaction that queues a piece's unit: the cut is in the ledger exactly when its unit is."""
+    recording = Recording.objects.get(job__units=unit_id)
+    Piece.objects.create(
+        recording=recording,
+        unit_id=unit_id,
+        ordinal=Piece.objects.filter(recording=recording).count(),
+        start_sample=payload["start_sample"],
+        end_sample=payload["end_sample"],
+        blob=payload["blob"],
+    )
+
+
+def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:
+    """In the transaction that completes the cut: what the file turned out to be."""
+    recording = Recording.objects.get(job__units=unit_id)
+    recording.container = str(result.get("container", ""))[:60]
+    recording.codec = str(result.get("codec", ""))[:60]
+    recording.sample_rate = result.get("sample_rate")
+    recording.channels = result.get("channels")
+    recording.seconds = result["samples"] / SAMPLE_RATE
+    recording.save()
+    pieces = recording.pieces.count()
+    record_event(
+        recording.job_id, "cut", f"cut into {pieces} pieces ({recording.seconds:.1f} s of sound)", unit_id=unit_id
+    )
+    for note in result.get("notes", []):
+        record_event(recording.job_id, "note", str(note), unit_id=unit_id)

@@ -1,0 +1,30 @@
+"""The stage `merge`: segments in order become the transcript. It reads the ledger, never a canvas."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.verdict import Done, Verdict
+from clustercore.jobs.models import Job
+from transcription.models import Recording, Transcript
+from transcription.selectors import transcript_of
+
+
+def merge(context: UnitContext) -> Verdict:
+    """Handler: the merged text of the recording."""
+    context.report(0.5)
+    text = transcript_of(context.job_id).text
+    return Done({"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
+
+
+def record_transcript(unit_id: int, result: Mapping[str, Any]) -> None:
+    """In the transaction that completes the merge, which also ends the job."""
+    recording = Recording.objects.get(job__units=unit_id)
+    language = Job.objects.values_list("language", flat=True).get(units=unit_id)
+    Transcript.objects.update_or_create(
+        recording=recording,
+        defaults={"text": result["text"], "sha256": result["sha256"], "language": language or ""},
+    )

@@ -1,0 +1,71 @@
+"""The shape of a transcription, and nothing else.
+
+cut ──► a wave of pieces: chord( transcribe × N ) ──► jobs.advance ──► merge
+ │      (as they are cut, the next wave beside this one)
+ └────► detect, once, when nobody said the language; the pieces wait for it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from celery.canvas import Signature, group
+
+from clustercore.jobs.domain.kinds import JobKind, Stage
+from clustercore.jobs.workflows import bell, ring, wave
+from transcription import tasks
+from transcription.selectors import blobs_of
+from transcription.services.cutting import cut, record_cut, record_piece
+from transcription.services.hearing import detect, record_language, record_segments, transcribe
+from transcription.services.merging import merge, record_transcript
+from transcription.services.submit import KIND
+
+
+def canvas(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> Signature:
+    """The canvas for units of one stage: pieces go in a chord, single stages as they are."""
+    stage = TRANSCRIPTION.stage(stage_name)
+    if stage_name == "transcribe":
+        return wave(stage, job_id, unit_ids)
+    return group(bell(stage, unit_id) for unit_id in unit_ids)
+
+
+def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
+    """Rings for units just queued."""
+    ring(canvas(job_id, stage_name, unit_ids))
+
+
+TRANSCRIPTION = JobKind(
+    name=KIND,
+    ring=ring_stage,
+    blobs_of=blobs_of,
+    stages=(
+        Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),
+        Stage(
+            name="detect",
+            task=tasks.detect.name,
+            capability="stt",
+            handler=detect,
+            opens="producer",
+            record=record_language,
+            ranked=True,
+        ),
+        Stage(
+            name="transcribe",
+            task=tasks.transcribe.name,
+            capability="stt",
+            handler=transcribe,
+            opens="producer",
+            record=record_segments,
+            queued=record_piece,
+            ranked=True,
+        ),
+        Stage(
+            name="merge",
+            task=tasks.merge.name,
+            capability="media",
+            handler=merge,
+            opens="barrier",
+            record=record_transcript,
+        ),
+    ),
+)

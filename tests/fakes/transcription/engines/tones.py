@@ -1,7 +1,7 @@
 """Words coded as bursts of tones: what the oracle engine reads, and how recordings of them are made.
 
-A word is a number from 0 to 65535, written `w00042`: four bursts for its hexadecimal digits and two for a checksum, each one
-of sixteen tones between 600 and 3000 Hz, so that a telephone's 8 kHz and a lossy codec leave it readable.
+A word is a number from 0 to 65535, written `w00042`: four bursts for its hexadecimal digits and two for a checksum,
+each one of sixteen tones between 600 and 3000 Hz, so that a telephone's 8 kHz and a lossy codec leave it readable.
 """
 
 from __future__ import annotations

@@ -57,7 +57,9 @@ def select_models(
     high_enough = tuple(candidate for candidate in able if candidate.rung >= minimum_rung)
     if high_enough:
         return Selection(high_enough)
-    return Selection((), _why_nobody(offered, standing, able, ladder, language, minimum_rung))
+    if able:
+        return Selection((), _too_low(able[0], ladder, minimum_rung))
+    return Selection((), _why_nobody(offered, standing, language))
 
 
 def serves(record: ModelRecord, language: str | None) -> bool:
@@ -67,16 +69,7 @@ def serves(record: ModelRecord, language: str | None) -> bool:
     return "*" in record.languages or language in record.languages
 
 
-def _why_nobody(
-    offered: list[ModelRecord],
-    standing: list[Candidate],
-    able: list[Candidate],
-    ladder: Sequence[str],
-    language: str | None,
-    minimum_rung: int,
-) -> str:
-    if able:
-        return _too_low(able[0], ladder, minimum_rung)
+def _why_nobody(offered: list[ModelRecord], standing: list[Candidate], language: str | None) -> str:
     if standing:
         return _wrong_language([candidate.record for candidate in standing], language)
     if any(record.usable for record in offered):

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from clustercore.nodes.domain.model_catalogue import ModelFailure
+from clustercore.nodes.domain.model_catalogue import ModelStoreError
 
 MAXIMUM_FILES = 10_000
 MAXIMUM_RATIO = 20
@@ -19,7 +19,7 @@ BLOCK = 1 << 20
 def unpack(archive: Path, target: Path) -> None:
     """Unpacks into `target`, a new folder, without the one folder that usually wraps it all.
 
-    Raises ModelFailure `model_corrupt` for a broken archive and `archive_unsafe` for one that names places outside,
+    Raises ModelStoreError `model_corrupt` for a broken archive and `archive_unsafe` for one that names places outside,
     holds links, or is far bigger inside than outside.
     """
     try:
@@ -31,19 +31,21 @@ def unpack(archive: Path, target: Path) -> None:
             for member, path in zip(members, paths, strict=True):
                 allowance -= _extract(opened, member, target / path, allowance)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise ModelFailure("model_corrupt", f"{archive.name} is no whole zip archive ({error})") from error
+        raise ModelStoreError("model_corrupt", f"{archive.name} is no whole zip archive ({error})") from error
 
 
 def _safe_path(member: zipfile.ZipInfo) -> PurePosixPath:
     path = PurePosixPath(member.filename)
     outside = path.is_absolute() or ".." in path.parts or any(mark in member.filename for mark in "\\:\0")
     if outside or not path.parts:
-        raise ModelFailure("archive_unsafe", f"the archive names a place outside its folder: {member.filename!r}")
+        raise ModelStoreError("archive_unsafe", f"the archive names a place outside its folder: {member.filename!r}")
     kind = stat.S_IFMT(member.external_attr >> 16)
     if kind not in (0, stat.S_IFREG):
-        raise ModelFailure("archive_unsafe", f"the archive holds something that is no plain file: {member.filename!r}")
+        raise ModelStoreError(
+            "archive_unsafe", f"the archive holds something that is no plain file: {member.filename!r}"
+        )
     if member.flag_bits & 0x1:
-        raise ModelFailure("archive_unsafe", f"the archive is encrypted: {member.filename!r}")
+        raise ModelStoreError("archive_unsafe", f"the archive is encrypted: {member.filename!r}")
     return path
 
 
@@ -60,9 +62,9 @@ def _allowance(archive: Path) -> int:
 
 def _refuse_bomb(archive: Path, members: list[zipfile.ZipInfo]) -> None:
     if len(members) > MAXIMUM_FILES:
-        raise ModelFailure("archive_unsafe", f"the archive holds {len(members)} files; {MAXIMUM_FILES} are allowed")
+        raise ModelStoreError("archive_unsafe", f"the archive holds {len(members)} files; {MAXIMUM_FILES} are allowed")
     if sum(member.file_size for member in members) > _allowance(archive):
-        raise ModelFailure("archive_unsafe", f"the archive unpacks to more than {MAXIMUM_RATIO} times its size")
+        raise ModelStoreError("archive_unsafe", f"the archive unpacks to more than {MAXIMUM_RATIO} times its size")
 
 
 def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, allowance: int) -> int:
@@ -73,6 +75,6 @@ def _extract(opened: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, all
         while block := source.read(BLOCK):
             written += len(block)
             if written > allowance:
-                raise ModelFailure("archive_unsafe", f"{member.filename!r} is bigger than the archive states")
+                raise ModelStoreError("archive_unsafe", f"{member.filename!r} is bigger than the archive states")
             file.write(block)
     return written

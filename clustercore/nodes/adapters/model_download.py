@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from clustercore.nodes.domain.model_catalogue import ModelFailure
+from clustercore.nodes.domain.model_catalogue import ModelStoreError
 
 TRIES = 4
 """Connections per file; each continues where the last one broke off."""
@@ -35,7 +35,7 @@ class Checksum:
 def download(url: str, target: Path, progress: DownloadProgress) -> Checksum | None:
     """Fetches `url` into `target`, which may hold the beginning already; returns what the server says it must be.
 
-    Raises ModelFailure `download_refused` or `download_interrupted`, and httpx.TransportError when the first
+    Raises ModelStoreError `download_refused` or `download_interrupted`, and httpx.TransportError when the first
     connection cannot even be made.
     """
     broken: Exception | None = None
@@ -49,7 +49,7 @@ def download(url: str, target: Path, progress: DownloadProgress) -> Checksum | N
                 raise
     size = target.stat().st_size if target.exists() else 0
     message = f"{url} broke off {TRIES} times ({broken}); {size} bytes are kept, type the same again to continue"
-    raise ModelFailure("download_interrupted", message)
+    raise ModelStoreError("download_interrupted", message)
 
 
 def _fetch(url: str, target: Path, progress: DownloadProgress) -> Checksum | None:
@@ -81,10 +81,10 @@ def _complete_or_restart(
 
 def _refuse(response: httpx.Response, url: str) -> None:
     if url.startswith("https:") and response.url.scheme != "https":
-        raise ModelFailure("download_refused", f"{url} leads to {response.url}, which is not encrypted")
+        raise ModelStoreError("download_refused", f"{url} leads to {response.url}, which is not encrypted")
     if response.is_error:
         reason = f"{response.status_code} {response.reason_phrase}"
-        raise ModelFailure("download_refused", f"{response.url.host} answered {reason} for {url}")
+        raise ModelStoreError("download_refused", f"{response.url.host} answered {reason} for {url}")
 
 
 def _remember_tag(response: httpx.Response, tag_file: Path) -> None:

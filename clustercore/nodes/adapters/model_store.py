@@ -20,7 +20,13 @@ import httpx
 
 from clustercore.nodes.adapters.model_archive import unpack
 from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, download, sha256_of
-from clustercore.nodes.domain.model_catalogue import CatalogueEntry, ModelFailure, entry_for, is_plain_name, split_label
+from clustercore.nodes.domain.model_catalogue import (
+    CatalogueEntry,
+    ModelStoreError,
+    entry_for,
+    is_plain_name,
+    split_label,
+)
 
 CHECKSUMS = "checksums.json"
 PARTIAL = ".partial"
@@ -50,7 +56,7 @@ class StoredModel:
     detail: str = ""
 
 
-def ignore_progress(name: str, done: int, total: int | None) -> None:  # noqa: ARG001
+def ignore_progress(name: str, done: int, total: int | None) -> None:
     """For callers who do not show any."""
 
 
@@ -58,6 +64,7 @@ def pull(
     label: str,
     models_directory: Path,
     budget_gb: float,
+    *,
     base_url: str | None = None,
     progress: DownloadProgress = ignore_progress,
     source: str | None = None,
@@ -65,15 +72,13 @@ def pull(
     """Brings a model here: from where the catalogue says, from a mirror, or from a folder or zip of this machine.
 
     `base_url` replaces scheme and host of every address (a mirror keeps the paths); `source` is a path or a `file:`
-    address. A model that is here already is replaced. Raises ModelFailure: `model_unknown`, `label_invalid`,
+    address. A model that is here already is replaced. Raises ModelStoreError: `model_unknown`, `label_invalid`,
     `budget_exceeded`, `disk_full`, `no_connection`, `download_refused`, `download_interrupted`, `model_corrupt`,
     `archive_unsafe`, `source_missing`.
     """
-    engine, model = split_label(label)
-    folder = models_directory / engine / model
-    staging = models_directory / engine / PARTIAL / model
     if source is not None:
-        return _pull_local(f"{engine}:{model}", _local_path(source), folder, staging, models_directory, budget_gb)
+        return _pull_local(":".join(split_label(label)), _local_path(source), models_directory, budget_gb)
+    folder, staging = _places(label, models_directory)
     entry = entry_for(label)
     _refuse_over_budget(entry.label, entry.size_mb * 1_000_000, models_directory, budget_gb, replaced=folder)
     staging.mkdir(parents=True, exist_ok=True)
@@ -96,13 +101,13 @@ def list_models(models_directory: Path, verify: bool = False) -> list[StoredMode
 
 
 def remove(label: str, models_directory: Path) -> int:
-    """Deletes a model with what is left of its downloads; the bytes freed. Raises ModelFailure `model_missing`."""
+    """Deletes a model with what is left of its downloads; the bytes freed. Raises ModelStoreError `model_missing`."""
     engine, model = split_label(label)
     root = models_directory / engine
     found = [path for path in (root / model, root / PARTIAL / model, root / QUARANTINE / model) if path.exists()]
     if not found:
         here = ", ".join(one.label for one in list_models(models_directory)) or "none"
-        raise ModelFailure("model_missing", f"there is no model {label} in {models_directory}; here: {here}")
+        raise ModelStoreError("model_missing", f"there is no model {label} in {models_directory}; here: {here}")
     freed = sum(_size_of(path) for path in found)
     for path in found:
         shutil.rmtree(path)
@@ -119,6 +124,12 @@ def by_hand(entry: CatalogueEntry, folder: Path) -> str:
     )
 
 
+def _places(label: str, models_directory: Path) -> tuple[Path, Path]:
+    """Where the model will lie, and where it lies until it is whole."""
+    engine, model = split_label(label)
+    return models_directory / engine / model, models_directory / engine / PARTIAL / model
+
+
 def _download_all(
     entry: CatalogueEntry, folder: Path, staging: Path, base_url: str | None, progress: DownloadProgress
 ) -> dict[str, str]:
@@ -130,7 +141,7 @@ def _download_all(
         except httpx.TransportError as error:
             host = urlsplit(url).netloc
             message = f"{host} cannot be reached ({error}). {by_hand(entry, folder)}"
-            raise ModelFailure("no_connection", message) from error
+            raise ModelStoreError("no_connection", message) from error
         verified[name] = _verified_against(entry, name, staging, stated)
     if entry.is_archive:
         _unpack_in_place(next(iter(entry.downloads)), staging)
@@ -145,15 +156,14 @@ def _verified_against(entry: CatalogueEntry, name: str, staging: Path, stated: C
     if not expected.fits(staging / name):
         _quarantine(staging)
         message = f"{name} of {entry.label} is not what its checksum ({expected.value}) says; type the same again"
-        raise ModelFailure("model_corrupt", message)
+        raise ModelStoreError("model_corrupt", message)
     return "catalogue" if known else "server"
 
 
-def _pull_local(
-    label: str, source: Path, folder: Path, staging: Path, models_directory: Path, budget_gb: float
-) -> PulledModel:
+def _pull_local(label: str, source: Path, models_directory: Path, budget_gb: float) -> PulledModel:
+    folder, staging = _places(label, models_directory)
     if not source.exists():
-        raise ModelFailure("source_missing", f"there is nothing at {source}; --from takes a folder or a zip archive")
+        raise ModelStoreError("source_missing", f"there is nothing at {source}; --from takes a folder or a zip archive")
     _refuse_over_budget(label, _size_of(source), models_directory, budget_gb, replaced=folder)
     if staging.exists():
         shutil.rmtree(staging)
@@ -175,7 +185,7 @@ def _compare_with_record(label: str, source: Path, staging: Path) -> None:
     wrong = _mismatches(staging, record) if record else []
     if wrong:
         _quarantine(staging)
-        raise ModelFailure("model_corrupt", f"{label} from {source}: {', '.join(wrong)}; copy it again")
+        raise ModelStoreError("model_corrupt", f"{label} from {source}: {', '.join(wrong)}; copy it again")
 
 
 def _unpack_in_place(name: str, staging: Path) -> None:
@@ -184,7 +194,7 @@ def _unpack_in_place(name: str, staging: Path) -> None:
     unpacked.mkdir()
     try:
         unpack(staging / name, unpacked)
-    except ModelFailure:
+    except ModelStoreError:
         shutil.rmtree(unpacked)
         _quarantine(staging)
         raise
@@ -201,7 +211,7 @@ def _install(label: str, source: str, folder: Path, staging: Path, verified: Map
         if path.is_file()
     }
     if not files:
-        raise ModelFailure("model_corrupt", f"{label}: {source} holds no files")
+        raise ModelStoreError("model_corrupt", f"{label}: {source} holds no files")
     against = dict(verified) or dict.fromkeys(files, "nothing")
     record = {"label": label, "source": source, "verified_against": against, "files": files}
     (staging / CHECKSUMS).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
@@ -270,15 +280,15 @@ def _refuse_over_budget(label: str, needed: int, models_directory: Path, budget_
         names = ", ".join(f"clustercore models rm {one.label} ({_gigabytes(one.size_bytes)})" for one in biggest)
         advice = f"make room: {names}; or" if names else "there is nothing to remove;"
         message = (
-            f"{label} needs {_gigabytes(needed)}, the models here fill {_gigabytes(used)} of a budget of {budget_gb:g} GB; "
-            f"{advice} raise CLUSTERCORE_MODELS_BUDGET_GB"
+            f"{label} needs {_gigabytes(needed)}, the models here fill {_gigabytes(used)} of a budget of "
+            f"{budget_gb:g} GB; {advice} raise CLUSTERCORE_MODELS_BUDGET_GB"
         )
-        raise ModelFailure("budget_exceeded", message)
+        raise ModelStoreError("budget_exceeded", message)
     models_directory.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(models_directory).free
     if needed > free:
         message = f"{label} needs {_gigabytes(needed)} and the disk of {models_directory} has {_gigabytes(free)} free"
-        raise ModelFailure("disk_full", message)
+        raise ModelStoreError("disk_full", message)
 
 
 def _gigabytes(size: int) -> str:

@@ -17,7 +17,7 @@ _PLAIN_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
 _LATER_FILES = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
 
 
-class ModelFailure(Exception):
+class ModelStoreError(Exception):
     """An expected failure of the model store. `code` is stable, `message` is for people and names the remedy."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -99,7 +99,7 @@ CATALOGUE: Mapping[str, CatalogueEntry] = {entry.label: entry for entry in _ENTR
 
 
 def entry_for(label: str) -> CatalogueEntry:
-    """The entry of a label; any `vosk:vosk-model-…` is one too. Raises ModelFailure `model_unknown` with near matches."""
+    """The entry of a label; any `vosk:vosk-model-…` is one too. Raises ModelStoreError."""
     engine, model = split_label(label)
     entry = CATALOGUE.get(f"{engine}:{model}")
     if entry is not None:
@@ -109,16 +109,18 @@ def entry_for(label: str) -> CatalogueEntry:
     near = get_close_matches(label.lower(), CATALOGUE, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(CATALOGUE)}"
     advice = f"your own model: clustercore models pull {label} --from FOLDER"
-    raise ModelFailure("model_unknown", f"no model {label!r} in the catalogue; {hint} ({advice})")
+    raise ModelStoreError("model_unknown", f"no model {label!r} in the catalogue; {hint} ({advice})")
 
 
 def split_label(label: str) -> tuple[str, str]:
-    """`engine:model` in two. Raises ModelFailure `label_invalid` for anything that is not a plain folder name."""
+    """`engine:model` in two. Raises ModelStoreError `label_invalid` for anything that is not a plain folder name."""
     engine, separator, model = label.strip().partition(":")
     engine = engine.lower()
     if separator and is_plain_name(engine) and is_plain_name(model):
         return engine, model
-    raise ModelFailure("label_invalid", f"{label!r} is no label; it has the form engine:model, as faster-whisper:small")
+    raise ModelStoreError(
+        "label_invalid", f"{label!r} is no label; it has the form engine:model, as faster-whisper:small"
+    )
 
 
 def is_plain_name(name: str) -> bool:

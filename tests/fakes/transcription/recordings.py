@@ -49,8 +49,19 @@ FORMATS: dict[str, Format] = {
 }
 
 
-def encode(samples: Signal, rate: int, kind: str | Format, path: Path, delay_seconds: float = 0.0) -> Path:
-    """Write samples of shape (channels, length) as a recording; its sound begins `delay_seconds` after its picture."""
+def encode(
+    samples: Signal,
+    rate: int,
+    kind: str | Format,
+    path: Path,
+    *,
+    delay_seconds: float = 0.0,
+    gap: tuple[int, float] | None = None,
+) -> Path:
+    """Write samples of shape (channels, length) as a recording.
+
+    Its sound begins `delay_seconds` after its picture; `gap` is a sample from which the time stamps are so many seconds late.
+    """
     form = FORMATS[kind] if isinstance(kind, str) else kind
     with (
         path.open("wb") as file,
@@ -65,7 +76,7 @@ def encode(samples: Signal, rate: int, kind: str | Format, path: Path, delay_sec
             sound.bit_rate = form.bit_rate * len(samples)
         if isinstance(picture, VideoStream):
             show(container, picture, samples.shape[1] / rate + delay_seconds)
-        play(container, sound, samples, rate, round(delay_seconds * rate))
+        play(container, sound, samples, rate, round(delay_seconds * rate), gap)
     return path
 
 
@@ -80,7 +91,7 @@ def show(container: av.container.OutputContainer, stream: VideoStream, seconds: 
 
 
 def play(
-    container: av.container.OutputContainer, stream: AudioStream, samples: Signal, rate: int, first_sample: int
+    container: av.container.OutputContainer, stream: AudioStream, samples: Signal, rate: int, first_sample: int, gap: tuple[int, float] | None
 ) -> None:
     """Encode the samples in blocks of a tenth of a second."""
     layout = LAYOUTS[len(samples)]
@@ -88,6 +99,7 @@ def play(
     for at in range(0, samples.shape[1], block):
         part = np.ascontiguousarray(samples[:, at : at + block])
         frame = AudioFrame.from_ndarray(part, format="fltp", layout=layout)
-        frame.sample_rate, frame.pts, frame.time_base = rate, first_sample + at, Fraction(1, rate)
+        late = round(gap[1] * rate) if gap and at >= gap[0] else 0
+        frame.sample_rate, frame.pts, frame.time_base = rate, first_sample + at + late, Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

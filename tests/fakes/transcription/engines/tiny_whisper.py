@@ -35,7 +35,7 @@ SMALLEST = Shape(layers=1, heads=2, width=128)
 
 
 def write_tiny_whisper(directory: Path, seed: int = 0, shape: Shape = TINY, maximum_tokens: int = 60) -> Path:
-    """A folder that the FasterWhisper engine loads. Random weights hardly ever end a sentence: `maximum_tokens` does."""
+    """A folder that the FasterWhisper engine loads. Random weights seldom end a sentence: `maximum_tokens` does."""
     directory.mkdir(parents=True, exist_ok=True)
     tokens = vocabulary()
     spec = WhisperSpec(shape.layers, shape.heads, shape.layers, shape.heads)

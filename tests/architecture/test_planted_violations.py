@@ -36,6 +36,7 @@ BROKEN_CONTRACTS = [
     ("pure", "transcription/domain/planted.py", "import clustercore.jobs.services"),
     ("no-broker", "clustercore/jobs/services/planted.py", "import celery"),
     ("no-broker", "transcription/adapters/planted.py", "from kombu import Queue"),
+    ("no-broker", "clustercore/nodes/adapters/planted.py", "import celery"),
     ("only-workflows-send", "transcription/views.py", "from clustercore.jobs import tasks"),
     ("only-workflows-send", "clustercore/jobs/services/planted.py", "from clustercore.jobs.tasks import advance"),
     ("acyclic", "clustercore/jobs/domain/planted/one.py", "import clustercore.jobs.domain.planted.two"),

@@ -1,6 +1,6 @@
 """The shape of a transcription, and nothing else.
 
-cut ──► a wave of pieces: chord( transcribe × N ) ──► jobs.advance ──► merge
+cut ──► a wave of pieces: chord( transcribe, … ) ──► jobs.advance ──► merge
  │      (as they are cut, the next wave beside this one)
  └────► detect, once, when nobody said the language; the pieces wait for it
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celery.canvas import Signature, group
+from celery.canvas import Signature
 
 from clustercore.jobs.domain.kinds import JobKind, Stage
 from clustercore.jobs.workflows import bell, ring, wave
@@ -21,17 +21,18 @@ from transcription.services.merging import merge, record_transcript
 from transcription.services.submit import KIND
 
 
-def canvas(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> Signature:
-    """The canvas for units of one stage: pieces go in a chord, single stages as they are."""
+def canvases(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> list[Signature]:
+    """The canvases for units of one stage: pieces go in a chord, other stages one by one."""
     stage = TRANSCRIPTION.stage(stage_name)
     if stage_name == "transcribe":
-        return wave(stage, job_id, unit_ids)
-    return group(bell(stage, unit_id) for unit_id in unit_ids)
+        return [wave(stage, job_id, unit_ids)]
+    return [bell(stage, unit_id) for unit_id in unit_ids]
 
 
 def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
     """Rings for units just queued."""
-    ring(canvas(job_id, stage_name, unit_ids))
+    for canvas in canvases(job_id, stage_name, unit_ids):
+        ring(canvas)
 
 
 TRANSCRIPTION = JobKind(

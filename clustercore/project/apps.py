@@ -1,7 +1,12 @@
 from django.apps import AppConfig
 
+from clustercore.project.celery import app
+
 
 class ProjectConfig(AppConfig):
+    """Importing the Celery application here binds every process's tasks to it, whoever started the process."""
+
     name = "clustercore.project"
     label = "project"
     verbose_name = "Project"
+    celery = app

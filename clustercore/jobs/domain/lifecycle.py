@@ -69,3 +69,10 @@ _UNIT_MOVES: dict[UnitState, frozenset[UnitState]] = {
 def may_follow(current: UnitState, following: UnitState) -> bool:
     """Whether a unit may go from `current` to `following`."""
     return following in _UNIT_MOVES[current]
+
+
+def moved(current: UnitState | str, following: UnitState) -> UnitState:
+    """`following`, if a unit may go there from `current`. Raises ValueError: such a move is a bug."""
+    if not may_follow(UnitState(current), following):
+        raise ValueError(f"a unit cannot go from {current} to {following}")
+    return following

@@ -15,6 +15,7 @@ from clustercore.jobs.domain.lifecycle import (
     AttemptOutcome,
     JobState,
     UnitState,
+    moved,
 )
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.events import record_event
@@ -141,7 +142,7 @@ def _set_state(job: Job, state: JobState, why: str) -> None:
 
 
 def _requeue(unit: Unit) -> None:
-    unit.state, unit.error, unit.hold_reason = UnitState.QUEUED, "", ""
+    unit.state, unit.error, unit.hold_reason = moved(unit.state, UnitState.QUEUED), "", ""
     unit.strikes = unit.failures = 0
     unit.progress = 0.0
     unit.excluded_nodes = []

@@ -13,7 +13,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from clustercore.jobs.domain.kinds import kind_named
-from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState
+from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState, moved
 from clustercore.jobs.domain.verdict import (
     Crashed,
     Degrade,
@@ -95,7 +95,8 @@ def _complete(job: Job, attempt: Attempt, unit: Unit, result: Mapping[str, Any])
     Attempt.objects.filter(unit=unit, outcome=AttemptOutcome.LIVE).update(
         outcome=AttemptOutcome.SUPERSEDED, ended=Now(), reason=f"attempt {attempt.number} was first"
     )
-    unit.state, unit.result, unit.progress, unit.error = UnitState.DONE, dict(result), 1.0, ""
+    unit.state, unit.progress, unit.error = moved(unit.state, UnitState.DONE), 1.0, ""
+    unit.result = dict(result)
     unit.finished = Now()
     unit.save(update_fields=["state", "result", "progress", "error", "finished"])
     record = kind_named(job.kind).stage(unit.stage).record
@@ -131,7 +132,7 @@ def _hold(attempt: Attempt, unit: Unit, why: str, seconds: float | None) -> None
         unit.hold_reason = why
         _queue_again(unit, why, seconds)
         return
-    unit.state, unit.hold_reason = UnitState.HELD, why[:400]
+    unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), why[:400]
     unit.save(update_fields=["state", "hold_reason"])
 
 
@@ -149,7 +150,7 @@ def strike(job: Job, attempt: Attempt, unit: Unit, why: str) -> None:
 
 
 def _end_unit(job: Job, unit: Unit, state: UnitState, why: str) -> None:
-    unit.state, unit.error = state, why
+    unit.state, unit.error = moved(unit.state, state), why
     unit.finished = Now()
     unit.save(update_fields=["state", "error", "finished", "strikes", "failures"])
     record_event(job.pk, str(state), f"{unit.stage} {unit.ordinal} {state}: {why}", unit_id=unit.pk)
@@ -157,7 +158,7 @@ def _end_unit(job: Job, unit: Unit, state: UnitState, why: str) -> None:
 
 
 def _queue_again(unit: Unit, why: str, delay: float, avoid: Attempt | None = None) -> None:
-    unit.state, unit.error, unit.progress = UnitState.QUEUED, why, 0.0
+    unit.state, unit.error, unit.progress = moved(unit.state, UnitState.QUEUED), why, 0.0
     unit.run_after = seconds_from_now(delay) if delay else None
     if avoid is not None:
         unit.avoid_node_id = avoid.node_id

@@ -101,7 +101,8 @@ def _write(response: httpx.Response, target: Path, have: int, progress: Download
     with target.open("r+b" if have else "wb") as file:
         file.seek(have)
         file.truncate()
-        for block in response.iter_bytes(BLOCK):
+        # As they arrive: what a bigger block had gathered would be lost when the connection breaks.
+        for block in response.iter_raw():
             file.write(block)
             have += len(block)
             progress(target.name, have, total)

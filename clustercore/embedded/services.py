@@ -80,8 +80,8 @@ class Lease:
     def _last_status(self) -> dict[str, Any]:
         latest: dict[str, Any] = {}
         with suppress(OSError, ValueError):
-            for latest in self._connection.statuses():
-                continue
+            for status_line in self._connection.statuses():
+                latest = status_line
         return latest
 
     def _renew(self) -> None:
@@ -117,7 +117,10 @@ def ensure_running(data_dir: Path, *, linger_seconds: float = 30, start_seconds:
 
 
 def stop(data_dir: Path, *, timeout_seconds: float = 60) -> bool:
-    """Stop the servers of `data_dir`, whoever holds them; False when none ran. Raises EmbeddedError after the timeout."""
+    """Stop the servers of `data_dir`, whoever holds them; False when none ran.
+
+    Raises EmbeddedError after the timeout.
+    """
     layout, deadline = layout_of(data_dir), time.monotonic() + timeout_seconds
     try:
         connection = ControlConnection(layout.control_socket, timeout_seconds)

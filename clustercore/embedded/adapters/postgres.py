@@ -24,7 +24,7 @@ from clustercore.embedded.domain.layout import POSTGRES_PORT, Layout
 _HOST_RULES = f"local all {ROLE} scram-sha-256\n"
 """Nobody else can log in at all; what comes through the gateway arrives on this socket too."""
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - the kernel's, not a temporary file
+_SHARED_MEMORY = Path("/dev/shm")
 _LEAST_SHARED_MEMORY = 256 * 1024 * 1024
 
 

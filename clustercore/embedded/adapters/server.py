@@ -16,6 +16,8 @@ from clustercore.embedded.domain.restarts import is_hopeless, pause_before
 
 LOG = logging.getLogger("clustercore.embedded")
 PROBE_SECONDS = 0.05
+LONGEST_LINE = 1_000_000
+"""Bytes; what a server says without a line end beyond that is dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Server:
             **identity,  # type: ignore[arg-type]
         )
         self._process, self.pid = process, process.pid
-        assert process.stdin is not None  # noqa: S101 - asked for above
+        assert process.stdin is not None
         process.stdin.write(text)
         process.stdin.close()
         return process
@@ -131,10 +133,14 @@ class Server:
         return None
 
     async def _copy_output(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None  # noqa: S101 - asked for above
+        assert process.stdout is not None
+        unfinished = b""
         while chunk := await process.stdout.read(65536):
-            for line in chunk.decode("utf-8", "replace").splitlines():
-                self.log.info(line)
+            *lines, unfinished = (unfinished + chunk).split(b"\n")
+            for line in lines:
+                self.log.info(line.decode("utf-8", "replace"))
+            if len(unfinished) > LONGEST_LINE:
+                unfinished = b""
 
     def _enter(self, state: str) -> None:
         if state != self.state:

@@ -36,6 +36,8 @@ from clustercore.embedded.selectors import layout_of
 ALREADY_RUNNING = 75
 _LOG_BYTES = 2_000_000
 _LOG_COPIES = 2
+_FIRST_CLIENT_SECONDS = 10.0
+"""Whoever starts a supervisor needs a moment to come back to it."""
 
 
 class Supervisor:
@@ -57,7 +59,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop_because, "stopping", "asked by a signal")
         control = await asyncio.start_unix_server(self._serve, sock=self._listener)
-        self._wait_for_clients()
+        self._stop_after(max(self._linger_seconds, _FIRST_CLIENT_SECONDS), "nobody came")
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._build()
@@ -135,8 +137,10 @@ class Supervisor:
 
     def _wait_for_clients(self) -> None:
         if not self._holders:
-            loop, why = asyncio.get_running_loop(), "the last client left"
-            self._linger = loop.call_later(self._linger_seconds, self._stop_because, "stopping", why)
+            self._stop_after(self._linger_seconds, "the last client left")
+
+    def _stop_after(self, seconds: float, why: str) -> None:
+        self._linger = asyncio.get_running_loop().call_later(seconds, self._stop_because, "stopping", why)
 
     def _stop_because(self, phase: str, message: str) -> None:
         if not self._stop.is_set():

@@ -12,7 +12,9 @@ LONGEST_SOCKET_PATH = 100
 POSTGRES_PORT = 5432
 """Only part of the socket's name: the embedded PostgreSQL does not listen on TCP."""
 
-TEMPORARY_DIRECTORY = Path("/tmp")  # noqa: S108 - not TMPDIR: every process must come to the same path
+TEMPORARY_DIRECTORY = Path("/tmp")
+"""Not TMPDIR: every process must come to the same path."""
+
 _DEEPEST_SOCKET = f"postgres/.s.PGSQL.{POSTGRES_PORT}.lock"
 
 

@@ -1,0 +1,218 @@
+"""One TCP port in front of PostgreSQL, Redis and the web process, for nodes on other machines.
+
+It looks at a connection's first bytes, opens one to the server meant, and copies both ways. Who may do what is decided
+by the servers: each of them asks for its password however a connection came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from clustercore.embedded.domain.endpoints import Endpoints, public_database_url, public_redis_url
+from clustercore.embedded.domain.errors import EmbeddedError
+from clustercore.embedded.domain.protocols import LONGEST_HEAD, Protocol, protocol_of
+
+LOG = logging.getLogger("clustercore.embedded.gateway")
+BUFFER_BYTES = 65_536
+CONNECT_SECONDS = 5.0
+FINISH_SECONDS = 30.0
+_START_SECONDS = 10.0
+_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A unix socket's path, or a host and a port."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayLimits:
+    """How long a silent newcomer may stay, in seconds, and how many connections there may be at once."""
+
+    first_bytes_seconds: float = 10.0
+    connections: int = 1000
+
+
+Upstreams = dict[Protocol, Address]
+
+
+def upstreams_of(endpoints: Endpoints, web: Address) -> Upstreams:
+    """Where the gateway leads: to these endpoints' servers and to the web process."""
+    database, redis = urlsplit(endpoints.database_url), urlsplit(endpoints.redis_url)
+    query = parse_qs(database.query)
+    host, port = database.hostname or query.get("host", ["127.0.0.1"])[0], int(query.get("port", ["5432"])[0])
+    path = f"{host}/.s.PGSQL.{database.port or port}" if host.startswith("/") else None
+    return {
+        Protocol.POSTGRES: Address(host, database.port or port, path),
+        Protocol.REDIS: Address(redis.hostname or "127.0.0.1", redis.port or 6379),
+        Protocol.WEB: web,
+    }
+
+
+def public_urls(endpoints: Endpoints, host: str, port: int) -> tuple[str, str]:
+    """DATABASE_URL and REDIS_URL for a node that reaches the gateway at `host` and `port`."""
+    return (
+        public_database_url(endpoints.database_url, host, port),
+        public_redis_url(endpoints.redis_url, host, port),
+    )
+
+
+@contextmanager
+def running_gateway(
+    host: str, port: int, upstreams: Upstreams, limits: GatewayLimits | None = None
+) -> Iterator[tuple[str, int]]:
+    """Serve on `host` and `port` (0: any free one) in a thread; yields the address. Raises EmbeddedError if taken."""
+    gateway = _Gateway(upstreams, limits or GatewayLimits())
+    with closing(_listener(host, port)) as listener:
+        thread = threading.Thread(target=gateway.run, args=(listener,), name="gateway", daemon=True)
+        thread.start()
+        if not gateway.started.wait(_START_SECONDS):
+            raise EmbeddedError("The gateway did not start.")
+        try:
+            yield listener.getsockname()[:2]
+        finally:
+            gateway.stop()
+            thread.join(_START_SECONDS)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=256)
+    except OSError as error:
+        raise EmbeddedError(f"Cannot listen on {host}:{port}: {error}. Choose another with --listen.") from error
+    listener.setblocking(False)
+    return listener
+
+
+class _Gateway:
+    """The connections of one listening socket; lives in a thread and an event loop of its own."""
+
+    def __init__(self, upstreams: Upstreams, limits: GatewayLimits) -> None:
+        self.started = threading.Event()
+        self._upstreams = upstreams
+        self._limits = limits
+        self._connections: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.new_event_loop()
+        self._end = asyncio.Event()
+
+    def run(self, listener: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(listener))
+
+    def stop(self) -> None:
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._end.set)
+
+    async def _serve(self, listener: socket.socket) -> None:
+        server = await asyncio.start_server(self._accept, sock=listener, limit=BUFFER_BYTES)
+        self.started.set()
+        await self._end.wait()
+        server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is None or len(self._connections) >= self._limits.connections:
+            LOG.warning("refused a connection: %d are open", len(self._connections))
+            writer.transport.abort()
+            return
+        self._connections.add(task)
+        try:
+            with suppress(OSError, asyncio.CancelledError):
+                await self._connect_through((reader, writer))
+        finally:
+            await _finish(writer)
+            self._connections.discard(task)
+
+    async def _connect_through(self, client: Streams) -> None:
+        _keep_alive(client[1])
+        head, protocol = await self._first_bytes(client[0])
+        if protocol not in self._upstreams:
+            return
+        upstream = await _open(self._upstreams[protocol])
+        if upstream is None:
+            LOG.warning("%s cannot be reached behind the gateway", protocol.value)
+            return
+        try:
+            upstream[1].write(head)
+            await _copy_both_ways(client, upstream)
+        finally:
+            await _finish(upstream[1])
+
+    async def _first_bytes(self, reader: asyncio.StreamReader) -> tuple[bytes, Protocol]:
+        """What came first, and what it is; silence and an early end are unknown."""
+        head = b""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.first_bytes_seconds):
+                while chunk := await reader.read(LONGEST_HEAD):
+                    head += chunk
+                    if (protocol := protocol_of(head)) is not None:
+                        return head, protocol
+        return head, Protocol.UNKNOWN
+
+
+def _keep_alive(writer: asyncio.StreamWriter) -> None:
+    """A machine that vanished is noticed within a minute."""
+    connection: socket.socket = writer.get_extra_info("socket")
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+async def _open(address: Address) -> Streams | None:
+    with suppress(OSError, TimeoutError):
+        async with asyncio.timeout(CONNECT_SECONDS):
+            if address.path is not None:
+                return await asyncio.open_unix_connection(address.path, limit=BUFFER_BYTES)
+            return await asyncio.open_connection(address.host, address.port, limit=BUFFER_BYTES)
+    return None
+
+
+async def _copy_both_ways(client: Streams, upstream: Streams) -> None:
+    """Until the server has said everything; a client that said everything may still wait for answers."""
+    outward = asyncio.create_task(_copy(client[0], upstream[1]))
+    inward = asyncio.create_task(_copy(upstream[0], client[1]))
+    try:
+        await asyncio.wait((outward, inward), return_when=asyncio.FIRST_COMPLETED)
+        if outward.done() and outward.exception() is None:
+            await inward
+    finally:
+        outward.cancel()
+        inward.cancel()
+        await asyncio.gather(outward, inward, return_exceptions=True)
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass bytes on no faster than they are taken, then pass on the end."""
+    while chunk := await reader.read(BUFFER_BYTES):
+        writer.write(chunk)
+        await writer.drain()
+    writer.write_eof()
+
+
+async def _finish(writer: asyncio.StreamWriter) -> None:
+    """Let what is buffered out, but not for ever."""
+    writer.close()
+    try:
+        async with asyncio.timeout(FINISH_SECONDS):
+            await writer.wait_closed()
+    except (OSError, TimeoutError, asyncio.CancelledError):
+        writer.transport.abort()

@@ -1,0 +1,201 @@
+"""One port in front of PostgreSQL, Redis and the web process."""
+
+from __future__ import annotations
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from clustercore.embedded.adapters.gateway import (
+    Address,
+    GatewayLimits,
+    public_urls,
+    running_gateway,
+    upstreams_of,
+)
+from clustercore.embedded.domain.endpoints import Endpoints
+from clustercore.embedded.domain.protocols import Protocol
+from clustercore.embedded.services import EmbeddedError
+from tests.integration.embedded.servers import eventually
+
+pytestmark = pytest.mark.services
+BIG = bytes(range(256)) * 128 * 1024  # 32 MiB
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers what it was sent, as a blob service does."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[Address]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield Address("127.0.0.1", server.server_port)
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def gateway(services: Endpoints, web: Address) -> Iterator[tuple[str, int]]:
+    limits = GatewayLimits(first_bytes_seconds=0.5, connections=20)
+    with running_gateway("127.0.0.1", 0, upstreams_of(services, web), limits) as address:
+        yield address
+
+
+def ends(connection: socket.socket) -> bool:
+    """Whether the other side closed it without a word."""
+    connection.settimeout(5)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_all_three_protocols_pass_one_port(services: Endpoints, gateway: tuple[str, int]) -> None:
+    database_url, redis_url = public_urls(services, *gateway)
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
+    with redis.Redis.from_url(redis_url) as client:
+        assert client.ping()
+    assert httpx.put(f"http://{gateway[0]}:{gateway[1]}/blobs/x", content=b"bytes").content == b"bytes"
+
+
+def test_a_connection_through_the_gateway_is_not_trusted(services: Endpoints, gateway: tuple[str, int]) -> None:
+    database_url, redis_url = public_urls(services, *gateway)
+    for wrong in ("clustercore:x", "postgres:"):
+        with pytest.raises(psycopg.OperationalError, match=r"failed|pg_hba"):
+            psycopg.connect(database_url.replace("clustercore:", wrong, 1))
+    with redis.Redis.from_url(redis_url.replace("//:", "//:x")) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+    with redis.Redis(*gateway) as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+
+
+@pytest.mark.parametrize(
+    "junk", [b"SSH-2.0-x\r\n", b"\x16\x03\x01\x02\0\x01", b"\0\0\0\x08\0\0\0\0", b"GET secret\r\n"]
+)
+def test_junk_is_closed_without_an_answer(gateway: tuple[str, int], junk: bytes) -> None:
+    with socket.create_connection(gateway) as connection:
+        connection.sendall(junk)
+        assert ends(connection)
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GE", b"\0\0"])
+def test_who_says_too_little_for_too_long_is_closed(gateway: tuple[str, int], beginning: bytes) -> None:
+    with socket.create_connection(gateway) as connection:
+        connection.sendall(beginning)
+        assert ends(connection)
+
+
+def test_much_passes_unchanged_in_both_directions(services: Endpoints, gateway: tuple[str, int]) -> None:
+    answer = httpx.put(f"http://{gateway[0]}:{gateway[1]}/blobs/x", content=BIG, timeout=30).content
+    assert hashlib.sha256(answer).digest() == hashlib.sha256(BIG).digest()
+    with redis.Redis.from_url(public_urls(services, *gateway)[1]) as client:
+        client.set("big", BIG)
+        assert client.get("big") == BIG
+        client.delete("big")
+
+
+def test_a_reader_that_does_not_read_holds_up_its_sender() -> None:
+    """What the gateway and the kernel hold is far less than what the sender has to say."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        upstreams = {Protocol.WEB: Address("127.0.0.1", server.getsockname()[1])}
+        with running_gateway("127.0.0.1", 0, upstreams) as address, socket.create_connection(address) as client:
+            client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            with closing(server.accept()[0]) as upstream:
+                upstream.settimeout(1)
+                taken = sent_until_blocked(upstream)
+                assert taken < 512 * 1024 * 1024
+                received = 0
+                client.settimeout(5)
+                while received < taken:
+                    received += len(client.recv(1 << 20))
+                assert received == taken
+
+
+def sent_until_blocked(connection: socket.socket) -> int:
+    block, sent = b"x" * (1 << 20), 0
+    try:
+        while sent < 512 * 1024 * 1024:
+            sent += connection.send(block)
+    except TimeoutError:
+        pass
+    return sent
+
+
+def test_a_client_that_said_everything_still_gets_its_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        upstreams = {Protocol.REDIS: Address("127.0.0.1", server.getsockname()[1])}
+        with running_gateway("127.0.0.1", 0, upstreams) as address, socket.create_connection(address) as client:
+            client.sendall(b"PING\r\n")
+            client.shutdown(socket.SHUT_WR)
+            with closing(server.accept()[0]) as upstream, upstream.makefile("rb") as said:
+                assert said.read() == b"PING\r\n"
+                upstream.sendall(b"x" * 1_000_000)
+            client.settimeout(5)
+            with client.makefile("rb") as heard:
+                assert len(heard.read()) == 1_000_000
+
+
+def test_one_connection_too_many_is_refused_and_room_comes_back(services: Endpoints, web: Address) -> None:
+    limits = GatewayLimits(connections=2)
+    with running_gateway("127.0.0.1", 0, upstreams_of(services, web), limits) as address:
+        first, second = socket.create_connection(address), socket.create_connection(address)
+        with closing(second):
+            with closing(first), socket.create_connection(address) as third:
+                assert ends(third)
+            assert eventually(lambda: answers_http(address))
+
+
+def answers_http(address: tuple[str, int]) -> bool:
+    try:
+        return httpx.put(f"http://{address[0]}:{address[1]}/", content=b"x").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_a_server_that_is_away_closes_its_connections_only(services: Endpoints) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = Address("127.0.0.1", taken.getsockname()[1])
+    with running_gateway("127.0.0.1", 0, upstreams_of(services, nobody)) as address:
+        with socket.create_connection(address) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert ends(connection)
+        with redis.Redis.from_url(public_urls(services, *address)[1]) as client:
+            assert client.ping()
+
+
+def test_an_address_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(EmbeddedError, match=f"127.0.0.1:{port}.*--listen"), running_gateway("127.0.0.1", port, {}):
+            pass
+
+
+def test_the_gateway_ends_with_open_connections(services: Endpoints, web: Address) -> None:
+    with running_gateway("127.0.0.1", 0, upstreams_of(services, web)) as address:
+        link = psycopg.connect(public_urls(services, *address)[0])
+    with pytest.raises(psycopg.OperationalError):
+        link.execute("SELECT 1")
+    link.close()

@@ -1,0 +1,75 @@
+"""Addresses of the servers, as URLs and as Django settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kombu.utils.url import parse_url
+from psycopg.conninfo import conninfo_to_dict
+from redis.connection import parse_url as parse_redis_url
+
+from clustercore.embedded.domain.endpoints import (
+    database_settings,
+    embedded_database_url,
+    embedded_redis_url,
+    public_database_url,
+    public_redis_url,
+)
+
+PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=1, max_size=20)
+DIRECTORIES = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF), min_size=1).map(lambda t: Path("/" + t))
+
+
+@given(PASSWORDS, DIRECTORIES)
+def test_any_password_and_directory_survive_the_database_url(password: str, directory: Path) -> None:
+    url = embedded_database_url(directory, 5432, password)
+    settings, libpq = database_settings(url, 3), conninfo_to_dict(url)
+    assert (settings["PASSWORD"], settings["HOST"], settings["PORT"]) == (password, str(directory), "5432")
+    assert (libpq["password"], libpq["host"], libpq["user"], libpq["dbname"]) == (
+        password,
+        str(directory),
+        "clustercore",
+        "clustercore",
+    )
+
+
+@given(PASSWORDS)
+def test_any_password_survives_the_redis_url_for_every_client(password: str) -> None:
+    url = embedded_redis_url(6380, password)
+    assert parse_url(url)["password"] == password
+    assert parse_redis_url(url) == {"password": password, "host": "127.0.0.1", "port": 6380, "db": 0}
+
+
+def test_a_server_elsewhere_keeps_its_options() -> None:
+    settings = database_settings("postgresql://me:p%40ss@db.example:6000/work?sslmode=require", 5)
+    assert (settings["HOST"], settings["PORT"], settings["NAME"]) == ("db.example", "6000", "work")
+    assert (settings["USER"], settings["PASSWORD"]) == ("me", "p@ss")
+    assert settings["OPTIONS"]["sslmode"] == "require"
+    assert settings["OPTIONS"]["pool"]["max_size"] == 5
+
+
+def test_the_pool_leaves_connections_open_between_tasks() -> None:
+    settings = database_settings("postgresql://a:b@c/d", 0)
+    assert settings["CONN_MAX_AGE"] == 0
+    assert settings["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 1, "timeout": 10}
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "mysql://a@b/c", "nonsense"])
+def test_another_database_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="postgresql://"):
+        database_settings(url, 1)
+
+
+def test_public_urls_lead_through_the_gateway_with_the_same_passwords() -> None:
+    database = public_database_url(embedded_database_url(Path("/run/x"), 5432, "a/b?c"), "10.0.0.1", 7000)
+    assert database == "postgresql://clustercore:a%2Fb%3Fc@10.0.0.1:7000/clustercore"
+    assert public_redis_url(embedded_redis_url(1, "a/b"), "hub", 7000) == "redis://:a%2Fb@hub:7000/0"
+
+
+def test_an_address_of_version_six_is_bracketed() -> None:
+    url = public_redis_url(embedded_redis_url(1, "p"), "fe80::1", 7000)
+    assert (urlsplit(url).hostname, urlsplit(url).port, unquote(urlsplit(url).password or "")) == ("fe80::1", 7000, "p")

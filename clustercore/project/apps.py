@@ -10,3 +10,6 @@ class ProjectConfig(AppConfig):
     label = "project"
     verbose_name = "Project"
     celery = app
+
+    def ready(self) -> None:
+        from clustercore.project import checks  # noqa: F401, PLC0415  (registers itself)

@@ -7,6 +7,7 @@ from pathlib import Path
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.endpoints import database_settings
 from clustercore.embedded.selectors import resolve_endpoints
+from clustercore.project.web_theme import ADMIN_THEME
 
 ENVIRONMENT = environment()
 ENDPOINTS = resolve_endpoints(ENVIRONMENT.data_dir, ENVIRONMENT.database_url, ENVIRONMENT.redis_url)
@@ -66,6 +67,8 @@ TEMPLATES = [
 ]
 
 DATABASES = {"default": database_settings(ENDPOINTS.database_url, pool_size=(ENVIRONMENT.slots or 4) + 2)}
+
+UNFOLD = ADMIN_THEME
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

@@ -9,13 +9,13 @@ from clustercore.project import health
 
 
 @require_safe
-async def alive(request: HttpRequest) -> HttpResponse:
+async def alive(_request: HttpRequest) -> HttpResponse:
     """200 as long as this process answers at all."""
     return HttpResponse("ok\n", content_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
 
 
 @require_safe
-async def ready(request: HttpRequest) -> HttpResponse:
+async def ready(_request: HttpRequest) -> HttpResponse:
     """200 or 503, with what is wrong: `{"ready": false, "checks": {"broker": {"ok": false, "reason": "…"}}}`."""
     reasons = await health.readiness(health.CHECKS)
     is_ready = not any(reasons.values())

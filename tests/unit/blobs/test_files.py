@@ -49,7 +49,7 @@ def test_bytes_that_are_not_what_they_were_announced_as_are_not_kept(tmp_path: P
 def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(StoreFull, match="free some space"), Incoming(tmp_path) as incoming:
         incoming._file.close()
-        incoming._file = Path("/dev/full").open("wb", buffering=0)
+        incoming._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 (the context closes it)
         incoming.write(CONTENT)
     assert files_below(tmp_path) == []
 

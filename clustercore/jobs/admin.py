@@ -1,0 +1,206 @@
+"""The admin of the ledger: jobs, their units, the attempts at them, and what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline
+from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
+from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
+from clustercore.jobs.services import control
+
+_GOOD, _GOING, _WAITING, _BAD = "success", "info", "warning", "danger"
+JOB_LABELS = {
+    JobState.DONE.value: _GOOD,
+    JobState.RUNNING.value: _GOING,
+    JobState.PAUSED.value: _WAITING,
+    JobState.FAILED.value: _BAD,
+}
+UNIT_LABELS = {
+    UnitState.DONE.value: _GOOD,
+    UnitState.LEASED.value: _GOING,
+    UnitState.HELD.value: _WAITING,
+    UnitState.FAILED.value: _BAD,
+    UnitState.DEAD.value: _BAD,
+}
+OUTCOME_LABELS = {
+    AttemptOutcome.DONE.value: _GOOD,
+    AttemptOutcome.LIVE.value: _GOING,
+    AttemptOutcome.HELD.value: _WAITING,
+    AttemptOutcome.FAILED.value: _BAD,
+    AttemptOutcome.CRASHED.value: _BAD,
+    AttemptOutcome.EXPIRED.value: _BAD,
+}
+
+
+def act(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Iterable[Any], deed: Callable[[int], object]) -> None:
+    """Does `deed` to each row by its id; says how many it was done to, and why not to the others."""
+    done = 0
+    for row in rows:
+        try:
+            deed(row.pk)
+            done += 1
+        except control.NotPossible as reason:
+            model_admin.message_user(request, str(reason), messages.WARNING)
+    if done:
+        model_admin.message_user(request, f"done: {done}", messages.SUCCESS)
+
+
+class UnitInline(ReadOnlyInline):
+    model = Unit
+    fields = ("stage", "ordinal", "capability", "state", "progress", "attempts_made", "strikes", "error", "hold_reason")
+    readonly_fields = fields
+
+
+class EventInline(ReadOnlyInline):
+    model = JobEvent
+    verbose_name_plural = "events"
+    show_change_link = False
+    fields = ("at", "name", "text", "node_name")
+    readonly_fields = fields
+
+
+class AttemptInline(ReadOnlyInline):
+    model = Attempt
+    fields = ("number", "node_name", "outcome", "started", "ended", "lease_until", "reason", "served_by")
+    readonly_fields = fields
+
+
+@admin.register(Job)
+class JobAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "title",
+        "kind",
+        "state_label",
+        "stage",
+        "units_done",
+        "priority",
+        "language",
+        "owner",
+        "waiting",
+        "created",
+        "finished",
+    )
+    list_display_links = ("id", "title")
+    list_filter = ("state", "kind", "stage", "critical_accuracy", "created")
+    list_select_related = ("owner",)
+    search_fields = ("title", "=id", "=idempotency_key", "error")
+    date_hierarchy = "created"
+    inlines = (UnitInline, EventInline)
+    actions = ("retry", "requeue_dead", "cancel", "pause", "resume")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
+        done = Count("units", filter=Q(units__state=UnitState.DONE))
+        jobs: QuerySet[Job] = super().get_queryset(request).annotate(unit_count=Count("units"), done_count=done)
+        return jobs
+
+    @display(description="state", ordering="state", label=JOB_LABELS)
+    def state_label(self, job: Job) -> str:
+        return job.state
+
+    @display(description="units done")
+    def units_done(self, job: Any) -> str:
+        return f"{job.done_count} of {job.unit_count}"
+
+    @admin.action(description="Retry what failed or was cancelled", permissions=["operate"])
+    def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        act(self, request, jobs, control.retry_job)
+
+    @admin.action(description="Requeue dead units", permissions=["operate"])
+    def requeue_dead(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        act(self, request, Unit.objects.filter(job__in=jobs, state=UnitState.DEAD), control.requeue_unit)
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        reason = f"cancelled by {request.user.get_username()}"
+        act(self, request, jobs, lambda job_id: control.cancel_job(job_id, reason))
+
+    @admin.action(description="Pause", permissions=["operate"])
+    def pause(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        act(self, request, jobs, control.pause_job)
+
+    @admin.action(description="Resume", permissions=["operate"])
+    def resume(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        act(self, request, jobs, control.resume_job)
+
+
+@admin.register(Unit)
+class UnitAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "job",
+        "stage",
+        "ordinal",
+        "capability",
+        "state_label",
+        "progress",
+        "attempts_made",
+        "failures",
+        "strikes",
+        "why",
+        "created",
+        "finished",
+    )
+    list_filter = ("state", "stage", "capability", ("attempts__node", admin.RelatedOnlyFieldListFilter))
+    list_select_related = ("job",)
+    search_fields = ("=id", "=job__id", "job__title", "error")
+    inlines = (AttemptInline,)
+    actions = ("requeue",)
+
+    @display(description="state", ordering="state", label=UNIT_LABELS)
+    def state_label(self, unit: Unit) -> str:
+        return unit.state
+
+    @display(description="why")
+    def why(self, unit: Unit) -> str:
+        return (unit.error or unit.hold_reason)[:200]
+
+    @admin.action(description="Requeue: failed, dead or cancelled units start afresh", permissions=["operate"])
+    def requeue(self, request: HttpRequest, units: QuerySet[Unit]) -> None:
+        act(self, request, units, control.requeue_unit)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(ReadOnlyAdmin):
+    list_display = (
+        "id",
+        "unit",
+        "number",
+        "node_name",
+        "outcome_label",
+        "started",
+        "ended",
+        "lease_until",
+        "reason",
+        "fenced_results",
+    )
+    list_filter = ("outcome", "unit__stage", "node_name")
+    list_select_related = ("unit",)
+    search_fields = ("=unit__id", "=unit__job__id", "node_name", "reason")
+    date_hierarchy = "started"
+
+    @display(description="outcome", ordering="outcome", label=OUTCOME_LABELS)
+    def outcome_label(self, attempt: Attempt) -> str:
+        return attempt.outcome
+
+
+@admin.register(JobEvent)
+class JobEventAdmin(ReadOnlyAdmin):
+    list_display = ("at", "job", "name", "text", "node_name")
+    list_filter = ("name", "node_name")
+    list_select_related = ("job",)
+    search_fields = ("=job__id", "text")
+    date_hierarchy = "at"
+    ordering = ("-id",)
+
+
+@admin.register(Counter)
+class CounterAdmin(ReadOnlyAdmin):
+    list_display = ("name", "value")

@@ -1,0 +1,60 @@
+"""What the admin is called and what its sidebar offers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse_lazy
+
+
+def _page(title: str, icon: str, model: str) -> dict[str, Any]:
+    """One entry of the sidebar; `model` as `application_model`, `icon` from Material Symbols."""
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{model}_changelist")}
+
+
+def _group(title: str, *pages: dict[str, Any]) -> dict[str, Any]:
+    return {"title": title, "separator": True, "items": list(pages)}
+
+
+ADMIN_THEME: dict[str, Any] = {
+    "SITE_TITLE": "clustercore",
+    "SITE_HEADER": "clustercore",
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": [
+            _group(
+                "Work",
+                _page("Jobs", "work", "jobs_job"),
+                _page("Units", "grid_view", "jobs_unit"),
+                _page("Attempts", "replay", "jobs_attempt"),
+                _page("Events", "history", "jobs_jobevent"),
+                _page("Counters", "numbers", "jobs_counter"),
+            ),
+            _group(
+                "Machines",
+                _page("Nodes", "dns", "nodes_node"),
+                _page("Models", "inventory_2", "nodes_nodemodel"),
+            ),
+            _group(
+                "Transcription",
+                _page("Recordings", "graphic_eq", "transcription_recording"),
+                _page("Transcripts", "article", "transcription_transcript"),
+                _page("Segments", "notes", "transcription_segment"),
+            ),
+            _group(
+                "Storage",
+                _page("Blobs", "database", "blobs_blob"),
+                _page("Hub", "hub", "blobs_hub"),
+            ),
+            _group(
+                "People",
+                _page("Users", "person", "auth_user"),
+                _page("Groups", "group", "auth_group"),
+            ),
+        ],
+    },
+}

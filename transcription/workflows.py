@@ -15,7 +15,7 @@ from clustercore.jobs.domain.kinds import JobKind, Stage
 from clustercore.jobs.workflows import bell, ring, wave
 from transcription import tasks
 from transcription.selectors import blobs_of
-from transcription.services.cutting import cut, record_cut, record_piece
+from transcription.services.cutting import cut, held_until_language, record_cut, record_piece
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.merging import merge, record_transcript
 from transcription.services.submit import KIND
@@ -57,6 +57,7 @@ TRANSCRIPTION = JobKind(
             handler=transcribe,
             opens="producer",
             record=record_segments,
+            held=held_until_language,
             queued=record_piece,
             ranked=True,
         ),

@@ -11,6 +11,7 @@ from clustercore.blobs.services import local_path, store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import NewUnit, UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
+from clustercore.jobs.models import Job
 from clustercore.jobs.services.events import record_event
 from clustercore.nodes.selectors import live_slots
 from transcription.domain.cut import SAMPLE_RATE
@@ -53,8 +54,7 @@ class Waves:
         }
         path.unlink()
         seconds = (piece["end_sample"] - piece["start_sample"]) / SAMPLE_RATE
-        held = UNDECIDED if self.context.language is None else ""
-        return NewUnit(stage="transcribe", ordinal=piece["ordinal"], payload=payload, weight=seconds, held=held)
+        return NewUnit(stage="transcribe", ordinal=piece["ordinal"], payload=payload, weight=seconds)
 
 
 def cut(context: UnitContext) -> Verdict:
@@ -92,6 +92,12 @@ def cut(context: UnitContext) -> Verdict:
 def _queue_detection(context: UnitContext, blob: str) -> None:
     if context.language is None:
         context.queue([NewUnit(stage="detect", ordinal=0, payload={"blob": blob})])
+
+
+def held_until_language(job_id: int) -> str:
+    """Why the pieces of a job must wait: nothing once its language is decided."""
+    language = Job.objects.values_list("language", flat=True).get(pk=job_id)
+    return "" if language else UNDECIDED
 
 
 def record_piece(unit_id: int, payload: Mapping[str, Any]) -> None:

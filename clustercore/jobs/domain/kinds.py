@@ -19,8 +19,6 @@ class NewUnit:
     payload: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
     """How much of the job's progress it stands for (seconds of audio, say)."""
-    held: str = ""
-    """A reason to keep it from being claimed until it is released."""
 
 
 class UnitContext(Protocol):
@@ -118,6 +116,8 @@ class Stage:
     opens: str
     record: Recorder | None = None
     """Called with (unit id, result) inside the transaction that completes the unit."""
+    held: Callable[[int], str] | None = None
+    """Given the job id, under its row lock: a reason to keep new units from being claimed until they are released."""
     queued: Recorder | None = None
     """Called with (unit id, payload) inside the transaction that queues the unit."""
     ranked: bool = False

@@ -102,7 +102,7 @@ def _create(request: JobRequest) -> Job:
 def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[int]:
     """Inserts units that are not there yet and rings for them after the commit; returns the new ids.
 
-    Must run in a transaction. `(stage, ordinal)` pairs already in the job are left alone.
+    Must run in a transaction that holds the job's row lock (or creates the job). `(stage, ordinal)` pairs already in the job are left alone.
     """
     created: dict[str, list[int]] = {}
     for new in units:
@@ -116,6 +116,7 @@ def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[in
 
 def _insert(kind: JobKind, job_id: int, new: NewUnit) -> int | None:
     stage = kind.stage(new.stage)
+    held = stage.held(job_id) if stage.held is not None else ""
     unit, created = Unit.objects.get_or_create(
         job_id=job_id,
         stage=new.stage,
@@ -125,8 +126,8 @@ def _insert(kind: JobKind, job_id: int, new: NewUnit) -> int | None:
             "ranked": stage.ranked,
             "payload": dict(new.payload),
             "weight": new.weight,
-            "state": UnitState.HELD if new.held else UnitState.QUEUED,
-            "hold_reason": new.held,
+            "state": UnitState.HELD if held else UnitState.QUEUED,
+            "hold_reason": held,
             "created": Now(),
         },
     )

@@ -19,7 +19,7 @@ from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.verdict import Crashed, Fail, HandBack, Retry, Verdict, to_json
-from clustercore.jobs.models import Attempt
+from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.settle import Settled, settle
 from clustercore.jobs.services.submit import queue_units
@@ -109,7 +109,8 @@ class Execution:
 
     def _queue_once(self, units: Sequence[NewUnit]) -> list[int]:
         with transaction.atomic():
-            # The lock keeps a reaper from ending this attempt between the look and the insert.
+            Job.objects.select_for_update(no_key=True).get(pk=self.job_id)
+            # The second lock keeps a reaper from ending this attempt between the look and the insert.
             live = Attempt.objects.select_for_update().filter(pk=self.attempt_id, outcome=AttemptOutcome.LIVE)
             if not live.exists():
                 raise LeaseLost("the attempt ended while it was queueing")

@@ -13,8 +13,10 @@ PYTEST ?= $(BIN)/python -m pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
 
-# Wheels only, named by hash. `srt` (plain Python, wanted by Vosk) is published as source alone.
-INSTALL := $(BIN)/python -m pip install --only-binary=:all: --no-binary=srt --require-hashes --progress-bar off
+# Wheels only, named by hash; pip's remarks on its own future are left out.
+INSTALL := $(BIN)/python -W ignore -m pip install --only-binary=:all: --require-hashes --progress-bar off
+# `srt` (plain Python, wanted by Vosk) is published as source alone; the locked setuptools build it.
+INSTALL_MORE := $(INSTALL) --no-binary=srt --use-pep517 --no-build-isolation
 # One line per package, so that a slow line shows that something happens.
 SHOW := sed -u -n -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collected.*/  unpacking …/p'
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -88,22 +90,22 @@ $(VENV)/.made:
 
 # Each list holds the ones before it, at the same versions.
 $(VENV)/.base: requirements/lock.txt pyproject.toml | $(VENV)/.made
-	@echo "Installing what clustercore needs (first time only, about 200 MB)"
+	@echo "Installing what clustercore needs (about 200 MB the first time)"
 	@$(INSTALL) -r requirements/lock.txt | $(SHOW)
 	@$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.engines: requirements/lock-engines.txt $(VENV)/.base
 	@echo "Installing the engines"
-	@$(INSTALL) -r requirements/lock-engines.txt | $(SHOW)
+	@$(INSTALL_MORE) -r requirements/lock-engines.txt | $(SHOW)
 	@touch $@
 
 $(VENV)/.test: requirements/lock-test.txt $(VENV)/.base
 	@echo "Installing what the tests need"
-	@$(INSTALL) -r requirements/lock-test.txt | $(SHOW)
+	@$(INSTALL_MORE) -r requirements/lock-test.txt | $(SHOW)
 	@touch $@
 
 $(VENV)/.check: requirements/lock-check.txt $(VENV)/.test
 	@echo "Installing the linters"
-	@$(INSTALL) -r requirements/lock-check.txt | $(SHOW)
+	@$(INSTALL_MORE) -r requirements/lock-check.txt | $(SHOW)
 	@touch $@

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from unfold.decorators import display
 
-from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline
+from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline, display
 from transcription.models import Piece, Recording, Segment, Transcript
 
 

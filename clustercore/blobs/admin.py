@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from django.contrib import admin
 from django.db.models import Model
@@ -11,7 +12,6 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.decorators import display
 
 from clustercore.blobs.domain.errors import BlobError
 from clustercore.blobs.models import Blob, Hub
@@ -21,9 +21,17 @@ if TYPE_CHECKING:
     # The theme carries no types; its classes are Django's with other templates.
     ThemedModelAdmin = admin.ModelAdmin[Any]
     ThemedTabularInline = admin.TabularInline[Any, Any]
+    Column = TypeVar("Column", bound=Callable[..., Any])
+
+    def display(
+        *, description: str, ordering: str | None = None, label: Mapping[str, str] | None = None
+    ) -> Callable[[Column], Column]:
+        """Heading, database column to sort by, and the colour of each value."""
+
 else:
     from unfold.admin import ModelAdmin as ThemedModelAdmin
     from unfold.admin import TabularInline as ThemedTabularInline
+    from unfold.decorators import display
 
 
 class ReadOnlyAdmin(ThemedModelAdmin):
@@ -57,6 +65,7 @@ class ReadOnlyInline(ThemedTabularInline):
     can_delete = False
     show_change_link = True
     tab = True
+    ordering = ("pk",)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
-from unfold.decorators import display
 
-from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline
+from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline, display
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
 from clustercore.jobs.services import control
@@ -50,6 +50,11 @@ def act(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Iterable[Any], d
             model_admin.message_user(request, str(reason), messages.WARNING)
     if done:
         model_admin.message_user(request, f"done: {done}", messages.SUCCESS)
+
+
+def _count_of(units: QuerySet[Unit]) -> Coalesce:
+    counted = units.order_by().values("job").annotate(count=Count("pk")).values("count")
+    return Coalesce(Subquery(counted), 0)
 
 
 class UnitInline(ReadOnlyInline):
@@ -97,9 +102,10 @@ class JobAdmin(ReadOnlyAdmin):
     actions = ("retry", "requeue_dead", "cancel", "pause", "resume")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Job]:
-        done = Count("units", filter=Q(units__state=UnitState.DONE))
-        jobs: QuerySet[Job] = super().get_queryset(request).annotate(unit_count=Count("units"), done_count=done)
-        return jobs
+        units = Unit.objects.filter(job=OuterRef("pk"))
+        jobs: QuerySet[Job] = super().get_queryset(request)
+        # Subqueries count for the rows of one page; a join would count for every job there is.
+        return jobs.annotate(unit_count=_count_of(units), done_count=_count_of(units.filter(state=UnitState.DONE)))
 
     @display(description="state", ordering="state", label=JOB_LABELS)
     def state_label(self, job: Job) -> str:

@@ -8,9 +8,8 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
-from unfold.decorators import display
 
-from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline
+from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline, display
 from clustercore.nodes import services
 from clustercore.nodes.models import Node, NodeModel
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
-from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
@@ -20,15 +19,13 @@ _TIMEOUT_SECONDS = 3.0
 
 
 @register(CLUSTER)
-def configuration_problems(app_configs: Sequence[AppConfig] | None, **_options: Any) -> list[CheckMessage]:
+def configuration_problems(**_options: Any) -> list[CheckMessage]:
     """What the settings alone tell: E001 and E004."""
     return [*_pickle_problems(), *_database_problems()]
 
 
 @register(CLUSTER, Tags.database)
-def live_broker_problems(
-    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_options: Any
-) -> list[CheckMessage]:
+def live_broker_problems(*, databases: Sequence[str] | None = None, **_options: Any) -> list[CheckMessage]:
     """What the broker tells, when somebody asked for checks that need servers."""
     return broker_problems(settings.CELERY_BROKER_URL) if databases else []
 
@@ -61,7 +58,7 @@ def _pickle_problems() -> list[CheckMessage]:
         return []
     return [
         Error(
-            f"messages in {', '.join(dangerous)} are accepted: whoever can write to the broker can run code on all nodes",
+            f"{', '.join(dangerous)} messages are accepted: whoever writes to the broker runs code on all nodes",
             hint='Set CELERY_ACCEPT_CONTENT and CELERY_RESULT_ACCEPT_CONTENT to ["json"].',
             id="cluster.E001",
         )

@@ -53,7 +53,7 @@ def test_the_whole_is_sent_as_something_no_browser_shows(client: httpx.Client, s
     ],
 )
 def test_a_range_is_sent_as_asked(
-    client: httpx.Client, stored: str, signed: Sign, asked: str, part: slice, content_range: str
+    client: httpx.Client, stored: str, signed: Sign, *, asked: str, part: slice, content_range: str
 ) -> None:
     response = client.get(signed("GET", stored), headers={"Range": asked, "If-Range": f'"{stored}"'})
     assert (response.status_code, response.content) == (206, CONTENT[part])

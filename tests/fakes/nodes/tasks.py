@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
+import redis
 from celery import shared_task
 
 from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.domain.engine import EngineFailure
 from clustercore.nodes.domain.hooks import HostDied
+from clustercore.project.settings import CELERY_BROKER_URL
+
+OUTCOME = "fakes.outcome."
 
 
-@shared_task(name="fakes.call")
-def call(engine: str, request: dict[str, Any], tag: str = "unit") -> dict[str, Any]:
-    """What the engine answered, or how it failed."""
+@shared_task(name="fakes.call", ignore_result=True)
+def call(key: str, engine: str, request: dict[str, Any]) -> None:
+    """Puts what the engine answered, or how it failed, into Redis."""
     agent = current_agent()
     try:
-        with agent.working(tag):
-            return {"result": dict(agent.hosts.call(engine, "plain", request, tag=tag, on_report=lambda *_: None))}
+        with agent.working(key):
+            result = dict(agent.hosts.call(engine, "plain", request, tag=key, on_report=lambda *_: None))
+        tell(key, {"result": result})
     except HostDied as death:
-        return {"died": death.reason, "deliberate": death.deliberate}
+        tell(key, {"died": death.reason, "deliberate": death.deliberate})
     except EngineFailure as failure:
-        return {"failure": failure.code}
+        tell(key, {"failure": failure.code})
 
 
-@shared_task(name="fakes.bar")
-def bar(reasons: dict[str, str]) -> None:
+@shared_task(name="fakes.bar", ignore_result=True)
+def bar(key: str, reasons: dict[str, str]) -> None:
     """Bars capabilities, as the ledger's room does."""
     current_agent().bar(reasons)
+    tell(key, {})
+
+
+def tell(key: str, outcome: dict[str, Any]) -> None:
+    with redis.Redis.from_url(CELERY_BROKER_URL) as client:
+        client.set(OUTCOME + key, json.dumps(outcome))

@@ -11,15 +11,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psutil
 import pytest
 import redis
-from celery.result import AsyncResult
 from django.db import connection
 
 from clustercore.nodes.models import Node
 from clustercore.project.celery import app
+from tests.fakes.nodes.tasks import OUTCOME
 
 ENGINES = ["tests.fakes.nodes.engines:Echo", "tests.fakes.nodes.engines:Hang", "tests.fakes.nodes.engines:Steady"]
 START_SECONDS = 60.0
@@ -52,8 +53,16 @@ class Worker:
         return Node.objects.get(name=self.name)
 
     def until_taking_work(self, queue: str = "cap.echo") -> Worker:
-        until(lambda: f"Started consuming from {queue}" in self.log, START_SECONDS, "it never took work")
+        self.until_said(f"Started consuming from {queue}", START_SECONDS)
         return self
+
+    def until_said(self, text: str, seconds: float = 20.0) -> None:
+        """Waits for a text in the log; shows the log's end if it does not come or the worker ends before."""
+        deadline = time.monotonic() + seconds
+        while text not in self.log:
+            alive = self.process.poll() is None and time.monotonic() < deadline
+            assert alive, f"it did not say {text!r}:\n{self.log[-4000:]}"
+            threading.Event().wait(0.02)
 
     def hosts(self) -> list[psutil.Process]:
         """Its engine hosts that live."""
@@ -102,14 +111,44 @@ def start_worker(
     _let_go_of_the_test_database()
 
 
+class Sent:
+    """A message on its way, and what came of it."""
+
+    def __init__(self, client: redis.Redis, task: str, queue: str, *arguments: Any) -> None:
+        self.key = str(uuid4())
+        self._client = client
+        app.send_task(task, args=[self.key, *arguments], queue=queue, ignore_result=True)
+
+    def ready(self) -> bool:
+        return bool(self._client.exists(OUTCOME + self.key))
+
+    def get(self, seconds: float = 20.0) -> dict[str, Any]:
+        until(self.ready, seconds, "no outcome")
+        outcome: dict[str, Any] = json.loads(self._client.get(OUTCOME + self.key))
+        return outcome
+
+
+Send = Callable[..., Sent]
+
+
 @pytest.fixture
-def send() -> Callable[..., AsyncResult[Any]]:
+def send(redis_client: redis.Redis) -> Send:
     """Sends a call of an engine to a queue."""
 
-    def send_call(engine: str, request: dict[str, Any], queue: str = "cap.echo") -> AsyncResult[Any]:
-        return app.send_task("fakes.call", args=[engine, request], queue=queue)
+    def send_call(engine: str, request: dict[str, Any], queue: str = "cap.echo") -> Sent:
+        return Sent(redis_client, "fakes.call", queue, engine, request)
 
     return send_call
+
+
+@pytest.fixture
+def bar(redis_client: redis.Redis) -> Callable[[dict[str, str]], None]:
+    """Bars capabilities of the node `one` and waits until that is done."""
+
+    def bar_now(reasons: dict[str, str]) -> None:
+        Sent(redis_client, "fakes.bar", "node.one", reasons).get()
+
+    return bar_now
 
 
 def _let_go_of_the_test_database() -> None:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import redis
-from celery.result import AsyncResult
 
-from tests.integration.nodes.conftest import StartWorker, until
+from tests.fakes.nodes.tasks import OUTCOME
+from tests.integration.nodes.conftest import Send, StartWorker, until
 
 pytestmark = pytest.mark.services
-Send = Callable[..., AsyncResult[Any]]
 
 
 class Trap:
@@ -33,7 +31,7 @@ class Trap:
 def envelope(**changes: Any) -> dict[str, Any]:
     """A well-formed message, but for the changes."""
     identity = str(uuid4())
-    body = base64.b64encode(json.dumps([["echo", {}], {}, {}]).encode()).decode()
+    body = base64.b64encode(json.dumps([["by-hand", "echo", {}], {}, {}]).encode()).decode()
     message: dict[str, Any] = {
         "body": body,
         "content-encoding": "utf-8",
@@ -90,7 +88,7 @@ def test_malformed_messages_are_put_aside_counted_and_survived(
     for item in items:
         redis_client.lpush("cap.echo", item)
     until(lambda: redis_client.llen("cap.echo") == 0)
-    assert send("echo", {"still": "here"}).get(timeout=20)["result"]["echo"] == {"still": "here"}
+    assert send("echo", {"still": "here"}).get(20)["result"]["echo"] == {"still": "here"}
     assert worker.process.poll() is None
     assert not trap.exists()
     assert "Connection to broker lost" not in worker.log
@@ -106,5 +104,5 @@ def test_a_well_formed_message_by_hand_is_taken(
     start_worker().until_taking_work()
     message = envelope()
     redis_client.lpush("cap.echo", json.dumps(message))
-    assert "result" in AsyncResult(message["headers"]["id"]).get(timeout=20)
+    until(lambda: redis_client.exists(OUTCOME + "by-hand"))
     assert redis_client.get("messages.rejected.total") is None

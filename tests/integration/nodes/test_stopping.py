@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from celery.result import AsyncResult
 
-from tests.integration.nodes.conftest import StartWorker, until
+from tests.integration.nodes.conftest import Send, StartWorker, until
 
 pytestmark = pytest.mark.services
-Send = Callable[..., AsyncResult[Any]]
 
 
 def test_an_idle_node_stops_at_once_and_is_offline(start_worker: StartWorker) -> None:
@@ -28,21 +24,21 @@ def test_an_idle_node_stops_at_once_and_is_offline(start_worker: StartWorker) ->
 def test_what_can_end_within_the_grace_is_finished(start_worker: StartWorker, send: Send) -> None:
     worker = start_worker(grace_seconds="10").until_taking_work()
     call = send("steady", {"steps": 10, "seconds": 2.0})
-    until(lambda: worker.hosts())
+    until(worker.hosts)
     worker.signal()
-    assert call.get(timeout=20)["result"]["steps"] == 10
+    assert call.get(20)["result"]["steps"] == 10
     assert worker.wait() == 0
 
 
 def test_what_cannot_end_is_handed_back_when_the_grace_is_over(start_worker: StartWorker, send: Send) -> None:
     worker = start_worker(grace_seconds="1.5").until_taking_work()
     call = send("hang", {})
-    until(lambda: worker.hosts())
+    until(worker.hosts)
     asked = time.monotonic()
     worker.signal()
     assert worker.wait() == 0
     assert 1.4 < time.monotonic() - asked < 4.5
-    assert call.get(timeout=20) == {"died": "the node stops", "deliberate": True}
+    assert call.get(20) == {"died": "the node stops", "deliberate": True}
     assert not worker.node().online
 
 
@@ -50,7 +46,7 @@ def test_what_cannot_end_is_handed_back_when_the_grace_is_over(start_worker: Sta
 def test_a_second_signal_ends_the_grace(start_worker: StartWorker, send: Send, second: int) -> None:
     worker = start_worker(grace_seconds="30").until_taking_work()
     send("hang", {})
-    until(lambda: worker.hosts())
+    until(worker.hosts)
     worker.signal()
     until(lambda: "Stopping (SIGTERM)" in worker.log)
     asked = time.monotonic()
@@ -62,7 +58,7 @@ def test_a_second_signal_ends_the_grace(start_worker: StartWorker, send: Send, s
 def test_a_stopping_node_takes_nothing_new(start_worker: StartWorker, send: Send) -> None:
     worker = start_worker(grace_seconds="3").until_taking_work()
     send("hang", {})
-    until(lambda: worker.hosts())
+    until(worker.hosts)
     worker.signal()
     until(lambda: "Canceling queue cap.echo" in worker.log)
     late = send("echo", {})

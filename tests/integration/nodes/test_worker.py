@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import psutil
 import pytest
 import redis
-from celery.result import AsyncResult
 
 from clustercore.nodes import services
 from clustercore.nodes.models import NodeModel
-from clustercore.project.celery import app
-from tests.integration.nodes.conftest import StartWorker, Worker, until
+from tests.integration.nodes.conftest import Send, StartWorker, Worker, until
 
 pytestmark = pytest.mark.services
-Send = Callable[..., AsyncResult[Any]]
 
 
 def test_a_worker_registers_its_machine_and_what_it_can_do(start_worker: StartWorker) -> None:
@@ -31,7 +27,7 @@ def test_a_worker_registers_its_machine_and_what_it_can_do(start_worker: StartWo
 def test_it_takes_units_from_its_capabilities_and_from_its_own_queue(start_worker: StartWorker, send: Send) -> None:
     start_worker().until_taking_work("node.one")
     for queue in ("cap.echo", "node.one"):
-        answer = send("echo", {"from": queue}, queue=queue).get(timeout=20)
+        answer = send("echo", {"from": queue}, queue=queue).get(20)
         assert answer["result"]["echo"] == {"from": queue}
 
 
@@ -40,7 +36,7 @@ def test_it_never_takes_from_celerys_default_queue(
 ) -> None:
     send("echo", {}, queue="celery")
     start_worker().until_taking_work()
-    send("echo", {}).get(timeout=20)
+    send("echo", {}).get(20)
     assert redis_client.llen("celery") == 1
 
 
@@ -66,7 +62,7 @@ def test_a_drained_node_takes_nothing_until_it_is_undrained(start_worker: StartW
     beats_later(worker, 2)
     assert not waiting.ready()
     assert services.undrain("one")
-    assert "result" in waiting.get(timeout=20)
+    assert "result" in waiting.get(20)
     until(lambda: worker.node().hold_reason == "")
 
 
@@ -76,15 +72,17 @@ def beats_later(worker: Worker, beats: int) -> None:
         until(lambda seen=seen: worker.node().last_seen > seen)  # type: ignore[misc]
 
 
-def test_a_barred_capability_waits_while_the_nodes_own_queue_goes_on(start_worker: StartWorker, send: Send) -> None:
+def test_a_barred_capability_waits_while_the_nodes_own_queue_goes_on(
+    start_worker: StartWorker, send: Send, bar: Callable[[dict[str, str]], None]
+) -> None:
     worker = start_worker().until_taking_work("node.one")
-    app.send_task("fakes.bar", args=[{"echo": "a better node is free"}], queue="node.one").get(timeout=20)
+    bar({"echo": "a better node is free"})
     until(lambda: worker.node().idle_reason == "echo: a better node is free")
     waiting = send("echo", {})
-    assert "result" in send("echo", {}, queue="node.one").get(timeout=20)
+    assert "result" in send("echo", {}, queue="node.one").get(20)
     assert not waiting.ready()
-    app.send_task("fakes.bar", args=[{}], queue="node.one").get(timeout=20)
-    assert "result" in waiting.get(timeout=20)
+    bar({})
+    assert "result" in waiting.get(20)
 
 
 def test_a_second_worker_of_the_same_name_is_refused_and_told_what_to_do(start_worker: StartWorker) -> None:
@@ -107,7 +105,7 @@ def test_a_worker_without_flags_has_as_many_threads_as_slots(start_worker: Start
     worker = start_worker(slots="3").until_taking_work()
     calls = [send("steady", {"steps": 4, "seconds": 1.0}) for _ in range(3)]
     until(lambda: len(worker.hosts()) == 3)
-    assert len({call.get(timeout=20)["result"]["process"] for call in calls}) == 3
+    assert len({call.get(20)["result"]["process"] for call in calls}) == 3
 
 
 def test_a_killed_worker_leaves_no_engine_host_behind(start_worker: StartWorker, send: Send) -> None:

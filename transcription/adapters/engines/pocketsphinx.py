@@ -29,7 +29,6 @@ class PocketSphinx:
 
     def __init__(self) -> None:
         self._decoder: Any = None
-        self._first_means: str = ""
 
     def inventory(self, models_directory: Path) -> list[ModelRecord]:  # noqa: ARG002
         """One record: the model inside the wheel. Nothing is read from `models_directory`."""
@@ -63,7 +62,6 @@ class PocketSphinx:
                 f"pocketsphinx's own model does not load ({error}); type: pip install --force-reinstall pocketsphinx"
             )
             raise EngineFailure("model_corrupt", message) from error
-        self._first_means = self._decoder.get_cmn(False)
         return Loaded(device="cpu", note="PocketSphinx is a rough recogniser: expect one word in ten wrong, or more")
 
     def run(self, request: JsonObject, report: Report) -> JsonObject:
@@ -75,8 +73,8 @@ class PocketSphinx:
             raise EngineFailure("not_loaded", "load a model before running a request")
         refuse_other_languages(request.get("language"))
         samples = read_samples(str(request["path"]))
-        # The means learnt from the last request would make the same audio read differently the second time.
-        self._decoder.set_cmn(self._first_means)
+        # What was learnt about the last request's noise would make the same audio read differently the second time.
+        self._decoder.reinit_feat()
         segments = []
         for region in speech_regions(samples):
             segments += self._segment(samples, region, with_words=bool(request.get("words", True)))

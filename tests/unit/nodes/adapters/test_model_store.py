@@ -13,7 +13,7 @@ import pytest
 
 from clustercore.nodes.adapters.model_store import list_models, pull, remove
 from clustercore.nodes.domain.model_catalogue import ModelStoreError
-from tests.fakes.transcription.engines.model_server import ServedFiles, model_server
+from tests.fakes.nodes.model_server import ServedFiles, model_server
 
 SMALL = "faster-whisper:small"
 ROOT = "/Systran/faster-whisper-small/resolve/main/"

@@ -69,11 +69,10 @@ def cut_recording(order: CutOrder, report: Report) -> JsonObject:
     order.directory.mkdir(parents=True, exist_ok=True)
     refuse_if_too_long(order.path, order.maximum_seconds, progress.tick)
     with open_media(order.path) as media:
-        declared = media.declared_seconds
         decoder = Decoder(media, order.maximum_seconds)
         write_pieces(order.directory, instructions(decoder, cutting, meter(media, cutting, progress)), progress.event)
         check_continuation(cutting, order.known)
-        notes = notes_on(decoder.health, cutting.position / SAMPLE_RATE, declared)
+        notes = notes_on(decoder.health, cutting.position / SAMPLE_RATE, promised_seconds(media))
         return {"samples": cutting.position, **media.description, "notes": notes}
 
 
@@ -141,6 +140,13 @@ def check_continuation(cutting: Cutting, known: tuple[tuple[int, int], ...]) -> 
             "The recording is shorter now than when it was first cut: the file has changed or is damaged. "
             "Send it again.",
         )
+
+
+def promised_seconds(media: OpenMedia) -> float | None:
+    """The length that the recording had when it was whole, if that can be known."""
+    if media.is_estimate:
+        return None
+    return media.promised_by_riff or media.declared_seconds
 
 
 def notes_on(health: Health, seconds: float, declared: float | None) -> list[str]:

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 
+from transcription.adapters.mixing import Mixer
 from transcription.adapters.opening import MediaError, OpenMedia, too_long
 from transcription.domain.cut import SAMPLE_RATE, Samples
 
 BLOCK = SAMPLE_RATE
 GAP_SECONDS = 0.1
 """A jump of the time stamps is a real gap from here on; less is jitter."""
-LONGEST_GAP_SECONDS = 3600.0
+LONGEST_GAP_SECONDS = 600.0
 """A longer jump is a broken clock, not a pause: nothing is filled in."""
 
 
@@ -36,26 +36,23 @@ class Clock:
 
     origin: float | None
     anchor: float | None = None
-    since_anchor: int = 0
+    seconds_since: float = 0.0
 
     def gap_before(self, frame: AudioFrame) -> float:
-        """Seconds of silence missing before `frame` (0 when it follows on)."""
-        if frame.time is None:
-            return 0.0
-        if self.anchor is None:
-            self.anchor = frame.time
-            expected = frame.time if self.origin is None else min(self.origin, frame.time)
-        else:
-            expected = self.anchor + self.since_anchor / frame.sample_rate
-        gap = frame.time - expected
-        if abs(gap) < GAP_SECONDS:
-            return 0.0
-        self.anchor, self.since_anchor = frame.time, 0
-        return gap if 0 < gap <= LONGEST_GAP_SECONDS else 0.0
+        """Seconds of silence missing before `frame` (0 when it follows on). Counts the frame as taken."""
+        moment = frame.time
+        gap = 0.0
+        if moment is not None:
+            gap = moment - self._expected(moment)
+            if self.anchor is None or abs(gap) >= GAP_SECONDS:
+                self.anchor, self.seconds_since = moment, 0.0
+        self.seconds_since += frame.samples / frame.sample_rate
+        return gap if GAP_SECONDS <= gap <= LONGEST_GAP_SECONDS else 0.0
 
-    def advance(self, frame: AudioFrame) -> None:
-        """`frame` has been taken."""
-        self.since_anchor += frame.samples
+    def _expected(self, moment: float) -> float:
+        if self.anchor is not None:
+            return self.anchor + self.seconds_since
+        return moment if self.origin is None else min(self.origin, moment)
 
 
 @dataclass(slots=True)
@@ -96,24 +93,14 @@ class Decoder:
             )
 
     def _samples(self) -> Iterator[Samples]:
-        clock = Clock(origin_seconds(self.media))
-        source: tuple[int, str, str] | None = None
-        resampler = mono_resampler()
+        clock, mixer = Clock(origin_seconds(self.media)), Mixer()
         for frame in self._frames():
             gap = clock.gap_before(frame)
-            shape = (frame.sample_rate, frame.layout.name, frame.format.name)
-            if source is not None and (gap or shape != source):
-                yield from drained(resampler, None)
-                resampler = mono_resampler()
-            if shape != source:
-                clock.since_anchor = rescaled(clock.since_anchor, source, shape)
-            source = shape
-            yield from self._silence(gap)
-            clock.advance(frame)
-            frame.pts = None
-            yield from drained(resampler, frame)
-        if source is not None:
-            yield from drained(resampler, None)
+            if gap:
+                yield from mixer.drain()
+                yield from self._silence(gap)
+            yield from mixer.take(frame)
+        yield from mixer.drain()
 
     def _silence(self, seconds: float) -> Iterator[Samples]:
         self.health.filled_seconds += seconds
@@ -158,20 +145,3 @@ def origin_seconds(media: OpenMedia) -> float | None:
 def is_cover(stream: av.stream.Stream) -> bool:
     """Whether a video stream is only the picture on the record's sleeve."""
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def rescaled(count: int, source: tuple[int, str, str] | None, target: tuple[int, str, str]) -> int:
-    """A count of samples at the old rate, at the new one."""
-    return count if source is None else round(count * target[0] / source[0])
-
-
-def mono_resampler() -> AudioResampler:
-    """To 16 kHz mono, 16 bits; surround is mixed down by FFmpeg's own matrix."""
-    return AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
-
-
-def drained(resampler: AudioResampler, frame: AudioFrame | None) -> Iterator[Samples]:
-    """What the resampler gives for `frame`; None empties it."""
-    for result in resampler.resample(frame):
-        if result.samples:
-            yield result.to_ndarray().reshape(-1).astype(np.int16, copy=False)

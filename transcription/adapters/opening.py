@@ -22,6 +22,10 @@ FORMATS = (
 )
 """FFmpeg's demuxers that read one file and nothing else: no playlists, no manifests, no devices, no pictures."""
 
+RAW_FORMATS = frozenset({"aac", "ac3", "eac3", "amr", "amrnb", "amrwb"})
+RIFF_UNKNOWN = 0x7FFF0000
+"""Programs that write WAV as it comes put such a size into the header: it stands for "as much as there is"."""
+
 ADDED_UP = 1.01
 """A header's duration counts as over the limit only beyond this share of it: codecs round up to whole frames."""
 
@@ -62,6 +66,8 @@ class OpenMedia:
     file: NamelessFile
     container: InputContainer
     stream: AudioStream
+    head: bytes = b""
+    """The first bytes of the file."""
 
     @property
     def declared_seconds(self) -> float | None:
@@ -71,6 +77,24 @@ class OpenMedia:
         if self.container.duration is not None:
             return float(self.container.duration) / 1_000_000
         return None
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether FFmpeg only reckoned the duration from the bit rate, for want of a header that tells it."""
+        name = self.container.format.name
+        return name in RAW_FORMATS or (name == "mp3" and not self.stream.start_time)
+
+    @property
+    def promised_by_riff(self) -> float | None:
+        """Seconds that a WAV file's header promises; None for other files and for headers written before the sound.
+
+        FFmpeg believes the size of the file instead, and so never says that a WAV file was cut off.
+        """
+        rate = self.stream.codec_context.bit_rate
+        size = int.from_bytes(self.head[4:8], "little")
+        if self.head[:4] != b"RIFF" or not rate or size >= RIFF_UNKNOWN:
+            return None
+        return size * 8 / rate
 
     @property
     def description(self) -> dict[str, Any]:
@@ -96,8 +120,10 @@ def open_media(path: Path) -> Iterator[OpenMedia]:
         file = NamelessFile(opened)
         if not file.size:
             raise MediaError("empty_file", "The file is empty. Send it again; the upload may have been interrupted.")
+        head = file.read(12)
+        file.seek(0)
         with open_container(file) as container:
-            yield OpenMedia(file, container, audio_stream(container))
+            yield OpenMedia(file, container, audio_stream(container), head)
 
 
 def open_container(file: NamelessFile) -> InputContainer:

@@ -79,5 +79,6 @@ def worst_shift(transcript: Transcript, truth: list[SpokenWord]) -> float:
     words = [word for segment in transcript.segments for word in segment.words]
     assert [word.word for word in words] == [spoken.word for spoken in truth]
     return max(
-        max(abs(word.start - spoken.start), abs(word.end - spoken.end)) for word, spoken in zip(words, truth, strict=True)
+        max(abs(word.start - spoken.start), abs(word.end - spoken.end))
+        for word, spoken in zip(words, truth, strict=True)
     )

@@ -60,7 +60,8 @@ def encode(
 ) -> Path:
     """Write samples of shape (channels, length) as a recording.
 
-    Its sound begins `delay_seconds` after its picture; `gap` is a sample from which the time stamps are so many seconds late.
+    Its sound begins `delay_seconds` after its picture; from the sample `gap[0]` on,
+    the time stamps are `gap[1]` seconds late.
     """
     form = FORMATS[kind] if isinstance(kind, str) else kind
     with (
@@ -76,7 +77,7 @@ def encode(
             sound.bit_rate = form.bit_rate * len(samples)
         if isinstance(picture, VideoStream):
             show(container, picture, samples.shape[1] / rate + delay_seconds)
-        play(container, sound, samples, rate, round(delay_seconds * rate), gap)
+        play(container, sound, samples, stamps(samples, rate, delay_seconds, gap))
     return path
 
 
@@ -90,16 +91,19 @@ def show(container: av.container.OutputContainer, stream: VideoStream, seconds: 
     container.mux(stream.encode(None))
 
 
-def play(
-    container: av.container.OutputContainer, stream: AudioStream, samples: Signal, rate: int, first_sample: int, gap: tuple[int, float] | None
-) -> None:
-    """Encode the samples in blocks of a tenth of a second."""
-    layout = LAYOUTS[len(samples)]
-    block = rate // 10
-    for at in range(0, samples.shape[1], block):
-        part = np.ascontiguousarray(samples[:, at : at + block])
-        frame = AudioFrame.from_ndarray(part, format="fltp", layout=layout)
-        late = round(gap[1] * rate) if gap and at >= gap[0] else 0
-        frame.sample_rate, frame.pts, frame.time_base = rate, first_sample + at + late, Fraction(1, rate)
+def stamps(samples: Signal, rate: int, delay_seconds: float, gap: tuple[int, float] | None) -> list[int]:
+    """The time stamp of each block of a tenth of a second, in samples."""
+    first = round(delay_seconds * rate)
+    late = round(gap[1] * rate) if gap else 0
+    return [first + at + (late if gap and at >= gap[0] else 0) for at in range(0, samples.shape[1], rate // 10)]
+
+
+def play(container: av.container.OutputContainer, stream: AudioStream, samples: Signal, moments: list[int]) -> None:
+    """Encode the samples in blocks of a tenth of a second, stamped with `moments`."""
+    rate = stream.rate
+    for number, moment in enumerate(moments):
+        part = np.ascontiguousarray(samples[:, number * (rate // 10) : (number + 1) * (rate // 10)])
+        frame = AudioFrame.from_ndarray(part, format="fltp", layout=LAYOUTS[len(samples)])
+        frame.sample_rate, frame.pts, frame.time_base = rate, moment, Fraction(1, rate)
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))

@@ -6,13 +6,15 @@ and a file is removed only under the lock of a row that says `deleted`.
 
 from __future__ import annotations
 
+import logging
 import secrets
+import threading
 import time
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 
-from django.db import transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models.functions import Now
 
 from clustercore.blobs.adapters.cache import Cache
@@ -20,12 +22,15 @@ from clustercore.blobs.adapters.files import Incoming, hash_of
 from clustercore.blobs.adapters.remote import Remote
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.addresses import checked_hash, hub_base_url
-from clustercore.blobs.domain.errors import BlobMissing, HubElsewhere, StoreFull
+from clustercore.blobs.domain.errors import BlobError, BlobMissing, HubElsewhere, StoreFull
 from clustercore.blobs.domain.retention import to_drop
 from clustercore.blobs.models import Blob, Hub
 from clustercore.blobs.selectors import HubNow, existing, hub_now
 from clustercore.config.environment import environment
 
+logger = logging.getLogger(__name__)
+
+UPKEEP_SECONDS = 60.0
 TOMBSTONE_HOURS = 24
 """How long the row of a deleted blob stays once its file is gone."""
 
@@ -135,6 +140,36 @@ def tidy_store() -> None:
     for sha256 in Blob.objects.exclude(deleted=None).values_list("pk", flat=True):
         _remove_deleted_file(store, sha256)
     Blob.objects.filter(deleted__lt=Now() - timedelta(hours=TOMBSTONE_HOURS)).delete()
+
+
+class CacheUpkeep:
+    """A hook of the node agent: `tidy_cache` every minute, beside the agent's thread, so that no lease waits for it."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic()
+        self._running = threading.Thread()
+
+    def on_start(self, _agent: object) -> None:
+        """Nothing to prepare."""
+
+    def on_tick(self, _agent: object) -> None:
+        """Starts the upkeep when it is due and the last one has ended."""
+        if time.monotonic() < self._due or self._running.is_alive():
+            return
+        self._due = time.monotonic() + UPKEEP_SECONDS
+        self._running = threading.Thread(target=self._tidy, name="cache-upkeep", daemon=True)
+        self._running.start()
+
+    def on_hand_back(self, _agent: object) -> None:
+        """Holds nothing."""
+
+    def _tidy(self) -> None:
+        try:
+            tidy_cache(int(environment().cache_budget_gb * 1e9))
+        except (BlobError, DatabaseError, OSError) as problem:
+            logger.warning("upkeep of cached blobs is put off: %s", problem)
+        finally:
+            connections.close_all()
 
 
 def local_store(hub: HubNow) -> Store | None:

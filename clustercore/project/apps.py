@@ -12,4 +12,8 @@ class ProjectConfig(AppConfig):
     celery = app
 
     def ready(self) -> None:
+        from clustercore.blobs.services import CacheUpkeep  # noqa: PLC0415  (models are ready only now)
+        from clustercore.nodes.domain.hooks import register_hook  # noqa: PLC0415
         from clustercore.project import checks  # noqa: F401, PLC0415  (registers itself)
+
+        register_hook(CacheUpkeep())

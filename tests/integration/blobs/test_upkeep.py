@@ -12,6 +12,7 @@ from clustercore.blobs.adapters.cache import Cache
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobMissing, HubElsewhere
 from clustercore.blobs.models import Blob, Hub
+from clustercore.nodes.domain.hooks import registered_hooks
 from tests.integration.blobs.conftest import MoveTo, RunningHub
 
 GIB = 1 << 30
@@ -132,3 +133,27 @@ def test_storing_and_deleting_the_same_bytes_at_once_never_leaves_a_row_without_
         list(pool.map(act, range(40)))
     blob = Blob.objects.get()
     assert (blob.deleted is None) == bool(hub.files())
+
+
+def test_a_nodes_agent_keeps_its_cache_tidy_without_waiting_for_it(
+    hub: RunningHub, stored: list[str], move_to: MoveTo, tmp_path: Path
+) -> None:
+    move_to(tmp_path / "node")
+    for sha256 in stored:
+        services.local_path(sha256)
+    services.delete(stored[:2])
+    upkeep = services.CacheUpkeep()
+    upkeep.on_tick(object())
+    upkeep._running.join(10)
+    assert cached_hashes(tmp_path / "node") == {stored[2]}
+
+
+def test_upkeep_outlives_a_hub_that_is_away(transactional_db: None, caplog: pytest.LogCaptureFixture) -> None:
+    upkeep = services.CacheUpkeep()
+    upkeep.on_tick(object())
+    upkeep._running.join(10)
+    assert "put off: this cluster has no hub yet" in caplog.text
+
+
+def test_the_product_registers_the_upkeep_with_its_agents() -> None:
+    assert any(isinstance(hook, services.CacheUpkeep) for hook in registered_hooks())

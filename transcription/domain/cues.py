@@ -66,7 +66,7 @@ def is_readable(text: str, seconds: float) -> bool:
 
 def wrapped(text: str) -> tuple[str, ...]:
     """A text in lines of at most 42 characters; longer words are broken."""
-    return tuple(textwrap.wrap(text, LINE_CHARACTERS, break_on_hyphens=False)) or ("",)
+    return tuple(textwrap.wrap(" ".join(text.split()), LINE_CHARACTERS, break_on_hyphens=False)) or ("",)
 
 
 def words_tell_text(segment: Segment) -> bool:

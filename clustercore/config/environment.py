@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -90,3 +91,19 @@ class Environment(BaseSettings):
 def environment() -> Environment:
     """The environment of this process, read once."""
     return Environment()
+
+
+def set_variables(values: Mapping[str, str | None]) -> None:
+    """What the command line's flags say, for this process and its children; None unsets. Before settings are read."""
+    for name, value in values.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+    environment.cache_clear()
+
+
+def inherited_variables(changes: Mapping[str, str | None]) -> dict[str, str]:
+    """This process's variables with `changes` (None removes), for a child process."""
+    merged: dict[str, str | None] = {**os.environ, **changes}
+    return {name: value for name, value in merged.items() if value is not None}

@@ -1,0 +1,59 @@
+"""All commands in one application, in the order in which a person meets them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from typer import Context, Option, Typer
+
+import clustercore
+from clustercore.project.command_line.console import ExitCode, say
+from clustercore.project.command_line.demo import demo
+from clustercore.project.command_line.doctor import doctor
+from clustercore.project.command_line.jobs import cancel, job, jobs, pause, remove, resume, retry
+from clustercore.project.command_line.node import node
+from clustercore.project.command_line.nodes import nodes
+from clustercore.project.command_line.stored_models import models
+from clustercore.project.command_line.transcribe import transcribe
+from clustercore.project.command_line.up import down, up
+
+FIRST = "Begin with these five"
+JOBS = "Jobs"
+MACHINES = "Machines"
+
+application = Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+@application.callback()
+def options(
+    context: Context,
+    data_dir: Annotated[str | None, Option("--data-dir", metavar="DIR", help="Where everything lies.")] = None,
+    debug: Annotated[bool, Option("--debug", help="Show tracebacks (so does CLUSTERCORE_DEBUG=true).")] = False,
+) -> None:
+    """Private speech, language and data work on every machine you own, at once."""
+    # Both are taken from the command line before this application exists; here they are named for --help.
+    del context, data_dir, debug
+
+
+def version() -> int:
+    """Say which version this is."""
+    say(f"clustercore {clustercore.__version__}")
+    return ExitCode.DONE
+
+
+for command in (demo, up, transcribe, jobs, doctor):
+    application.command(rich_help_panel=FIRST)(command)
+for command in (job, cancel, pause, resume, retry):
+    application.command(rich_help_panel=JOBS)(command)
+application.command("rm", rich_help_panel=JOBS)(remove)
+application.command(rich_help_panel=MACHINES)(down)
+application.command(rich_help_panel=MACHINES)(node)
+application.add_typer(nodes, name="nodes", rich_help_panel=MACHINES)
+application.add_typer(models, name="models", rich_help_panel=MACHINES)
+application.command(rich_help_panel=MACHINES)(version)

@@ -1,0 +1,100 @@
+"""Being in touch with the cluster: the embedded servers held, the database answering and migrated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from clustercore.config.environment import environment
+from clustercore.embedded.adapters.secrets import replace
+from clustercore.embedded.domain.endpoints import Endpoints
+from clustercore.embedded.selectors import layout_of
+from clustercore.embedded.services import Lease, ensure_running, status
+from clustercore.project.command_line.console import Unreachable
+
+MIGRATION_LOCK = 0x636C7573
+"""Any number, but the same in every process that migrates."""
+CLIENT_LINGER_SECONDS = 30.0
+NOTHING_RUNS = (
+    "nothing runs in {data_dir}. Start the cluster here with `clustercore up -d`; or, to reach one on another "
+    "machine, set DATABASE_URL and REDIS_URL to what `clustercore up --listen` printed there."
+)
+NOT_MIGRATED = "the database has no tables of this version yet: `clustercore up` makes them."
+
+
+def endpoints() -> Endpoints:
+    """Where this process finds the servers."""
+    found: Endpoints = settings.ENDPOINTS
+    return found
+
+
+def uses_embedded_servers() -> bool:
+    """Whether at least one of the two servers is this data directory's own."""
+    return endpoints().embedded_database or endpoints().embedded_redis
+
+
+@contextmanager
+def servers(*, start: bool, linger_seconds: float = CLIENT_LINGER_SECONDS) -> Iterator[Lease | None]:
+    """Holds the embedded servers for as long as the block runs; without `start` they must run already.
+
+    Yields their lease, or None where both servers are somebody else's.
+
+    Raises Unreachable, EmbeddedError.
+    """
+    if not uses_embedded_servers():
+        yield None
+        return
+    data_dir = environment().data_dir
+    if not start and status(data_dir)["phase"] in ("absent", "stopping"):
+        raise Unreachable(NOTHING_RUNS.format(data_dir=data_dir))
+    with ensure_running(data_dir, linger_seconds=linger_seconds) as lease:
+        yield lease
+
+
+@contextmanager
+def cluster() -> Iterator[None]:
+    """What every command that reads or writes the ledger runs in. Raises Unreachable, OperationalError."""
+    with servers(start=False):
+        if "jobs_job" not in connection.introspection.table_names():
+            raise Unreachable(NOT_MIGRATED)
+        yield
+
+
+def migrate() -> None:
+    """Brings the database to this version; of several processes one does it and the others wait for it."""
+    with psycopg.connect(endpoints().database_url, autocommit=True) as lock:
+        lock.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+        call_command("migrate", verbosity=0, interactive=False)
+
+
+def pending_migrations() -> list[str]:
+    """Names of migrations that the database lacks."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def run_directory() -> Path:
+    """Where running commands note their ports and process numbers; made when absent."""
+    path = layout_of(environment().data_dir).run
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def log_directory() -> Path:
+    """Where processes that run in the background write; made when absent."""
+    path = layout_of(environment().data_dir).logs
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path
+
+
+def note(path: Path, text: str) -> None:
+    """Writes a small file at once and for this user only."""
+    replace(path, text)

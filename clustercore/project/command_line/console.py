@@ -1,0 +1,68 @@
+"""Where words go, and with which exit code a command ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+from enum import IntEnum
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+
+class ExitCode(IntEnum):
+    """What a script can tell from."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    INTERRUPTED = 130
+
+
+class CommandError(Exception):
+    """An expected failure: one message that names the remedy, and the exit code."""
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.FAILED) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+
+
+class Unreachable(CommandError):
+    """The cluster is not there, or does not answer."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ExitCode.UNREACHABLE)
+
+
+def output() -> Console:
+    """For results."""
+    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def errors() -> Console:
+    """For everything that is not a result."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(text: str | Text, style: str = "") -> None:
+    """One line of result; names from outside are text, never markup."""
+    output().print(text if isinstance(text, Text) else Text(text), style=style)
+
+
+def remark(text: str, style: str = "") -> None:
+    """One line beside the results."""
+    errors().print(Text(text), style=style)
+
+
+def complain(text: str) -> None:
+    """What went wrong."""
+    errors().print(Text.assemble(("Error: ", "bold red"), text))
+
+
+def write_json(value: Any) -> None:
+    """One document on standard output; whatever JSON does not know becomes text."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,135 @@
+"""What the screens show, as plain values: no database, no terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+PIECES_STAGE = "transcribe"
+FINAL_STATES = ("done", "failed", "cancelled")
+_ENOUGH_TO_GUESS = 0.03
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeShare:
+    """What one rung on one node did of a job. `audio_seconds` of sound took it `work_seconds`."""
+
+    node: str
+    served_by: str
+    rung: int | None
+    pieces: int
+    audio_seconds: float
+    work_seconds: float
+    running: int = 0
+
+    @property
+    def speed(self) -> float | None:
+        """Seconds of sound per second of work; None before the first piece."""
+        return self.audio_seconds / self.work_seconds if self.work_seconds > 0 and self.audio_seconds > 0 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFigures:
+    """A job as it is now; `done`, `running`, `failed` and `total` count its pieces."""
+
+    id: int
+    title: str
+    state: str
+    stage: str
+    priority: int = 0
+    language: str | None = None
+    waiting: str = ""
+    error: str = ""
+    created: datetime | None = None
+    finished: datetime | None = None
+    elapsed: float = 0.0
+    audio_seconds: float | None = None
+    done: int = 0
+    running: int = 0
+    failed: int = 0
+    total: int = 0
+    fraction: float = 0.0
+    cut: bool = False
+    shares: tuple[NodeShare, ...] = ()
+
+    @property
+    def is_over(self) -> bool:
+        return self.state in FINAL_STATES
+
+    @property
+    def seconds_left(self) -> float | None:
+        """A guess from how long it took so far; None where there is nothing to guess from."""
+        if self.is_over or not self.cut or self.fraction < _ENOUGH_TO_GUESS:
+            return None
+        return self.elapsed * (1 - self.fraction) / self.fraction
+
+    @property
+    def speed(self) -> float | None:
+        """Seconds of sound per second on the clock, once the job is done."""
+        if self.state != "done" or not self.audio_seconds or self.elapsed <= 0:
+            return None
+        return self.audio_seconds / self.elapsed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitFigures:
+    """A piece of work, its last attempt and why it does not go on."""
+
+    id: int
+    stage: str
+    ordinal: int
+    state: str
+    attempts: int
+    node: str = ""
+    served_by: str = ""
+    rung: int | None = None
+    seconds: float | None = None
+    speed: float | None = None
+    start: float | None = None
+    end: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFigures:
+    """One line of a job's story."""
+
+    at: datetime
+    name: str
+    text: str
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFigures:
+    """One model of a node's inventory, with what its self-test said."""
+
+    capability: str
+    label: str
+    rung: int
+    languages: tuple[str, ...]
+    memory_mb: int
+    usable: bool
+    reason: str = ""
+    self_test: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeFigures:
+    """A node as it is now; `condition` is one of online, drained, held, idle, offline."""
+
+    name: str
+    hostname: str
+    condition: str
+    why: str
+    operating_system: str
+    architecture: str
+    cores: int
+    memory_mb: int
+    gpus: tuple[str, ...]
+    version: str
+    slots: int
+    busy: int
+    seen_seconds_ago: float
+    models: tuple[ModelFigures, ...] = ()

@@ -1,0 +1,168 @@
+"""The hub of a cluster on this machine: servers, tables, store, web process and local nodes, up together."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from clustercore.blobs.services import establish_hub
+from clustercore.config.environment import environment
+from clustercore.embedded.adapters.secrets import free_loopback_port
+from clustercore.embedded.services import Lease
+from clustercore.nodes.selectors import live_nodes
+from clustercore.project import web
+from clustercore.project.command_line.cluster import log_directory, migrate, note, run_directory, servers
+from clustercore.project.command_line.console import CommandError, Unreachable
+from clustercore.project.command_line.processes import Child, end_children, node_command, node_variables
+
+WEB_PORT_FILE = "web.port"
+WEB_SECONDS = 30.0
+NODE_SECONDS = 60.0
+_POLL_SECONDS = 0.1
+_SPARE_SECONDS = 4.0
+"""What a node may need beyond its grace."""
+
+_WEB_END_SECONDS = 12.0
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeWish:
+    """A local node to start; None leaves the name or the slots to the machine."""
+
+    name: str | None = None
+    slots: int | None = None
+
+    @property
+    def shown_name(self) -> str:
+        return self.name or environment().node_name
+
+
+@dataclass
+class Hub:
+    """What runs; `children` are the web process and the nodes."""
+
+    web_url: str
+    web_port: int
+    lease: Lease | None
+    children: list[Child] = field(default_factory=list)
+
+    def keep(self, tell: Tell) -> None:
+        """Starts again what died. Raises CommandError when the embedded servers are gone for good."""
+        if self.lease is not None and self.lease.ended.is_set():
+            raise CommandError(f"the embedded servers ended: {self.lease.reason}")
+        for child in self.children:
+            said = child.keep()
+            if said:
+                tell(f"{said}; its log: {child.log}")
+
+
+@contextmanager
+def running_hub(
+    nodes: Sequence[NodeWish], tell: Tell, *, port: int = 0, linger_seconds: float = 30.0
+) -> Iterator[Hub]:
+    """Everything up, and down again at the end of the block, nodes first, with their grace.
+
+    Raises EmbeddedError, OperationalError, BlobError, CommandError.
+    """
+    with ExitStack() as stack:
+        tell("starting PostgreSQL and Redis")
+        lease = stack.enter_context(servers(start=True, linger_seconds=linger_seconds))
+        tell("preparing the database")
+        migrate()
+        chosen = choose_port(port)
+        hub = Hub(f"http://127.0.0.1:{chosen}", chosen, lease)
+        establish_hub(environment().data_dir, hub.web_url)
+        tell("starting the web process" + (" and the nodes" if nodes else ""))
+        stack.callback(_end, hub)
+        _start_children(hub, nodes)
+        wait_for_web(hub)
+        yield hub
+
+
+def choose_port(port: int) -> int:
+    """The port asked for, else the one used last time if it is free, else any free one; it is noted."""
+    path = run_directory() / WEB_PORT_FILE
+    chosen = port or _last_port(path) or free_loopback_port()
+    note(path, str(chosen))
+    return chosen
+
+
+def wait_for_web(hub: Hub) -> None:
+    """Returns when the web process answers. Raises CommandError with the end of its log."""
+    child, deadline = hub.children[0], time.monotonic() + WEB_SECONDS
+    while time.monotonic() < deadline and child.exit_code is None:
+        with suppress(httpx.HTTPError):
+            httpx.get(f"{hub.web_url}/healthz", timeout=5.0)
+            return
+        time.sleep(_POLL_SECONDS)
+    raise CommandError(f"the web process does not answer on {hub.web_url}. Its log, {child.log}:\n{child.log_tail()}")
+
+
+def wait_for_nodes(names: Sequence[str], children: Sequence[Child], since: Callable[[], None]) -> None:
+    """Returns when all nodes have registered; calls `since` while waiting. Raises Unreachable with a log's end."""
+    deadline = time.monotonic() + NODE_SECONDS
+    while time.monotonic() < deadline:
+        if len(registered(names, children)) == len(names):
+            return
+        since()
+        for child in children:
+            if child.restarts > 2:
+                raise CommandError(f"{child.name} does not stay up. Its log, {child.log}:\n{child.log_tail()}")
+        time.sleep(_POLL_SECONDS)
+    raise Unreachable(f"the nodes did not register within {NODE_SECONDS:.0f} s; their logs lie in {log_directory()}")
+
+
+def registered(names: Sequence[str], children: Sequence[Child]) -> list[str]:
+    """The names of those of our own nodes that are online and no longer starting."""
+    pids = [child.pid for child in children]
+    ours = live_nodes().filter(name__in=list(names), process_id__in=pids).exclude(hold_reason="starting")
+    return list(ours.values_list("name", flat=True))
+
+
+def _start_children(hub: Hub, nodes: Sequence[NodeWish]) -> None:
+    logs = log_directory()
+    hub.children.append(_web_child(hub.web_port, logs))
+    hub.children += [_node_child(wish, logs) for wish in nodes]
+    for child in hub.children:
+        child.start()
+
+
+def _web_child(port: int, logs: Path) -> Child:
+    return Child("the web process", web.command(port=port), logs / "web.log", node_variables(None, None))
+
+
+def _node_child(wish: NodeWish, logs: Path) -> Child:
+    command = node_command(wish.shown_name)
+    log = logs / f"node-{_as_file_name(wish.shown_name)}.log"
+    return Child(f"node {wish.shown_name}", command, log, node_variables(wish.name, wish.slots))
+
+
+def _as_file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[:80]
+
+
+def _end(hub: Hub) -> None:
+    """Nodes first: what they finish in their grace may still fetch from the web process."""
+    end_children(hub.children[1:], environment().grace_seconds + _SPARE_SECONDS)
+    end_children(hub.children[:1], _WEB_END_SECONDS)
+
+
+def _last_port(path: Path) -> int:
+    with suppress(OSError, ValueError):
+        port = int(path.read_text(encoding="ascii"))
+        if _is_free(port):
+            return port
+    return 0
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -1,0 +1,73 @@
+"""Which files the words of a command line mean."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from clustercore.project.command_line.console import CommandError, ExitCode
+from clustercore.project.command_line.rendering import printable
+
+MEDIA_SUFFIXES = frozenset(
+    ".3gp .aac .ac3 .aif .aiff .amr .au .avi .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg "
+    ".mts .oga .ogg .ogv .opus .ra .spx .ts .wav .webm .wma .wmv .wv".split()
+)
+"""What a directory is searched for. A file named by itself is taken whatever its name."""
+
+
+def files_meant(words: Iterable[str]) -> list[Path]:
+    """Files as typed, media below directories, and what patterns match; each once, in this order.
+
+    Raises CommandError that names every word which means nothing.
+    """
+    found: dict[Path, Path] = {}
+    problems: list[str] = []
+    for word in words:
+        try:
+            for path in _meant(word):
+                found.setdefault(path.resolve(), path)
+        except (ValueError, OSError) as error:
+            problems.append(str(error))
+    problems += [problem for path in found.values() if (problem := _unreadable(path))]
+    if problems:
+        raise CommandError("; ".join(problems), ExitCode.USAGE)
+    return list(found.values())
+
+
+def _meant(word: str) -> Iterator[Path]:
+    path = Path(word).expanduser()
+    if path.is_dir():
+        below = sorted(one for one in path.rglob("*") if _is_media(one.relative_to(path)) and one.is_file())
+        if not below:
+            raise ValueError(f"no media below {printable(word)!r} (by their endings; name a file itself to force it)")
+        yield from below
+    elif path.exists():
+        yield path
+    else:
+        yield from _matches(word)
+
+
+def _is_media(path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in path.parts)
+    return path.suffix.lower() in MEDIA_SUFFIXES and not hidden
+
+
+def _matches(pattern: str) -> list[Path]:
+    """Windows leaves patterns to the program, and so does a quoted word elsewhere."""
+    matches = [Path(one) for one in sorted(glob.glob(str(Path(pattern).expanduser()), recursive=True))]  # noqa: PTH207
+    files = [one for one in matches if one.is_file()]
+    if not files:
+        raise ValueError(f"there is no file {printable(pattern)!r}")
+    return files
+
+
+def _unreadable(path: Path) -> str:
+    if not path.is_file():
+        return f"{printable(str(path))!r} is not a file"
+    if not os.access(path, os.R_OK):
+        return f"{printable(str(path))!r} may not be read"
+    if path.stat().st_size == 0:
+        return f"{printable(str(path))!r} is empty: nothing was recorded, or the copy failed"
+    return ""

@@ -1,0 +1,83 @@
+"""`clustercore node`: this machine as a worker node of a cluster, near or far."""
+
+from __future__ import annotations
+
+import logging
+from typing import Annotated, Any
+
+from typer import Option
+
+from clustercore.config.environment import environment
+from clustercore.nodes.adapters.hardware import read_hardware
+from clustercore.nodes.adapters.hosts import HostPool
+from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.self_tests import run_self_tests
+from clustercore.nodes.domain.facts import slots_for
+from clustercore.nodes.domain.inventory import Inventory
+from clustercore.project.celery import app
+from clustercore.project.command_line.cluster import migrate, servers, uses_embedded_servers
+from clustercore.project.command_line.console import CommandError, ExitCode, output, say
+from clustercore.project.command_line.ledger import model_figures
+from clustercore.project.command_line.processes import node_arguments
+from clustercore.project.command_line.rendering import models_table
+
+
+def node(
+    name: Annotated[str | None, Option(help="By default the machine's; two nodes on one machine need two.")] = None,
+    slots: Annotated[int | None, Option(min=1, max=64, help="Pieces at once; by default from cores and GPUs.")] = None,
+    self_test: Annotated[bool, Option("--self-test", help="Try every model of this machine once, and end.")] = False,
+) -> int:
+    """Make this machine a worker node, until Ctrl-C (work in hand gets its grace; once more ends it at once).
+
+    On a machine other than the hub, first set DATABASE_URL and REDIS_URL as `clustercore up --listen` printed them
+    there. It is the same as `celery -A clustercore worker` with sensible flags.
+
+    Examples:
+
+      clustercore node
+
+      clustercore node --name second --slots 1
+
+      clustercore node --self-test
+    """
+    # The flags reached the settings as variables before Django was set up.
+    del name, slots
+    if self_test:
+        return _try_models()
+    with servers(start=True):
+        if uses_embedded_servers():
+            migrate()
+        app.worker_main(node_arguments(environment().node_name))
+    return ExitCode.DONE
+
+
+def _try_models() -> int:
+    logging.basicConfig(level=logging.WARNING)
+    settings = environment()
+    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
+    if not inventory.usable():
+        raise CommandError("no engine of this machine is usable; `clustercore doctor` says why")
+    with output().status("trying every usable model …"):
+        results = _results(inventory)
+    output().print(models_table([model_figures(ranked, results) for ranked in inventory.records]))
+    tried = [result.get("passed", False) for result in results.values()]
+    say(f"{sum(tried)} of {len(tried)} models that can be tried passed.")
+    return ExitCode.DONE if all(tried) else ExitCode.FAILED
+
+
+def _results(inventory: Inventory) -> dict[str, Any]:
+    settings, hardware = environment(), read_hardware()
+    slots = slots_for(settings.slots, hardware.cores, hardware.gpus)
+    hosts = HostPool(
+        inventory.plugins,
+        settings.models_directory,
+        slots=1,
+        threads=settings.engine_threads or max(1, hardware.cores // slots),
+        silent_seconds=settings.silent_host_seconds,
+        memory_need=inventory.memory_mb,
+    )
+    try:
+        found: dict[str, Any] = run_self_tests(hosts, inventory, lambda: None)["models"]
+        return found
+    finally:
+        hosts.close()

@@ -1,0 +1,76 @@
+"""`clustercore nodes`: which machines there are, what they can do, and why one does not work."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Annotated
+
+from rich.live import Live
+from typer import Argument, Context, Option, Typer
+
+from clustercore.nodes import services
+from clustercore.project.command_line.cluster import cluster
+from clustercore.project.command_line.console import CommandError, ExitCode, output, say, write_json
+from clustercore.project.command_line.ledger import all_nodes
+from clustercore.project.command_line.rendering import nodes_table
+
+WATCH_SECONDS = 1.0
+nodes = Typer(invoke_without_command=True, rich_markup_mode=None)
+Name = Annotated[str, Argument(help="As `clustercore nodes` shows it.")]
+
+
+@nodes.callback()
+def list_nodes(
+    context: Context,
+    as_json: Annotated[bool, Option("--json", help="For a script.")] = False,
+    follow: Annotated[bool, Option("--watch", "-w", help="Look again every second, until Ctrl-C.")] = False,
+) -> int | None:
+    """List the nodes: state and its reason, machine, models with their rung and self-test.
+
+    Examples:
+
+      clustercore nodes --watch
+
+      clustercore nodes drain old-laptop       finish what it has, take nothing new
+
+      clustercore nodes undrain old-laptop
+    """
+    if context.invoked_subcommand is not None:
+        return None
+    with cluster():
+        if as_json:
+            write_json([asdict(node) for node in all_nodes()])
+        elif follow:
+            _follow()
+        else:
+            output().print(nodes_table(all_nodes()))
+    return ExitCode.DONE
+
+
+@nodes.command()
+def drain(name: Name) -> int:
+    """Let a node finish what it has and take nothing new, until it is undrained."""
+    return _set(name, drained=True)
+
+
+@nodes.command()
+def undrain(name: Name) -> int:
+    """Let a drained node work again."""
+    return _set(name, drained=False)
+
+
+def _set(name: str, *, drained: bool) -> int:
+    with cluster():
+        known = services.drain(name) if drained else services.undrain(name)
+    if not known:
+        raise CommandError(f"there is no node {name!r}; `clustercore nodes` lists them", ExitCode.USAGE)
+    say(f"node {name}: {'drained; it finishes what it has' if drained else 'works again'}")
+    return ExitCode.DONE
+
+
+def _follow() -> None:
+    with Live(nodes_table(all_nodes()), console=output(), auto_refresh=False) as live:
+        while True:
+            time.sleep(WATCH_SECONDS)
+            live.update(nodes_table(all_nodes()), refresh=True)

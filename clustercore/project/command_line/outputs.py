@@ -1,0 +1,93 @@
+"""Where exports go: beside the recording, never over a file with another content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clustercore.project.command_line.console import CommandError, ExitCode
+from transcription.domain.exports import EXPORTS, export
+from transcription.domain.transcript import Transcript
+
+DEFAULT_FORMATS = ("txt", "srt")
+LONGEST_NAME_BYTES = 255
+_ENDINGS = {"verbose_json": "verbose.json"}
+
+
+def checked_formats(formats: Sequence[str]) -> list[str]:
+    """The formats asked for, each once; the default where none was. Raises CommandError."""
+    wanted = [one.strip().lower() for text in formats for one in text.split(",") if one.strip()]
+    unknown = [one for one in wanted if one not in EXPORTS]
+    if unknown:
+        message = f"--format: {', '.join(unknown)!r} is none of {', '.join(EXPORTS)}"
+        raise CommandError(message, ExitCode.USAGE)
+    return list(dict.fromkeys(wanted)) or list(DEFAULT_FORMATS)
+
+
+def checked_directory(directory: Path | None) -> Path | None:
+    """Makes the directory that was asked for. Raises CommandError where nothing can be written."""
+    if directory is None:
+        return None
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".clustercore-probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise CommandError(f"--output-dir: {error}", ExitCode.USAGE) from error
+    return directory
+
+
+def write_exports(
+    transcript: Transcript, source: Path, formats: Sequence[str], directory: Path | None, *, force: bool
+) -> dict[str, Path]:
+    """Writes each format and returns the paths. Beside the recording, or where nothing can be written there, in the
+    current directory. Raises OSError."""
+    places = [directory] if directory is not None else [source.absolute().parent, Path.cwd()]
+    written: dict[str, Path] = {}
+    for name in formats:
+        text = export(transcript, name)
+        written[name] = _write_first(places, source.stem, _ENDINGS.get(name, EXPORTS[name].extension), text, force)
+    return written
+
+
+def _write_first(places: Sequence[Path], stem: str, ending: str, text: str, force: bool) -> Path:
+    for place in places[:-1]:
+        try:
+            return write_beside(place, stem, ending, text, force=force)
+        except OSError:
+            continue
+    return write_beside(places[-1], stem, ending, text, force=force)
+
+
+def write_beside(directory: Path, stem: str, ending: str, text: str, *, force: bool = False) -> Path:
+    """`stem.ending`, or `stem.2.ending` and so on where another content has that name; `force` overwrites.
+
+    A file that has this very content already is left as it is.
+    """
+    content = text.encode("utf-8", "replace")
+    number = 1
+    while True:
+        path = directory / file_name(stem, ending if number == 1 else f"{number}.{ending}")
+        if force:
+            path.write_bytes(content)
+            return path
+        try:
+            with path.open("xb") as file:
+                file.write(content)
+            return path
+        except FileExistsError:
+            if path.is_file() and path.read_bytes() == content:
+                return path
+        number += 1
+
+
+def file_name(stem: str, ending: str) -> str:
+    """`stem.ending`, with the stem cut where the file system would refuse the name."""
+    room = LONGEST_NAME_BYTES - len(ending.encode()) - 1
+    raw = stem.encode("utf-8", "surrogateescape")[:room]
+    kept = raw.decode("utf-8", "surrogateescape")
+    # A character cut in two would come back as surrogates.
+    while kept and "\udc80" <= kept[-1] <= "\udcff" and not stem.startswith(kept):
+        kept = kept[:-1]
+    return f"{kept}.{ending}"

@@ -1,0 +1,163 @@
+"""Child processes: started in a session of their own, started again when they die, and ended politely."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from clustercore.config.environment import environment, inherited_variables
+from clustercore.embedded.adapters.processes import tied_to_parent
+from clustercore.embedded.domain.restarts import pause_before
+
+KILL_SECONDS = 5.0
+_POLL_SECONDS = 0.05
+_TAIL_BYTES = 2000
+
+
+def node_command(name: str) -> list[str]:
+    """A worker node in a process of its own; the agent's settings come from its environment."""
+    return [sys.executable, "-m", "celery", "-A", "clustercore", *node_arguments(name)]
+
+
+def node_arguments(name: str) -> list[str]:
+    """What a node says to Celery. The name is unique on the machine; gossip and the rest are the node agent's."""
+    flags = ["worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return [*flags, "--hostname", f"{name}@%h"]
+
+
+def node_variables(name: str | None, slots: int | None) -> dict[str, str | None]:
+    """The environment of a node; None keeps what is set already."""
+    variables: dict[str, str | None] = {"CLUSTERCORE_DATA_DIR": str(environment().data_dir)}
+    if name:
+        variables["CLUSTERCORE_NODE_NAME"] = name
+    if slots:
+        variables["CLUSTERCORE_SLOTS"] = str(slots)
+    return variables
+
+
+@dataclass
+class Child:
+    """One child that should run as long as its owner does. Start it from the main thread: on Linux it is told when
+    the thread that started it ends."""
+
+    name: str
+    command: Sequence[str]
+    log: Path
+    variables: Mapping[str, str | None] = field(default_factory=dict)
+    restarts: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+    _started: float = 0.0
+    _again_at: float | None = None
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process is not None else None
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll() if self._process is not None else None
+
+    def start(self) -> None:
+        """Starts it; its output goes to the end of its log. Raises OSError."""
+        with self.log.open("ab") as output:
+            self._process = _spawn(self.command, output, inherited_variables(self.variables))
+        self._started = time.monotonic()
+
+    def keep(self) -> str:
+        """Starts it again when it has died, sooner the longer it lived; what happened, in words, or nothing."""
+        if self._process is None or self._process.poll() is None:
+            return ""
+        now = time.monotonic()
+        if self._again_at is None:
+            pause = pause_before(self.restarts + 1, now - self._started)
+            self._again_at = now + pause
+            return f"{self.name} ended (exit code {self._process.returncode}); starting it again in {pause:.1f} s"
+        if now >= self._again_at:
+            self._again_at = None
+            self.restarts += 1
+            self.start()
+        return ""
+
+    def terminate(self) -> None:
+        """Asks it to end; what it has in hand gets its grace."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
+    def end(self, seconds: float) -> None:
+        """Waits for its end, and kills it when it does not come."""
+        if self._process is None:
+            return
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(KILL_SECONDS)
+
+    def log_tail(self) -> str:
+        """The last lines of its log."""
+        try:
+            return self.log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
+        except OSError:
+            return ""
+
+
+def end_children(children: Sequence[Child], seconds: float) -> None:
+    """Ends all of them at the same time."""
+    for child in children:
+        child.terminate()
+    deadline = time.monotonic() + seconds
+    for child in children:
+        child.end(max(0.1, deadline - time.monotonic()))
+
+
+def spawn_detached(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    """A process that goes on when this one and its terminal end."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=inherited_variables({}),
+            **_apart(),
+        )
+
+
+def _spawn(command: Sequence[str], output: IO[bytes], variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    tied = {} if sys.platform == "win32" else {"preexec_fn": tied_to_parent(signal.SIGTERM)}
+    return subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=variables,
+        **_apart(),
+        **tied,
+    )
+
+
+def _apart() -> dict[str, Any]:
+    """Ctrl-C in a terminal reaches every process of its group: a child must hear of it from its owner alone."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def process_ends(pid: int, seconds: float) -> bool:
+    """Whether a process that is not our child ends within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False

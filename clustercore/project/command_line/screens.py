@@ -1,0 +1,77 @@
+"""What `up` says once it runs."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+import clustercore
+
+ADMINISTRATOR = f"{sys.executable} -m django createsuperuser --settings clustercore.project.settings"
+
+
+@dataclass
+class UpState:
+    """What a running `up` notes of itself, for `down`, a second `up` and its own screen."""
+
+    pid: int
+    phase: str
+    data_dir: str
+    web_url: str = ""
+    nodes: list[str] = field(default_factory=list)
+    embedded: bool = True
+    administrator: bool = True
+    listens_on: str = ""
+    database_url: str = ""
+    redis_url: str = ""
+
+
+def up_screen(state: UpState, *, already: bool = False, detached_log: str = "") -> RenderableType:
+    """What runs, where, and what to type next."""
+    facts = facts_table()
+    servers = "PostgreSQL and Redis of its own, private to this machine" if state.embedded else "as the URLs say"
+    facts.add_row("servers", Text(servers))
+    facts.add_row("web", Text(f"{state.web_url}/admin/"))
+    if not state.administrator:
+        facts.add_row("", Text(f"make your account first: {ADMINISTRATOR}", "dim"))
+    facts.add_row("nodes", Text(", ".join(state.nodes) or "none here (--no-node)"))
+    facts.add_row("data", Text(state.data_dir))
+    if detached_log:
+        facts.add_row("log", Text(detached_log))
+    facts.add_row("try", Text("clustercore transcribe FILE", "bold"))
+    detached = already or bool(detached_log)
+    facts.add_row("stop", Text("clustercore down" if detached else "Ctrl-C, or `clustercore down`", "bold"))
+    title = f"clustercore {clustercore.__version__} is up" + (" already" if already else "")
+    return Group(Text(title, "bold green"), facts, *joining(state))
+
+
+def joining(state: UpState) -> list[RenderableType]:
+    """What to type on other machines, or how to let them join."""
+    if not state.listens_on:
+        return [Text("Other machines: stop, and start again with --listen ADDRESS.", "dim")]
+    return [
+        Text(f"\nOther machines join at {state.listens_on}. Type there:", "bold"),
+        Text("\n".join(node_commands(state.database_url, state.redis_url))),
+        Text(
+            "These lines hold passwords, and traffic on this port is NOT encrypted until joining with certificates "
+            "exists:\nuse it in a network that you trust, or through a VPN or an SSH tunnel.",
+            "yellow",
+        ),
+    ]
+
+
+def node_commands(database_url: str, redis_url: str) -> list[str]:
+    """The lines that make another machine a node (on Windows: `set NAME=value` in place of `export`)."""
+    return [f"  export DATABASE_URL='{database_url}'", f"  export REDIS_URL='{redis_url}'", "  clustercore node"]
+
+
+def facts_table() -> Table:
+    """Two columns without lines: a word, and what it is."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="cyan", justify="right", min_width=8)
+    table.add_column(overflow="fold")
+    return table

@@ -1,0 +1,124 @@
+"""`clustercore models`: what lies on this machine, and bringing better ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from typer import Argument, Context, Option, Typer
+
+from clustercore.config.environment import environment
+from clustercore.nodes.adapters.model_store import list_models, pull, remove
+from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
+from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say, write_json
+from clustercore.project.command_line.rendering import catalogue_table, megabytes, stored_models_table
+
+models = Typer(invoke_without_command=True, rich_markup_mode=None)
+JsonOption = Annotated[bool, Option("--json", help="For a script.")]
+Label = Annotated[str, Argument(metavar="LABEL", help="engine:model, as faster-whisper:small.")]
+_BAD_LABELS = ("model_unknown", "label_invalid", "model_missing", "source_missing")
+
+
+@models.callback()
+def overview(context: Context) -> int | None:
+    """List, pull and remove the models of this machine.
+
+    Examples:
+
+      clustercore models list --available
+
+      clustercore models pull faster-whisper:small
+
+      clustercore models pull faster-whisper:small --from FOLDER      without Internet
+
+      clustercore models rm faster-whisper:small
+    """
+    return list_here() if context.invoked_subcommand is None else None
+
+
+@models.command("list")
+def list_here(
+    available: Annotated[bool, Option("--available", "-a", help="Also what can be pulled.")] = False,
+    verify: Annotated[bool, Option("--verify", help="Read every byte; what does not match is moved aside.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """List the models that lie here."""
+    directory = environment().models_directory
+    found = list_models(directory, verify=verify)
+    if as_json:
+        document = {"directory": str(directory), "models": [asdict(model) for model in found]}
+        write_json({**document, **({"available": sorted(CATALOGUE)} if available else {})})
+        return ExitCode.DONE
+    output().print(stored_models_table(found, str(directory)))
+    if available:
+        output().print(catalogue_table(CATALOGUE.values(), {model.label for model in found}))
+    return ExitCode.FAILED if any(model.state == "quarantined" for model in found) else ExitCode.DONE
+
+
+@models.command("pull")
+def pull_here(
+    label: Label,
+    source: Annotated[str | None, Option("--from", metavar="PATH", help="A folder or zip of this machine.")] = None,
+    mirror: Annotated[str | None, Option(metavar="URL", help="In place of scheme and host of every address.")] = None,
+) -> int:
+    """Bring a model here; a broken download goes on where it broke when you type the same again."""
+    settings = environment()
+    try:
+        with _Bars() as bars:
+            pulled = pull(
+                label,
+                settings.models_directory,
+                settings.models_budget_gb,
+                base_url=mirror,
+                progress=bars.show,
+                source=source,
+            )
+    except ModelStoreError as failure:
+        raise _refused(failure) from failure
+    except OSError as error:
+        raise CommandError(f"{settings.models_directory}: {error}") from error
+    say(f"{pulled.label}: {megabytes(pulled.size_bytes / 1e6)} in {pulled.folder}")
+    unverified = [name for name, against in pulled.verified.items() if against == "nothing"]
+    if unverified:
+        remark(f"Not compared with any checksum, because none was to be had: {', '.join(unverified)}", "yellow")
+    remark("A running node notices it within half a minute.", "dim")
+    return ExitCode.DONE
+
+
+@models.command("rm")
+def remove_here(labels: Annotated[list[str], Argument(metavar="LABEL…")]) -> int:
+    """Delete models from this machine."""
+    for label in labels:
+        try:
+            freed = remove(label, environment().models_directory)
+        except ModelStoreError as failure:
+            raise _refused(failure) from failure
+        say(f"{label}: removed, {megabytes(freed / 1e6)} freed")
+    return ExitCode.DONE
+
+
+def _refused(failure: ModelStoreError) -> CommandError:
+    return CommandError(failure.message, ExitCode.USAGE if failure.code in _BAD_LABELS else ExitCode.FAILED)
+
+
+class _Bars:
+    """One bar per file; silent where standard error is no terminal."""
+
+    def __init__(self) -> None:
+        console = errors()
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, name: str, done: int, total: int | None) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(name, total=total)
+        self._progress.update(self._tasks[name], completed=done, total=total)

@@ -1,0 +1,207 @@
+"""`clustercore transcribe`: files in, text and captions out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from rich.text import Text
+from typer import Argument, Option
+
+from clustercore.blobs.adapters.files import hash_of
+from clustercore.jobs.models import Job
+from clustercore.jobs.services.control import retry_job
+from clustercore.jobs.services.submit import BacklogFull
+from clustercore.project.command_line.cluster import cluster
+from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark
+from clustercore.project.command_line.figures import JobFigures
+from clustercore.project.command_line.inputs import files_meant
+from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
+from clustercore.project.command_line.rendering import duration, pieces, printable, quality_hint, speed_text
+from clustercore.project.command_line.watching import StoppedWatching, say_how_to_go_on, watch
+from transcription.selectors import transcript_of
+from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
+
+EXIT_CODES = "Exit codes: 0 all done, 1 some failed, 2 bad input, 3 cluster not reachable, 130 stopped watching."
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A file and its job."""
+
+    path: Path
+    job_id: int
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """What to write once a job is done."""
+
+    formats: Sequence[str]
+    directory: Path | None
+    force: bool
+
+
+def transcribe(
+    files: Annotated[list[str], Argument(metavar="FILE…", help="Files, directories (searched for media), patterns.")],
+    language: Annotated[str | None, Option("--language", "-l", help="Code or name; by default it is heard.")] = None,
+    prompt: Annotated[str, Option(help="Names and words to expect.")] = "",
+    quality: Annotated[str, Option(help="normal: the best model and one rung below; best; any.")] = "normal",
+    engine: Annotated[str, Option(help="Only this engine, or engine:model.")] = "",
+    piece_seconds: Annotated[float | None, Option(help="Length of the pieces; by default chosen for the nodes.")] = None,
+    formats: Annotated[
+        list[str] | None, Option("--format", "-f", help="txt srt vtt tsv json verbose_json; repeatable.")
+    ] = None,
+    output_dir: Annotated[Path | None, Option("--output-dir", "-o", help="By default beside each recording.")] = None,
+    force: Annotated[bool, Option("--force", help="Overwrite; by default talk.srt becomes talk.2.srt.")] = False,
+    priority: Annotated[int, Option(min=-100, max=100, help="Higher goes first.")] = 0,
+    idempotent: Annotated[
+        bool, Option("--idempotent", help="The same file and wishes again: show the job that has them already.")
+    ] = False,
+    no_wait: Annotated[bool, Option("--no-wait", help="Print the job ids and go.")] = False,
+    as_json: Annotated[bool, Option("--json", help="One line of JSON per job, and nothing else.")] = False,
+) -> int:
+    """Turn recordings into text and captions, on every node of the cluster at once.
+
+    Any audio or video file will do. Ctrl-C stops watching, not the work. Exports go beside each recording; where
+    nothing can be written there, into the current directory.
+
+    Examples:
+
+      clustercore transcribe talk.mp3                      talk.txt and talk.srt
+
+      clustercore transcribe interviews/ -l de -f vtt      a whole directory, in German, as WebVTT
+
+      clustercore transcribe *.wav -o texts --json         for a script
+
+    Exit codes: 0 all done, 1 some failed, 2 bad input, 3 cluster not reachable, 130 stopped watching.
+    """
+    wishes = Wishes(
+        language=language, prompt=prompt, quality=quality, engine=engine, piece_seconds=piece_seconds, priority=priority
+    )
+    exporting = Exporting(checked_formats(formats or []), checked_directory(output_dir), force)
+    paths = files_meant(files)
+    with cluster():
+        submitted = [_submit(path, wishes, idempotent=idempotent) for path in paths]
+        if no_wait:
+            _print_ids(submitted, as_json=as_json)
+            return ExitCode.DONE
+        try:
+            jobs = watch([one.job_id for one in submitted])
+        except StoppedWatching:
+            say_how_to_go_on([one.job_id for one in submitted])
+            return ExitCode.INTERRUPTED
+        return _finish(submitted, jobs, exporting, as_json=as_json)
+
+
+def _submit(path: Path, wishes: Wishes, *, idempotent: bool) -> Submitted:
+    with errors().status(Text(f"storing {printable(path.name, 60)}")):
+        if idempotent:
+            wishes = replace(wishes, idempotency_key=idempotency_key(path, wishes))
+        try:
+            job, is_new = submit_transcription(path, path.name, wishes)
+        except InvalidRequest as error:
+            raise CommandError(str(error), ExitCode.USAGE) from error
+        except BacklogFull as error:
+            raise CommandError(str(error)) from error
+    if not is_new:
+        _take_up_again(job)
+    return Submitted(path, job.pk, is_new)
+
+
+def _take_up_again(job: Job) -> None:
+    if job.state in ("failed", "cancelled"):
+        remark(f"{printable(job.title, 60)}: job {job.pk} was {job.state}; what is missing is tried again")
+        retry_job(job.pk)
+    else:
+        remark(f"{printable(job.title, 60)}: known already as job {job.pk} ({job.state})")
+
+
+def idempotency_key(path: Path, wishes: Wishes) -> str:
+    """The same for the same bytes and the same wishes; priority does not change the text and does not count."""
+    said = {name: value for name, value in asdict(wishes).items() if name not in ("priority", "idempotency_key")}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
+    return f"transcribe-{hash_of(path)}-{digest}"
+
+
+def _finish(submitted: Sequence[Submitted], jobs: Sequence[JobFigures], exporting: Exporting, *, as_json: bool) -> int:
+    figures = {job.id: job for job in jobs}
+    all_done = True
+    for one in submitted:
+        job = figures.get(one.job_id)
+        if job is None:
+            remark(f"job {one.job_id} was removed meanwhile")
+            all_done = False
+            continue
+        exports, problem = _export(one, job, exporting)
+        all_done = all_done and job.state == "done" and not problem
+        if as_json:
+            sys.stdout.write(json.dumps(_document(one, job, exports, problem), ensure_ascii=False, default=str) + "\n")
+        else:
+            output().print(_result(one, job, exports, problem))
+    hint = quality_hint(jobs)
+    if hint and not as_json:
+        remark(hint, "dim")
+    return ExitCode.DONE if all_done else ExitCode.FAILED
+
+
+def _export(one: Submitted, job: JobFigures, exporting: Exporting) -> tuple[dict[str, Path], str]:
+    if job.state != "done":
+        return {}, ""
+    try:
+        transcript = transcript_of(job.id)
+        written = write_exports(transcript, one.path, exporting.formats, exporting.directory, force=exporting.force)
+    except OSError as error:
+        return {}, f"the text is in the ledger, but could not be written: {error}"
+    beside = one.path.absolute().parent
+    if exporting.directory is None and any(path.parent != beside for path in written.values()):
+        remark(f"{shown(beside)} cannot be written to; the exports are in the current directory", "yellow")
+    return written, ""
+
+
+def shown(path: Path) -> str:
+    """A path as one line of text, whatever bytes it has."""
+    return printable(os.fsencode(path).decode("utf-8", "replace"))
+
+
+def _document(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: str) -> dict[str, Any]:
+    text = transcript_of(job.id).text if job.state == "done" else None
+    return {
+        "file": os.fsencode(one.path).decode("utf-8", "replace"),
+        "job": job.id,
+        "state": job.state,
+        "error": problem or job.error,
+        "language": job.language,
+        "seconds_of_audio": job.audio_seconds,
+        "seconds": round(job.elapsed, 3),
+        "text": text,
+        "exports": {name: os.fsencode(path).decode("utf-8", "replace") for name, path in exports.items()},
+        "served_by": [asdict(share) for share in job.shares],
+    }
+
+
+def _result(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: str) -> Text:
+    if job.state != "done" or problem:
+        why = problem or job.error or f"clustercore job {job.id} says more"
+        return Text.assemble(("✘ ", "red"), f"{shown(one.path)}: {job.state}: {printable(why)}")
+    line = Text.assemble(("✔ ", "green"), f"{shown(one.path)}: {duration(job.audio_seconds)} of sound ")
+    line.append(f"in {duration(job.elapsed)}{f' ({speed_text(job.speed)})' if job.speed else ''}")
+    for path in exports.values():
+        line.append(f"\n  {shown(path)}", "bold")
+    for share in job.shares:
+        line.append(f"\n  {printable(share.node)}: {share.served_by} (rung {share.rung}), {pieces(share.pieces)}", "dim")
+    return line
+
+
+def _print_ids(submitted: Sequence[Submitted], *, as_json: bool) -> None:
+    for one in submitted:
+        file = os.fsencode(one.path).decode("utf-8", "replace")
+        line = json.dumps({"file": file, "job": one.job_id, "new": one.is_new}) if as_json else str(one.job_id)
+        sys.stdout.write(line + "\n")

@@ -1,0 +1,255 @@
+"""`clustercore up` and `clustercore down`: the hub of a cluster, in the foreground or detached."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+from typer import Option
+
+from clustercore.config.environment import environment
+from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
+from clustercore.embedded.adapters.locks import is_locked, try_lock
+from clustercore.embedded.services import stop
+from clustercore.project.command_line.cluster import (
+    endpoints,
+    log_directory,
+    note,
+    run_directory,
+    uses_embedded_servers,
+)
+from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
+from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
+from clustercore.project.command_line.listening import ListenAddress, parse_listen, reachable_host
+from clustercore.project.command_line.processes import process_ends, spawn_detached
+from clustercore.project.command_line.screens import UpState, up_screen
+from clustercore.project.command_line.ledger import has_administrator
+
+LOCK = "up.lock"
+STATE = "up.json"
+LOG = "up.log"
+READY_SECONDS = 120.0
+DOWN_SPARE_SECONDS = 25.0
+_POLL_SECONDS = 0.2
+ListenOption = Annotated[
+    str | None, Option("--listen", metavar="ADDRESS[:PORT]", help="Let other machines join at this address.")
+]
+
+
+def up(
+    listen: ListenOption = None,
+    no_node: Annotated[bool, Option("--no-node", help="Hub only: no work is done on this machine.")] = False,
+    slots: Annotated[int | None, Option(min=1, max=64, help="Pieces of work at once on this machine.")] = None,
+    name: Annotated[str | None, Option(help="Name of this machine's node; by default the machine's.")] = None,
+    port: Annotated[int, Option(min=0, max=65535, help="Loopback port of the web process; 0: last or free.")] = 0,
+    detach: Annotated[bool, Option("--detach", "-d", help="Go to the background once everything is ready.")] = False,
+) -> int:
+    """Start the cluster on this machine: servers, web process and a worker node.
+
+    Nothing has to be installed or configured. The data lie in /var/lib/clustercore for root and in your data
+    directory otherwise; `--data-dir DIR` chooses another.
+
+    Examples:
+
+      clustercore up                        in this terminal, until Ctrl-C
+
+      clustercore up -d                     in the background, until `clustercore down`
+
+      clustercore up -d --listen 0.0.0.0    and other machines may join
+    """
+    _require_system()
+    address = parse_listen(listen) if listen else None
+    if is_locked(run_directory() / LOCK):
+        return _already_up()
+    if detach:
+        return _detach()
+    wishes = [] if no_node else [NodeWish(name, slots)]
+    lock = try_lock(run_directory() / LOCK)
+    if lock is None:
+        return _already_up()
+    try:
+        return _run(wishes, address, port)
+    finally:
+        (run_directory() / STATE).unlink(missing_ok=True)
+        os.close(lock)
+
+
+def down() -> int:
+    """Stop what `clustercore up` started: nodes (with their grace), web process and servers.
+
+    Work in hand is handed back and goes on after the next `clustercore up`. Exit code 0, also when nothing ran.
+    """
+    _require_system()
+    data_dir = environment().data_dir
+    stopped: list[str] = []
+    state = read_state() if is_locked(run_directory() / LOCK) else None
+    if state is not None:
+        _stop_up(state)
+        stopped += [*(f"node {name}" for name in state.nodes), f"the web process {state.web_url}"]
+    if uses_embedded_servers() and stop(data_dir):
+        stopped.append("PostgreSQL and Redis")
+    if stopped:
+        say(f"Stopped: {', '.join(stopped)}. The data stay in {data_dir}.")
+    else:
+        say(f"Nothing runs in {data_dir}.")
+    return ExitCode.DONE
+
+
+def read_state() -> UpState | None:
+    """What a running `up` noted of itself; None before it is ready."""
+    try:
+        document: dict[str, Any] = json.loads((run_directory() / STATE).read_text(encoding="ascii"))
+        return UpState(**document)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int) -> int:
+    tell = _teller()
+    state = UpState(pid=os.getpid(), phase="starting", data_dir=str(environment().data_dir))
+    _write_state(state)
+    with stop_signals() as stopping, ExitStack() as stack:
+        try:
+            hub = stack.enter_context(running_hub(wishes, tell, port=port))
+            stopping.hub = hub
+            state = _open(stack, hub, wishes, listen)
+            wait_for_nodes(state.nodes, hub.children[1:], lambda: hub.keep(tell))
+            state.phase, state.administrator = "ready", has_administrator()
+            _write_state(state)
+            output().print(up_screen(state))
+            while True:
+                hub.keep(remark)
+                time.sleep(_POLL_SECONDS)
+        except KeyboardInterrupt:
+            grace = environment().grace_seconds
+            remark(f"Stopping; nodes get {grace:g} s for what they have in hand (once more: at once) …")
+    remark("Stopped.")
+    return ExitCode.DONE
+
+
+def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddress | None) -> UpState:
+    state = UpState(
+        pid=os.getpid(),
+        phase="nodes",
+        data_dir=str(environment().data_dir),
+        web_url=hub.web_url,
+        nodes=[wish.shown_name for wish in wishes],
+        embedded=uses_embedded_servers(),
+    )
+    if listen is not None:
+        upstreams = upstreams_of(endpoints(), Address("127.0.0.1", hub.web_port))
+        host, port = stack.enter_context(running_gateway(listen.host, listen.port, upstreams))
+        shown = reachable_host(host)
+        state.listens_on = f"{host}:{port}"
+        state.database_url, state.redis_url = public_urls(endpoints(), shown, port)
+    _write_state(state)
+    return state
+
+
+def _detach() -> int:
+    """The same command once more, as a process of its own; returns when it is ready or has failed."""
+    words = [word for word in sys.argv[1:] if word not in ("-d", "--detach")]
+    log = log_directory() / LOG
+    log.unlink(missing_ok=True)
+    process = spawn_detached([sys.executable, "-m", "clustercore.project.command_line.main", *words], log)
+    try:
+        state = _wait_until_ready(process, log)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
+    output().print(up_screen(state, detached_log=str(log)))
+    return ExitCode.DONE
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState:
+    deadline, shown = time.monotonic() + READY_SECONDS, errors()
+    with shown.status("starting …"):
+        while time.monotonic() < deadline:
+            state = read_state()
+            if state is not None and state.pid == process.pid and state.phase == "ready":
+                return state
+            if process.poll() is not None:
+                raise CommandError(f"it did not start. Its log, {log}:\n{_tail(log)}", ExitCode.UNREACHABLE)
+            time.sleep(_POLL_SECONDS)
+    raise CommandError(f"it is not ready after {READY_SECONDS:.0f} s; see {log}, and `clustercore down` ends it")
+
+
+def _already_up() -> int:
+    state = read_state()
+    if state is None or state.phase != "ready":
+        say("It is starting already; `clustercore nodes` shows when it is ready, `clustercore down` stops it.")
+        return ExitCode.DONE
+    output().print(up_screen(state, already=True))
+    return ExitCode.DONE
+
+
+def _stop_up(state: UpState) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(state.pid, signal.SIGTERM)
+    seconds = environment().grace_seconds + DOWN_SPARE_SECONDS
+    with errors().status(f"stopping (up to {environment().grace_seconds:g} s of grace for work in hand) …"):
+        if not process_ends(state.pid, seconds):
+            raise CommandError(f"process {state.pid} did not end within {seconds:.0f} s; see {log_directory()}")
+
+
+def _require_system() -> None:
+    if sys.platform == "win32":
+        raise CommandError(
+            "a hub needs Linux or macOS; this machine can be a worker node: set DATABASE_URL and REDIS_URL to what "
+            "`clustercore up --listen` printed on the hub, then type `clustercore node`",
+            ExitCode.USAGE,
+        )
+
+
+def _write_state(state: UpState) -> None:
+    note(run_directory() / STATE, json.dumps(asdict(state)))
+
+
+def _teller() -> Tell:
+    return lambda text: remark(f"… {text}", "dim")
+
+
+def _tail(log: Path) -> str:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").strip()[-2000:]
+    except OSError:
+        return "(empty)"
+
+
+@dataclass
+class Stopping:
+    """Whether a stop was asked for, and what a second request hurries."""
+
+    asked: bool = False
+    hub: Hub | None = None
+
+    def on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if not self.asked:
+            self.asked = True
+            raise KeyboardInterrupt
+        for child in self.hub.children if self.hub is not None else []:
+            child.terminate()
+
+
+@contextmanager
+def stop_signals() -> Iterator[Stopping]:
+    """SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt once; after that they hurry the nodes."""
+    stopping = Stopping()
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, stopping.on_signal) for number in numbers}
+    try:
+        yield stopping
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -11,8 +11,11 @@ import pytest
 from django.apps.registry import Apps
 from django.db import models
 
+from clustercore.config.environment import Environment
 from tests.architecture import rules
+from tests.architecture.contents import strangers
 from tests.architecture.contracts import check_contracts, contract_names, copy_tree
+from tests.architecture.described import described_names, variable_names
 from tests.architecture.registered import foreign_keys_pointing_up, ranks, tasks_under_other_names
 from tests.architecture.rules import RULES, Rule, violations
 from tests.architecture.source import ROOT, modules
@@ -173,3 +176,25 @@ def test_a_planted_task_with_another_packages_name_is_found() -> None:
     assert list(tasks_under_other_names({"jobs.cut": task, "celery.chord": ModuleType("celery")})) == [
         "transcription.tasks registers 'jobs.cut'; call it transcription.cut"
     ]
+
+
+class PlantedEnvironment(Environment):
+    """The product's settings and one that nobody described."""
+
+    planted_seconds: float = 1.0
+
+
+def test_a_planted_setting_without_a_description_is_found() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert variable_names(PlantedEnvironment) - described_names(text) == {"CLUSTERCORE_PLANTED_SECONDS"}
+
+
+def test_a_planted_description_without_a_setting_is_found() -> None:
+    text = "| `CLUSTERCORE_DATA_DIR` | x | x |\n| `CLUSTERCORE_PLANTED` | x | x |\n"
+    assert described_names(text) - variable_names(Environment) == {"CLUSTERCORE_PLANTED"}
+
+
+def test_planted_tests_in_the_wheel_are_found() -> None:
+    kept = ["clustercore/celery.py", "templates/a.html", "clustercore-0.1.0.dist-info/METADATA"]
+    assert strangers(kept) == set()
+    assert strangers([*kept, "tests/cast.py", "deploy/clustercore.env"]) == {"tests", "deploy"}

@@ -7,17 +7,18 @@ the length are looked at before the first byte is read, and the bytes go straigh
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from clustercore.blobs.adapters.files import BLOCK_BYTES, Incoming
 from clustercore.blobs.adapters.store import Store
-from clustercore.blobs.domain.errors import BlobCorrupt, StoreFull
+from clustercore.blobs.domain.errors import BlobCorrupt, BlobUnavailable, StoreFull
 from clustercore.blobs.domain.signing import refusal
 from clustercore.blobs.selectors import existing, hub_now
 from clustercore.blobs.services import adopt, local_store
@@ -29,6 +30,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
 
 _PATH = re.compile(r"/blobs/([0-9a-f]{64})")
 _STRANGERS_DRAIN_BYTES = 1 << 20
@@ -110,11 +113,11 @@ async def _take_upload(upload: Upload, receive: Receive, send: Send) -> None:
 
 
 async def _answer(upload: Upload, body: Body) -> Answer:
-    admitted = await _with_database(lambda: _admit(upload))
-    if isinstance(admitted, Answer):
-        return admitted
-    store = admitted
     try:
+        admitted = await _with_database(lambda: _admit(upload))
+        if isinstance(admitted, Answer):
+            return admitted
+        store = admitted
         with store.receive() as incoming:
             await _read_body(incoming, upload, body)
             return await _with_database(lambda: _keep(store, incoming, upload))
@@ -122,6 +125,9 @@ async def _answer(upload: Upload, body: Body) -> Answer:
         return Answer(507, str(error))
     except BlobCorrupt as error:
         return Answer(422, str(error))
+    except (BlobUnavailable, DatabaseError) as error:
+        logger.warning("upload of blob %s failed: %s", upload.sha256, error)
+        return Answer(503, "the ledger does not answer, or this cluster has no hub yet")
 
 
 def _admit(upload: Upload) -> Store | Answer:

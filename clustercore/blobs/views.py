@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.http import require_safe
 
 from clustercore.blobs.adapters.files import BLOCK_BYTES
+from clustercore.blobs.domain.errors import BlobUnavailable
 from clustercore.blobs.domain.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from clustercore.blobs.domain.signing import refusal
 from clustercore.blobs.selectors import hub_now
@@ -40,8 +42,11 @@ class FileBlocks:
 
 @require_safe
 def download(request: HttpRequest, sha256: str) -> HttpResponseBase:
-    """200, 206, 304, 403 (`expired`, `bad signature`), 404 or 416."""
-    hub = hub_now()
+    """200, 206, 304, 403 (`expired`, `bad signature`), 404, 416, or 503 while there is no ledger or no hub."""
+    try:
+        hub = hub_now()
+    except (BlobUnavailable, DatabaseError):
+        return _plain(503, "the ledger does not answer, or this cluster has no hub yet")
     refused = refusal(
         hub.hub.signing_key,
         request.method or "",

@@ -139,6 +139,17 @@ def test_an_upload_must_say_its_length(client: httpx.Client, hub: RunningHub, si
     assert response.status_code == 411
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_without_a_hub_in_the_ledger_the_answer_is_to_come_back_later(
+    client: httpx.Client, hub: RunningHub, signed: Sign, method: str
+) -> None:
+    path = signed(method, HASH)
+    Hub.objects.all().delete()
+    response = client.request(method, path, content=CONTENT if method == "PUT" else None)
+    assert response.status_code == 503
+    assert hub.files() == []
+
+
 def _head(path: str, length: int) -> bytes:
     return f"PUT {path} HTTP/1.1\r\nHost: hub\r\nContent-Length: {length}\r\n\r\n".encode()
 

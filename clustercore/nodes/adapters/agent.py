@@ -278,8 +278,8 @@ class NodeAgent:
             self._node_id = node.pk
             self._beat_due = time.monotonic() + self._environment.heartbeat_seconds
             self._obey(drained=node.drained)
-            what = ", ".join(self._inventory.capabilities()) or "nothing yet"
-            logger.info("Node %s registered with %d slots; it can do: %s", self.name, self._slots, what)
+            logger.info("Node %s registered with %d slots", self.name, self._slots)
+            self._tell_inventory()
         return self._node_id is not None
 
     def _tick(self) -> None:
@@ -321,7 +321,14 @@ class NodeAgent:
         if found != self._inventory:
             self._ledger.update_inventory(self.node_id, found)
             self._inventory = found
+            self._tell_inventory()
             self.apply()
+
+    def _tell_inventory(self) -> None:
+        logger.info("This node can do: %s", ", ".join(self._inventory.capabilities()) or "nothing yet")
+        for ranked in self._inventory.records:
+            if not ranked.record.usable:
+                logger.info("Not usable: %s %s: %s", ranked.record.engine, ranked.record.model, ranked.record.reason)
 
     @contextmanager
     def _hub(self) -> Iterator[None]:

@@ -17,13 +17,13 @@ from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.domain.ledger import node_ledger
 
 
-class AgentStep(bootsteps.StartStopStep):  # type: ignore[misc]
+class AgentStep(bootsteps.StartStopStep):
     """Starts with the worker and stops before its pool.
 
     It must not require the Consumer: that step's start returns only when the worker ends.
     """
 
-    requires = frozenset({"celery.worker.components:Pool"})
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
@@ -35,28 +35,29 @@ class AgentStep(bootsteps.StartStopStep):  # type: ignore[misc]
         worker.app.amqp.queues.deselect([worker.app.conf.task_default_queue])
         self._stopper: Stopper | None = None
 
-    def start(self, worker: Any) -> None:
+    def start(self, parent: Any) -> None:
         settings = environment()
-        subscription = Subscription(worker)
+        subscription = Subscription(parent)
         end_worker = _ending(subscription)
-        slots = int(worker.concurrency)
+        slots = int(parent.concurrency)
         agent = NodeAgent(settings, node_ledger(), subscription, slots=slots, end_worker=end_worker)
         self._stopper = Stopper(agent, settings.grace_seconds, end_worker)
         self._stopper.start()
         agent.start()
 
-    def stop(self, _worker: Any) -> None:
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery passes its worker
         """The worker ends: by our own signals this is done already; by Celery's remote control it is not."""
         if self._stopper is not None:
             self._stopper.hand_back()
 
-    terminate = stop
+    def terminate(self, parent: Any) -> None:
+        self.stop(parent)
 
 
 def _ending(subscription: Subscription) -> Callable[[int], None]:
     def end_worker(code: int) -> None:
         if state.should_stop is None:
-            state.should_stop = code
+            state.should_stop = code  # type: ignore[assignment]
         subscription.wake()
 
     return end_worker

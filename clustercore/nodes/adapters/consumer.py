@@ -14,8 +14,11 @@ from clustercore.nodes.adapters.transport import put_aside
 logger = logging.getLogger(__name__)
 
 
-class TolerantConsumer(Consumer):  # type: ignore[misc]
+class TolerantConsumer(Consumer):
     """`CELERY_WORKER_CONSUMER`."""
+
+    connection_errors: tuple[type[Exception], ...]
+    channel_errors: tuple[type[Exception], ...]
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         self._refuse(message, f"it cannot be decoded: {exc}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -11,8 +10,6 @@ from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.inventory import Inventory, RankedRecord
 from clustercore.nodes.domain.ladder import rung_of
 from clustercore.nodes.domain.queues import queue_for
-
-logger = logging.getLogger(__name__)
 
 LADDERED = "stt"
 REASON_CHARACTERS = 400
@@ -39,7 +36,6 @@ def _ask(path: str, models_directory: Path, plugins: dict[str, str]) -> list[Mod
         queue_for(capability)
     except (Exception, SystemExit) as error:
         reason = f"{path} cannot be used: {type(error).__name__}: {error}"[:REASON_CHARACTERS]
-        logger.warning("The engine %s", reason)
         return [ModelRecord(capability=capability, engine=name[:60], model="", usable=False, reason=reason)]
     plugins[name] = path
     return records

@@ -63,12 +63,12 @@ def put_aside(channel: Any, queue: str, item: bytes, reason: str) -> None:
         logger.warning("The refused message could not be counted: %s", error)
 
 
-class Channel(redis_transport.Channel):  # type: ignore[misc]
+class Channel(redis_transport.Channel):
     """A channel that delivers well-formed messages only."""
 
     def _get_client(self) -> Any:
         channel = self
-        base = super()._get_client()
+        base = super()._get_client()  # type: ignore[misc]
 
         class DoorkeeperClient(base):  # type: ignore[misc,valid-type]
             """Looks at what BRPOP popped; kombu takes nothing for an empty queue."""
@@ -94,10 +94,10 @@ class Channel(redis_transport.Channel):  # type: ignore[misc]
         if reason := fault_in_envelope(message):
             logger.warning("A broadcast on %s is refused: %s", exchange, reason)
             return False
-        return bool(super()._deliver_fanout_message(message, exchange))
+        return bool(super()._deliver_fanout_message(message, exchange))  # type: ignore[misc]
 
 
-class Transport(redis_transport.Transport):  # type: ignore[misc]
+class Transport(redis_transport.Transport):
     """`CELERY_BROKER_TRANSPORT`."""
 
     Channel = Channel

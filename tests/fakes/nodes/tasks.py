@@ -30,13 +30,6 @@ def call(key: str, engine: str, request: dict[str, Any]) -> None:
         tell(key, {"failure": failure.code})
 
 
-@shared_task(name="fakes.bar", ignore_result=True)
-def bar(key: str, reasons: dict[str, str]) -> None:
-    """Bars capabilities, as the ledger's room does."""
-    current_agent().bar(reasons)
-    tell(key, {})
-
-
 def tell(key: str, outcome: dict[str, Any]) -> None:
     with redis.Redis.from_url(CELERY_BROKER_URL) as client:
         client.set(OUTCOME + key, json.dumps(outcome))

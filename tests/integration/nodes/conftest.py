@@ -20,18 +20,11 @@ from django.db import connection
 
 from clustercore.nodes.models import Node
 from clustercore.project.celery import app
+from tests.fakes.nodes.polling import until
 from tests.fakes.nodes.tasks import OUTCOME
 
 ENGINES = ["tests.fakes.nodes.engines:Echo", "tests.fakes.nodes.engines:Hang", "tests.fakes.nodes.engines:Steady"]
 START_SECONDS = 60.0
-
-
-def until(condition: Callable[[], Any], seconds: float = 20.0, what: str = "it did not come true in time") -> None:
-    """Polls, briefly and boundedly, for what no signal tells."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        threading.Event().wait(0.02)
 
 
 class Worker:
@@ -124,7 +117,7 @@ class Sent:
 
     def get(self, seconds: float = 20.0) -> dict[str, Any]:
         until(self.ready, seconds, "no outcome")
-        outcome: dict[str, Any] = json.loads(self._client.get(OUTCOME + self.key))
+        outcome: dict[str, Any] = json.loads(self._client.get(OUTCOME + self.key) or "null")
         return outcome
 
 
@@ -139,16 +132,6 @@ def send(redis_client: redis.Redis) -> Send:
         return Sent(redis_client, "fakes.call", queue, engine, request)
 
     return send_call
-
-
-@pytest.fixture
-def bar(redis_client: redis.Redis) -> Callable[[dict[str, str]], None]:
-    """Bars capabilities of the node `one` and waits until that is done."""
-
-    def bar_now(reasons: dict[str, str]) -> None:
-        Sent(redis_client, "fakes.bar", "node.one", reasons).get()
-
-    return bar_now
 
 
 def _let_go_of_the_test_database() -> None:

@@ -12,8 +12,9 @@ from uuid import uuid4
 import pytest
 import redis
 
+from tests.fakes.nodes.polling import until
 from tests.fakes.nodes.tasks import OUTCOME
-from tests.integration.nodes.conftest import Send, StartWorker, until
+from tests.integration.nodes.conftest import Send, StartWorker
 
 pytestmark = pytest.mark.services
 
@@ -93,7 +94,7 @@ def test_malformed_messages_are_put_aside_counted_and_survived(
     assert not trap.exists()
     assert "Connection to broker lost" not in worker.log
     kept = [json.loads(note) for note in redis_client.lrange("messages.rejected", 0, -1)]
-    assert int(redis_client.get("messages.rejected.total")) == len(kept)
+    assert int(redis_client.get("messages.rejected.total") or 0) == len(kept)
     assert len(kept) >= len(items) - 1
     assert all(len(note["head"]) <= 500 and note["reason"] for note in kept)
 

@@ -9,7 +9,8 @@ import pytest
 import redis
 
 from clustercore.nodes import services
-from tests.integration.nodes.conftest import Send, StartWorker, until
+from tests.fakes.nodes.polling import until
+from tests.integration.nodes.conftest import Send, StartWorker
 
 pytestmark = [pytest.mark.services, pytest.mark.fault]
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from tests.integration.nodes.conftest import Send, StartWorker, until
+from tests.fakes.nodes.polling import until
+from tests.integration.nodes.conftest import Send, StartWorker
 
 pytestmark = pytest.mark.services
 

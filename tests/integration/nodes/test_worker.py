@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import psutil
 import pytest
 import redis
 
 from clustercore.nodes import services
 from clustercore.nodes.models import NodeModel
-from tests.integration.nodes.conftest import Send, StartWorker, Worker, until
+from tests.fakes.nodes.polling import until
+from tests.integration.nodes.conftest import Send, StartWorker, Worker
 
 pytestmark = pytest.mark.services
 
@@ -70,19 +69,6 @@ def beats_later(worker: Worker, beats: int) -> None:
     for _ in range(beats):
         seen = worker.node().last_seen
         until(lambda seen=seen: worker.node().last_seen > seen)  # type: ignore[misc]
-
-
-def test_a_barred_capability_waits_while_the_nodes_own_queue_goes_on(
-    start_worker: StartWorker, send: Send, bar: Callable[[dict[str, str]], None]
-) -> None:
-    worker = start_worker().until_taking_work("node.one")
-    bar({"echo": "a better node is free"})
-    until(lambda: worker.node().idle_reason == "echo: a better node is free")
-    waiting = send("echo", {})
-    assert "result" in send("echo", {}, queue="node.one").get(20)
-    assert not waiting.ready()
-    bar({})
-    assert "result" in waiting.get(20)
 
 
 def test_a_second_worker_of_the_same_name_is_refused_and_told_what_to_do(start_worker: StartWorker) -> None:

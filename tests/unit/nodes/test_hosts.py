@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -14,6 +14,7 @@ from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject
 from clustercore.nodes.domain.hooks import HostDied
 from tests.fakes.nodes import engines
+from tests.fakes.nodes.polling import until
 
 PLUGINS = {
     engine.name: f"{engine.__module__}:{engine.__qualname__}"
@@ -30,13 +31,6 @@ PLUGINS = {
 
 def ignore(fraction: float, event: JsonObject | None) -> None:
     del fraction, event
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        threading.Event().wait(0.01)
 
 
 @pytest.fixture

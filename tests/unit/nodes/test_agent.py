@@ -1,0 +1,218 @@
+"""What the node agent decides, with its ledger and its consumer in memory."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clustercore.config.environment import Environment
+from clustercore.nodes.adapters import agent as agent_module
+from clustercore.nodes.adapters.agent import NodeAgent, NotANodeError, current_agent
+from clustercore.nodes.domain.engine import JsonObject
+from clustercore.nodes.domain.facts import NodeFacts
+from clustercore.nodes.domain.hooks import Agent
+from clustercore.nodes.domain.self_test import _SELF_TESTS, Judgement, register_self_test
+from tests.fakes.nodes.ledger import MemoryLedger, RememberedSubscription
+from tests.fakes.nodes.polling import until
+
+ECHO = "tests.fakes.nodes.engines:Echo"
+BROKEN = "tests.fakes.nodes.engines:Broken"
+EVERYTHING = frozenset({"cap.echo", "node.one"})
+
+
+class Running:
+    """An agent with what it talks to."""
+
+    def __init__(self, data_directory: Path) -> None:
+        self.ledger = MemoryLedger()
+        self.subscription = RememberedSubscription()
+        self.exits: list[int] = []
+        self._data_directory = data_directory
+        self._agents: list[NodeAgent] = []
+
+    def start(self, engines: tuple[str, ...] = (ECHO, BROKEN)) -> NodeAgent:
+        environment = Environment(
+            data_dir=self._data_directory,
+            node_name="one",
+            engines=engines,
+            heartbeat_seconds=0.05,
+            lease_seconds=0.4,
+        )
+        agent = NodeAgent(environment, self.ledger, self.subscription, slots=2, end_worker=self.exits.append)  # type: ignore[arg-type]
+        self._agents.append(agent)
+        agent.start()
+        return agent
+
+    def close(self) -> None:
+        self.ledger.away = False
+        for agent in self._agents:
+            agent.end()
+
+    def takes(self, queues: frozenset[str]) -> Callable[[], bool]:
+        return lambda: self.subscription.wanted.queues == queues
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    monkeypatch.setattr(agent_module, "registered_hooks", tuple)
+    made = Running(tmp_path)
+    yield made
+    made.close()
+    agent_module._CURRENT.clear()
+
+
+def test_outside_a_worker_there_is_no_agent() -> None:
+    with pytest.raises(NotANodeError, match="clustercore node"):
+        current_agent()
+
+
+def test_it_consumes_what_it_can_do_once_it_has_registered(running: Running) -> None:
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    assert running.subscription.wanted.prefetch == 2
+    assert current_agent() is agent
+    assert (agent.node_id, agent.taking_work) == (7, True)
+    facts = running.ledger.registrations[0]
+    assert isinstance(facts, NodeFacts)
+    assert facts.instance == agent.instance
+
+
+def test_a_barred_capability_is_left_while_the_rest_goes_on(running: Running) -> None:
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    agent.bar({"echo": "a better node is free"})
+    assert running.takes(frozenset({"node.one"}))()
+    until(lambda: ("", "echo: a better node is free") in running.ledger.beats)
+    agent.bar({})
+    assert running.takes(EVERYTHING)()
+
+
+def test_a_hold_takes_nothing_and_says_why(running: Running) -> None:
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    agent.hold("heat", "87 degrees")
+    assert running.takes(frozenset())()
+    assert not agent.taking_work
+    until(lambda: ("87 degrees", "") in running.ledger.beats)
+    agent.release("heat")
+    assert running.takes(EVERYTHING)()
+
+
+def test_a_drained_node_registers_and_waits(running: Running) -> None:
+    running.ledger.drained = True
+    agent = running.start()
+    until(lambda: agent.hold_reason == "drained by an operator")
+    assert running.takes(frozenset())()
+    running.ledger.drained = False
+    until(running.takes(EVERYTHING))
+
+
+def test_a_hub_that_is_away_at_the_start_is_waited_for(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    running.ledger.away = True
+    with caplog.at_level(logging.INFO):
+        running.start()
+        until(lambda: "database is away" in caplog.text)
+        running.ledger.away = False
+        until(running.takes(EVERYTHING))
+    assert running.exits == []
+
+
+def test_a_hub_that_goes_away_is_told_once_and_waited_for(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    with caplog.at_level(logging.INFO):
+        running.ledger.away = True
+        until(running.takes(frozenset()))
+        assert agent.hold_reason == "the hub's database does not answer"
+        running.ledger.away = False
+        until(running.takes(EVERYTHING))
+    assert caplog.text.count("database is away") == 1
+    assert caplog.text.count("database is back") == 1
+
+
+def test_a_name_that_is_taken_ends_the_worker(running: Running, caplog: pytest.LogCaptureFixture) -> None:
+    running.ledger.name_taken = True
+    running.start()
+    until(lambda: running.exits == [1])
+    assert "running already" in caplog.text
+    assert running.takes(frozenset())()
+
+
+def test_a_row_that_was_deleted_is_written_again(running: Running) -> None:
+    running.start()
+    until(running.takes(EVERYTHING))
+    running.ledger.known = False
+    until(lambda: len(running.ledger.registrations) == 2)
+
+
+def test_a_hook_that_fails_is_told_once_and_the_others_run(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    class Hook:
+        def __init__(self, fails: bool) -> None:
+            self.fails = fails
+
+        def on_start(self, agent: Agent) -> None:
+            calls.append(f"start {agent.node_id}")
+
+        def on_tick(self, agent: Agent) -> None:
+            calls.append("tick")
+            if self.fails:
+                raise ValueError("a bad sensor")
+
+        def on_hand_back(self, agent: Agent) -> None:
+            calls.append("hand back")
+
+    monkeypatch.setattr(agent_module, "registered_hooks", lambda: (failing, sound))
+    failing, sound = Hook(fails=True), Hook(fails=False)
+    agent = running.start()
+    until(lambda: calls.count("tick") >= 6)
+    agent.end()
+    assert calls[:2] == ["start 7", "start 7"]
+    assert calls[-2:] == ["hand back", "hand back"]
+    assert caplog.text.count("Hook.on_tick failed") == 1
+    assert running.ledger.offline == [agent.instance]
+
+
+def test_a_node_that_has_ended_does_not_beat_itself_back_online(running: Running) -> None:
+    agent = running.start()
+    until(lambda: bool(running.ledger.beats))
+    agent.end()
+    beats = len(running.ledger.beats)
+    agent._beat()
+    assert len(running.ledger.beats) == beats
+
+
+def test_what_a_slot_has_in_hand_is_counted(running: Running) -> None:
+    agent = running.start()
+    with agent.working("unit 1"), agent.working("unit 2"):
+        assert agent.busy == 2
+    assert agent.busy == 0
+
+
+def test_each_usable_model_is_tried_once_and_the_result_kept(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[int] = []
+
+    def request() -> JsonObject:
+        requests.append(1)
+        return {"text": "hello"}
+
+    def judge(result: JsonObject) -> Judgement:
+        return Judgement(passed=result["echo"] == {"text": "hello"}, seconds_of_audio=2.0, note="heard")
+
+    monkeypatch.setitem(_SELF_TESTS, "echo", None)
+    register_self_test("echo", request, judge)
+    running.start()
+    until(lambda: bool(running.ledger.self_test))
+    result: dict[str, Any] = running.ledger.self_test["models"]["echo:plain"]
+    assert (result["passed"], result["device"], result["note"]) == (True, "cpu", "heard")
+    assert 0 < result["real_time_factor"] < 2.5
+    assert running.ledger.self_test["inventory"] == ["echo:plain"]
+    running.start().end()
+    assert len(requests) == 1

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.domain.engine import Loaded, ModelRecord
+
+ECHO = "tests.fakes.nodes.engines:Echo"
+HERE = "tests.unit.nodes.test_inventory"
+
+
+class Scribe:
+    """A transcribing engine with three models, one of them missing its file."""
+
+    name = "scribe"
+    capability = "stt"
+
+    def inventory(self, models_directory: Path) -> list[ModelRecord]:
+        return [
+            ModelRecord(capability="stt", engine=self.name, model="large", memory_mb=900),
+            ModelRecord(capability="stt", engine=self.name, model="tiny"),
+            ModelRecord(capability="stt", engine=self.name, model="gone", usable=False, reason="download it"),
+        ]
+
+    def load(self, model: str, models_directory: Path) -> Loaded:
+        return Loaded("cpu")
+
+
+class Quitter(Scribe):
+    """Ends the whole program when asked, as careless libraries do."""
+
+    name = "quitter"
+
+    def inventory(self, models_directory: Path) -> list[ModelRecord]:
+        raise SystemExit("wrong processor")
+
+
+class Misnamed(Scribe):
+    """Names a capability that no queue can have."""
+
+    name = "misnamed"
+    capability = "Speech to text"
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reason"),
+    [
+        ("tests.fakes.nodes.engines:Broken", "RuntimeError: the library is of another version"),
+        ("no.such.module:Engine", "ModuleNotFoundError"),
+        ("tests.fakes.nodes.engines:Missing", "AttributeError"),
+        ("no colon", "not of the form package.module:Class"),
+        (f"{HERE}:Quitter", "SystemExit: wrong processor"),
+        (f"{HERE}:Misnamed", "cannot name a capability"),
+    ],
+)
+def test_a_broken_plugin_is_shown_with_its_reason_and_stops_nobody(tmp_path: Path, plugin: str, reason: str) -> None:
+    inventory = take_inventory([plugin, ECHO], (), tmp_path)
+    assert inventory.capabilities() == ("echo",)
+    (broken,) = [ranked.record for ranked in inventory.records if not ranked.record.usable]
+    assert reason in broken.reason
+    assert list(inventory.plugins) == ["echo"]
+
+
+def test_only_transcribing_models_stand_on_the_ladder(tmp_path: Path) -> None:
+    ladder = ("scribe:*large*", "scribe:*", "*:*")
+    inventory = take_inventory([f"{HERE}:Scribe", ECHO], ladder, tmp_path)
+    rungs = {(r.record.engine, r.record.model): r.rung for r in inventory.records}
+    assert rungs == {("scribe", "large"): 2, ("scribe", "tiny"): 1, ("scribe", "gone"): 1, ("echo", "plain"): 0}
+
+
+def test_a_plugin_named_twice_counts_once(tmp_path: Path) -> None:
+    assert len(take_inventory([ECHO, ECHO], (), tmp_path).records) == 1
+
+
+def test_a_capability_needs_a_usable_model_and_says_what_it_takes(tmp_path: Path) -> None:
+    inventory = take_inventory([f"{HERE}:Scribe"], (), tmp_path)
+    assert inventory.memory_mb("scribe", "large") == 900
+    assert inventory.memory_mb("scribe", "unheard of") == 0
+    assert [record.model for record in inventory.usable()] == ["large", "tiny"]

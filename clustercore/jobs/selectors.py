@@ -44,13 +44,13 @@ FLOOR = f"""
 
 _ABLE = f"""
     (NOT u.ranked OR EXISTS (
-        SELECT 1 FROM nodes_nodemodel m WHERE m.node_id = %(node)s AND {_serves("m")} AND m.rung >= {FLOOR}))"""
+        SELECT 1 FROM nodes_nodemodel m WHERE m.node_id = %(node)s::bigint AND {_serves("m")} AND m.rung >= {FLOOR}))"""
 
 ELIGIBLE = f"""
-    u.state = 'queued' AND u.capability = ANY(%(capabilities)s)
+    u.state = 'queued' AND u.capability = ANY(%(capabilities)s::text[])
     AND (u.run_after IS NULL OR u.run_after <= now())
-    AND NOT (%(node)s = ANY(u.excluded_nodes))
-    AND (u.avoid_node_id IS DISTINCT FROM %(node)s OR u.avoid_until <= now())
+    AND NOT (%(node)s::bigint = ANY(u.excluded_nodes))
+    AND (u.avoid_node_id IS DISTINCT FROM %(node)s::bigint OR u.avoid_until <= now())
     AND {_ABLE}"""
 
 
@@ -91,7 +91,7 @@ def below_floor(node_id: int, capabilities: Sequence[str]) -> list[BelowFloor]:
     query = f"""
         SELECT DISTINCT ON (u.capability) u.capability, {FLOOR},
             coalesce((SELECT m.engine || ':' || m.model FROM nodes_nodemodel m
-                      WHERE m.node_id = %(node)s AND m.usable AND m.capability = u.capability
+                      WHERE m.node_id = %(node)s::bigint AND m.usable AND m.capability = u.capability
                       ORDER BY m.rung DESC LIMIT 1), 'nothing'),
             coalesce(best.label, 'what was asked for'), coalesce(best.node, '')
         FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
@@ -100,7 +100,7 @@ def below_floor(node_id: int, capabilities: Sequence[str]) -> list[BelowFloor]:
             FROM nodes_nodemodel b JOIN nodes_node n ON n.id = b.node_id
             WHERE {_LIVE} AND {_serves("b")} ORDER BY b.rung DESC LIMIT 1) best ON true
         WHERE j.state = 'running' AND u.state IN ('queued', 'leased') AND u.ranked
-          AND u.capability = ANY(%(capabilities)s) AND NOT {_ABLE}
+          AND u.capability = ANY(%(capabilities)s::text[]) AND NOT {_ABLE}
         ORDER BY u.capability, u.id"""
     with connection.cursor() as cursor:
         cursor.execute(query, {"node": node_id, "capabilities": list(capabilities)})

@@ -74,8 +74,13 @@ def database_settings(url: str, pool_size: int) -> dict[str, Any]:
 
 
 def _connection_options(pool_size: int) -> dict[str, Any]:
-    """A broken link is noticed within about 25 s instead of the kernel's hours."""
+    """A broken link is noticed within about 25 s instead of the kernel's hours.
+
+    Only the ledger's hot statements are prepared: for them planning costs more than running, so their plan is kept,
+    and none is worth compiling.
+    """
     return {
+        "options": "-c plan_cache_mode=force_generic_plan -c jit=off",
         "pool": {"min_size": 1, "max_size": max(1, pool_size), "timeout": 10},
         "connect_timeout": 5,
         "keepalives": 1,

@@ -8,29 +8,28 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
+from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.selectors import ELIGIBLE, FLOOR
 
-# The hint breaks ties and nothing else: priority, then the job with the least running, come first.
+# Priority, then the job with the least running, come first; within the chosen job the hinted unit, else its oldest.
 # LATERAL keeps the cost at one index probe per running job; SKIP LOCKED keeps nodes out of each other's way.
 _CLAIM = f"""
 WITH chosen AS (
-    SELECT u.id AS unit_id, u.floor
+    SELECT picked.id AS unit_id
     FROM jobs_job j
     CROSS JOIN LATERAL (
-        SELECT u.id, {FLOOR} AS floor
-        FROM jobs_unit u
-        WHERE u.job_id = j.id AND {ELIGIBLE}
-        ORDER BY (u.id = %(hint)s) DESC, u.id
-        LIMIT 1
-        FOR UPDATE OF u SKIP LOCKED
-    ) u
+        SELECT coalesce(
+            (SELECT u.id FROM jobs_unit u WHERE u.id = %(hint)s::bigint AND u.job_id = j.id AND {ELIGIBLE}
+             FOR UPDATE SKIP LOCKED),
+            (SELECT u.id FROM jobs_unit u WHERE u.job_id = j.id AND {ELIGIBLE}
+             ORDER BY u.id LIMIT 1 FOR UPDATE SKIP LOCKED)
+        ) AS id
+    ) picked
     CROSS JOIN LATERAL (
         SELECT count(*) AS units FROM jobs_unit r WHERE r.job_id = j.id AND r.state = 'leased'
     ) running
-    WHERE j.state = 'running'
-    ORDER BY j.priority DESC, running.units, (u.id = %(hint)s) DESC, u.id
+    WHERE j.state = 'running' AND picked.id IS NOT NULL
+    ORDER BY j.priority DESC, running.units, (picked.id = %(hint)s::bigint) DESC, picked.id
     LIMIT 1
 ), taken AS (
     UPDATE jobs_unit
@@ -38,19 +37,19 @@ WITH chosen AS (
         avoid_node_id = NULL, avoid_until = NULL
     FROM chosen
     WHERE jobs_unit.id = chosen.unit_id AND jobs_unit.state = 'queued'
-    RETURNING jobs_unit.*, chosen.floor
+    RETURNING jobs_unit.*
 ), tried AS (
     INSERT INTO jobs_attempt
         (unit_id, number, node_id, node_name, instance, outcome, lease_until, started, reason, served_by,
          fenced_results)
-    SELECT id, attempts_made, %(node)s, %(node_name)s, %(instance)s, 'live',
-           now() + %(lease)s * interval '1 second', now(), '', '{{}}', 0
+    SELECT id, attempts_made, %(node)s::bigint, %(node_name)s::text, %(instance)s::uuid, 'live',
+           now() + %(lease)s::float8 * interval '1 second', now(), '', '{{}}', 0
     FROM taken
     RETURNING id
 )
-SELECT taken.id, tried.id, taken.attempts_made, taken.stage, taken.ordinal, taken.payload, taken.floor,
+SELECT u.id, tried.id, u.attempts_made, u.stage, u.ordinal, u.payload, {FLOOR},
        j.id, j.kind, j.parameters, j.language, j.engine, j.model
-FROM taken CROSS JOIN tried JOIN jobs_job j ON j.id = taken.job_id
+FROM taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id
 """
 
 
@@ -86,20 +85,18 @@ class Claimant:
 
 def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
     """Takes the hinted unit or the best other one this node is eligible for; None when there is none."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLAIM,
-            {
-                "hint": hint,
-                "node": claimant.node_id,
-                "node_name": claimant.node_name,
-                "instance": claimant.instance,
-                "lease": claimant.lease_seconds,
-                "capabilities": list(claimant.capabilities),
-            },
-        )
-        row = cursor.fetchone()
-    return None if row is None else _claimed(row)
+    rows = fetch_prepared(
+        _CLAIM,
+        {
+            "hint": hint,
+            "node": claimant.node_id,
+            "node_name": claimant.node_name,
+            "instance": claimant.instance,
+            "lease": claimant.lease_seconds,
+            "capabilities": list(claimant.capabilities),
+        },
+    )
+    return _claimed(rows[0]) if rows else None
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:

@@ -46,16 +46,12 @@ def settle(attempt_id: int, verdict: Verdict, *, served_by: Mapping[str, Any] | 
     Locks are taken in the order job, attempt, unit, as everywhere in the ledger.
     """
     with transaction.atomic():
-        job_id = Attempt.objects.filter(pk=attempt_id).values_list("unit__job_id", flat=True).first()
-        if job_id is None:
+        job = Job.objects.select_for_update(no_key=True).filter(units__attempts=attempt_id).first()
+        if job is None:
             return Settled.FENCED
-        job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
-        attempt = Attempt.objects.select_for_update().get(pk=attempt_id)
-        if attempt.outcome != AttemptOutcome.LIVE:
-            _count_late(attempt)
-            return Settled.FENCED
-        unit = Unit.objects.select_for_update().get(pk=attempt.unit_id)
-        if unit.state != UnitState.LEASED:
+        attempt = Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(pk=attempt_id)
+        unit = attempt.unit
+        if attempt.outcome != AttemptOutcome.LIVE or unit.state != UnitState.LEASED:
             _count_late(attempt)
             return Settled.FENCED
         attempt.served_by = dict(served_by or {})
@@ -92,9 +88,8 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
 
 def _complete(job: Job, attempt: Attempt, unit: Unit, result: Mapping[str, Any]) -> None:
     _close(attempt, AttemptOutcome.DONE, "")
-    Attempt.objects.filter(unit=unit, outcome=AttemptOutcome.LIVE).update(
-        outcome=AttemptOutcome.SUPERSEDED, ended=Now(), reason=f"attempt {attempt.number} was first"
-    )
+    if unit.attempts_made > 1:
+        _supersede(attempt)
     unit.state, unit.progress, unit.error = moved(unit.state, UnitState.DONE), 1.0, ""
     unit.result = dict(result)
     unit.finished = Now()
@@ -102,8 +97,13 @@ def _complete(job: Job, attempt: Attempt, unit: Unit, result: Mapping[str, Any])
     record = kind_named(job.kind).stage(unit.stage).record
     if record is not None:
         record(unit.pk, result)
-    job.refresh_from_db(fields=["state", "stage"])
     advance_locked(job)
+
+
+def _supersede(winner: Attempt) -> None:
+    Attempt.objects.filter(unit_id=winner.unit_id, outcome=AttemptOutcome.LIVE).update(
+        outcome=AttemptOutcome.SUPERSEDED, ended=Now(), reason=f"attempt {winner.number} was first"
+    )
 
 
 def _close(attempt: Attempt, outcome: AttemptOutcome, reason: str) -> None:

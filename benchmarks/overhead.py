@@ -1,0 +1,141 @@
+"""What the ledger costs: a unit against a bare Celery task, interleaved in one run on one worker.
+
+    python -m benchmarks.overhead [--pairs 400] [--units 2000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+from benchmarks import harness
+
+DATA_DIRECTORY = harness.private_data_directory()
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+from django.db import transaction  # noqa: E402
+
+from benchmarks.empty_units import EMPTY, bare, unit  # noqa: E402
+from clustercore.embedded.services import ensure_running, stop  # noqa: E402
+from clustercore.jobs.domain.kinds import NewUnit  # noqa: E402
+from clustercore.jobs.models import Job, Unit  # noqa: E402
+from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job  # noqa: E402
+from clustercore.nodes.domain.queues import queue_for  # noqa: E402
+from clustercore.nodes.models import Node  # noqa: E402
+
+NODE = "bench"
+
+
+def open_job() -> Job:
+    """A job that stays open: one of its units belongs to nobody."""
+    job, _ = submit_job(JobRequest(kind=EMPTY.name, title="overhead"), backlog_limit=10**9)
+    Unit.objects.filter(job=job).update(capability="nobody")
+    return job
+
+
+def insert(job: Job, ordinals: range) -> list[int]:
+    """Queues units without ringing for them."""
+    Unit.objects.filter(job=job, ordinal=0).update(capability="nobody")
+    silent = EMPTY.__class__(name=EMPTY.name, stages=EMPTY.stages, ring=lambda *_: None)
+    with transaction.atomic():
+        return queue_units(silent, job.pk, [NewUnit(stage="nothing", ordinal=ordinal) for ordinal in ordinals])
+
+
+def bare_milliseconds(number: int) -> float:
+    """One round trip of a bare task through the same queue."""
+    began = time.perf_counter()
+    bare.apply_async([number], queue=queue_for("media")).get(timeout=30)
+    return (time.perf_counter() - began) * 1000
+
+
+def unit_milliseconds(job: Job, ordinal: int) -> float:
+    """One round trip of a unit: its bell, claim, handler, settle, and the task's result."""
+    [unit_id] = insert(job, range(ordinal, ordinal + 1))
+    began = time.perf_counter()
+    unit.apply_async([unit_id], queue=queue_for("media")).get(timeout=30)
+    return (time.perf_counter() - began) * 1000
+
+
+def round_trips(pairs: int) -> tuple[list[float], list[float]]:
+    """Interleaved round trips in milliseconds: bare, unit."""
+    job = open_job()
+    for warm in range(20):
+        bare_milliseconds(warm)
+        unit_milliseconds(job, 1 + warm)
+    times = [(bare_milliseconds(n), unit_milliseconds(job, 100 + n)) for n in range(pairs)]
+    return [pair[0] for pair in times], [pair[1] for pair in times]
+
+
+def throughput(units: int) -> tuple[float, float]:
+    """Per second, with everything queued before the clock starts: units, bare tasks."""
+    return _units_per_second(units), _bare_per_second(units)
+
+
+def _units_per_second(count: int) -> float:
+    job = open_job()
+    Job.objects.filter(pk=job.pk).update(state="paused")
+    ids = insert(job, range(1, count + 1))
+    Job.objects.filter(pk=job.pk).update(state="running")
+    began = time.perf_counter()
+    for unit_id in ids:
+        unit.apply_async([unit_id], queue=queue_for("media"), ignore_result=True)
+    open_units = Unit.objects.filter(job=job, capability="media").exclude(state="done")
+    harness.wait_until(lambda: not open_units.exists(), 300, "units")
+    return count / (time.perf_counter() - began)
+
+
+def _bare_per_second(count: int) -> float:
+    began = time.perf_counter()
+    results = [bare.apply_async([number], queue=queue_for("media")) for number in range(count)]
+    results[-1].get(timeout=120)
+    return count / (time.perf_counter() - began)
+
+
+def measure(pairs: int, units: int) -> tuple[dict[str, float], list[float], list[float]]:
+    """The metrics, and the round trips behind them."""
+    bares, whole = round_trips(pairs)
+    units_per_second, bare_per_second = throughput(units)
+    metrics = {
+        "unit_minus_bare_median_ms": round(statistics.median(whole) - statistics.median(bares), 2),
+        "unit_median_ms": round(statistics.median(whole), 2),
+        "unit_p95_ms": round(harness.quantile(whole, 0.95), 2),
+        "bare_median_ms": round(statistics.median(bares), 2),
+        "bare_p95_ms": round(harness.quantile(bares, 0.95), 2),
+        "units_per_second": round(units_per_second, 1),
+        "bare_per_second": round(bare_per_second, 1),
+        "units_over_bare": round(units_per_second / bare_per_second, 3),
+    }
+    return metrics, bares, whole
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    arguments.add_argument("--pairs", type=int, default=400, help="interleaved round trips")
+    arguments.add_argument("--units", type=int, default=2000, help="units for the throughput")
+    chosen = arguments.parse_args()
+    with ensure_running(DATA_DIRECTORY, linger_seconds=5):
+        call_command("migrate", verbosity=0)
+        with harness.worker(NODE, slots=2, include="benchmarks.empty_units"):
+            harness.wait_until(lambda: Node.objects.filter(name=NODE, online=True).exists(), 60, "the node")
+            metrics, bares, whole = measure(chosen.pairs, chosen.units)
+    stop(DATA_DIRECTORY)
+    rows = [(name, value) for name, value in metrics.items()]
+    harness.print_table("A unit against a bare Celery task (limit: 6 ms more)", ("metric", "value"), rows)
+
+    def draw(axes: Any) -> None:
+        axes.hist([bares, whole], bins=60, range=(0, 20), label=["bare task", "unit"])
+        axes.set(xlabel="round trip (ms)", ylabel="how many", title="What the ledger costs")
+        axes.legend()
+
+    harness.publish("overhead", metrics, {"pairs": chosen.pairs, "units": chosen.units}, draw)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clustercore.embedded.adapters import secrets
+from clustercore.embedded.adapters.directories import layout_of
 from clustercore.embedded.domain.endpoints import Endpoints, embedded_database_url, embedded_redis_url
 from clustercore.embedded.domain.layout import POSTGRES_PORT, Layout
 
@@ -24,11 +25,6 @@ def resolve_endpoints(data_dir: Path, database_url: str | None, redis_url: str |
         embedded_database=not database_url,
         embedded_redis=not redis_url,
     )
-
-
-def layout_of(data_dir: Path) -> Layout:
-    """Every process comes to the same paths, whatever its working directory and the symbolic links on the way."""
-    return Layout(data_dir.expanduser().resolve())
 
 
 def _database_url(layout: Layout) -> str:

@@ -12,13 +12,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from clustercore.embedded.adapters.accounts import prepare
 from clustercore.embedded.adapters.control import ControlConnection, connect_or_start
+from clustercore.embedded.adapters.directories import layout_of, prepare
 from clustercore.embedded.adapters.locks import is_locked
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import Layout
-from clustercore.embedded.selectors import layout_of, resolve_endpoints
+from clustercore.embedded.selectors import resolve_endpoints
 
 __all__ = ["EmbeddedError", "Lease", "ensure_running", "status", "stop"]
 

@@ -25,7 +25,9 @@ class ControlConnection:
     """One connection to a supervisor; a status is a dictionary as the supervisor's module describes it."""
 
     def __init__(self, path: Path, timeout_seconds: float) -> None:
-        """Raises OSError where no supervisor listens."""
+        """Raises OSError where no supervisor listens, or none can."""
+        if not hasattr(socket, "AF_UNIX"):
+            raise OSError("this system has no unix sockets")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.settimeout(timeout_seconds)
         try:

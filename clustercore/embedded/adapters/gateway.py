@@ -75,8 +75,8 @@ def running_gateway(
     host: str, port: int, upstreams: Upstreams, limits: GatewayLimits | None = None
 ) -> Iterator[tuple[str, int]]:
     """Serve on `host` and `port` (0: any free one) in a thread; yields the address. Raises EmbeddedError if taken."""
-    gateway = _Gateway(upstreams, limits or GatewayLimits())
     with closing(_listener(host, port)) as listener:
+        gateway = _Gateway(upstreams, limits or GatewayLimits())
         thread = threading.Thread(target=gateway.run, args=(listener,), name="gateway", daemon=True)
         thread.start()
         if not gateway.started.wait(_START_SECONDS):

@@ -25,14 +25,15 @@ def try_lock(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock right now."""
+    """Whether somebody holds the lock right now. Who only asks is not taken for a holder by others who ask."""
     with suppress(FileNotFoundError, PermissionError):
-        if not path.exists():
-            return False
-        descriptor = try_lock(path)
-        if descriptor is None:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
-        os.close(descriptor)
+        finally:
+            os.close(descriptor)
     return False
 
 

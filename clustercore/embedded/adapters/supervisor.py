@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from clustercore.embedded.adapters.accounts import prepare
+from clustercore.embedded.adapters.directories import layout_of, prepare
 from clustercore.embedded.adapters.locks import try_lock
 from clustercore.embedded.adapters.postgres import postgres_program
 from clustercore.embedded.adapters.processes import end_leftovers
@@ -31,7 +31,6 @@ from clustercore.embedded.adapters.valkey import valkey_program
 from clustercore.embedded.domain.accounts import Account
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import Layout
-from clustercore.embedded.selectors import layout_of
 
 ALREADY_RUNNING = 75
 _LOG_BYTES = 2_000_000

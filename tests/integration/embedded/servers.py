@@ -39,7 +39,7 @@ def write_to_both(endpoints: Endpoints, value: str) -> None:
         connection.execute("INSERT INTO kept VALUES (%s)", [value])
     with redis.Redis.from_url(endpoints.redis_url) as client:
         client.rpush("kept", value)
-        assert client.execute_command("WAITAOF", 1, 0, 5000)[0] == 1  # type: ignore[no-untyped-call]
+        assert client.execute_command("WAITAOF", 1, 0, 5000)[0] == 1
 
 
 def read_from_both(endpoints: Endpoints) -> tuple[list[str], list[str]]:
@@ -47,7 +47,7 @@ def read_from_both(endpoints: Endpoints) -> tuple[list[str], list[str]]:
         rows = [str(row[0]) for row in connection.execute("SELECT value FROM kept")]
     with redis.Redis.from_url(endpoints.redis_url) as client:
         values = client.lrange("kept", 0, -1)
-    return rows, [value.decode() for value in values]  # type: ignore[union-attr]
+    return rows, [value.decode() for value in values]
 
 
 def process_ids(data_dir: Path) -> dict[str, int]:

@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from clustercore.embedded.adapters import binaries
-from clustercore.embedded.adapters.accounts import prepare
 from clustercore.embedded.adapters.binaries import postgres_tree, redis_program
+from clustercore.embedded.adapters.directories import prepare
 from clustercore.embedded.domain.layout import Layout
 from clustercore.embedded.services import EmbeddedError, ensure_running, status, stop
 from tests.integration.embedded.servers import Holder, process_ids
@@ -44,13 +44,10 @@ def test_no_mode_outside_the_data_directory_changes(parent_directory: Path) -> N
     assert modes_of(neighbour, *wheel_directories()) == before
 
 
-def test_others_can_read_nothing_of_the_data_directory(data_directory: Path) -> None:
-    with ensure_running(data_directory):
-        for path in (
-            data_directory,
-            *(data_directory / name for name in ("secrets", "logs", "run", "postgres", "redis")),
-        ):
-            assert path.stat().st_mode & 0o007 == 0
+def test_others_can_read_nothing_of_the_data_directory(new_directory: Path) -> None:
+    with ensure_running(new_directory):
+        for name in ("", "secrets", "logs", "run", "postgres", "redis"):
+            assert (new_directory / name).stat().st_mode & 0o007 == 0
 
 
 def test_servers_that_root_starts_do_not_run_as_root(data_directory: Path, as_root: None) -> None:
@@ -62,12 +59,12 @@ def test_servers_that_root_starts_do_not_run_as_root(data_directory: Path, as_ro
 
 
 def test_a_private_directory_of_root_as_data_directory_is_opened_for_the_account_only(
-    data_directory: Path, as_root: None
+    new_directory: Path, as_root: None
 ) -> None:
-    data_directory.mkdir(mode=0o700)
-    with ensure_running(data_directory):
-        assert data_directory.stat().st_mode & 0o777 == 0o710
-        assert data_directory.stat().st_uid == 0
+    new_directory.mkdir(mode=0o700)
+    with ensure_running(new_directory):
+        assert new_directory.stat().st_mode & 0o777 == 0o710
+        assert new_directory.stat().st_uid == 0
 
 
 def test_a_directory_that_the_account_cannot_reach_is_named_before_anything_starts(
@@ -88,7 +85,7 @@ def test_a_directory_that_cannot_be_written_is_named(parent_directory: Path) -> 
 
 
 def test_programs_that_the_account_cannot_reach_are_copied_once(
-    data_directory: Path, parent_directory: Path, as_root: None, monkeypatch: pytest.MonkeyPatch
+    new_directory: Path, parent_directory: Path, as_root: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hidden = parent_directory / "hidden"
     hidden.mkdir(mode=0o700)
@@ -98,10 +95,10 @@ def test_programs_that_the_account_cannot_reach_are_copied_once(
             shutil.copytree(package.with_name(f"{package.name}.libs"), hidden / f"{package.name}.libs")
     monkeypatch.setattr(binaries, "_package_directory", lambda name: hidden / name)
     before = modes_of(hidden)
-    account, layout = prepare(Layout(data_directory)), Layout(data_directory)
+    account, layout = prepare(Layout(new_directory)), Layout(new_directory)
     assert account is not None
     tree = postgres_tree(layout, account)
-    assert tree.root.is_relative_to(data_directory)
+    assert tree.root.is_relative_to(new_directory)
     for program in (tree.program("initdb"), tree.program("postgres"), redis_program(layout, account)):
         subprocess.run([program, "--version"], user=account.uid, group=account.gid, extra_groups=[], check=True)
     inode = tree.root.stat().st_ino
@@ -109,15 +106,18 @@ def test_programs_that_the_account_cannot_reach_are_copied_once(
     assert modes_of(hidden) == before
 
 
+STARTS_ITSELF = "import subprocess, sys, psycopg; subprocess.run([sys.executable, '-c', ''], check=True)"
+
+
 def command_of_user(uid: int) -> list[str]:
     """What runs a command as this user; it may search directories, where this Python lies below a closed one."""
-    prefix = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    if subprocess.run([*prefix, sys.executable, "-c", ""], check=False, capture_output=True).returncode == 0:
-        return prefix
-    prefix += ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
-    if subprocess.run([*prefix, sys.executable, "-c", ""], check=False, capture_output=True).returncode != 0:
-        pytest.skip("an ordinary user cannot reach this Python")
-    return prefix
+    plain = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    searching = [*plain, "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
+    for prefix in (plain, searching):
+        probe = [*prefix, sys.executable, "-c", STARTS_ITSELF]
+        if subprocess.run(probe, check=False, capture_output=True).returncode == 0:
+            return prefix
+    pytest.skip("an ordinary user cannot reach this Python")
 
 
 def test_an_ordinary_user_runs_the_servers_as_itself(parent_directory: Path, as_root: None) -> None:

@@ -12,6 +12,7 @@ from clustercore.embedded.domain.endpoints import Endpoints
 pytestmark = pytest.mark.services
 
 
+@pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 def test_one_redis_url_serves_the_broker_the_results_and_plain_clients(
     services: Endpoints, redis_client: redis.Redis
 ) -> None:

@@ -39,17 +39,17 @@ def test_data_are_kept_over_a_stop_and_a_start(data_directory: Path) -> None:
         assert read_from_both(lease.endpoints) == (["one"], ["one"])
 
 
-def test_stopping_what_does_not_run_does_nothing(data_directory: Path) -> None:
-    assert not stop(data_directory)
-    assert not data_directory.exists()
+def test_stopping_what_does_not_run_does_nothing(new_directory: Path) -> None:
+    assert not stop(new_directory)
+    assert not new_directory.exists()
 
 
-def test_many_starters_share_one_supervisor(data_directory: Path) -> None:
-    holders = [Holder(data_directory) for _ in range(5)]
+def test_many_starters_share_one_supervisor(new_directory: Path) -> None:
+    holders = [Holder(new_directory) for _ in range(5)]
     answers = [holder.answer() for holder in holders]
     assert len({answer["pid"] for answer in answers}) == 1
     assert len({answer["url"] for answer in answers}) == 1
-    assert status(data_directory)["clients"] == 5
+    assert status(new_directory)["clients"] == 5
     for holder in holders:
         holder.close()
 

@@ -35,7 +35,7 @@ def test_those_who_come_together_agree(tmp_path: Path, monkeypatch: pytest.Monke
 class _Forgetful(dict[Path, str]):
     """Every thread proposes its own, as separate processes would."""
 
-    def setdefault(self, key: Path, default: str) -> str:  # type: ignore[override]
+    def setdefault(self, key: Path, default: str) -> str:
         return default
 
 

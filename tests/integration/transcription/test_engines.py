@@ -162,8 +162,23 @@ def test_whisper_with_random_weights_returns_well_formed_nonsense(whisper: Faste
     assert heard.response["language"] == "en"
 
 
+def test_the_random_model_is_as_multilingual_as_it_says(whisper: FasterWhisper, clip: Path) -> None:
+    assert hear(whisper, clip, language="de").response["language"] == "de"
+
+
 def test_whisper_detects_a_language_of_its_table(whisper: FasterWhisper, clip: Path) -> None:
     assert hear(whisper, clip, language=None).response["language"] in LANGUAGES
+
+
+def test_a_language_can_be_detected_without_hearing_the_rest(whisper: FasterWhisper, clip: Path) -> None:
+    response = hear(whisper, clip, language=None, detect_only=True).response
+    assert response["language"] in LANGUAGES
+    assert 0 <= response["language_probability"] <= 1
+    assert response["segments"] == []
+
+
+def test_an_engine_of_one_language_detects_that_one(sphinx: PocketSphinx, clip: Path) -> None:
+    assert hear(sphinx, clip, language=None, detect_only=True).response["language"] == "en"
 
 
 def test_whisper_hears_the_same_the_second_time(whisper: FasterWhisper, clip: Path) -> None:
@@ -179,8 +194,9 @@ def test_whisper_reports_at_every_window(whisper: FasterWhisper, clip: Path, tmp
 
 def test_noise_without_a_voice_is_no_failure(whisper: FasterWhisper, tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(0, 300, 3 * RATE).astype(np.int16)
-    for language in ("en", None):
-        assert_well_formed(hear(whisper, write_flac(tmp_path / "noise.flac", noise), language=language))
+    path = write_flac(tmp_path / "noise.flac", noise)
+    for language, detect_only in (("en", False), (None, False), (None, True)):
+        assert_well_formed(hear(whisper, path, language=language, detect_only=detect_only))
 
 
 def test_whisper_refuses_a_language_that_it_does_not_know(whisper: FasterWhisper, clip: Path) -> None:

@@ -13,7 +13,6 @@ A model's folder may hold `clustercore.json` with `beam_size`, `maximum_tokens` 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,13 +20,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from clustercore.config.environment import environment
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded, ModelRecord, Report
 from transcription.adapters.engines.audio import Samples, read_samples, seconds_of
 from transcription.adapters.engines.model_folders import megabytes, model_folder, model_folders
 from transcription.adapters.engines.speech_regions import speech_regions
 
+DETECTION_WINDOWS = 3
+"""Windows of 30 s heard, at most, until one of them is sure of its language."""
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
 PULL = "clustercore models pull faster-whisper:small"
 INSTALL = "pip install 'clustercore[faster-whisper]'"
@@ -57,6 +58,8 @@ class FasterWhisper:
         self._model: Any = None
         self._watched: WatchedModel | None = None
         self._settings = ModelSettings()
+        self._device = ""
+        self._voice_detection: Any = None
 
     def inventory(self, models_directory: Path) -> list[ModelRecord]:
         """One record per folder in `<models_directory>/faster-whisper`; without any, one that says what to type."""
@@ -90,6 +93,7 @@ class FasterWhisper:
             raise EngineFailure("model_corrupt", reason)
         self._settings = read_settings(folder)
         loaded = self._open(folder)
+        self._device = loaded.device
         self._watched = WatchedModel(self._model.model)
         self._model.model = self._watched
         return loaded
@@ -101,19 +105,20 @@ class FasterWhisper:
         except (ImportError, OSError) as error:
             message = f"faster-whisper cannot be imported ({error}); type: {INSTALL}"
             raise EngineFailure("engine_missing", message) from error
-        threads = processor_threads()
         note = ""
         for device, compute_type in _devices(ctranslate2.get_cuda_device_count(), self._settings.compute_type):
             try:
+                # Threads are not given: the engine host has told OpenMP how many of them are this host's share.
                 self._model = faster_whisper.WhisperModel(
-                    str(folder), device=device, compute_type=compute_type, cpu_threads=threads, local_files_only=True
+                    str(folder), device=device, compute_type=compute_type, local_files_only=True
                 )
             except Exception as error:  # the runtime raises RuntimeError, the tokenizer a bare Exception
                 if device == "cpu":
                     raise EngineFailure("model_corrupt", _does_not_load(folder, error)) from error
                 note = f"the GPU could not be used ({error}); running on the processor"
             else:
-                return Loaded(device=device, note=note, details={"compute_type": compute_type, "threads": threads})
+                self._voice_detection = faster_whisper.vad.VadOptions(**VOICE_DETECTION)
+                return Loaded(device=device, note=note, details={"compute_type": compute_type})
         raise EngineFailure("model_corrupt", _does_not_load(folder, RuntimeError("no device")))
 
     def run(self, request: JsonObject, report: Report) -> JsonObject:
@@ -127,28 +132,45 @@ class FasterWhisper:
         language = self._supported(request.get("language"))
         samples = read_samples(str(request["path"]))
         seconds = seconds_of(samples)
+        response: dict[str, Any] = {"segments": [], "language": language, "seconds_of_audio": seconds}
+        response["device"] = self._device
         if not speech_regions(samples):
             report(1.0)
-            return {"segments": [], "language": language, "seconds_of_audio": seconds}
+            return response
         progress = Progress(report, seconds)
         progress.reached(0.0)
         self._watched.on_event = progress.window_event
         try:
-            segments, heard = self._transcribe(samples, language, request, progress)
+            if request.get("detect_only"):
+                response |= self._detected(samples)
+            else:
+                response |= self._transcribed(samples, language, request, progress)
         except (RuntimeError, MemoryError) as error:
             raise _failure_of(error) from error
         finally:
             self._watched.on_event = None
         report(1.0)
-        return {"segments": segments, "language": heard, "seconds_of_audio": seconds}
+        return response
 
-    def _transcribe(
+    def _detected(self, samples: Samples) -> dict[str, Any]:
+        if not self._model.model.is_multilingual:
+            return {"language": "en", "language_probability": 1.0}
+        language, probability, _ = self._model.detect_language(
+            audio=_as_floats(samples),
+            vad_filter=True,
+            vad_parameters=self._voice_detection,
+            language_detection_segments=DETECTION_WINDOWS,
+        )
+        return {"language": language, "language_probability": round(float(probability), 4)}
+
+    def _transcribed(
         self, samples: Samples, language: str | None, request: JsonObject, progress: Progress
-    ) -> tuple[list[dict[str, Any]], str | None]:
+    ) -> dict[str, Any]:
         with_words = bool(request.get("words", True))
         heard, information = self._model.transcribe(
-            samples.astype(np.float32) / 32_768.0,
+            _as_floats(samples),
             language=language,
+            language_detection_segments=DETECTION_WINDOWS,
             initial_prompt=request.get("prompt") or None,
             word_timestamps=with_words,
             beam_size=self._settings.beam_size,
@@ -157,14 +179,14 @@ class FasterWhisper:
             # What one window got wrong must not be repeated by the next.
             condition_on_previous_text=False,
             vad_filter=True,
-            vad_parameters=VOICE_DETECTION,
+            vad_parameters=self._voice_detection,
             max_new_tokens=self._settings.maximum_tokens,
         )
         segments = []
         for segment in heard:
             progress.reached(segment.end)
             segments.append(_plain_segment(segment, progress.seconds))
-        return [segment for segment in segments if segment["text"]], information.language
+        return {"segments": [one for one in segments if one["text"]], "language": information.language}
 
     def _supported(self, language: object) -> str | None:
         if language is None:
@@ -237,15 +259,6 @@ def is_english_only(model: str) -> bool:
     return model.endswith(".en") or ".en-" in model
 
 
-def processor_threads() -> int:
-    """Threads for one host: what the user said, else this process's processors shared by the node's slots."""
-    settings = environment()
-    if settings.engine_threads:
-        return settings.engine_threads
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, allowed // (settings.slots or 1))
-
-
 def read_settings(folder: Path) -> ModelSettings:
     """Raises EngineFailure `model_settings` for a file that cannot be used."""
     path = folder / "clustercore.json"
@@ -301,6 +314,10 @@ def _plain_segment(segment: Any, seconds: float) -> dict[str, Any]:
     ]
     start, end = _clipped(segment.start, seconds), _clipped(segment.end, seconds)
     return {"start": start, "end": end, "text": segment.text.strip(), "words": words}
+
+
+def _as_floats(samples: Samples) -> NDArray[np.float32]:
+    return samples.astype(np.float32) / np.float32(32_768)
 
 
 def _clipped(second: float, seconds: float) -> float:

@@ -73,6 +73,9 @@ class PocketSphinx:
             raise EngineFailure("not_loaded", "load a model before running a request")
         refuse_other_languages(request.get("language"))
         samples = read_samples(str(request["path"]))
+        response = {"segments": [], "language": "en", "seconds_of_audio": seconds_of(samples), "device": "cpu"}
+        if request.get("detect_only"):
+            return response
         # What was learnt about the last request's noise would make the same audio read differently the second time.
         self._decoder.reinit_feat()
         segments = []
@@ -80,7 +83,7 @@ class PocketSphinx:
             segments += self._segment(samples, region, with_words=bool(request.get("words", True)))
             report(region.end / len(samples))
         report(1.0)
-        return {"segments": segments, "language": "en", "seconds_of_audio": seconds_of(samples)}
+        return {**response, "segments": segments}
 
     def _segment(self, samples: Samples, region: Region, *, with_words: bool) -> list[dict[str, Any]]:
         self._decoder.start_utt()

@@ -83,12 +83,21 @@ class Vosk:
             raise EngineFailure("not_loaded", "load a model before running a request")
         self._refuse_other_languages(request.get("language"))
         samples = read_samples(str(request["path"]))
+        seconds = seconds_of(samples)
+        response: dict[str, Any] = {
+            "segments": [],
+            "language": self._language,
+            "seconds_of_audio": seconds,
+            "device": "cpu",
+        }
+        if request.get("detect_only"):
+            return response
         recognizer = self._recognizer_class(self._model, float(SAMPLE_RATE))
         recognizer.SetWords(True)
         utterances = _recognized(recognizer, samples, report)
         segments = [segment_of(utterance, with_words=bool(request.get("words", True))) for utterance in utterances]
         report(1.0)
-        return {"segments": segments, "language": self._language, "seconds_of_audio": seconds_of(samples)}
+        return {**response, "segments": segments}
 
     def _refuse_other_languages(self, language: object) -> None:
         if language is None or self._language is None or str(language) == self._language:

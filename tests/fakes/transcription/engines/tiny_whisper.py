@@ -57,7 +57,8 @@ def write_tiny_whisper(directory: Path, seed: int = 0, shape: Shape = TINY, maxi
 
 def vocabulary() -> list[str]:
     """51,865 tokens in Whisper's order: words, the end, the start, 99 languages, tasks, 1,501 times."""
-    words = [" " + _nonsense(number) for number in range(WORDS)]
+    # The empty word ends the vocabulary of multilingual models, and is how CTranslate2 tells them from English ones.
+    words = [*(" " + _nonsense(number) for number in range(WORDS - 1)), ""]
     languages = [f"<|{code}|>" for code in list(LANGUAGES)[:99]]
     times = [f"<|{step * 0.02:.2f}|>" for step in range(1_501)]
     return [*words, "<|endoftext|>", "<|startoftranscript|>", *languages, *(f"<|{task}|>" for task in _TASKS), *times]

@@ -1,13 +1,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from clustercore.config.environment import Environment
 from clustercore.nodes.domain.engine import EngineFailure
 from transcription.adapters.engines import faster_whisper
 from transcription.adapters.engines.faster_whisper import (
@@ -16,7 +14,6 @@ from transcription.adapters.engines.faster_whisper import (
     Progress,
     WatchedModel,
     is_english_only,
-    processor_threads,
     read_settings,
 )
 
@@ -80,13 +77,6 @@ def test_settings_that_cannot_be_used_name_what_may_stand_there(tmp_path: Path, 
     (tmp_path / "clustercore.json").write_text(text)
     with pytest.raises(EngineFailure, match="beam_size, maximum_tokens, compute_type"):
         read_settings(tmp_path)
-
-
-def test_the_processors_are_shared_by_the_slots_unless_the_user_says_how_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(8)), raising=False)
-    for settings, threads in (({}, 8), ({"slots": 4}, 2), ({"slots": 16}, 1), ({"slots": 4, "engine_threads": 3}, 3)):
-        monkeypatch.setattr(faster_whisper, "environment", lambda settings=settings: Environment(**settings))
-        assert processor_threads() == threads
 
 
 class ScriptedModel:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import psutil
 import pytest
 import redis
+from django.db import connection
 
 from clustercore.nodes import services
 from tests.fakes.nodes.polling import until
@@ -54,3 +59,48 @@ def test_after_a_broker_restart_a_drained_node_still_takes_nothing(
     services.undrain("one")
     assert "result" in waiting.get(30)
     assert worker.log.count("Started consuming from") == directed + 2
+
+
+@contextmanager
+def hanging_database() -> Iterator[None]:
+    """The whole PostgreSQL stands still: it answers nobody and refuses nobody."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        row = cursor.fetchone()
+    server = psutil.Process(row[0] if row else -1).parent()
+    assert server is not None
+    processes = [server, *server.children(recursive=True)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def test_a_hub_that_hangs_does_not_keep_a_stopping_node(start_worker: StartWorker, send: Send) -> None:
+    worker = start_worker(grace_seconds="1").until_taking_work()
+    send("hang", {})
+    until(worker.hosts)
+    with hanging_database():
+        asked = time.monotonic()
+        worker.signal()
+        assert worker.wait() == 0
+        assert time.monotonic() - asked < 4.0
+
+
+def test_a_node_outlives_the_loss_of_all_its_database_connections(start_worker: StartWorker, send: Send) -> None:
+    worker = start_worker().until_taking_work()
+    running = send("steady", {"steps": 20, "seconds": 3.0})
+    until(worker.hosts)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert running.get()["result"]["steps"] == 20
+    assert "result" in send("echo", {}).get(30)
+    seen = worker.node().last_seen
+    until(lambda: worker.node().last_seen > seen)
+    until(lambda: worker.node().hold_reason == "")

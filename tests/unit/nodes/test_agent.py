@@ -169,8 +169,8 @@ def test_a_hook_that_fails_is_told_once_and_the_others_run(
         def on_hand_back(self, agent: Agent) -> None:
             calls.append("hand back")
 
-    monkeypatch.setattr(agent_module, "registered_hooks", lambda: (failing, sound))
-    failing, sound = Hook(fails=True), Hook(fails=False)
+    hooks = (Hook(fails=True), Hook(fails=False))
+    monkeypatch.setattr(agent_module, "registered_hooks", lambda: hooks)
     agent = running.start()
     until(lambda: calls.count("tick") >= 6)
     agent.end()

@@ -7,7 +7,9 @@ import os
 from celery import Celery
 from celery.signals import celeryd_init
 
+from clustercore.config.environment import environment
 from clustercore.nodes.adapters.concurrency import set_default_concurrency
+from clustercore.project.flower import protect_flower
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
 
@@ -17,3 +19,4 @@ app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="workflows")
 app.steps["worker"].add("clustercore.nodes.adapters.bootstep:AgentStep")
 celeryd_init.connect(set_default_concurrency)
+protect_flower(environment().data_dir)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-ALL_RIGHT = 0.5
+GOOD_ENOUGH = 0.5
 """The last rung gets one word in ten wrong on clean speech; half the words wrong means that something is broken."""
 
 
@@ -36,14 +36,11 @@ def judge(
     *, clip_seconds: float, elapsed_seconds: float, device: str, expected: str, heard: Sequence[str] | str
 ) -> SelfTest:
     """Raises ValueError for a clip without duration or without words."""
-    wanted = words_of(expected)
-    if clip_seconds <= 0 or not wanted:
-        raise ValueError(f"a self-test needs a clip with a duration and words, not {clip_seconds} s and {expected!r}")
-    found = words_of(heard if isinstance(heard, str) else " ".join(heard))
-    matches = SequenceMatcher(None, wanted, found, autojunk=False).get_matching_blocks()
-    right = round(sum(match.size for match in matches) / len(wanted), 3)
+    if clip_seconds <= 0:
+        raise ValueError(f"a self-test needs a clip with a duration, not {clip_seconds} s")
+    right = fraction_right(expected, heard if isinstance(heard, str) else " ".join(heard))
     factor = round(elapsed_seconds / clip_seconds, 3)
-    passed = right >= ALL_RIGHT
+    passed = right >= GOOD_ENOUGH
     return SelfTest(
         real_time_factor=factor,
         device=device,
@@ -51,6 +48,15 @@ def judge(
         passed=passed,
         verdict=_verdict(factor, device, right, passed),
     )
+
+
+def fraction_right(expected: str, heard: str) -> float:
+    """How many of the expected words (0 to 1) were heard in their order. Raises ValueError when none are expected."""
+    wanted = words_of(expected)
+    if not wanted:
+        raise ValueError(f"a self-test needs a clip with words, not {expected!r}")
+    matches = SequenceMatcher(None, wanted, words_of(heard), autojunk=False).get_matching_blocks()
+    return round(sum(match.size for match in matches) / len(wanted), 3)
 
 
 def words_of(text: str) -> list[str]:

@@ -39,7 +39,7 @@ def test_a_result_is_plain_json() -> None:
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.0, CLIP), (1.0, "...")])
 def test_a_clip_without_duration_or_words_is_refused(seconds: float, text: str) -> None:
-    with pytest.raises(ValueError, match="needs a clip"):
+    with pytest.raises(ValueError, match="needs a clip with"):
         judge(clip_seconds=seconds, elapsed_seconds=1, device="cpu", expected=text, heard="")
 
 

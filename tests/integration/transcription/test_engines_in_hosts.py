@@ -1,0 +1,47 @@
+"""The engines inside the child processes that they live in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from clustercore.config.environment import DEFAULT_ENGINES
+from clustercore.nodes.adapters.hosts import HostPool
+from clustercore.nodes.adapters.plugins import load_plugin
+from clustercore.nodes.domain.engine import EngineFailure
+from tests.fakes.transcription.engines.tiny_whisper import SMALLEST, write_tiny_whisper
+from transcription.adapters.bundled_clip import clip_request, judge_clip
+
+
+@pytest.fixture(scope="module")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostPool]:
+    models = tmp_path_factory.mktemp("models")
+    write_tiny_whisper(models / "faster-whisper" / "random", shape=SMALLEST, maximum_tokens=30)
+    (models / "vosk" / "en-small" / "am").mkdir(parents=True)
+    (models / "vosk" / "en-small" / "am" / "final.mdl").write_bytes(b"no model")
+    plugins = {load_plugin(spec).name: spec for spec in DEFAULT_ENGINES}
+    pool = HostPool(plugins, models, slots=1, threads=1, silent_seconds=60)
+    yield pool
+    pool.close()
+
+
+def test_pocketsphinx_in_its_host_hears_the_bundled_clip(hosts: HostPool) -> None:
+    fractions: list[float] = []
+    response = hosts.call(
+        "pocketsphinx", "en-us", clip_request(), tag="t", on_report=lambda fraction, event: fractions.append(fraction)
+    )
+    assert judge_clip(response).passed
+    assert fractions[-1] == 1.0
+
+
+def test_faster_whisper_in_its_host_answers_with_plain_json(hosts: HostPool) -> None:
+    response = hosts.call("faster-whisper", "random", clip_request(), tag="t", on_report=lambda *_: None)
+    assert response["segments"]
+    assert response["device"] in {"cpu", "cuda"}
+
+
+def test_a_broken_vosk_model_fails_in_its_host_with_the_remedy(hosts: HostPool) -> None:
+    with pytest.raises(EngineFailure, match="clustercore models pull vosk:en-small") as caught:
+        hosts.call("vosk", "en-small", clip_request(), tag="t", on_report=lambda *_: None)
+    assert caught.value.code == "model_corrupt"

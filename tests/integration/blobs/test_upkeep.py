@@ -57,6 +57,15 @@ def test_bytes_that_come_back_after_a_deletion_are_there_again(
     assert services.local_path(stored[0]).read_bytes() == bytes(1000)
 
 
+def test_a_removal_that_comes_late_leaves_bytes_that_came_back(
+    hub: RunningHub, stored: list[str], tmp_path: Path
+) -> None:
+    services.delete(stored[:1])
+    services.store_file(tmp_path / "0")
+    services.remove_deleted_files(stored[:1])
+    assert services.local_path(stored[0]).read_bytes() == bytes(1000)
+
+
 def test_a_node_drops_its_copies_of_deleted_blobs(
     hub: RunningHub, stored: list[str], move_to: MoveTo, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ from transcription.adapters.decoding import Decoder, Health
 from transcription.adapters.flac import FlacWriter
 from transcription.adapters.opening import MediaError, OpenMedia, open_media, refuse_if_too_long
 from transcription.domain.cut import SAMPLE_RATE, Append, Complete, CutRule, Cutting, Instruction
+from transcription.domain.plan import piece_seconds
 
 REPORT_EVERY_SECONDS = 0.5
 
@@ -22,8 +23,12 @@ class CutOrder:
 
     path: Path
     directory: Path
-    rule: CutRule
+    piece_seconds: float | None
+    """None leaves it to the recording's length and the slots that wait for its pieces."""
+    window_seconds: float
     maximum_seconds: float
+    longest_piece_seconds: float = 600.0
+    slots: int = 1
     known: tuple[tuple[int, int], ...] = ()
 
     @classmethod
@@ -33,12 +38,20 @@ class CutOrder:
             return cls(
                 path=Path(request["path"]),
                 directory=Path(request["directory"]),
-                rule=CutRule.from_seconds(float(request["piece_seconds"]), float(request["window_seconds"])),
+                piece_seconds=None if request["piece_seconds"] is None else float(request["piece_seconds"]),
+                window_seconds=float(request["window_seconds"]),
                 maximum_seconds=float(request["maximum_seconds"]),
+                longest_piece_seconds=float(request.get("longest_piece_seconds", 600.0)),
+                slots=int(request.get("slots", 1)),
                 known=tuple((int(start), int(end)) for start, end in request.get("known", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EngineFailure("bad_request", f"The cutter cannot use this request: {error!r}") from error
+
+    def rule_for(self, declared_seconds: float | None) -> CutRule:
+        """How a recording of that length is cut. Raises ValueError."""
+        chosen = self.piece_seconds or piece_seconds(declared_seconds, self.slots, self.longest_piece_seconds)
+        return CutRule.from_seconds(chosen, self.window_seconds)
 
 
 class Progress:
@@ -65,7 +78,7 @@ class Progress:
 def cut_recording(order: CutOrder, report: Report) -> JsonObject:
     """Cut as ordered. Raises MediaError when the recording cannot be used; pieces reported until then are whole."""
     progress = Progress(report)
-    cutting = new_cutting(order)
+    new_cutting(order, None)
     order.directory.mkdir(parents=True, exist_ok=True)
     refuse_if_too_long(order.path, order.maximum_seconds, progress.tick)
     with open_media(order.path) as media:
@@ -76,10 +89,10 @@ def cut_recording(order: CutOrder, report: Report) -> JsonObject:
         return {"samples": cutting.position, **media.description, "notes": notes}
 
 
-def new_cutting(order: CutOrder) -> Cutting:
+def new_cutting(order: CutOrder, declared_seconds: float | None) -> Cutting:
     """The pass over the recording. Raises EngineFailure `bad_request` for known cuts with holes."""
     try:
-        return Cutting(order.rule, order.known)
+        return Cutting(order.rule_for(declared_seconds), order.known)
     except ValueError as error:
         raise EngineFailure("bad_request", str(error)) from error
 

@@ -11,6 +11,9 @@ from rich.console import Console
 from rich.text import Text
 
 
+PIPE_WIDTH = 200
+
+
 class ExitCode(IntEnum):
     """What a script can tell from."""
 
@@ -38,8 +41,8 @@ class Unreachable(CommandError):
 
 
 def output() -> Console:
-    """For results."""
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    """For results; a pipe has no width, so that tables are not folded for it."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 
 
 def errors() -> Console:

@@ -1,4 +1,151 @@
+"""`clustercore demo`: two worker nodes on this machine share one recording, before your eyes."""
+
 from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.panel import Panel
+from rich.text import Text
+
+import transcription
+from clustercore.blobs.services import delete
+from clustercore.config.environment import environment
+from clustercore.embedded.adapters.locks import try_lock
+from clustercore.embedded.services import stop
+from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
+from clustercore.jobs.models import Job
+from clustercore.jobs.services.control import cancel_job, remove_job
+from clustercore.project.command_line.cluster import run_directory
+from clustercore.project.command_line.console import CommandError, ExitCode, output, remark, say
+from clustercore.project.command_line.figures import PIECES_STAGE, JobFigures, UnitFigures
+from clustercore.project.command_line.hub import Hub, NodeWish, running_hub
+from clustercore.project.command_line.ledger import units_of
+from clustercore.project.command_line.outputs import write_exports
+from clustercore.project.command_line.rendering import duration, pieces_table, quality_hint
+from clustercore.project.command_line.up import LOCK, stop_signals
+from clustercore.project.command_line.watching import StoppedWatching, watch
+from transcription.domain.accuracy import word_error_rate
+from transcription.domain.transcript import Transcript
+from transcription.selectors import transcript_of
+from transcription.services.submit import Wishes, submit_transcription
+
+SAMPLES = Path(transcription.__file__).parent / "samples"
+RECORDING, SCRIPT = SAMPLES / "conversation.opus", SAMPLES / "conversation.txt"
+NODES = ("demo-one", "demo-two")
+PIECE_SECONDS = 14.0
+OUTPUT_DIRECTORY = "clustercore-demo"
+_LINGER_SECONDS = 2.0
+_MOST_RESTARTS = 3
+
+
 def demo() -> int:
-    """Show it working."""
-    return 0
+    """See it work, with nothing installed or configured: two nodes on this machine share one recording.
+
+    Private servers and two worker nodes start, a bundled conversation is cut at its pauses, both nodes transcribe
+    pieces of it, and the text is merged. Everything lies in `demo` of your data directory, and nothing goes on
+    running. Better models that you have pulled are used by themselves.
+
+    Exit codes: 0 if the transcript is complete, 1 if not, 130 after Ctrl-C.
+    """
+    if sys.platform == "win32":
+        raise CommandError("the demo brings servers that need Linux or macOS", ExitCode.USAGE)
+    began = time.monotonic()
+    with _alone(), stop_signals() as stopping, _servers_stopped_after():
+        wishes = [NodeWish(name, 1) for name in NODES]
+        with running_hub(wishes, _tell(began), linger_seconds=_LINGER_SECONDS) as hub:
+            stopping.hub = hub
+            forget_earlier_demos()
+            wishes_of_user = Wishes(language="en", piece_seconds=PIECE_SECONDS)
+            job, _ = submit_transcription(RECORDING, RECORDING.name, wishes_of_user)
+            try:
+                [figures] = watch([job.pk], _keeping(hub))
+            except StoppedWatching:
+                remark("Stopping the demo …")
+                return ExitCode.INTERRUPTED
+            units = [unit for unit in units_of(job.pk) if unit.stage == PIECES_STAGE]
+            code = _show(figures, units, began)
+        remark("… stopping both nodes, the web process and the servers", "dim")
+    remark(f"Nothing goes on running. The whole demo took {time.monotonic() - began:.0f} s.", "dim")
+    return code
+
+
+def forget_earlier_demos() -> None:
+    """What an earlier demo left in its ledger and its store is deleted, an interrupted one included."""
+    for job in Job.objects.all():
+        if job.state not in FINAL_JOB_STATES:
+            cancel_job(job.pk, "an earlier demo was interrupted")
+        delete(remove_job(job.pk))
+
+
+def _show(job: JobFigures, units: list[UnitFigures], began: float) -> int:
+    if job.state != "done":
+        raise CommandError(f"the demo's job {job.state}: {job.error or job.waiting}. Logs: {environment().data_dir}/logs")
+    transcript = transcript_of(job.id)
+    output().print(Panel(Text(transcript.text), title="What the two nodes heard"))
+    output().print(pieces_table(units))
+    rate = word_error_rate(SCRIPT.read_text(encoding="utf-8"), transcript.text)
+    complete = bool(transcript.text) and all(unit.state == "done" for unit in units)
+    paths = _export(transcript)
+    say(
+        f"\n{duration(job.audio_seconds)} of sound in {len(units)} pieces on {len({unit.node for unit in units})} nodes: "
+        f"{job.elapsed:.0f} s for the job, {time.monotonic() - began:.0f} s since you pressed enter."
+    )
+    say(f"Served by {', '.join(sorted({_rung(unit) for unit in units}))}; word error rate {rate:.0%} against the script.")
+    say(f"Captions: {paths['srt']}", "bold")
+    hint = quality_hint([job])
+    if hint:
+        say(f"{hint}\nThen run the demo again: the better model is used by itself.", "yellow")
+    say("Next: `clustercore up -d`, then `clustercore transcribe FILE`.")
+    return ExitCode.DONE if complete else ExitCode.FAILED
+
+
+def _rung(unit: UnitFigures) -> str:
+    return f"{unit.served_by} (rung {unit.rung})"
+
+
+def _export(transcript: Transcript) -> dict[str, Path]:
+    for directory in (Path.cwd() / OUTPUT_DIRECTORY, environment().data_dir):
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            return write_exports(transcript, RECORDING, ["srt", "txt"], directory, force=True)
+        except OSError:
+            continue
+    raise CommandError(f"the captions cannot be written, neither here nor in {environment().data_dir}")
+
+
+def _keeping(hub: Hub) -> Callable[[], None]:
+    def keep() -> None:
+        hub.keep(remark)
+        for child in hub.children:
+            if child.restarts >= _MOST_RESTARTS:
+                raise CommandError(f"{child.name} does not stay up. Its log, {child.log}:\n{child.log_tail()}")
+
+    return keep
+
+
+def _tell(began: float) -> Callable[[str], None]:
+    return lambda text: remark(f"{time.monotonic() - began:5.1f} s  {text}", "dim")
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    lock = try_lock(run_directory() / LOCK)
+    if lock is None:
+        raise CommandError("a demo is running already")
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _servers_stopped_after() -> Iterator[None]:
+    try:
+        yield
+    finally:
+        stop(environment().data_dir)

@@ -1,0 +1,169 @@
+"""What works on this machine and in its cluster, what does not, and what to type. Each check is told, none raises."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import redis
+from django.db import DatabaseError, InterfaceError, connection
+
+from clustercore.blobs.domain.addresses import hub_base_url
+from clustercore.blobs.models import Hub
+from clustercore.config.environment import environment
+from clustercore.nodes.adapters.hardware import read_gpus, usable_cores
+from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.project.command_line.cluster import endpoints, pending_migrations, uses_embedded_servers
+from clustercore.project.command_line.ledger import all_nodes
+from clustercore.project.command_line.rendering import megabytes, printable
+
+OK, HINT, BROKEN = "ok", "hint", "broken"
+NEEDED_CAPABILITIES = ("media", "stt")
+CLOCK_SECONDS = 5.0
+OLDEST_PYTHON = (3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `state` is ok, hint (works, could be better) or broken."""
+
+    about: str
+    state: str
+    text: str
+
+
+def machine_findings() -> Iterator[Finding]:
+    """Of this machine alone."""
+    python = ".".join(str(part) for part in sys.version_info[:3])
+    state = OK if sys.version_info >= OLDEST_PYTHON else BROKEN
+    yield Finding("python", state, f"{python} on {platform.system()} {platform.machine()}, {usable_cores()} cores")
+    yield _disk(environment().data_dir)
+    yield _ffmpeg()
+    gpus = read_gpus()
+    shown = ", ".join(f"{gpu.name} ({megabytes(gpu.memory_mb)}, driver {gpu.driver})" for gpu in gpus)
+    yield Finding("gpu", OK, shown or "none, or no NVIDIA driver; everything works without one, large models slowly")
+
+
+def engine_findings() -> Iterator[Finding]:
+    """Every engine's models, and what is missing."""
+    settings = environment()
+    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
+    for ranked in inventory.records:
+        record = ranked.record
+        about = f"{record.capability} {record.engine}"
+        if record.usable:
+            languages = "any language" if "*" in record.languages else ", ".join(record.languages)
+            detail = f", rung {ranked.rung}, {languages}" if record.capability == "stt" else ""
+            yield Finding(about, OK, f"{record.model}{detail}")
+        else:
+            yield Finding(about, HINT, printable(record.reason))
+    for capability in NEEDED_CAPABILITIES:
+        if capability not in inventory.capabilities():
+            yield Finding(capability, BROKEN, f"no engine of this machine can do {capability!r}: see the lines above")
+
+
+def cluster_findings() -> Iterator[Finding]:
+    """Of the servers and the hub, from here."""
+    whose = "of its own" if uses_embedded_servers() else "from DATABASE_URL and REDIS_URL"
+    yield Finding("servers", OK, whose)
+    yield from _told("postgresql", _postgres)
+    yield from _told("redis", _redis)
+    yield from _told("tables", _tables)
+
+
+def _told(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from look()
+    except (DatabaseError, InterfaceError, redis.RedisError, OSError) as error:
+        remedy = "start it with `clustercore up`" if uses_embedded_servers() else "check DATABASE_URL and REDIS_URL"
+        yield Finding(about, BROKEN, f"{str(error).strip().splitlines()[0] if str(error).strip() else error!r}; {remedy}")
+
+
+def _postgres() -> Iterator[Finding]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT current_setting('server_version'), current_setting('fsync'), "
+            "current_setting('synchronous_commit'), current_setting('max_connections'), extract(epoch FROM now())"
+        )
+        version, fsync, commits, connections, at = cursor.fetchone()
+    safe = fsync == "on" and commits != "off"
+    text = f"{version}, fsync {fsync}, synchronous_commit {commits}, {connections} connections"
+    remedy = "" if safe else "; a power cut may lose accepted work: turn both on"
+    yield Finding("postgresql", OK if safe else BROKEN, text + remedy)
+    difference = abs(float(at) - time.time())
+    text = f"{difference:.1f} s from the database's"
+    remedy = "; set this machine's clock (leases go by the database's, logs by this one)"
+    yield Finding("clock", *((OK, text) if difference < CLOCK_SECONDS else (HINT, text + remedy)))
+
+
+def _redis() -> Iterator[Finding]:
+    with redis.Redis.from_url(endpoints().redis_url, socket_connect_timeout=5, socket_timeout=5) as client:
+        info = client.info()
+    version = info.get("valkey_version") or info["redis_version"]
+    append_only, policy = bool(info.get("aof_enabled")), str(info.get("maxmemory_policy", "unknown"))
+    text = f"{version}, append-only file {'on' if append_only else 'off'}, {policy}"
+    wrong = [
+        *([] if append_only else ["set `appendonly yes`"]),
+        *([] if policy in ("noeviction", "unknown") else ["set `maxmemory-policy noeviction`"]),
+    ]
+    # The ledger rings again what a server forgets: slower, but nothing is lost.
+    yield Finding("redis", HINT if wrong else OK, f"{text}{'; ' if wrong else ''}{', '.join(wrong)}")
+
+
+def _tables() -> Iterator[Finding]:
+    pending = pending_migrations()
+    if pending:
+        yield Finding("tables", HINT, f"{len(pending)} migrations wait; `clustercore up` makes them")
+        return
+    yield Finding("tables", OK, "of this version")
+    yield _hub()
+    yield from _nodes()
+
+
+def _hub() -> Finding:
+    hub = Hub.objects.first()
+    if hub is None:
+        return Finding("hub", HINT, "none yet; `clustercore up` makes this machine one")
+    settings = environment()
+    url = hub_base_url(settings.hub_url, settings.database_url, hub.blob_url)
+    try:
+        answer = httpx.get(f"{url}/healthz", timeout=5.0)
+    except httpx.HTTPError as error:
+        return Finding("hub", HINT, f"{url} does not answer ({error}); is `clustercore up` running there?")
+    return Finding("hub", OK if answer.is_success else HINT, f"{url} answers {answer.status_code}")
+
+
+def _nodes() -> Iterator[Finding]:
+    nodes = [node for node in all_nodes() if node.condition != "offline"]
+    if not nodes:
+        yield Finding("nodes", HINT, "none is online; start one with `clustercore node`, or all with `clustercore up`")
+    for node in nodes:
+        why = f": {node.why}" if node.why else ""
+        state = OK if node.condition in ("online", "idle") else HINT
+        yield Finding("node", state, f"{printable(node.name)} {node.condition}, {node.slots} slots{printable(why)}")
+
+
+def _disk(directory: Path) -> Finding:
+    place = next(path for path in (directory, *directory.absolute().parents) if path.exists())
+    free_gb = shutil.disk_usage(place).free / 1e9
+    wanted = environment().min_free_disk_gb
+    text = f"{free_gb:.1f} GB free for {directory}"
+    if free_gb < wanted:
+        return Finding("disk", BROKEN, f"{text}; {wanted:g} GB are needed: make room, or choose --data-dir elsewhere")
+    return Finding("disk", OK, text)
+
+
+def _ffmpeg() -> Finding:
+    try:
+        library = importlib.import_module("av")
+    except ImportError as error:
+        return Finding("ffmpeg", BROKEN, f"PyAV cannot be loaded ({error}); type: pip install --force-reinstall av")
+    versions = {name: ".".join(str(part) for part in version) for name, version in library.library_versions.items()}
+    return Finding("ffmpeg", OK, f"libavcodec {versions.get('libavcodec')} in PyAV {library.__version__}")

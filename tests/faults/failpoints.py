@@ -1,0 +1,35 @@
+"""Loaded into the workers under test: a process that dies at the very moment a test names.
+
+The file `die-before-ringing` in `PUPPET_DIRECTORY` names a task; the first process that is about to send such a
+message, its transaction committed, kills itself instead.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+
+from celery.canvas import Signature
+
+from tests.faults.puppet import strings
+from transcription import workflows
+
+FILE = "die-before-ringing"
+
+
+def dying(ring: Callable[[Signature], None]) -> Callable[[Signature], None]:
+    """`ring`, preceded by the failpoint."""
+
+    def ring_unless_dead(canvas: Signature) -> None:
+        with suppress(FileNotFoundError):
+            if (strings() / FILE).read_text() in str(canvas):
+                (strings() / FILE).unlink()
+                os.kill(os.getpid(), signal.SIGKILL)
+        ring(canvas)
+
+    return ring_unless_dead
+
+
+workflows.ring = dying(workflows.ring)

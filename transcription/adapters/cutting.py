@@ -82,6 +82,7 @@ def cut_recording(order: CutOrder, report: Report) -> JsonObject:
     order.directory.mkdir(parents=True, exist_ok=True)
     refuse_if_too_long(order.path, order.maximum_seconds, progress.tick)
     with open_media(order.path) as media:
+        cutting = new_cutting(order, media.declared_seconds)
         decoder = Decoder(media, order.maximum_seconds)
         write_pieces(order.directory, instructions(decoder, cutting, meter(media, cutting, progress)), progress.event)
         check_continuation(cutting, order.known)

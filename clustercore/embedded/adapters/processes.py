@@ -38,12 +38,13 @@ async def end_leftovers(directory: Path, names: frozenset[str], polite: int, sec
     A process counts when its name is one of `names` and its working directory is `directory`: no other data
     directory's server, and no stranger that got an old process's number, can match.
     """
-    found = leftovers(directory, names)
-    for number, patience in ((polite, seconds), (signal.SIGKILL, seconds)):
-        _signal_parents(leftovers(directory, names), number)
-        deadline = asyncio.get_running_loop().time() + patience
-        while leftovers(directory, names) and asyncio.get_running_loop().time() < deadline:
+    found = remaining = leftovers(directory, names)
+    for number in (polite, signal.SIGKILL):
+        _signal_parents(remaining, number)
+        deadline = asyncio.get_running_loop().time() + seconds
+        while remaining and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.05)
+            remaining = leftovers(directory, names)
     return len(found)
 
 

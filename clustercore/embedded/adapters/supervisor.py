@@ -14,6 +14,7 @@ import json
 import logging
 import logging.handlers
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -193,6 +194,7 @@ def main(arguments: list[str]) -> int:
     lock = try_lock(layout.supervisor_lock)
     if lock is None:
         return ALREADY_RUNNING
+    prepare(layout)
     listener = _bound_listener(layout.control_socket)
     _detach()
     _rotating_log(LOG.name, layout.logs / "supervisor.log", "%(asctime)s %(levelname)s %(message)s")
@@ -202,7 +204,11 @@ def main(arguments: list[str]) -> int:
 
 
 async def _run(layout: Layout, listener: socket.socket, linger_seconds: float) -> None:
-    await Supervisor(layout, listener, linger_seconds).run()
+    try:
+        await Supervisor(layout, listener, linger_seconds).run()
+    finally:
+        if layout.sockets != layout.run:
+            shutil.rmtree(layout.sockets, ignore_errors=True)
 
 
 def _logged(act: Callable[[], None]) -> None:

@@ -226,3 +226,4 @@ def test_a_very_long_path_works(parent_directory: Path) -> None:
         write_to_both(lease.endpoints, "one")
         assert Layout(data_directory).sockets.parent == Path("/tmp")
     stop(data_directory)
+    assert not Layout(data_directory).sockets.exists()

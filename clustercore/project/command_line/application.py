@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 from typer import Context, Option, Typer
@@ -47,13 +48,14 @@ def version() -> int:
     return ExitCode.DONE
 
 
-for command in (demo, up, transcribe, jobs, doctor):
-    application.command(rich_help_panel=FIRST)(command)
-for command in (job, cancel, pause, resume, retry):
-    application.command(rich_help_panel=JOBS)(command)
+COMMANDS: tuple[tuple[str, tuple[Callable[..., int], ...]], ...] = (
+    (FIRST, (demo, up, transcribe, jobs, doctor)),
+    (JOBS, (job, cancel, pause, resume, retry)),
+    (MACHINES, (down, node, version)),
+)
+for panel, commands in COMMANDS:
+    for command in commands:
+        application.command(rich_help_panel=panel)(command)
 application.command("rm", rich_help_panel=JOBS)(remove)
-application.command(rich_help_panel=MACHINES)(down)
-application.command(rich_help_panel=MACHINES)(node)
 application.add_typer(nodes, name="nodes", rich_help_panel=MACHINES)
 application.add_typer(models, name="models", rich_help_panel=MACHINES)
-application.command(rich_help_panel=MACHINES)(version)

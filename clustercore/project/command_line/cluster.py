@@ -13,9 +13,9 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from clustercore.config.environment import environment
+from clustercore.embedded.adapters.directories import layout_of
 from clustercore.embedded.adapters.secrets import replace
 from clustercore.embedded.domain.endpoints import Endpoints
-from clustercore.embedded.selectors import layout_of
 from clustercore.embedded.services import Lease, ensure_running, status
 from clustercore.project.command_line.console import Unreachable
 

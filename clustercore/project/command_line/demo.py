@@ -84,18 +84,21 @@ def forget_earlier_demos() -> None:
 
 def _show(job: JobFigures, units: list[UnitFigures], began: float) -> int:
     if job.state != "done":
-        raise CommandError(f"the demo's job {job.state}: {job.error or job.waiting}. Logs: {environment().data_dir}/logs")
+        raise CommandError(
+            f"the demo's job {job.state}: {job.error or job.waiting}. Logs: {environment().data_dir}/logs"
+        )
     transcript = transcript_of(job.id)
     output().print(Panel(Text(transcript.text), title="What the two nodes heard"))
     output().print(pieces_table(units))
     rate = word_error_rate(SCRIPT.read_text(encoding="utf-8"), transcript.text)
     complete = bool(transcript.text) and all(unit.state == "done" for unit in units)
     paths = _export(transcript)
+    nodes, rungs = len({unit.node for unit in units}), ", ".join(sorted({_rung(unit) for unit in units}))
     say(
-        f"\n{duration(job.audio_seconds)} of sound in {len(units)} pieces on {len({unit.node for unit in units})} nodes: "
+        f"\n{duration(job.audio_seconds)} of sound in {len(units)} pieces on {nodes} nodes: "
         f"{job.elapsed:.0f} s for the job, {time.monotonic() - began:.0f} s since you pressed enter."
     )
-    say(f"Served by {', '.join(sorted({_rung(unit) for unit in units}))}; word error rate {rate:.0%} against the script.")
+    say(f"Served by {rungs}; word error rate {rate:.0%} against the script.")
     say(f"Captions: {paths['srt']}", "bold")
     hint = quality_hint([job])
     if hint:

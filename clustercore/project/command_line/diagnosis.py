@@ -83,7 +83,9 @@ def _told(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding
         yield from look()
     except (DatabaseError, InterfaceError, redis.RedisError, OSError) as error:
         remedy = "start it with `clustercore up`" if uses_embedded_servers() else "check DATABASE_URL and REDIS_URL"
-        yield Finding(about, BROKEN, f"{str(error).strip().splitlines()[0] if str(error).strip() else error!r}; {remedy}")
+        yield Finding(
+            about, BROKEN, f"{str(error).strip().splitlines()[0] if str(error).strip() else error!r}; {remedy}"
+        )
 
 
 def _postgres() -> Iterator[Finding]:

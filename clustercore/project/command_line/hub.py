@@ -65,9 +65,7 @@ class Hub:
 
 
 @contextmanager
-def running_hub(
-    nodes: Sequence[NodeWish], tell: Tell, *, port: int = 0, linger_seconds: float = 30.0
-) -> Iterator[Hub]:
+def running_hub(nodes: Sequence[NodeWish], tell: Tell, *, port: int = 0, linger_seconds: float = 30.0) -> Iterator[Hub]:
     """Everything up, and down again at the end of the block, nodes first, with their grace.
 
     Raises EmbeddedError, OperationalError, BlobError, CommandError.
@@ -122,7 +120,7 @@ def wait_for_nodes(names: Sequence[str], children: Sequence[Child], since: Calla
 
 def registered(names: Sequence[str], children: Sequence[Child]) -> list[str]:
     """The names of those of our own nodes that are online and no longer starting."""
-    pids = [child.pid for child in children]
+    pids = [child.pid for child in children if child.pid is not None]
     ours = live_nodes().filter(name__in=list(names), process_id__in=pids).exclude(hold_reason="starting")
     return list(ours.values_list("name", flat=True))
 

@@ -10,10 +10,11 @@ from pathlib import Path
 from clustercore.project.command_line.console import CommandError, ExitCode
 from clustercore.project.command_line.rendering import printable
 
-MEDIA_SUFFIXES = frozenset(
-    ".3gp .aac .ac3 .aif .aiff .amr .au .avi .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg "
-    ".mts .oga .ogg .ogv .opus .ra .spx .ts .wav .webm .wma .wmv .wv".split()
-)
+_SUFFIXES = """
+    .3gp .aac .ac3 .aif .aiff .amr .au .avi .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg
+    .mts .oga .ogg .ogv .opus .ra .spx .ts .wav .webm .wma .wmv .wv
+"""
+MEDIA_SUFFIXES = frozenset(_SUFFIXES.split())
 """What a directory is searched for. A file named by itself is taken whatever its name."""
 
 

@@ -65,7 +65,9 @@ def jobs(
 def job(
     job_id: Annotated[int, Argument(metavar="ID", min=1)],
     follow: Annotated[bool, Option("--watch", "-w", help="Follow it until it is over.")] = False,
-    units: Annotated[bool, Option("--units", "-u", help="Every piece of work: state, tries, node, rung, speed.")] = False,
+    units: Annotated[
+        bool, Option("--units", "-u", help="Every piece of work: state, tries, node, rung, speed.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Show one job: how far it is, which nodes and models serve it, and its story.
@@ -101,22 +103,22 @@ def job(
 
 def cancel(ids: Ids) -> int:
     """End jobs now; what is done stays, `clustercore retry` takes it up again."""
-    return _for_each(ids, lambda one: cancel_job(one), "cancelled")
+    return _for_each(ids, cancel_job, "cancelled")
 
 
 def pause(ids: Ids) -> int:
     """Let jobs take no further work; what runs goes on."""
-    return _for_each(ids, lambda one: pause_job(one), "paused; `clustercore resume` lets it go on")
+    return _for_each(ids, pause_job, "paused; `clustercore resume` lets it go on")
 
 
 def resume(ids: Ids) -> int:
     """Let paused jobs go on."""
-    return _for_each(ids, lambda one: resume_job(one), "resumed")
+    return _for_each(ids, resume_job, "resumed")
 
 
 def retry(ids: Ids) -> int:
     """Try again what failed or was cancelled; what is done stays done."""
-    return _for_each(ids, lambda one: retry_job(one), "queued again")
+    return _for_each(ids, retry_job, "queued again")
 
 
 def remove(ids: Ids) -> int:

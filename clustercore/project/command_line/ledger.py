@@ -148,7 +148,7 @@ def _shares(ids: Sequence[int]) -> dict[int, list[NodeShare]]:
     shares: dict[int, list[NodeShare]] = {}
     for row in done.annotate(pieces=Count("id"), audio=_sum_of("audio_seconds"), work=_sum_of("seconds")):
         left = running.pop((row["unit__job_id"], row["node_name"]), 0)
-        shares.setdefault(row["unit__job_id"], []).append(_share(row, left))
+        shares.setdefault(row["unit__job_id"], []).append(_share(dict(row), left))
     for (job_id, node), count in running.items():
         waiting = NodeShare(
             node=node, served_by="", rung=None, pieces=0, audio_seconds=0.0, work_seconds=0.0, running=count

@@ -8,11 +8,12 @@ import traceback
 from collections.abc import Callable
 
 import django
+import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db.utils import DatabaseError, InterfaceError, OperationalError, ProgrammingError
+from django.db.utils import DatabaseError, InterfaceError, ProgrammingError
 from pydantic import ValidationError
 
-from clustercore.blobs.domain.errors import BlobError
+from clustercore.blobs.domain.errors import BlobError, BlobRefused, StoreFull
 from clustercore.config.environment import environment, set_variables
 from clustercore.embedded.services import EmbeddedError
 from clustercore.project.command_line.console import CommandError, ExitCode, complain
@@ -33,6 +34,41 @@ BROKER_UNREACHABLE = (
 )
 
 
+def _message(error: Exception) -> str:
+    return str(error)
+
+
+def _settings_refused(error: Exception) -> str:
+    problems = []
+    for problem in error.errors() if isinstance(error, ValidationError) else []:
+        field = str(problem["loc"][0]) if problem["loc"] else "settings"
+        name = field if field.isupper() else f"CLUSTERCORE_{field.upper()}"
+        problems.append(f"{name}: {problem['msg']} (it is {problem.get('input')!r})")
+    return "; ".join(problems)
+
+
+def _tables_missing(error: Exception) -> str:
+    return f"{_first_line(error)}. The database lacks a table: `clustercore up` makes it."
+
+
+def _database_away(error: Exception) -> str:
+    return UNREACHABLE.format(reason=_first_line(error))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+EXPECTED: tuple[tuple[tuple[type[Exception], ...], ExitCode, Callable[[Exception], str]], ...] = (
+    ((ValidationError,), ExitCode.USAGE, _settings_refused),
+    ((StoreFull, BlobRefused), ExitCode.FAILED, _message),
+    ((EmbeddedError, BlobError), ExitCode.UNREACHABLE, _message),
+    ((ProgrammingError,), ExitCode.UNREACHABLE, _tables_missing),
+    ((DatabaseError, InterfaceError, psycopg.OperationalError), ExitCode.UNREACHABLE, _database_away),
+)
+"""Kinds of failure that a person can act on, with their exit code and words; the first that fits counts."""
+
+
 def main() -> None:
     """Runs what was typed and ends the process with an exit code of `console.ExitCode`."""
     line = parse_command_line(sys.argv[1:])
@@ -49,7 +85,10 @@ def run(line: CommandLine) -> int:
 def start(line: CommandLine) -> int:
     """Sets Django up, then imports what needs it: the settings are read from the variables set by now."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
-    django.setup()
+    try:
+        django.setup()
+    except (ImproperlyConfigured, ValueError) as error:
+        raise CommandError(str(error), ExitCode.USAGE) from error
     # Celery tasks bind to the application that is imported first.
     import clustercore.project.celery  # noqa: F401
     from clustercore.project.command_line.application import application
@@ -88,49 +127,29 @@ def report(error: Exception, *, debug: bool) -> int:
 
 def explain(error: Exception) -> tuple[str, int] | None:
     """Message and exit code of an expected failure; None for a surprise."""
-    match error:
-        case CommandError():
-            return error.message, error.code
-        case ValidationError():
-            return _settings_refused(error), ExitCode.USAGE
-        case EmbeddedError():
-            return str(error), ExitCode.UNREACHABLE
-        case BlobError():
-            return str(error), ExitCode.UNREACHABLE
-        case ProgrammingError():
-            return f"{_first_line(error)}. The database lacks a table: `clustercore up` migrates it.", 3
-        case OperationalError() | InterfaceError() | DatabaseError():
-            return UNREACHABLE.format(reason=_first_line(error)), ExitCode.UNREACHABLE
-        case ImproperlyConfigured() | ValueError():
-            return str(error), ExitCode.USAGE
-        case _ if type(error).__module__.startswith(("kombu.", "redis.")):
-            return BROKER_UNREACHABLE.format(reason=_first_line(error)), ExitCode.UNREACHABLE
-        case _ if hasattr(error, "format_message"):
-            return _usage(error)
-        case _ if type(error).__name__ in ("Exit", "Abort"):
-            return "", int(getattr(error, "exit_code", ExitCode.INTERRUPTED))
-        case OSError():
-            return str(error), ExitCode.FAILED
-    return None
+    if isinstance(error, CommandError):
+        return error.message, error.code
+    for kind, code, words in EXPECTED:
+        if isinstance(error, kind):
+            return words(error), code
+    return _explain_by_name(error)
+
+
+def _explain_by_name(error: Exception) -> tuple[str, int] | None:
+    """What comes from libraries whose exceptions have many bases."""
+    if hasattr(error, "format_message"):
+        return _usage(error)
+    if type(error).__name__ in ("Exit", "Abort"):
+        return "", int(getattr(error, "exit_code", ExitCode.INTERRUPTED))
+    if type(error).__module__.startswith(("kombu.", "redis.")):
+        return BROKER_UNREACHABLE.format(reason=_first_line(error)), ExitCode.UNREACHABLE
+    return (str(error), ExitCode.FAILED) if isinstance(error, OSError) else None
 
 
 def _usage(error: Exception) -> tuple[str, int]:
     context = getattr(error, "ctx", None)
     where = f"\nTry `{context.command_path} --help`." if context is not None else ""
     return f"{error.format_message()}{where}", int(getattr(error, "exit_code", ExitCode.USAGE))  # type: ignore[attr-defined]
-
-
-def _settings_refused(error: ValidationError) -> str:
-    problems = []
-    for problem in error.errors():
-        field = str(problem["loc"][0]) if problem["loc"] else "settings"
-        name = field if field.isupper() else f"CLUSTERCORE_{field.upper()}"
-        problems.append(f"{name}: {problem['msg']} (it is {problem.get('input')!r})")
-    return "; ".join(problems)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _debug_is_set() -> bool:

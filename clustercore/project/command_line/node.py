@@ -77,7 +77,7 @@ def _results(inventory: Inventory) -> dict[str, Any]:
         memory_need=inventory.memory_mb,
     )
     try:
-        found: dict[str, Any] = run_self_tests(hosts, inventory, lambda: None)["models"]
+        found: dict[str, Any] = run_self_tests(hosts, inventory, lambda: True)["models"]
         return found
     finally:
         hosts.close()

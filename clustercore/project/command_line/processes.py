@@ -132,7 +132,7 @@ def spawn_detached(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]
 
 
 def _spawn(command: Sequence[str], output: IO[bytes], variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    tied = {} if sys.platform == "win32" else {"preexec_fn": tied_to_parent(signal.SIGTERM)}
+    tied: dict[str, Any] = {} if sys.platform == "win32" else {"preexec_fn": tied_to_parent(signal.SIGTERM)}
     return subprocess.Popen(
         list(command),
         stdin=subprocess.DEVNULL,

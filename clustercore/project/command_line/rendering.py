@@ -123,7 +123,9 @@ def jobs_table(jobs: Sequence[JobFigures]) -> RenderableType:
     """The list of jobs."""
     if not jobs:
         return Text("No jobs. Try: clustercore transcribe FILE", "dim")
-    table = _table("id", "state", "pieces", "sound", "took", "language", "what", right=("id", "pieces", "sound", "took"))
+    table = _table(
+        "id", "state", "pieces", "sound", "took", "language", "what", right=("id", "pieces", "sound", "took")
+    )
     for job in jobs:
         what = Text(printable(job.title, 60))
         why = job.error or job.waiting
@@ -257,7 +259,9 @@ def _about(model: ModelFigures) -> Text:
     test = model.self_test
     if test.get("passed"):
         factor = test.get("real_time_factor")
-        parts.append(f"self-test passed{f', {speed_text(1 / factor)}' if factor else ''} {test.get('device', '')}".strip())
+        parts.append(
+            f"self-test passed{f', {speed_text(1 / factor)}' if factor else ''} {test.get('device', '')}".strip()
+        )
     elif test:
         return Text(f"{', '.join(parts)}; self-test FAILED: {printable(str(test.get('note', '')))}", "red")
     return Text(", ".join(parts))

@@ -55,7 +55,7 @@ def joining(state: UpState) -> list[RenderableType]:
         return [Text("Other machines: stop, and start again with --listen ADDRESS.", "dim")]
     return [
         Text(f"\nOther machines join at {state.listens_on}. Type there:", "bold"),
-        Text("\n".join(node_commands(state.database_url, state.redis_url))),
+        Text("\n".join(node_commands(state.database_url, state.redis_url)), no_wrap=True, overflow="ignore"),
         Text(
             "These lines hold passwords, and traffic on this port is NOT encrypted until joining with certificates "
             "exists:\nuse it in a network that you trust, or through a VPN or an SSH tunnel.",
@@ -66,7 +66,7 @@ def joining(state: UpState) -> list[RenderableType]:
 
 def node_commands(database_url: str, redis_url: str) -> list[str]:
     """The lines that make another machine a node (on Windows: `set NAME=value` in place of `export`)."""
-    return [f"  export DATABASE_URL='{database_url}'", f"  export REDIS_URL='{redis_url}'", "  clustercore node"]
+    return [f"export DATABASE_URL='{database_url}'", f"export REDIS_URL='{redis_url}'", "clustercore node"]
 
 
 def facts_table() -> Table:

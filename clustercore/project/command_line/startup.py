@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clustercore.config.environment import Environment
+from clustercore.project.command_line.console import CommandError, ExitCode
 
 DEMO_DIRECTORY = "demo"
 _WITH_VALUE = "--data-dir"
@@ -63,11 +64,11 @@ def parse_command_line(words: Sequence[str]) -> CommandLine:
 
 
 def data_directory_variable(line: CommandLine) -> dict[str, str | None]:
-    """The data directory that was typed, as a variable. Raises ValueError when its value is missing."""
+    """The data directory that was typed, as a variable. Raises CommandError when its value is missing."""
     if line.data_dir is None:
         return {}
     if not line.data_dir:
-        raise ValueError("--data-dir needs a directory")
+        raise CommandError("--data-dir needs a directory", ExitCode.USAGE)
     return {"CLUSTERCORE_DATA_DIR": str(Path(line.data_dir).expanduser().absolute())}
 
 

@@ -55,7 +55,9 @@ def transcribe(
     prompt: Annotated[str, Option(help="Names and words to expect.")] = "",
     quality: Annotated[str, Option(help="normal: the best model and one rung below; best; any.")] = "normal",
     engine: Annotated[str, Option(help="Only this engine, or engine:model.")] = "",
-    piece_seconds: Annotated[float | None, Option(help="Length of the pieces; by default chosen for the nodes.")] = None,
+    piece_seconds: Annotated[
+        float | None, Option(help="Length of the pieces; by default chosen for the nodes.")
+    ] = None,
     formats: Annotated[
         list[str] | None, Option("--format", "-f", help="txt srt vtt tsv json verbose_json; repeatable.")
     ] = None,
@@ -196,7 +198,9 @@ def _result(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: 
     for path in exports.values():
         line.append(f"\n  {shown(path)}", "bold")
     for share in job.shares:
-        line.append(f"\n  {printable(share.node)}: {share.served_by} (rung {share.rung}), {pieces(share.pieces)}", "dim")
+        line.append(
+            f"\n  {printable(share.node)}: {share.served_by} (rung {share.rung}), {pieces(share.pieces)}", "dim"
+        )
     return line
 
 

@@ -20,7 +20,7 @@ from typer import Option
 from clustercore.config.environment import environment
 from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.locks import is_locked, try_lock
-from clustercore.embedded.services import stop
+from clustercore.embedded.services import status, stop
 from clustercore.project.command_line.cluster import (
     endpoints,
     log_directory,
@@ -30,10 +30,10 @@ from clustercore.project.command_line.cluster import (
 )
 from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
 from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
+from clustercore.project.command_line.ledger import has_administrator
 from clustercore.project.command_line.listening import ListenAddress, parse_listen, reachable_host
 from clustercore.project.command_line.processes import process_ends, spawn_detached
 from clustercore.project.command_line.screens import UpState, up_screen
-from clustercore.project.command_line.ledger import has_administrator
 
 LOCK = "up.lock"
 STATE = "up.json"
@@ -96,7 +96,8 @@ def down() -> int:
     if state is not None:
         _stop_up(state)
         stopped += [*(f"node {name}" for name in state.nodes), f"the web process {state.web_url}"]
-    if uses_embedded_servers() and stop(data_dir):
+    found = uses_embedded_servers() and stop(data_dir)
+    if found or (state is not None and state.embedded):
         stopped.append("PostgreSQL and Redis")
     if stopped:
         say(f"Stopped: {', '.join(stopped)}. The data stay in {data_dir}.")
@@ -126,15 +127,23 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int) -> int
             wait_for_nodes(state.nodes, hub.children[1:], lambda: hub.keep(tell))
             state.phase, state.administrator = "ready", has_administrator()
             _write_state(state)
-            output().print(up_screen(state))
+            output().print(up_screen(state), crop=False)
             while True:
                 hub.keep(remark)
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             grace = environment().grace_seconds
             remark(f"Stopping; nodes get {grace:g} s for what they have in hand (once more: at once) …")
+    _stop_servers_nobody_holds()
     remark("Stopped.")
     return ExitCode.DONE
+
+
+def _stop_servers_nobody_holds() -> None:
+    """At once rather than after their linger, unless another command works with them just now."""
+    data_dir = environment().data_dir
+    if uses_embedded_servers() and not status(data_dir).get("clients"):
+        stop(data_dir)
 
 
 def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddress | None) -> UpState:
@@ -168,7 +177,7 @@ def _detach() -> int:
         process.terminate()
         process.wait()
         raise
-    output().print(up_screen(state, detached_log=str(log)))
+    output().print(up_screen(state, detached_log=str(log)), crop=False)
     return ExitCode.DONE
 
 
@@ -190,7 +199,7 @@ def _already_up() -> int:
     if state is None or state.phase != "ready":
         say("It is starting already; `clustercore nodes` shows when it is ready, `clustercore down` stops it.")
         return ExitCode.DONE
-    output().print(up_screen(state, already=True))
+    output().print(up_screen(state, already=True), crop=False)
     return ExitCode.DONE
 
 

@@ -74,7 +74,7 @@ def pull(
     `base_url` replaces scheme and host of every address (a mirror keeps the paths); `source` is a path or a `file:`
     address. A model that is here already is replaced. Raises ModelStoreError: `model_unknown`, `label_invalid`,
     `budget_exceeded`, `disk_full`, `no_connection`, `download_refused`, `download_interrupted`, `model_corrupt`,
-    `archive_unsafe`, `source_missing`.
+    `archive_unsafe`, `source_missing`, `model_in_use`.
     """
     if source is not None:
         return _pull_local(":".join(split_label(label)), _local_path(source), models_directory, budget_gb)
@@ -101,7 +101,10 @@ def list_models(models_directory: Path, verify: bool = False) -> list[StoredMode
 
 
 def remove(label: str, models_directory: Path) -> int:
-    """Deletes a model with what is left of its downloads; the bytes freed. Raises ModelStoreError `model_missing`."""
+    """Deletes a model with what is left of its downloads; the bytes freed.
+
+    Raises ModelStoreError `label_invalid`, `model_missing` or `model_in_use`.
+    """
     engine, model = split_label(label)
     root = models_directory / engine
     found = [path for path in (root / model, root / PARTIAL / model, root / QUARANTINE / model) if path.exists()]
@@ -109,8 +112,11 @@ def remove(label: str, models_directory: Path) -> int:
         here = ", ".join(one.label for one in list_models(models_directory)) or "none"
         raise ModelStoreError("model_missing", f"there is no model {label} in {models_directory}; here: {here}")
     freed = sum(_size_of(path) for path in found)
-    for path in found:
-        shutil.rmtree(path)
+    try:
+        for path in found:
+            shutil.rmtree(path)
+    except PermissionError as error:
+        raise _in_use(root / model) from error
     return freed
 
 
@@ -222,10 +228,18 @@ def _install(label: str, source: str, folder: Path, staging: Path, verified: Map
 def _swap(staging: Path, folder: Path) -> None:
     old = staging.with_name(staging.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
+    try:
+        if folder.exists():
+            folder.rename(old)
+    except PermissionError as error:
+        raise _in_use(folder) from error
     staging.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _in_use(folder: Path) -> ModelStoreError:
+    # Windows does not let go of files that a process has open.
+    return ModelStoreError("model_in_use", f"{folder} cannot be changed: stop this machine's node, and type it again")
 
 
 def _quarantine(path: Path) -> Path:
@@ -274,7 +288,9 @@ def _mismatches(folder: Path, record: Mapping[str, Any]) -> list[str]:
 
 def _refuse_over_budget(label: str, needed: int, models_directory: Path, budget_gb: float, replaced: Path) -> None:
     stored = [model for model in list_models(models_directory) if model.folder != replaced]
-    used = sum(model.size_bytes for model in stored)
+    # What was quarantined or half fetched fills the disk as well; what this pull replaces or continues does not count.
+    staging = replaced.parent / PARTIAL / replaced.name
+    used = _size_of(models_directory) - _size_of(replaced) - _size_of(staging)
     if used + needed > budget_gb * GIGABYTE:
         biggest = sorted(stored, key=lambda model: -model.size_bytes)[:3]
         names = ", ".join(f"clustercore models rm {one.label} ({_gigabytes(one.size_bytes)})" for one in biggest)

@@ -32,7 +32,7 @@ DETECTION_WINDOWS = 3
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
 PULL = "clustercore models pull faster-whisper:small"
 INSTALL = "pip install 'clustercore[faster-whisper]'"
-WORKING_MB = 900
+WORKING_MB = 950
 """Beside the weights: ten minutes of audio through voice detection and features (seen with a model of `tiny` shape)."""
 # Lower than the detector's own threshold: a doubtful second costs time, a dropped word cannot be had back. The padding
 # keeps what lies at the edge of a piece, where speech may begin with the first sample.

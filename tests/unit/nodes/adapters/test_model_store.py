@@ -152,6 +152,21 @@ def test_a_model_over_the_budget_is_refused_and_the_biggest_ones_are_named(tmp_p
     assert "CLUSTERCORE_MODELS_BUDGET_GB" in failure.message
 
 
+def test_what_was_quarantined_counts_against_the_budget(tmp_path: Path) -> None:
+    quarantined(tmp_path).mkdir(parents=True)
+    (quarantined(tmp_path) / "model.bin").write_bytes(bytes(3_000_000))
+    assert failure_of("faster-whisper:tiny", tmp_path, budget_gb=0.08).code == "budget_exceeded"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may change everything")
+def test_a_model_that_cannot_be_changed_is_said_to_be_in_use(tmp_path: Path, server: ServedFiles) -> None:
+    pull(SMALL, tmp_path, 1.0, base_url=server.url)
+    (tmp_path / "faster-whisper" / "small").chmod(0o500)
+    with pytest.raises(ModelStoreError) as caught:
+        remove(SMALL, tmp_path)
+    assert caught.value.code == "model_in_use"
+
+
 def vosk_zip(content: dict[str, bytes]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -18,7 +18,7 @@ from clustercore.config.environment import Environment
 from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import take_inventory
-from clustercore.nodes.adapters.self_tests import SELF_TEST_TAG, SelfTestRun
+from clustercore.nodes.adapters.self_tests import SelfTestRun
 from clustercore.nodes.adapters.spool import DirectorySpool, spool_directory
 from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.domain.facts import Consumption, NodeFacts
@@ -85,6 +85,7 @@ class NodeAgent:
         self._writing = threading.Lock()
         self._beat_due = 0.0
         self._hub_away = False
+        self._self_test: SelfTestRun | None = None
         self._complaints: dict[object, str] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="node agent", daemon=True)
@@ -215,7 +216,8 @@ class NodeAgent:
 
     def stop_self_test(self) -> None:
         """Ends a running self-test: it is not worth a grace."""
-        self._hosts.kill(SELF_TEST_TAG, "the node stops")
+        if self._self_test is not None:
+            self._self_test.stop()
 
     def _make_hosts(self) -> HostPool:
         threads = self._environment.engine_threads or max(1, self._hardware.cores // self._slots)
@@ -270,7 +272,8 @@ class NodeAgent:
             return
         self._run_hooks("on_start")
         self.release("start")
-        SelfTestRun(self._hosts, self._ledger, self.node_id, self._inventory, lambda: self.busy == 0).start()
+        self._self_test = SelfTestRun(self._hosts, self._ledger, self.node_id, self._inventory, lambda: self.busy == 0)
+        self._self_test.start()
 
     def _register(self) -> bool:
         with self._hub():

@@ -13,6 +13,8 @@ from clustercore.nodes.domain.queues import queue_for
 
 LADDERED = "stt"
 REASON_CHARACTERS = 400
+ENGINE_CHARACTERS = 60
+MODEL_CHARACTERS = 200
 
 
 def take_inventory(engines: Iterable[str], ladder: Sequence[str], models_directory: Path) -> Inventory:
@@ -32,13 +34,26 @@ def _ask(path: str, models_directory: Path, plugins: dict[str, str]) -> list[Mod
     try:
         engine = load_plugin(path)
         name, capability = engine.name, engine.capability
-        records = list(engine().inventory(models_directory))
-        queue_for(capability)
+        records = [_checked(record) for record in engine().inventory(models_directory)]
     except (Exception, SystemExit) as error:
         reason = f"{path} cannot be used: {type(error).__name__}: {error}"[:REASON_CHARACTERS]
-        return [ModelRecord(capability=capability, engine=name[:60], model="", usable=False, reason=reason)]
+        return [
+            ModelRecord(
+                capability=capability[:40], engine=name[:ENGINE_CHARACTERS], model="", usable=False, reason=reason
+            )
+        ]
     plugins[name] = path
     return records
+
+
+def _checked(record: ModelRecord) -> ModelRecord:
+    """Raises TypeError or ValueError for what could be neither written down nor listened for."""
+    if not isinstance(record, ModelRecord):
+        raise TypeError(f"the inventory holds {type(record).__name__}, not ModelRecord")
+    queue_for(record.capability)
+    if len(record.engine) > ENGINE_CHARACTERS or len(record.model) > MODEL_CHARACTERS:
+        raise ValueError(f"names are at most {ENGINE_CHARACTERS} (engine) and {MODEL_CHARACTERS} (model) long")
+    return record
 
 
 def _rung(ladder: Sequence[str], record: ModelRecord) -> int:

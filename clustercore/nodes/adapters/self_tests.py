@@ -54,13 +54,17 @@ def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str,
     }
 
 
-def run_self_tests(hosts: HostPool, inventory: Inventory, wait_until_idle: Callable[[], None]) -> dict[str, Any]:
-    """All usable models that somebody said how to try: `{"inventory": [label], "models": {label: result}}`."""
+def run_self_tests(hosts: HostPool, inventory: Inventory, may_go_on: Callable[[], bool]) -> dict[str, Any]:
+    """All usable models that somebody said how to try: `{"inventory": [label], "models": {label: result}}`.
+
+    `may_go_on` is asked before each model and may wait. Raises HostDied when it says no, or the node ends a host.
+    """
     models: dict[str, Any] = {}
     for record in inventory.usable():
         test = self_test_for(record.capability)
         if test is not None:
-            wait_until_idle()
+            if not may_go_on():
+                raise HostDied("the node stops", deliberate=True)
             models[f"{record.engine}:{record.model}"] = try_model(hosts, record, test)
     return {"inventory": testable_labels(inventory.usable()), "models": models}
 
@@ -76,10 +80,16 @@ class SelfTestRun:
         self._node_id = node_id
         self._inventory = inventory
         self._is_idle = is_idle
+        self._stopped = threading.Event()
 
     def start(self) -> None:
         """Returns at once."""
         threading.Thread(target=self._run, name="node self-test", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends the run without a result; it will be made at the next start."""
+        self._stopped.set()
+        self._hosts.kill(SELF_TEST_TAG, "the node stops")
 
     def _run(self) -> None:
         labels = testable_labels(self._inventory.usable())
@@ -87,7 +97,7 @@ class SelfTestRun:
             if not labels or self._ledger.recorded_self_test(self._node_id).get("inventory") == labels:
                 return
             connection.close()
-            results = run_self_tests(self._hosts, self._inventory, self._wait_until_idle)
+            results = run_self_tests(self._hosts, self._inventory, self._may_go_on)
             self._ledger.record_self_test(self._node_id, results)
             logger.info("The self-test of %s is done", ", ".join(labels))
         except HostDied as death:
@@ -97,7 +107,9 @@ class SelfTestRun:
         finally:
             connection.close()
 
-    def _wait_until_idle(self) -> None:
-        pause = threading.Event()
+    def _may_go_on(self) -> bool:
+        """Waits until nothing else is to be done; False when the node stops."""
         while not self._is_idle():
-            pause.wait(IDLE_CHECK_SECONDS)
+            if self._stopped.wait(IDLE_CHECK_SECONDS):
+                break
+        return not self._stopped.is_set()

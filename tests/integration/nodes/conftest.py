@@ -93,7 +93,7 @@ def start_worker(
 
     def start(name: str = "one", arguments: tuple[str, ...] = (), **settings: str) -> Worker:
         own = {f"CLUSTERCORE_{key.upper()}": value for key, value in settings.items()}
-        environment = service_environment | defaults | {"CLUSTERCORE_NODE_NAME": name} | own
+        environment = service_environment | defaults | {"CLUSTERCORE_NODE_NAME": name, "PGAPPNAME": name} | own
         worker = Worker(environment, name, tmp_path / f"{name}-{len(workers)}.log", arguments)
         workers.append(worker)
         return worker

@@ -96,9 +96,10 @@ def test_a_node_outlives_the_loss_of_all_its_database_connections(start_worker: 
     until(worker.hosts)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            [worker.name],
         )
+        assert cursor.rowcount >= 1
     assert running.get()["result"]["steps"] == 20
     assert "result" in send("echo", {}).get(30)
     seen = worker.node().last_seen

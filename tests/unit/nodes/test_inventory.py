@@ -41,7 +41,27 @@ class Misnamed(Scribe):
     """Names a capability that no queue can have."""
 
     name = "misnamed"
-    capability = "Speech to text"
+
+    def inventory(self, models_directory: Path) -> list[ModelRecord]:
+        return [ModelRecord(capability="Speech to text", engine=self.name, model="large")]
+
+
+class Wordy(Scribe):
+    """Has a model with a name that no column holds."""
+
+    name = "wordy"
+
+    def inventory(self, models_directory: Path) -> list[ModelRecord]:
+        return [ModelRecord(capability="stt", engine=self.name, model="m" * 201)]
+
+
+class Sloppy(Scribe):
+    """Answers with something else than records."""
+
+    name = "sloppy"
+
+    def inventory(self, models_directory: Path) -> list[ModelRecord]:
+        return ["large"]  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +73,8 @@ class Misnamed(Scribe):
         ("no colon", "not of the form package.module:Class"),
         (f"{HERE}:Quitter", "SystemExit: wrong processor"),
         (f"{HERE}:Misnamed", "cannot name a capability"),
+        (f"{HERE}:Wordy", "200 (model) long"),
+        (f"{HERE}:Sloppy", "holds str, not ModelRecord"),
     ],
 )
 def test_a_broken_plugin_is_shown_with_its_reason_and_stops_nobody(tmp_path: Path, plugin: str, reason: str) -> None:

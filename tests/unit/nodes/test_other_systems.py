@@ -8,7 +8,8 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
-# What only Unix has is taken away from our own modules; the libraries have branches of their own for Windows.
+# What only Unix has is taken away from our own modules; the libraries have branches of their own for Windows, and
+# the embedded servers, which a Windows node has no use for, ask which system they are on.
 WITHOUT_UNIX = """
 import builtins, os, sys, threading
 from pathlib import Path
@@ -19,7 +20,8 @@ met = set()
 
 def guarded(name, globals=None, locals=None, fromlist=(), level=0):
     importer = (globals or {}).get("__name__", "")
-    if importer.partition(".")[0] in {"clustercore", "transcription"} and name in UNIX:
+    ours = importer.startswith(("clustercore", "transcription")) and not importer.startswith("clustercore.embedded")
+    if ours and name in UNIX:
         met.add((importer, name))
         raise ImportError(f"no {name} here")
     return plain_import(name, globals, locals, fromlist, level)

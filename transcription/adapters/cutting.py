@@ -48,9 +48,10 @@ class CutOrder:
         except (KeyError, TypeError, ValueError) as error:
             raise EngineFailure("bad_request", f"The cutter cannot use this request: {error!r}") from error
 
-    def rule_for(self, declared_seconds: float | None) -> CutRule:
-        """How a recording of that length is cut. Raises ValueError."""
-        chosen = self.piece_seconds or piece_seconds(declared_seconds, self.slots, self.longest_piece_seconds)
+    def rule_at(self, sample: int, declared_seconds: float | None) -> CutRule:
+        """How the piece that starts at `sample` is cut. Raises ValueError."""
+        remaining = None if declared_seconds is None else max(0.0, declared_seconds - sample / SAMPLE_RATE)
+        chosen = self.piece_seconds or piece_seconds(remaining, self.slots, self.longest_piece_seconds)
         return CutRule.from_seconds(chosen, self.window_seconds)
 
 
@@ -93,7 +94,7 @@ def cut_recording(order: CutOrder, report: Report) -> JsonObject:
 def new_cutting(order: CutOrder, declared_seconds: float | None) -> Cutting:
     """The pass over the recording. Raises EngineFailure `bad_request` for known cuts with holes."""
     try:
-        return Cutting(order.rule_for(declared_seconds), order.known)
+        return Cutting(lambda sample: order.rule_at(sample, declared_seconds), order.known)
     except ValueError as error:
         raise EngineFailure("bad_request", str(error)) from error
 

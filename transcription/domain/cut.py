@@ -6,7 +6,7 @@ at 16 kHz counted from the start of the recording.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,12 +75,14 @@ Instruction = Append | Complete
 class Cutting:
     """One pass over one recording. Holds at most a window, a tail and one block of sound at a time."""
 
-    def __init__(self, rule: CutRule, known: Sequence[tuple[int, int]] = ()) -> None:
+    def __init__(self, rule_at: Callable[[int], CutRule], known: Sequence[tuple[int, int]] = ()) -> None:
+        """`rule_at(sample)` is the rule for the piece that starts at that sample."""
         check_known(known)
-        self.rule = rule
         self.position = 0
+        self._rule_at = rule_at
         self._ordinal = len(known)
         self._start = known[-1][1] if known else 0
+        self.rule = rule_at(self._start)
         self._appended = 0
         self._pending: Samples = np.empty(0, dtype=np.int16)
 
@@ -120,6 +122,7 @@ class Cutting:
         end = self._start + self._appended
         done = Complete(self._ordinal, self._start, end)
         self._ordinal, self._start, self._appended = self._ordinal + 1, end, 0
+        self.rule = self._rule_at(end)
         return done
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-PIECES_PER_SLOT = 4
-"""Enough that the last pieces end together on unequal machines, few enough that words at the cuts stay rare."""
 SHORTEST_SECONDS = 15.0
 UNKNOWN_DURATION_SECONDS = 120.0
+SHARES_PER_SLOT = 2
 
 
-def piece_seconds(duration: float | None, slots: int, longest: float) -> float:
-    """Seconds of the pieces of a recording of `duration` seconds when `slots` slots may work on it.
+def piece_seconds(remaining: float | None, slots: int, longest: float) -> float:
+    """Seconds of the next piece of a recording with `remaining` seconds to cut, when `slots` slots may work on it.
 
-    At most `longest`; smaller where that uses more machines, but not under 15 s.
+    At most `longest`; smaller where that uses more machines, and smaller towards the end, so that unequal machines
+    end together (guided self-scheduling: C. Polychronopoulos, D. Kuck, IEEE Transactions on Computers C-36, 1987);
+    never under 15 s, which would cost words at the cuts.
     """
-    if duration is None:
+    if remaining is None:
         return min(longest, UNKNOWN_DURATION_SECONDS)
-    return min(longest, max(SHORTEST_SECONDS, duration / (max(slots, 1) * PIECES_PER_SLOT)))
+    return min(longest, max(SHORTEST_SECONDS, remaining / (max(slots, 1) * SHARES_PER_SLOT)))

@@ -32,7 +32,7 @@ def with_pause(sound: Samples, start: float, end: float, loudness: float = 0.0) 
 def carried_out(
     rule: CutRule, sound: Samples, block: int, known: list[tuple[int, int]] | None = None
 ) -> list[Instruction]:
-    cutting = Cutting(rule, known or [])
+    cutting = Cutting(lambda _: rule, known or [])
     steps: list[Instruction] = []
     for at in range(0, len(sound), block):
         steps += cutting.feed(sound[at : at + block])
@@ -116,7 +116,7 @@ def test_known_cuts_hold_even_where_the_rule_would_cut_elsewhere() -> None:
 
 
 def test_samples_leave_as_soon_as_their_piece_is_certain() -> None:
-    cutting = Cutting(CutRule.from_seconds(600, 20))
+    cutting = Cutting(lambda _: CutRule.from_seconds(600, 20))
     sent = sum(len(step.samples) for step in cutting.feed(noise(300)) if isinstance(step, Append))
     assert sent == 300 * SAMPLE_RATE
 
@@ -124,7 +124,7 @@ def test_samples_leave_as_soon_as_their_piece_is_certain() -> None:
 @pytest.mark.parametrize("known", [[(1, 5)], [(0, 5), (6, 9)], [(0, 0)], [(0, 5), (4, 9)]])
 def test_known_cuts_with_holes_are_refused(known: list[tuple[int, int]]) -> None:
     with pytest.raises(ValueError, match="without a gap"):
-        Cutting(CutRule.from_seconds(4, 2), known)
+        Cutting(lambda _: CutRule.from_seconds(4, 2), known)
 
 
 @pytest.mark.parametrize(("piece", "window"), [(SAMPLE_RATE - 1, 0), (SAMPLE_RATE, -1), (SAMPLE_RATE, SAMPLE_RATE + 1)])

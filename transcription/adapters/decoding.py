@@ -10,7 +10,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 
 from transcription.adapters.mixing import Mixer
-from transcription.adapters.opening import MediaError, OpenMedia, too_long
+from transcription.adapters.opening import MediaError, OpenMedia, packets_of, too_long
 from transcription.domain.cut import SAMPLE_RATE, Samples
 
 BLOCK = SAMPLE_RATE
@@ -110,7 +110,7 @@ class Decoder:
             left -= BLOCK
 
     def _frames(self) -> Iterator[AudioFrame]:
-        packets = self.media.container.demux(self.media.stream)
+        packets = packets_of(self.media)
         while True:
             try:
                 packet = next(packets, None)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +15,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 
+from clustercore.nodes.domain.engine import EngineFailure
 from transcription.adapters.opening import open_media
 from transcription.domain.cut import SAMPLE_RATE, Samples
 
@@ -30,27 +34,49 @@ class FlacWriter:
         self._written = 0
 
     def append(self, samples: Samples) -> None:
-        """Add samples."""
+        """Add samples. Raises EngineFailure `cannot_write`."""
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples).reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate = SAMPLE_RATE
         frame.pts = self._written
         self._written += len(samples)
-        self._container.mux(self._stream.encode(frame))
+        with self._telling_why():
+            self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
-        """Complete the file and give it its name."""
-        self._container.mux(self._stream.encode(None))
-        self._container.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        """Complete the file and give it its name. Raises EngineFailure `cannot_write`, and leaves nothing behind."""
+        try:
+            with self._telling_why():
+                self._container.mux(self._stream.encode(None))
+                self._container.close()
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        except EngineFailure:
+            self.discard()
+            raise
         self._file.close()
         self._partial.replace(self.path)
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._container.close()
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+        try:
+            with suppress(av.FFmpegError, OSError):
+                self._container.close()
+        finally:
+            with suppress(OSError):
+                self._file.close()
+            self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _telling_why(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, OSError) as error:
+            folder = self.path.parent
+            free = shutil.disk_usage(folder).free // 1_000_000
+            raise EngineFailure(
+                "cannot_write",
+                f"A piece cannot be written to {folder}, where {free} MB are free. Free some space there.",
+            ) from error
 
     def __enter__(self) -> Self:
         return self

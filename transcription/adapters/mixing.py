@@ -28,7 +28,7 @@ class Mixer:
             yield from self.drain()
             self._shape = shape
         frame.pts = None
-        yield from self._resampled(averaged(frame) if is_unnamed(frame) else frame)
+        yield from self._resampled(frame)
 
     def drain(self) -> Iterator[Samples]:
         """What is left inside; afterwards the mixer is as new."""
@@ -39,7 +39,8 @@ class Mixer:
 
     def _resampled(self, frame: AudioFrame | None) -> Iterator[Samples]:
         try:
-            results = self._resampler.resample(frame)
+            known = averaged(frame) if frame is not None and is_unnamed(frame) else frame
+            results = self._resampler.resample(known)
         except (av.FFmpegError, ValueError) as error:
             raise MediaError("undecodable", f"The sound cannot be converted ({error}). Convert it to FLAC.") from error
         for result in results:
@@ -58,12 +59,21 @@ def is_unnamed(frame: AudioFrame) -> bool:
 
 
 def averaged(frame: AudioFrame) -> AudioFrame:
-    """All channels of a frame, mixed in equal parts."""
-    data = frame.to_ndarray()
-    table = data if frame.format.is_planar else data.reshape(-1, frame.layout.nb_channels).T
-    mixed = AudioFrame.from_ndarray(unit(table).mean(axis=0).reshape(1, -1), format="flt", layout="mono")
+    """All channels of a frame, mixed in equal parts. Raises av.FFmpegError for more planes than FFmpeg converts."""
+    data = interleaved(frame).to_ndarray()
+    table = data.reshape(-1, frame.layout.nb_channels)
+    mixed = AudioFrame.from_ndarray(unit(table).mean(axis=1).reshape(1, -1), format="flt", layout="mono")
     mixed.sample_rate = frame.sample_rate
     return mixed
+
+
+def interleaved(frame: AudioFrame) -> AudioFrame:
+    """The frame with its channels in one plane: with more than eight, PyAV would read beyond its list of planes."""
+    if not frame.format.is_planar:
+        return frame
+    packer = AudioResampler(format=frame.format.packed, layout=frame.layout, rate=frame.sample_rate)
+    [packed] = packer.resample(frame)
+    return packed
 
 
 def unit(table: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:

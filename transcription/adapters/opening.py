@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from av.stream import Discard
 
 from clustercore.nodes.domain.engine import EngineFailure
@@ -25,6 +26,9 @@ FORMATS = (
 RAW_FORMATS = frozenset({"aac", "ac3", "eac3", "amr", "amrnb", "amrwb"})
 RIFF_UNKNOWN = 0x7FFF0000
 """Programs that write WAV as it comes put such a size into the header: it stands for "as much as there is"."""
+
+PASSED_OVER = 100_000
+"""How many packets of streams that the header does not name are tolerated."""
 
 ADDED_UP = 1.01
 """A header's duration counts as over the limit only beyond this share of it: codecs round up to whole frames."""
@@ -46,8 +50,11 @@ class NamelessFile:
         return self._file.read(count)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place in the file."""
-        return self._file.seek(offset, whence)
+        """Move to a place in the file; -1 if there is no such place, as damaged files ask for."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, OverflowError, ValueError):
+            return -1
 
     def tell(self) -> int:
         """The place in the file."""
@@ -196,7 +203,7 @@ def packet_seconds(media: OpenMedia, limit: float, tick: Callable[[], None]) -> 
     """Seconds in the packets of the audio stream, counted up to just over `limit`; None if they do not say."""
     total = 0.0
     try:
-        for packet in media.container.demux(media.stream):
+        for packet in packets_of(media):
             tick()
             if packet.size and not packet.duration:
                 return None
@@ -206,6 +213,19 @@ def packet_seconds(media: OpenMedia, limit: float, tick: Callable[[], None]) -> 
     except av.FFmpegError:
         return total
     return total
+
+
+def packets_of(media: OpenMedia) -> Iterator[Packet[AudioStream]]:
+    """The packets of the audio stream. Raises av.FFmpegError where the file breaks off.
+
+    PyAV raises IndexError at each packet of a stream that appears only in the middle of the file; such are passed over.
+    """
+    for _ in range(PASSED_OVER):
+        try:
+            yield from media.container.demux(media.stream)
+        except IndexError:
+            continue
+        return
 
 
 def too_long(maximum_seconds: float) -> MediaError:

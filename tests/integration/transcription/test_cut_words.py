@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clustercore.nodes.domain.engine import EngineFailure
 from tests.fakes.transcription.engines.tones import synthesise
 from tests.fakes.transcription.pipeline import cut, transcribe, worst_shift
 from tests.fakes.transcription.recordings import FORMATS, encode
@@ -130,3 +132,19 @@ def cut_and_fail(path: Path, directory: Path) -> None:
         {"path": path, "directory": directory, "piece_seconds": 3, "window_seconds": 2, "maximum_seconds": 100},
         listener,
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files.")
+def test_a_full_disk_is_named_and_leaves_no_half_of_a_piece(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    noise = (np.random.default_rng(1).normal(size=(1, 16_000 * 30)) * 0.2).astype(np.float32)
+    path = encode(noise, 16_000, "wav", tmp_path / "recording")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(EngineFailure, match="Free some space") as caught:
+            cut(path, tmp_path / "pieces", 10.0, 4.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert caught.value.code == "cannot_write"
+    assert list((tmp_path / "pieces").iterdir()) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -65,3 +67,22 @@ def test_a_stopping_node_takes_nothing_new(start_worker: StartWorker, send: Send
     late = send("echo", {})
     assert worker.wait() == 0
     assert not late.ready()
+
+
+def test_celerys_remote_control_reaches_a_node_and_can_stop_it(
+    start_worker: StartWorker, send: Send, service_environment: dict[str, str]
+) -> None:
+    worker = start_worker(grace_seconds="0.5").until_taking_work()
+    call = send("hang", {})
+    until(worker.hosts)
+
+    def celery(*arguments: str) -> str:
+        command = [sys.executable, "-m", "celery", "-A", "clustercore", *arguments]
+        done = subprocess.run(command, env=service_environment, capture_output=True, text=True, timeout=60, check=False)
+        return done.stdout
+
+    assert "pong" in celery("inspect", "ping", "--timeout", "3")
+    celery("control", "shutdown")
+    assert worker.wait() == 0
+    assert call.get() == {"died": "the node stops", "deliberate": True}
+    assert not worker.node().online

@@ -154,11 +154,12 @@ class HostProcess:
     def _listen(self, on_report: OnReport) -> dict[str, Any]:
         while True:
             message = self._receive()
-            self._touch()
+            # The engine is not to blame for however long its listener takes over a report.
+            self._deadline = None
             if "report" in message:
                 on_report(message["report"], message["event"])
+                self._touch()
                 continue
-            self._deadline = None
             if "failure" in message:
                 raise EngineFailure(message["failure"]["code"], message["failure"]["message"])
             if "error" in message:

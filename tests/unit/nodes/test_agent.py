@@ -74,7 +74,8 @@ def test_it_consumes_what_it_can_do_once_it_has_registered(running: Running) -> 
     agent = running.start()
     until(running.takes(EVERYTHING))
     assert running.subscription.wanted.prefetch == 2
-    assert current_agent() is agent
+    as_hooks_see_it: Agent = current_agent()
+    assert as_hooks_see_it is agent
     assert (agent.node_id, agent.taking_work) == (7, True)
     facts = running.ledger.registrations[0]
     assert isinstance(facts, NodeFacts)

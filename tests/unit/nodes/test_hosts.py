@@ -150,6 +150,16 @@ def test_an_engine_that_reports_is_not_silent_however_long_it_takes(tmp_path: Pa
     pool.close()
 
 
+def test_a_listener_that_takes_long_is_not_the_engines_silence(tmp_path: Path) -> None:
+    pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=0.3)
+
+    def slow(fraction: float, event: JsonObject | None) -> None:
+        threading.Event().wait(0.8)
+
+    assert pool.call("steady", "m", {"steps": 2, "seconds": 0.1}, tag="a", on_report=slow)["steps"] == 2
+    pool.close()
+
+
 def test_a_model_that_never_loads_is_killed(tmp_path: Path) -> None:
     pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=30.0, load_seconds=0.6)
     with pytest.raises(HostDied, match="did not load for"):

@@ -97,11 +97,6 @@ def _record(row: NodeModel) -> ModelRecord:
     )
 
 
-def capabilities_of(node_id: int) -> list[str]:
-    """The capabilities a node registered with."""
-    return list(Node.objects.values_list("capabilities", flat=True).get(pk=node_id))
-
-
 def boot_id_of(node_id: int) -> str:
     """Which start of its machine a node registered from."""
     return Node.objects.values_list("boot_id", flat=True).get(pk=node_id)

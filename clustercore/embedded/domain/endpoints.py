@@ -76,10 +76,11 @@ def database_settings(url: str, pool_size: int) -> dict[str, Any]:
 def _connection_options(pool_size: int) -> dict[str, Any]:
     """A broken link is noticed within about 25 s instead of the kernel's hours.
 
-    Only the ledger's hot statements are prepared: for them planning costs more than running, so their plan is kept,
-    and none is worth compiling.
+    Only statements that ask for it are prepared, which are the ledger's hot ones: for them planning costs more than
+    running, so their plan is kept, and none is worth compiling.
     """
     return {
+        "prepare_threshold": 1_000_000,
         "options": "-c plan_cache_mode=force_generic_plan -c jit=off",
         "pool": {"min_size": 1, "max_size": max(1, pool_size), "timeout": 10},
         "connect_timeout": 5,

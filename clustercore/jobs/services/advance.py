@@ -19,14 +19,20 @@ def advance(job_id: int) -> str:
         job = Job.objects.select_for_update(no_key=True).filter(pk=job_id).first()
         if job is None:
             return "gone"
-        advance_locked(job)
-        return job.state
+        return advance_locked(job_id) or job.state
 
 
-def advance_locked(job: Job) -> None:
-    """As `advance`, for a caller that holds the job's row lock."""
-    if job.state not in (JobState.RUNNING, JobState.PAUSED) or has_open_units(job.pk):
-        return
+def advance_locked(job_id: int) -> str | None:
+    """As `advance`, for a caller that holds the job's row lock; returns the state if it looked at it."""
+    if has_open_units(job_id):
+        return None
+    job = Job.objects.get(pk=job_id)
+    if job.state in (JobState.RUNNING, JobState.PAUSED):
+        _move_on(job)
+    return job.state
+
+
+def _move_on(job: Job) -> None:
     bad = list(Unit.objects.filter(job=job, state__in=BAD_UNIT_STATES).order_by("id")[:5])
     if bad:
         _end(job, JobState.FAILED, "; ".join(f"{unit.stage} {unit.ordinal}: {unit.error}" for unit in bad))

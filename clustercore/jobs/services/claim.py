@@ -12,6 +12,7 @@ from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.selectors import ELIGIBLE, FLOOR
 
 # Priority, then the job with the least running, come first; within the chosen job the hinted unit, else its oldest.
+# OFFSET 0 keeps the planner from repeating the choice wherever it is named; `+ 0` makes it look the hint up by its key.
 # LATERAL keeps the cost at one index probe per running job; SKIP LOCKED keeps nodes out of each other's way.
 _CLAIM = f"""
 WITH chosen AS (
@@ -19,11 +20,12 @@ WITH chosen AS (
     FROM jobs_job j
     CROSS JOIN LATERAL (
         SELECT coalesce(
-            (SELECT u.id FROM jobs_unit u WHERE u.id = %(hint)s::bigint AND u.job_id = j.id AND {ELIGIBLE}
+            (SELECT u.id FROM jobs_unit u WHERE u.id = %(hint)s::bigint AND u.job_id + 0 = j.id AND {ELIGIBLE}
              FOR UPDATE SKIP LOCKED),
             (SELECT u.id FROM jobs_unit u WHERE u.job_id = j.id AND {ELIGIBLE}
              ORDER BY u.id LIMIT 1 FOR UPDATE SKIP LOCKED)
         ) AS id
+        OFFSET 0
     ) picked
     CROSS JOIN LATERAL (
         SELECT count(*) AS units FROM jobs_unit r WHERE r.job_id = j.id AND r.state = 'leased'

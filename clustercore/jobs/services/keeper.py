@@ -15,11 +15,14 @@ from clustercore.jobs.services.leases import extend_leases, reap, strike_crashed
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import explain_waiting_jobs, finish_forgotten_jobs
 from clustercore.nodes.domain.hooks import Agent
-from clustercore.nodes.selectors import boot_id_of, capabilities_of
+from clustercore.nodes.selectors import boot_id_of
 
 logger = logging.getLogger(__name__)
 
 Knock = Callable[[str, Sequence[Waiting]], None]
+
+KNOCKS_PER_SLOT = 4
+"""When the bells are lost a node finds its own work, and should not wait for a tick between short pieces."""
 
 
 class LeaseKeeper:
@@ -91,9 +94,9 @@ class LeaseKeeper:
     def _look_for_work(self, agent: Agent) -> None:
         if not agent.taking_work:
             return
-        capabilities = capabilities_of(agent.node_id)
+        capabilities = agent.capabilities
         free = agent.slots - len(HOLDINGS.all()) - len(HOLDINGS.pending_knocks())
-        waiting = claimable(agent.node_id, capabilities, max(free, 1))
+        waiting = claimable(agent.node_id, capabilities, KNOCKS_PER_SLOT * agent.slots)
         agent.bar({} if waiting else self._bars(agent, capabilities))
         if free > 0 and waiting:
             HOLDINGS.knocked(unit.unit_id for unit in waiting)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -12,6 +13,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState, moved
 from clustercore.jobs.domain.verdict import (
@@ -33,6 +35,24 @@ STRIKES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8
 
 
+_LOCK_JOB = """
+SELECT j.id, j.kind FROM jobs_attempt a JOIN jobs_unit u ON u.id = a.unit_id JOIN jobs_job j ON j.id = u.job_id
+WHERE a.id = %(attempt)s::bigint FOR NO KEY UPDATE OF j
+"""
+
+_COMPLETE = """
+WITH ended AS (
+    UPDATE jobs_attempt a SET outcome = 'done', ended = now(), served_by = %(served_by)s::jsonb
+    FROM jobs_unit u
+    WHERE a.id = %(attempt)s::bigint AND a.outcome = 'live' AND u.id = a.unit_id AND u.state = 'leased'
+    RETURNING a.unit_id, a.number
+)
+UPDATE jobs_unit u SET state = 'done', result = %(result)s::jsonb, progress = 1, error = '', finished = now()
+FROM ended WHERE u.id = ended.unit_id AND u.state = 'leased'
+RETURNING u.id, u.stage, u.attempts_made, ended.number
+"""
+
+
 class Settled(StrEnum):
     """Whether a verdict took effect."""
 
@@ -46,28 +66,45 @@ def settle(attempt_id: int, verdict: Verdict, *, served_by: Mapping[str, Any] | 
     Locks are taken in the order job, attempt, unit, as everywhere in the ledger.
     """
     with transaction.atomic():
-        job = Job.objects.select_for_update(no_key=True).filter(units__attempts=attempt_id).first()
-        if job is None:
+        found = fetch_prepared(_LOCK_JOB, {"attempt": attempt_id})
+        if not found:
             return Settled.FENCED
+        job_id, kind = found[0]
+        if isinstance(verdict, Done):
+            return _complete(attempt_id, job_id, kind, verdict.result, served_by or {})
         attempt = Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(pk=attempt_id)
-        unit = attempt.unit
-        if attempt.outcome != AttemptOutcome.LIVE or unit.state != UnitState.LEASED:
-            _count_late(attempt)
-            return Settled.FENCED
+        if attempt.outcome != AttemptOutcome.LIVE or attempt.unit.state != UnitState.LEASED:
+            return _count_late(attempt_id)
         attempt.served_by = dict(served_by or {})
-        _apply(job, attempt, unit, verdict)
+        _apply(Job.objects.get(pk=job_id), attempt, attempt.unit, verdict)
         return Settled.COUNTED
 
 
-def _count_late(attempt: Attempt) -> None:
-    Attempt.objects.filter(pk=attempt.pk).update(fenced_results=F("fenced_results") + 1)
+def _count_late(attempt_id: int) -> Settled:
+    Attempt.objects.filter(pk=attempt_id).update(fenced_results=F("fenced_results") + 1)
     count("results.fenced")
+    return Settled.FENCED
+
+
+def _complete(
+    attempt_id: int, job_id: int, kind: str, result: Mapping[str, Any], served_by: Mapping[str, Any]
+) -> Settled:
+    documents = {"result": json.dumps(dict(result)), "served_by": json.dumps(dict(served_by))}
+    done = fetch_prepared(_COMPLETE, {"attempt": attempt_id, **documents})
+    if not done:
+        return _count_late(attempt_id)
+    unit_id, stage, attempts_made, number = done[0]
+    if attempts_made > 1:
+        _supersede(unit_id, number)
+    record = kind_named(kind).stage(stage).record
+    if record is not None:
+        record(unit_id, result)
+    advance_locked(job_id)
+    return Settled.COUNTED
 
 
 def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
     match verdict:
-        case Done(result):
-            _complete(job, attempt, unit, result)
         case Fail(why, _):
             _close(attempt, AttemptOutcome.FAILED, why)
             _end_unit(job, unit, UnitState.FAILED, why)
@@ -84,25 +121,13 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
         case HandBack(why):
             _close(attempt, AttemptOutcome.HANDED_BACK, why)
             _queue_again(unit, why, 0.0, avoid=attempt)
+        case Done():
+            raise AssertionError("Done has a path of its own")
 
 
-def _complete(job: Job, attempt: Attempt, unit: Unit, result: Mapping[str, Any]) -> None:
-    _close(attempt, AttemptOutcome.DONE, "")
-    if unit.attempts_made > 1:
-        _supersede(attempt)
-    unit.state, unit.progress, unit.error = moved(unit.state, UnitState.DONE), 1.0, ""
-    unit.result = dict(result)
-    unit.finished = Now()
-    unit.save(update_fields=["state", "result", "progress", "error", "finished"])
-    record = kind_named(job.kind).stage(unit.stage).record
-    if record is not None:
-        record(unit.pk, result)
-    advance_locked(job)
-
-
-def _supersede(winner: Attempt) -> None:
-    Attempt.objects.filter(unit_id=winner.unit_id, outcome=AttemptOutcome.LIVE).update(
-        outcome=AttemptOutcome.SUPERSEDED, ended=Now(), reason=f"attempt {winner.number} was first"
+def _supersede(unit_id: int, winner: int) -> None:
+    Attempt.objects.filter(unit_id=unit_id, outcome=AttemptOutcome.LIVE).update(
+        outcome=AttemptOutcome.SUPERSEDED, ended=Now(), reason=f"attempt {winner} was first"
     )
 
 
@@ -154,7 +179,7 @@ def _end_unit(job: Job, unit: Unit, state: UnitState, why: str) -> None:
     unit.finished = Now()
     unit.save(update_fields=["state", "error", "finished", "strikes", "failures"])
     record_event(job.pk, str(state), f"{unit.stage} {unit.ordinal} {state}: {why}", unit_id=unit.pk)
-    advance_locked(job)
+    advance_locked(job.pk)
 
 
 def _queue_again(unit: Unit, why: str, delay: float, avoid: Attempt | None = None) -> None:

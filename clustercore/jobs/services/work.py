@@ -26,7 +26,6 @@ from clustercore.jobs.services.submit import queue_units
 from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject
 from clustercore.nodes.domain.hooks import Agent, HostDied
-from clustercore.nodes.selectors import capabilities_of
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +153,7 @@ def claimant_of(agent: Agent) -> Claimant:
         node_id=agent.node_id,
         node_name=agent.name,
         instance=agent.instance,
-        capabilities=capabilities_of(agent.node_id),
+        capabilities=agent.capabilities,
         lease_seconds=environment().lease_seconds,
     )
 

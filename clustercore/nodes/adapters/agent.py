@@ -122,6 +122,10 @@ class NodeAgent:
         return self._inventory
 
     @property
+    def capabilities(self) -> list[str]:
+        return self._inventory.capabilities()
+
+    @property
     def taking_work(self) -> bool:
         with self._lock:
             return not self._holds

@@ -71,6 +71,11 @@ class Agent(Protocol):
     @property
     def spool(self) -> Spool: ...
     @property
+    def capabilities(self) -> list[str]:
+        """What this node can do now, as it told the ledger."""
+        ...
+
+    @property
     def taking_work(self) -> bool:
         """False while held, drained or stopping."""
         ...

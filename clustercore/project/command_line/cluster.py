@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from clustercore.project.command_line.console import Unreachable
 MIGRATION_LOCK = 0x636C7573
 """Any number, but the same in every process that migrates."""
 CLIENT_LINGER_SECONDS = 30.0
+CONNECT_SECONDS = 5
 NOTHING_RUNS = (
     "nothing runs in {data_dir}. Start the cluster here with `clustercore up -d`; or, to reach one on another "
     "machine, set DATABASE_URL and REDIS_URL to what `clustercore up --listen` printed there."
@@ -61,7 +63,10 @@ def servers(*, start: bool, linger_seconds: float = CLIENT_LINGER_SECONDS) -> It
 @contextmanager
 def cluster() -> Iterator[None]:
     """What every command that reads or writes the ledger runs in. Raises Unreachable, OperationalError."""
+    # A command says once and in words why it cannot connect; the pool would say it many times.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     with servers(start=False):
+        psycopg.connect(endpoints().database_url, connect_timeout=CONNECT_SECONDS).close()
         if "jobs_job" not in connection.introspection.table_names():
             raise Unreachable(NOT_MIGRATED)
         yield

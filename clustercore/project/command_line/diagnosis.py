@@ -12,15 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psycopg
 import redis
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 
 from clustercore.blobs.domain.addresses import hub_base_url
 from clustercore.blobs.models import Hub
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.hardware import read_gpus, usable_cores
 from clustercore.nodes.adapters.inventory import take_inventory
-from clustercore.project.command_line.cluster import endpoints, pending_migrations, uses_embedded_servers
+from clustercore.project.command_line.cluster import (
+    CONNECT_SECONDS,
+    endpoints,
+    pending_migrations,
+    uses_embedded_servers,
+)
 from clustercore.project.command_line.ledger import all_nodes
 from clustercore.project.command_line.rendering import megabytes, printable
 
@@ -28,6 +34,9 @@ OK, HINT, BROKEN = "ok", "hint", "broken"
 NEEDED_CAPABILITIES = ("media", "stt")
 CLOCK_SECONDS = 5.0
 OLDEST_PYTHON = (3, 11)
+_SERVER_SETTINGS = """
+    SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'),
+        current_setting('max_connections'), extract(epoch FROM now())"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +82,17 @@ def cluster_findings() -> Iterator[Finding]:
     """Of the servers and the hub, from here."""
     whose = "of its own" if uses_embedded_servers() else "from DATABASE_URL and REDIS_URL"
     yield Finding("servers", OK, whose)
-    yield from _told("postgresql", _postgres)
+    database = list(_told("postgresql", _postgres))
+    yield from database
     yield from _told("redis", _redis)
-    yield from _told("tables", _tables)
+    if all(finding.state != BROKEN for finding in database):
+        yield from _told("tables", _tables)
 
 
 def _told(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
     try:
         yield from look()
-    except (DatabaseError, InterfaceError, redis.RedisError, OSError) as error:
+    except (DatabaseError, InterfaceError, psycopg.Error, redis.RedisError, OSError) as error:
         remedy = "start it with `clustercore up`" if uses_embedded_servers() else "check DATABASE_URL and REDIS_URL"
         yield Finding(
             about, BROKEN, f"{str(error).strip().splitlines()[0] if str(error).strip() else error!r}; {remedy}"
@@ -89,12 +100,8 @@ def _told(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding
 
 
 def _postgres() -> Iterator[Finding]:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT current_setting('server_version'), current_setting('fsync'), "
-            "current_setting('synchronous_commit'), current_setting('max_connections'), extract(epoch FROM now())"
-        )
-        version, fsync, commits, connections, at = cursor.fetchone()
+    with psycopg.connect(endpoints().database_url, connect_timeout=CONNECT_SECONDS) as link:
+        version, fsync, commits, connections, at = link.execute(_SERVER_SETTINGS).fetchone() or ("", "", "", "", 0)
     safe = fsync == "on" and commits != "off"
     text = f"{version}, fsync {fsync}, synchronous_commit {commits}, {connections} connections"
     remedy = "" if safe else "; a power cut may lose accepted work: turn both on"

@@ -110,7 +110,9 @@ def _submit(path: Path, wishes: Wishes, *, idempotent: bool) -> Submitted:
         try:
             job, is_new = submit_transcription(path, path.name, wishes)
         except InvalidRequest as error:
-            raise CommandError(str(error), ExitCode.USAGE) from error
+            # Both the service and the rule below it name the field.
+            said = str(error).replace(f"{error.field}: {error.field}: ", f"{error.field}: ")
+            raise CommandError(f"{shown(path)}: {said}", ExitCode.USAGE) from error
         except BacklogFull as error:
             raise CommandError(str(error)) from error
     if not is_new:

@@ -1,0 +1,218 @@
+"""The command line as a person uses it: real processes, the bundled recording, the engine that the wheel brings."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+import transcription
+from clustercore.embedded.services import stop
+
+ROOT = Path(transcription.__file__).resolve().parents[1]
+CLIP = ROOT / "transcription" / "samples" / "clip.flac"
+PRIVATE = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a hub needs Linux or macOS")
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """A person's terminal, with a data directory of its own."""
+
+    data_dir: Path
+    home: Path
+
+    def type(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        own = {name: value for name, value in os.environ.items() if name not in PRIVATE}
+        own = {name: value for name, value in own.items() if not name.startswith("CLUSTERCORE_")}
+        own["PYTHONPATH"] = str(ROOT)
+        return subprocess.run(
+            [sys.executable, "-m", "clustercore.project.command_line.main", *words],
+            env={**own, "CLUSTERCORE_DATA_DIR": str(self.data_dir), "CLUSTERCORE_GRACE_SECONDS": "3", **variables},
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def read(self, *words: str) -> Any:
+        done = self.type(*words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs for this data directory, whoever its parent is."""
+        return [process for process in psutil.process_iter() if self._belongs(process)]
+
+    def _belongs(self, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return False
+            said = process.environ().get("CLUSTERCORE_DATA_DIR") == str(self.data_dir)
+            return said or str(self.data_dir) in " ".join(process.cmdline())
+        except psutil.Error:
+            return False
+
+
+def a_terminal(home: Path) -> Terminal:
+    # Not below pytest's own directory: root's servers run as another account and must be able to pass.
+    data_dir = Path(tempfile.mkdtemp(prefix="clustercore-command-line-"))
+    data_dir.chmod(0o711)
+    return Terminal(data_dir, home)
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    made = a_terminal(tmp_path_factory.mktemp("home"))
+    try:
+        yield made
+    finally:
+        made.type("down")
+        stop(made.data_dir)
+        shutil.rmtree(made.data_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(terminal: Terminal) -> Terminal:
+    """The cluster, up in the background with one node."""
+    started = terminal.type("up", "-d", "--slots", "1", "--name", "tester")
+    assert started.returncode == 0, started.stderr
+    assert "is up" in started.stdout
+    return terminal
+
+
+@pytest.fixture
+def clip(cluster: Terminal, tmp_path: Path) -> Path:
+    path = tmp_path / "my [bold]clip\nhere.flac"
+    shutil.copyfile(CLIP, path)
+    return path
+
+
+def transcribed(cluster: Terminal, path: Path, *words: str) -> dict[str, Any]:
+    done = cluster.type("transcribe", str(path), "-l", "en", "--piece-seconds", "20", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    [line] = done.stdout.splitlines()
+    document: dict[str, Any] = json.loads(line)
+    return document
+
+
+def test_before_anything_runs_the_answer_is_3_and_what_to_type(tmp_path: Path) -> None:
+    fresh = a_terminal(tmp_path)
+
+    asked = fresh.type("jobs")
+
+    assert asked.returncode == 3
+    assert "clustercore up -d" in asked.stderr
+    assert "Traceback" not in asked.stderr
+    assert fresh.processes() == []
+    shutil.rmtree(fresh.data_dir)
+
+
+def test_a_second_up_says_that_it_is_up_already(cluster: Terminal) -> None:
+    again = cluster.type("up")
+
+    assert again.returncode == 0
+    assert "is up already" in again.stdout
+
+
+def test_a_file_becomes_text_and_captions_beside_it(cluster: Terminal, clip: Path) -> None:
+    clip.with_suffix(".srt").write_text("mine")
+
+    document = transcribed(cluster, clip, "-f", "txt", "-f", "srt")
+
+    assert document["state"] == "done"
+    assert "good morning" in document["text"]
+    assert document["served_by"][0]["node"] == "tester"
+    assert clip.with_suffix(".txt").read_text().startswith("good morning")
+    assert clip.with_suffix(".srt").read_text() == "mine"
+    assert "-->" in clip.with_suffix(".2.srt").read_text()
+
+
+def test_a_job_can_be_listed_looked_at_found_again_and_removed(cluster: Terminal, clip: Path) -> None:
+    first = transcribed(cluster, clip, "--idempotent")
+    again = transcribed(cluster, clip, "--idempotent")
+    number = str(first["job"])
+
+    assert again["job"] == first["job"]
+    assert first["job"] in [job["id"] for job in cluster.read("jobs", "--json", "--state", "done")]
+    details = cluster.read("job", number, "--json")
+    assert [unit["stage"] for unit in details["units"]] == ["cut", "transcribe", "merge"]
+    assert details["events"][0]["name"] == "submitted"
+    assert cluster.type("job", number, "--units").returncode == 0
+    assert cluster.type("cancel", number).returncode == 1
+    assert cluster.type("rm", number).returncode == 0
+    assert cluster.type("job", number).returncode == 2
+
+
+def test_what_is_no_recording_fails_with_the_reason(cluster: Terminal, tmp_path: Path) -> None:
+    path = tmp_path / "letter.mp3"
+    path.write_text("Dear Sir or Madam")
+
+    done = cluster.type("transcribe", str(path), "-l", "en", "--piece-seconds", "20")
+
+    assert done.returncode == 1
+    assert "This is not a recording" in done.stdout
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_bad_wishes_are_refused_before_anything_is_queued(cluster: Terminal, clip: Path) -> None:
+    before = cluster.read("jobs", "--json")
+
+    refused = [
+        cluster.type("transcribe", str(clip), "-l", "klingon"),
+        cluster.type("transcribe", str(clip), str(clip.with_name("absent.wav"))),
+    ]
+
+    assert [one.returncode for one in refused] == [2, 2]
+    assert "klingon" in refused[0].stderr
+    assert cluster.read("jobs", "--json") == before
+
+
+def test_the_nodes_tell_what_they_can_do(cluster: Terminal) -> None:
+    [node] = cluster.read("nodes", "--json")
+
+    assert (node["name"], node["slots"]) == ("tester", 1)
+    assert {"media:pyav", "pocketsphinx:en-us"} <= {model["label"] for model in node["models"] if model["usable"]}
+
+
+def test_the_doctor_finds_nothing_broken(cluster: Terminal) -> None:
+    findings = cluster.read("doctor", "--json")
+
+    assert [finding for finding in findings if finding["state"] == "broken"] == []
+    assert {"postgresql", "redis", "hub", "node"} <= {finding["about"] for finding in findings}
+
+
+def test_an_unreachable_database_is_an_answer_and_not_a_traceback(cluster: Terminal) -> None:
+    nowhere = {"DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", "REDIS_URL": "redis://127.0.0.1:1/0"}
+
+    asked = cluster.type("jobs", **nowhere)
+
+    assert asked.returncode == 3
+    assert "cannot be reached" in asked.stderr
+    assert "Traceback" not in asked.stderr
+
+
+def test_down_stops_everything_and_says_what(cluster: Terminal) -> None:
+    stopped = cluster.type("down")
+
+    assert stopped.returncode == 0
+    for what in ("node tester", "the web process", "PostgreSQL and Redis"):
+        assert what in stopped.stdout
+    deadline = time.monotonic() + 10
+    while cluster.processes() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert cluster.processes() == []
+    assert "Nothing runs" in cluster.type("down").stdout

@@ -122,7 +122,7 @@ class NodeAgent:
         return self._inventory
 
     @property
-    def capabilities(self) -> list[str]:
+    def capabilities(self) -> tuple[str, ...]:
         return self._inventory.capabilities()
 
     @property

@@ -71,7 +71,7 @@ class Agent(Protocol):
     @property
     def spool(self) -> Spool: ...
     @property
-    def capabilities(self) -> list[str]:
+    def capabilities(self) -> tuple[str, ...]:
         """What this node can do now, as it told the ledger."""
         ...
 

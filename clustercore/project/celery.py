@@ -9,10 +9,12 @@ from celery.signals import celeryd_init
 
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.concurrency import set_default_concurrency
+from clustercore.nodes.adapters.transport import guard_redis
 from clustercore.project.flower import protect_flower
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
 
+guard_redis()
 app = Celery("clustercore")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

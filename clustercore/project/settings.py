@@ -76,7 +76,6 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 CELERY_BROKER_URL = ENDPOINTS.redis_url
-CELERY_BROKER_TRANSPORT = "clustercore.nodes.adapters.transport:Transport"
 CELERY_WORKER_CONSUMER = "clustercore.nodes.adapters.consumer:TolerantConsumer"
 CELERY_RESULT_BACKEND = ENDPOINTS.redis_url
 CELERY_ACCEPT_CONTENT = ["json"]

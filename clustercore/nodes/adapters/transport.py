@@ -12,6 +12,7 @@ import logging
 import time
 from typing import Any
 
+from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as redis_transport
 from kombu.utils.json import loads
 
@@ -98,6 +99,15 @@ class Channel(redis_transport.Channel):
 
 
 class Transport(redis_transport.Transport):
-    """`CELERY_BROKER_TRANSPORT`."""
+    """Stands in for kombu's, see `guard_redis`."""
 
     Channel = Channel
+
+
+def guard_redis() -> None:
+    """Makes this the transport of all `redis://` and `rediss://` URLs, before the first connection.
+
+    An entry in kombu's table, not a transport of another name: tools such as Flower look at the URL's scheme.
+    """
+    path = f"{Transport.__module__}:{Transport.__qualname__}"
+    TRANSPORT_ALIASES.update(redis=path, rediss=path)

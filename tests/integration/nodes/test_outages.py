@@ -53,7 +53,7 @@ def test_after_a_broker_restart_a_drained_node_still_takes_nothing(
     services.drain("one")
     until(lambda: "Canceling queue cap.echo" in worker.log)
     kill_redis(redis_client)
-    until(lambda: "Connected to" in worker.log.partition("Connection to broker lost")[2], 30.0, "no reconnect")
+    until(lambda: "Connected to redis" in worker.log.partition("Connection to broker lost")[2], 30.0, "no reconnect")
     waiting = send("echo", {})
     directed = worker.log.count("Started consuming from")
     services.undrain("one")

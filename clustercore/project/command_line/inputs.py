@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from clustercore.project.command_line.console import CommandError, ExitCode
@@ -16,6 +16,8 @@ _SUFFIXES = """
 """
 MEDIA_SUFFIXES = frozenset(_SUFFIXES.split())
 """What a directory is searched for. A file named by itself is taken whatever its name."""
+TEXT_SUFFIXES = frozenset({".txt", ".srt", ".vtt", ".tsv", ".json"})
+"""What an earlier run may have left beside recordings, so that `transcribe *` may be typed again."""
 
 
 def files_meant(words: Iterable[str]) -> list[Path]:
@@ -35,6 +37,13 @@ def files_meant(words: Iterable[str]) -> list[Path]:
     if problems:
         raise CommandError("; ".join(problems), ExitCode.USAGE)
     return list(found.values())
+
+
+def without_texts(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Recordings, and the texts that a shell's pattern took along; texts alone are taken for what they were typed."""
+    texts = [path for path in paths if path.suffix.lower() in TEXT_SUFFIXES]
+    recordings = [path for path in paths if path not in texts]
+    return (recordings, texts) if recordings else (texts, [])
 
 
 def _meant(word: str) -> Iterator[Path]:

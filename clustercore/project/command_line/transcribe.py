@@ -21,14 +21,12 @@ from clustercore.jobs.services.submit import BacklogFull
 from clustercore.project.command_line.cluster import cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark
 from clustercore.project.command_line.figures import JobFigures
-from clustercore.project.command_line.inputs import files_meant
+from clustercore.project.command_line.inputs import files_meant, without_texts
 from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
 from clustercore.project.command_line.rendering import duration, pieces, printable, quality_hint, speed_text
 from clustercore.project.command_line.watching import StoppedWatching, say_how_to_go_on, watch
 from transcription.selectors import transcript_of
 from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
-
-EXIT_CODES = "Exit codes: 0 all done, 1 some failed, 2 bad input, 3 cluster not reachable, 130 stopped watching."
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +47,39 @@ class Exporting:
     force: bool
 
 
+FilesArgument = Annotated[list[str], Argument(metavar="FILE…", help="Files, directories (searched), patterns.")]
+LanguageOption = Annotated[str | None, Option("--language", "-l", help="Code or name; by default it is heard.")]
+PromptOption = Annotated[str, Option(help="Names and words to expect.")]
+QualityOption = Annotated[str, Option(help="normal: the best model and one rung below; best; any.")]
+EngineOption = Annotated[str, Option(help="Only this engine, or engine:model.")]
+PieceOption = Annotated[float | None, Option(help="Length of the pieces; by default chosen for the nodes.")]
+FormatsOption = Annotated[
+    list[str] | None, Option("--format", "-f", help="txt srt vtt tsv json verbose_json; repeatable. [default: txt srt]")
+]
+DirectoryOption = Annotated[Path | None, Option("--output-dir", "-o", help="By default beside each recording.")]
+ForceOption = Annotated[bool, Option("--force", help="Overwrite; by default talk.srt becomes talk.2.srt.")]
+PriorityOption = Annotated[int, Option(min=-100, max=100, help="Higher goes first.")]
+IdempotentOption = Annotated[
+    bool, Option("--idempotent", help="The same file with the same wishes again: take up the job that there is.")
+]
+NoWaitOption = Annotated[bool, Option("--no-wait", help="Print the job ids and go.")]
+JsonOption = Annotated[bool, Option("--json", help="One line of JSON per job, and nothing else.")]
+
+
 def transcribe(
-    files: Annotated[list[str], Argument(metavar="FILE…", help="Files, directories (searched for media), patterns.")],
-    language: Annotated[str | None, Option("--language", "-l", help="Code or name; by default it is heard.")] = None,
-    prompt: Annotated[str, Option(help="Names and words to expect.")] = "",
-    quality: Annotated[str, Option(help="normal: the best model and one rung below; best; any.")] = "normal",
-    engine: Annotated[str, Option(help="Only this engine, or engine:model.")] = "",
-    piece_seconds: Annotated[
-        float | None, Option(help="Length of the pieces; by default chosen for the nodes.")
-    ] = None,
-    formats: Annotated[
-        list[str] | None, Option("--format", "-f", help="txt srt vtt tsv json verbose_json; repeatable.")
-    ] = None,
-    output_dir: Annotated[Path | None, Option("--output-dir", "-o", help="By default beside each recording.")] = None,
-    force: Annotated[bool, Option("--force", help="Overwrite; by default talk.srt becomes talk.2.srt.")] = False,
-    priority: Annotated[int, Option(min=-100, max=100, help="Higher goes first.")] = 0,
-    idempotent: Annotated[
-        bool, Option("--idempotent", help="The same file and wishes again: show the job that has them already.")
-    ] = False,
-    no_wait: Annotated[bool, Option("--no-wait", help="Print the job ids and go.")] = False,
-    as_json: Annotated[bool, Option("--json", help="One line of JSON per job, and nothing else.")] = False,
+    files: FilesArgument,
+    language: LanguageOption = None,
+    prompt: PromptOption = "",
+    quality: QualityOption = "normal",
+    engine: EngineOption = "",
+    piece_seconds: PieceOption = None,
+    formats: FormatsOption = None,
+    output_dir: DirectoryOption = None,
+    force: ForceOption = False,
+    priority: PriorityOption = 0,
+    idempotent: IdempotentOption = False,
+    no_wait: NoWaitOption = False,
+    as_json: JsonOption = False,
 ) -> int:
     """Turn recordings into text and captions, on every node of the cluster at once.
 
@@ -89,7 +100,9 @@ def transcribe(
         language=language, prompt=prompt, quality=quality, engine=engine, piece_seconds=piece_seconds, priority=priority
     )
     exporting = Exporting(checked_formats(formats or []), checked_directory(output_dir), force)
-    paths = files_meant(files)
+    paths, texts = without_texts(files_meant(files))
+    for text in texts:
+        remark(f"{shown(text)}: a text, left out", "dim")
     with cluster():
         submitted = [_submit(path, wishes, idempotent=idempotent) for path in paths]
         if no_wait:

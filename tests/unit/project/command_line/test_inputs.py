@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from clustercore.project.command_line.console import CommandError, ExitCode
-from clustercore.project.command_line.inputs import files_meant
+from clustercore.project.command_line.inputs import files_meant, without_texts
 
 
 def made(directory: Path, *names: str) -> list[Path]:
@@ -67,3 +67,10 @@ def test_a_control_character_in_a_name_never_reaches_the_terminal(tmp_path: Path
 
     assert "\x1b" not in refused.value.message
     assert "\n" not in refused.value.message
+
+
+def test_texts_of_an_earlier_run_are_left_out_when_a_pattern_takes_them_along() -> None:
+    talk, text, captions = Path("talk.mp3"), Path("talk.txt"), Path("talk.SRT")
+
+    assert without_texts([talk, text, captions]) == ([talk], [text, captions])
+    assert without_texts([text]) == ([text], [])

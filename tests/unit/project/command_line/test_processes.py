@@ -37,7 +37,11 @@ def test_a_child_that_dies_is_started_again_and_says_so(child: Child) -> None:
     child.terminate()
     said: list[str] = []
 
-    assert until(lambda: bool(said.append(child.keep()) or child.restarts))
+    def is_restarted() -> bool:
+        said.append(child.keep())
+        return child.restarts > 0
+
+    assert until(is_restarted)
 
     assert child.pid != first
     assert child.exit_code is None

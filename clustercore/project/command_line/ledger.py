@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +16,7 @@ from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
 from clustercore.nodes.domain.inventory import RankedRecord
 from clustercore.nodes.models import Node, NodeModel
-from clustercore.nodes.selectors import live_nodes
+from clustercore.nodes.selectors import live_nodes, working_nodes
 from clustercore.project.command_line.console import CommandError, ExitCode
 from clustercore.project.command_line.figures import (
     PIECES_STAGE,
@@ -29,6 +30,7 @@ from clustercore.project.command_line.figures import (
 from transcription.models import Piece, Recording
 
 SAMPLE_RATE = 16_000
+NO_NODE = "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
 
 
 def has_administrator() -> bool:
@@ -46,9 +48,15 @@ def require_jobs(ids: Sequence[int]) -> None:
 
 
 def jobs_now(ids: Sequence[int]) -> list[JobFigures]:
-    """These jobs in full, in this order; what was removed meanwhile is left out. Four queries."""
+    """These jobs in full, in this order; what was removed meanwhile is left out. A handful of queries."""
     found = {job.id: job for job in _figures(Job.objects.filter(pk__in=list(ids)), with_shares=True)}
-    return [found[one] for one in ids if one in found]
+    jobs = [found[one] for one in ids if one in found]
+    return jobs if working_nodes().exists() else [_without_nodes(job) for job in jobs]
+
+
+def _without_nodes(job: JobFigures) -> JobFigures:
+    """Agents say why a job waits; where there is none, nobody has said it yet."""
+    return job if job.is_over or job.waiting else replace(job, waiting=NO_NODE)
 
 
 def latest_jobs(state: str | None, limit: int) -> list[JobFigures]:

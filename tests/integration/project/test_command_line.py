@@ -102,7 +102,7 @@ def clip(cluster: Terminal, tmp_path: Path) -> Path:
 
 
 def transcribed(cluster: Terminal, path: Path, *words: str) -> dict[str, Any]:
-    done = cluster.type("transcribe", str(path), "-l", "en", "--piece-seconds", "20", "--json", *words)
+    done = cluster.type("transcribe", str(path), "-l", "en", "--json", *words)
     assert done.returncode == 0, done.stderr
     [line] = done.stdout.splitlines()
     document: dict[str, Any] = json.loads(line)
@@ -161,7 +161,7 @@ def test_what_is_no_recording_fails_with_the_reason(cluster: Terminal, tmp_path:
     path = tmp_path / "letter.mp3"
     path.write_text("Dear Sir or Madam")
 
-    done = cluster.type("transcribe", str(path), "-l", "en", "--piece-seconds", "20")
+    done = cluster.type("transcribe", str(path), "-l", "en")
 
     assert done.returncode == 1
     assert "This is not a recording" in done.stdout
@@ -193,6 +193,15 @@ def test_the_doctor_finds_nothing_broken(cluster: Terminal) -> None:
 
     assert [finding for finding in findings if finding["state"] == "broken"] == []
     assert {"postgresql", "redis", "hub", "node"} <= {finding["about"] for finding in findings}
+
+
+def test_a_job_that_no_node_takes_says_why_and_goes_on_when_one_does(cluster: Terminal, clip: Path) -> None:
+    assert cluster.type("nodes", "drain", "tester").returncode == 0
+    number = cluster.type("transcribe", str(clip), "-l", "en", "--no-wait").stdout.strip()
+
+    assert "no node is taking work" in cluster.read("job", number, "--json")["waiting"]
+    assert cluster.type("nodes", "undrain", "tester").returncode == 0
+    assert cluster.type("job", number, "--watch").returncode == 0
 
 
 def test_an_unreachable_database_is_an_answer_and_not_a_traceback(cluster: Terminal) -> None:

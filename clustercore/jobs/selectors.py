@@ -63,11 +63,16 @@ class Waiting:
     stage: str
 
 
-def claimable(node_id: int, capabilities: Sequence[str], limit: int) -> list[Waiting]:
-    """Up to `limit` units that the node may have now; the first of each running job come first."""
+def claimable(node_id: int, capabilities: Sequence[str], limit: int, *, interrupted: bool = False) -> list[Waiting]:
+    """Up to `limit` units that the node may have now; the first of each running job come first.
+
+    With `interrupted` only those that were tried before: their bells are spent.
+    """
+    tried = "AND u.attempts_made > 0" if interrupted else ""
     query = f"""
         SELECT u.id, j.kind, u.stage FROM jobs_job j CROSS JOIN LATERAL (
-            SELECT u.id, u.stage FROM jobs_unit u WHERE u.job_id = j.id AND {ELIGIBLE} ORDER BY u.id LIMIT %(limit)s
+            SELECT u.id, u.stage FROM jobs_unit u WHERE u.job_id = j.id AND {ELIGIBLE} {tried}
+            ORDER BY u.id LIMIT %(limit)s
         ) u
         WHERE j.state = 'running' ORDER BY j.priority DESC, u.id LIMIT %(limit)s"""
     with connection.cursor() as cursor:

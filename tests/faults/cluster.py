@@ -48,6 +48,7 @@ class Cluster:
     environment: Mapping[str, str]
     workers: dict[str, Worker] = field(default_factory=dict)
     undisturbed: dict[Path, str] = field(default_factory=dict)
+    far_urls: tuple[str, str] = ("", "")
 
     @property
     def strings(self) -> Path:
@@ -64,7 +65,8 @@ class Cluster:
 
     def loosen(self) -> None:
         """No strings and no trace."""
-        shutil.rmtree(self.strings)
+        shutil.rmtree(self.strings, ignore_errors=True)
+        (self.directory / "strings").mkdir(exist_ok=True)
 
     def worker_environment(self, name: str, settings: Mapping[str, str]) -> dict[str, str]:
         """What a node of this name starts with."""

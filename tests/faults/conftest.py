@@ -121,5 +121,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     cluster = getattr(item, "funcargs", {}).get("cluster")
     if report.failed and cluster is not None:
-        report.sections += [(f"log of {name}", worker.log[-LOG_CHARACTERS:]) for name, worker in cluster.workers.items()]
+        report.sections += [
+            (f"log of {name}", worker.log[-LOG_CHARACTERS:]) for name, worker in cluster.workers.items()
+        ]
     return report

@@ -50,7 +50,7 @@ class Puppet(Oracle):
 
     def _note(self, what: str) -> None:
         directory = strings() / "trace"
-        directory.mkdir(exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         note = {"what": what, "piece": self._piece, "at": time.time(), "process": os.getpid(), "node": node()}
         with (directory / str(os.getpid())).open("a") as file:
             file.write(json.dumps(note) + "\n")

@@ -95,10 +95,15 @@ class LeaseKeeper:
         if not agent.taking_work:
             return
         capabilities = agent.capabilities
-        free = agent.slots - len(HOLDINGS.all()) - len(HOLDINGS.pending_knocks())
+        pending = HOLDINGS.pending_knocks()
+        free = agent.slots - len(HOLDINGS.all()) - len(pending)
         waiting = claimable(agent.node_id, capabilities, KNOCKS_PER_SLOT * agent.slots)
         agent.bar({} if waiting else self._bars(agent, capabilities))
-        if free > 0 and waiting:
+        if waiting and free <= 0:
+            # A busy node has bells enough, but none for what was interrupted: it would be the last of its job.
+            interrupted = claimable(agent.node_id, capabilities, agent.slots, interrupted=True)
+            waiting = [unit for unit in interrupted if unit.unit_id not in pending]
+        if waiting:
             HOLDINGS.knocked(unit.unit_id for unit in waiting)
             self._knock(agent.name, waiting)
 

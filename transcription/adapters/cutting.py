@@ -51,8 +51,9 @@ class CutOrder:
     def rule_at(self, sample: int, declared_seconds: float | None) -> CutRule:
         """How the piece that starts at `sample` is cut. Raises ValueError."""
         remaining = None if declared_seconds is None else max(0.0, declared_seconds - sample / SAMPLE_RATE)
-        chosen = self.piece_seconds or piece_seconds(remaining, self.slots, self.longest_piece_seconds)
-        return CutRule.from_seconds(chosen, self.window_seconds)
+        longest, window = self.longest_piece_seconds, self.window_seconds
+        chosen = self.piece_seconds or piece_seconds(remaining, self.slots, longest, window)
+        return CutRule.from_seconds(chosen, window)
 
 
 class Progress:

@@ -1,0 +1,214 @@
+"""What two nodes gain: two one-slot nodes against two bare one-thread processes on two halves of the same recording.
+
+The bare processes are the ceiling: no queue, no ledger, no cutting, models loaded before the clock starts. The nodes
+are warm too. `two_over_ceiling` is the ceiling's seconds over the cluster's; the ratio over one bare process is shown.
+
+    python -m benchmarks.speedup [--rounds 5] [--engine pocketsphinx|faster-whisper|both]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import harness
+
+DATA_DIRECTORY = harness.private_data_directory()
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.core.management import call_command  # noqa: E402
+
+from clustercore.blobs.services import establish_hub  # noqa: E402
+from clustercore.embedded.services import ensure_running, stop  # noqa: E402
+from clustercore.jobs.models import Attempt, Job  # noqa: E402
+from clustercore.nodes.models import Node  # noqa: E402
+from tests.fakes.transcription.engines.tiny_whisper import write_tiny_whisper  # noqa: E402
+from transcription.adapters.decoding import Decoder  # noqa: E402
+from transcription.adapters.flac import write_flac  # noqa: E402
+from transcription.adapters.opening import open_media  # noqa: E402
+from transcription.domain.cut import SAMPLE_RATE, Samples  # noqa: E402
+from transcription.services.submit import Wishes, submit_transcription  # noqa: E402
+
+CONVERSATION = Path(__file__).parents[1] / "transcription" / "samples" / "conversation.opus"
+MODELS = DATA_DIRECTORY / "models"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """An engine to measure, and how many times the bundled conversation is repeated for it."""
+
+    engine: str
+    model: str
+    repeats: int
+
+
+CONTESTANTS = {
+    "pocketsphinx": Contestant("pocketsphinx", "en-us", 3),
+    "faster-whisper": Contestant("faster-whisper", "tiny", 8),
+}
+
+
+def conversation() -> Samples:
+    """The bundled recording, 16 kHz mono."""
+    with open_media(CONVERSATION) as media:
+        return np.concatenate(list(Decoder(media, 3600.0).blocks()))
+
+
+def write_recordings(contestant: Contestant, spoken: Samples, directory: Path) -> tuple[Path, list[Path], Path]:
+    """The whole recording, its two halves, and a few seconds to warm up with."""
+    directory.mkdir()
+    whole = np.tile(spoken, contestant.repeats)
+    paths = [directory / name for name in ("whole.flac", "first.flac", "second.flac", "warm.flac")]
+    middle = len(whole) // 2
+    for path, samples in zip(paths, (whole, whole[:middle], whole[middle:], spoken[: 4 * SAMPLE_RATE]), strict=True):
+        write_flac(path, samples)
+    return paths[0], paths[1:3], paths[3]
+
+
+def bare_seconds(contestant: Contestant, files: list[Path], warm_up: Path) -> float:
+    """Seconds that bare processes, one a file, take side by side, from the word go until the last is done."""
+    command = [sys.executable, "-m", "benchmarks.bare_engine", contestant.engine, contestant.model, str(MODELS)]
+    processes = [
+        subprocess.Popen(
+            [*command, str(path), str(warm_up)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **ONE_THREAD},
+        )
+        for path in files
+    ]
+    for process in processes:
+        expect(process, b"ready\n")
+    began = time.monotonic()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    for process in processes:
+        expect(process, b"done\n")
+    seconds = time.monotonic() - began
+    for process in processes:
+        process.communicate(timeout=30)
+    return seconds
+
+
+def expect(process: subprocess.Popen[bytes], word: bytes) -> None:
+    """Waits for a line of a bare process. Raises RuntimeError when it says something else."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if line != word:
+        raise RuntimeError(f"a bare process said {line!r} instead of {word!r}")
+
+
+def cluster_seconds(contestant: Contestant, recording: Path) -> float:
+    """Seconds from submitting until the transcript is merged."""
+    wishes = Wishes(language="en", engine=f"{contestant.engine}:{contestant.model}")
+    began = time.monotonic()
+    job, _ = submit_transcription(recording, recording.name, wishes)
+    harness.wait_until(lambda: Job.objects.get(pk=job.pk).state in ("done", "failed"), 900, "the job")
+    seconds = time.monotonic() - began
+    finished = Job.objects.get(pk=job.pk)
+    if finished.state != "done":
+        raise RuntimeError(finished.error)
+    return seconds
+
+
+def pieces_by_node() -> dict[str, int]:
+    """How many attempts each node made at the last job."""
+    last = Job.objects.order_by("-id").first()
+    names = Attempt.objects.filter(unit__job=last, unit__stage="transcribe").values_list("node_name", flat=True)
+    return {name: list(names).count(name) for name in set(names)}
+
+
+def compare(contestant: Contestant, rounds: int, spoken: Samples) -> dict[str, Any]:
+    """Interleaved rounds of both, and one bare process over the whole."""
+    whole, halves, warm_up = write_recordings(contestant, spoken, DATA_DIRECTORY / f"{contestant.engine}-files")
+    cluster_seconds(contestant, halves[0])
+    ceilings, clusters = [], []
+    for number in range(rounds):
+        ceilings.append(bare_seconds(contestant, halves, warm_up))
+        clusters.append(cluster_seconds(contestant, whole))
+        print(f"  {contestant.engine} round {number + 1}: two bare {ceilings[-1]:.1f} s, two nodes {clusters[-1]:.1f} s")
+    one = bare_seconds(contestant, [whole], warm_up)
+    ratios = [ceiling / cluster for ceiling, cluster in zip(ceilings, clusters, strict=True)]
+    return {
+        "audio_seconds": round(len(spoken) * contestant.repeats / SAMPLE_RATE, 1),
+        "two_bare_seconds": [round(value, 2) for value in ceilings],
+        "two_nodes_seconds": [round(value, 2) for value in clusters],
+        "one_bare_seconds": round(one, 2),
+        "two_over_ceiling": round(statistics.median(ratios), 3),
+        "two_over_one": round(one / statistics.median(clusters), 3),
+        "pieces": pieces_by_node(),
+    }
+
+
+def measure(contestants: list[Contestant], rounds: int) -> dict[str, dict[str, Any]]:
+    """Each engine on the same two nodes."""
+    spoken = conversation()
+    write_tiny_whisper(MODELS / "faster-whisper" / "tiny")
+    with ensure_running(DATA_DIRECTORY, linger_seconds=5), ExitStack() as stack:
+        call_command("migrate", verbosity=0)
+        establish_hub(DATA_DIRECTORY, "http://127.0.0.1:9")
+        for name in ("one", "two"):
+            stack.enter_context(harness.worker(name, CLUSTERCORE_ENGINE_THREADS="1"))
+        online = Node.objects.filter(online=True)
+        harness.wait_until(lambda: online.exclude(self_test={}).count() == 2, 120, "two nodes")
+        found = {contestant.engine: compare(contestant, rounds, spoken) for contestant in contestants}
+    stop(DATA_DIRECTORY)
+    return found
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    arguments.add_argument("--rounds", type=int, default=5)
+    arguments.add_argument("--engine", choices=[*CONTESTANTS, "both"], default="both")
+    chosen = arguments.parse_args()
+    names = list(CONTESTANTS) if chosen.engine == "both" else [chosen.engine]
+    found = measure([CONTESTANTS[name] for name in names], chosen.rounds)
+    header = ("engine", "audio s", "one bare s", "two bare s", "two nodes s", "of the ceiling", "over one")
+    rows = [
+        (
+            name,
+            of["audio_seconds"],
+            of["one_bare_seconds"],
+            statistics.median(of["two_bare_seconds"]),
+            statistics.median(of["two_nodes_seconds"]),
+            of["two_over_ceiling"],
+            of["two_over_one"],
+        )
+        for name, of in found.items()
+    ]
+    harness.print_table("Two one-slot nodes against two bare processes (limit: 0.95 of the ceiling)", header, rows)
+    metrics = {"two_over_ceiling": min(of["two_over_ceiling"] for of in found.values())}
+    for name, of in found.items():
+        short = name.replace("-", "_")
+        metrics |= {f"two_over_ceiling_{short}": of["two_over_ceiling"], f"two_over_one_{short}": of["two_over_one"]}
+
+    def draw(axes: Any) -> None:
+        places = range(len(found))
+        for offset, key in ((-0.25, "one_bare_seconds"), (0.0, "two_bare_seconds"), (0.25, "two_nodes_seconds")):
+            heights = [float(np.median(of[key])) for of in found.values()]
+            axes.bar([place + offset for place in places], heights, width=0.25, label=key.replace("_", " "))
+        axes.set(xticks=list(places), xticklabels=list(found), ylabel="seconds", title="One process, two, and two nodes")
+        axes.legend()
+
+    harness.publish("speedup", metrics, found, draw)
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,7 @@ from clustercore.project.command_line.cluster import (
     uses_embedded_servers,
 )
 from clustercore.project.command_line.ledger import all_nodes
-from clustercore.project.command_line.rendering import megabytes, printable
+from clustercore.project.command_line.rendering import counted, megabytes, printable
 
 OK, HINT, BROKEN = "ok", "hint", "broken"
 NEEDED_CAPABILITIES = ("media", "stt")
@@ -94,9 +94,8 @@ def _told(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding
         yield from look()
     except (DatabaseError, InterfaceError, psycopg.Error, redis.RedisError, OSError) as error:
         remedy = "start it with `clustercore up`" if uses_embedded_servers() else "check DATABASE_URL and REDIS_URL"
-        yield Finding(
-            about, BROKEN, f"{str(error).strip().splitlines()[0] if str(error).strip() else error!r}; {remedy}"
-        )
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        yield Finding(about, BROKEN, f"{lines[0]}; {remedy}")
 
 
 def _postgres() -> Iterator[Finding]:
@@ -156,7 +155,9 @@ def _nodes() -> Iterator[Finding]:
     for node in nodes:
         why = f": {node.why}" if node.why else ""
         state = OK if node.condition in ("online", "idle") else HINT
-        yield Finding("node", state, f"{printable(node.name)} {node.condition}, {node.slots} slots{printable(why)}")
+        yield Finding(
+            "node", state, f"{printable(node.name)} {node.condition}, {counted(node.slots, 'slot')}{printable(why)}"
+        )
 
 
 def _disk(directory: Path) -> Finding:

@@ -17,7 +17,14 @@ from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.services import Lease
 from clustercore.nodes.selectors import live_nodes
 from clustercore.project import web
-from clustercore.project.command_line.cluster import log_directory, migrate, note, run_directory, servers
+from clustercore.project.command_line.cluster import (
+    log_directory,
+    migrate,
+    note,
+    run_directory,
+    servers,
+    uses_embedded_servers,
+)
 from clustercore.project.command_line.console import CommandError, Unreachable
 from clustercore.project.command_line.processes import Child, end_children, node_command, node_variables
 
@@ -71,7 +78,7 @@ def running_hub(nodes: Sequence[NodeWish], tell: Tell, *, port: int = 0, linger_
     Raises EmbeddedError, OperationalError, BlobError, CommandError.
     """
     with ExitStack() as stack:
-        tell("starting PostgreSQL and Redis")
+        tell("starting PostgreSQL and Redis" if uses_embedded_servers() else "connecting to PostgreSQL and Redis")
         lease = stack.enter_context(servers(start=True, linger_seconds=linger_seconds))
         tell("preparing the database")
         migrate()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import django
 import psycopg
@@ -30,7 +30,8 @@ UNREACHABLE = (
     "`clustercore up --listen` printed on the hub; `clustercore doctor` says more."
 )
 BROKER_UNREACHABLE = (
-    "the cluster's Redis cannot be reached: {reason}\nCheck REDIS_URL, and on the hub `clustercore doctor`."
+    "the cluster's Redis cannot be reached: {reason}\n"
+    "Check REDIS_URL, and on the hub `clustercore doctor`. What was queued by then is not lost: see `clustercore jobs`."
 )
 
 
@@ -141,9 +142,17 @@ def _explain_by_name(error: Exception) -> tuple[str, int] | None:
         return _usage(error)
     if type(error).__name__ in ("Exit", "Abort"):
         return "", int(getattr(error, "exit_code", ExitCode.INTERRUPTED))
-    if type(error).__module__.startswith(("kombu.", "redis.")):
-        return BROKER_UNREACHABLE.format(reason=_first_line(error)), ExitCode.UNREACHABLE
+    for cause in _causes(error):
+        if type(cause).__module__.startswith(("kombu.", "redis.")):
+            return BROKER_UNREACHABLE.format(reason=_first_line(cause)), ExitCode.UNREACHABLE
     return (str(error), ExitCode.FAILED) if isinstance(error, OSError) else None
+
+
+def _causes(error: BaseException | None) -> Iterator[Exception]:
+    """The error and what it was raised from: Celery wraps a connection that was refused in a RuntimeError."""
+    while isinstance(error, Exception):
+        yield error
+        error = error.__cause__
 
 
 def _usage(error: Exception) -> tuple[str, int]:

@@ -108,15 +108,17 @@ def _standing(job: JobFigures) -> Text:
 def _share_line(share: NodeShare) -> Text:
     line = Text("    ").append(printable(share.node, _NAME_WIDTH), "cyan")
     if share.served_by:
-        line.append(f"  {share.served_by} (rung {share.rung})  {pieces(share.pieces)}  {speed_text(share.speed)}")
+        line.append(
+            f"  {share.served_by} (rung {share.rung})  {counted(share.pieces, 'piece')}  {speed_text(share.speed)}"
+        )
     if share.running:
         line.append(f"  {share.running} in hand", "dim")
     return line
 
 
-def pieces(count: int) -> str:
+def counted(count: int, noun: str) -> str:
     """`1 piece`, `2 pieces`."""
-    return f"{count} piece{'' if count == 1 else 's'}"
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def jobs_table(jobs: Sequence[JobFigures]) -> RenderableType:

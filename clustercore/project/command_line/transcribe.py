@@ -23,7 +23,7 @@ from clustercore.project.command_line.console import CommandError, ExitCode, err
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.inputs import files_meant, without_texts
 from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
-from clustercore.project.command_line.rendering import duration, pieces, printable, quality_hint, speed_text
+from clustercore.project.command_line.rendering import counted, duration, printable, quality_hint, speed_text
 from clustercore.project.command_line.watching import StoppedWatching, say_how_to_go_on, watch
 from transcription.selectors import transcript_of
 from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
@@ -214,7 +214,8 @@ def _result(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: 
         line.append(f"\n  {shown(path)}", "bold")
     for share in job.shares:
         line.append(
-            f"\n  {printable(share.node)}: {share.served_by} (rung {share.rung}), {pieces(share.pieces)}", "dim"
+            f"\n  {printable(share.node)}: {share.served_by} (rung {share.rung}), {counted(share.pieces, 'piece')}",
+            "dim",
         )
     return line
 

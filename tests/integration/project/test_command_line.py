@@ -151,7 +151,6 @@ def test_a_job_can_be_listed_looked_at_found_again_and_removed(cluster: Terminal
     details = cluster.read("job", number, "--json")
     assert [unit["stage"] for unit in details["units"]] == ["cut", "transcribe", "merge"]
     assert details["events"][0]["name"] == "submitted"
-    assert cluster.type("job", number, "--units").returncode == 0
     assert cluster.type("cancel", number).returncode == 1
     assert cluster.type("rm", number).returncode == 0
     assert cluster.type("job", number).returncode == 2
@@ -169,7 +168,7 @@ def test_what_is_no_recording_fails_with_the_reason(cluster: Terminal, tmp_path:
 
 
 def test_bad_wishes_are_refused_before_anything_is_queued(cluster: Terminal, clip: Path) -> None:
-    before = cluster.read("jobs", "--json")
+    clip = clip.rename(clip.with_name("refused.flac"))
 
     refused = [
         cluster.type("transcribe", str(clip), "-l", "klingon"),
@@ -178,7 +177,7 @@ def test_bad_wishes_are_refused_before_anything_is_queued(cluster: Terminal, cli
 
     assert [one.returncode for one in refused] == [2, 2]
     assert "klingon" in refused[0].stderr
-    assert cluster.read("jobs", "--json") == before
+    assert "refused.flac" not in [job["title"] for job in cluster.read("jobs", "--json")]
 
 
 def test_the_nodes_tell_what_they_can_do(cluster: Terminal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import redis
 from django.db import OperationalError
 from pydantic import ValidationError
 from typer.testing import CliRunner
@@ -82,6 +83,14 @@ def test_an_expected_failure_is_one_message_without_a_traceback(
     said = capsys.readouterr().err
     assert said.startswith("Error: ")
     assert "Traceback" not in said
+
+
+def test_a_refused_redis_is_told_as_such_however_celery_wraps_it(capsys: pytest.CaptureFixture[str]) -> None:
+    wrapped = RuntimeError("Retry limit exceeded")
+    wrapped.__cause__ = redis.ConnectionError("refused")
+
+    assert failing(wrapped) == ExitCode.UNREACHABLE
+    assert "REDIS_URL" in capsys.readouterr().err
 
 
 def test_a_surprise_keeps_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,6 +69,7 @@ def database_settings(url: str, pool_size: int) -> dict[str, Any]:
         "HOST": unquote(parts.hostname or "") or query.pop("host", ""),
         "PORT": str(parts.port or query.pop("port", "") or ""),
         "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
         "OPTIONS": _connection_options(pool_size) | query,
     }
 

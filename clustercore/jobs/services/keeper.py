@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Sequence
 
@@ -14,6 +15,7 @@ from clustercore.jobs.selectors import Waiting, below_floor, claimable
 from clustercore.jobs.services.leases import extend_leases, reap, strike_crashed_instances
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import explain_waiting_jobs, finish_forgotten_jobs
+from clustercore.jobs.services.work import workspaces
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.selectors import boot_id_of
 
@@ -36,6 +38,7 @@ class LeaseKeeper:
 
     def on_start(self, agent: Agent) -> None:
         """What an earlier process of this node left behind is proved to have crashed."""
+        shutil.rmtree(workspaces(agent.name), ignore_errors=True)
         ended = strike_crashed_instances(agent.name, boot_id_of(agent.node_id), agent.instance)
         if ended:
             logger.warning("%d pieces were in the hands of an earlier process of this node", ended)

@@ -102,7 +102,8 @@ def _create(request: JobRequest) -> Job:
 def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[int]:
     """Inserts units that are not there yet and rings for them after the commit; returns the new ids.
 
-    Must run in a transaction that holds the job's row lock (or creates the job). `(stage, ordinal)` pairs already in the job are left alone.
+    Must run in a transaction that holds the job's row lock (or creates the job). `(stage, ordinal)` pairs already in
+    the job are left alone.
     """
     created: dict[str, list[int]] = {}
     for new in units:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from django.db import InterfaceError, OperationalError, transaction
 from psycopg_pool import PoolTimeout
@@ -161,7 +161,8 @@ def claimant_of(agent: Agent) -> Claimant:
 def do(agent: Agent, claimed: Claimed) -> None:
     """Runs the handler of a claimed unit and delivers its verdict, or keeps it on disk while the hub is away."""
     holding = Holding(claimed.attempt_id, claimed.unit_id)
-    workspace = Path(tempfile.mkdtemp(prefix="clustercore-unit-"))
+    workspace = workspaces(agent.name) / holding.tag
+    workspace.mkdir(parents=True)
     execution = Execution(claimed, holding, agent, workspace)
     HOLDINGS.add(holding)
     started = time.monotonic()
@@ -201,6 +202,11 @@ def _after_host_death(execution: Execution, death: HostDied) -> Verdict | None:
         return HandBack(death.reason)
     tail = f"\n{death.log_tail}" if death.log_tail else ""
     return Crashed(f"{death.reason}{tail}")
+
+
+def workspaces(node_name: str) -> Path:
+    """Where this node's attempts keep their files; what lies there when a node starts, a dead process left."""
+    return environment().data_dir / "work" / f"node-{quote(node_name, safe='')}"
 
 
 def deliver(agent: Agent, attempt_id: int, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled | None:

@@ -117,7 +117,8 @@ class ModelFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFigures:
-    """A node as it is now; `condition` is one of online, drained, held, idle, offline."""
+    """A node as it is now; `condition` is one of online, draining, drained, held, idle,
+    offline."""
 
     name: str
     hostname: str

@@ -242,7 +242,9 @@ def _condition(node: Node, is_live: bool) -> tuple[str, str]:
         stopped = node.hold_reason == "stopped"
         return "offline", "stopped" if stopped else "not heard of; is its machine on, and can it reach the hub?"
     if node.drained:
-        return "drained", f"by an operator; `clustercore nodes undrain {node.name}` lets it work again"
+        # The node itself says so once it has heard of it, with its next beat.
+        heard = "drained" in node.hold_reason
+        return "drained" if heard else "draining", f"`clustercore nodes undrain {node.name}` lets it work again"
     if node.hold_reason:
         return "held", node.hold_reason
     if node.idle_reason:

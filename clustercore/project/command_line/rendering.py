@@ -23,7 +23,8 @@ from clustercore.project.command_line.figures import (
 
 STATE_STYLES = {
     "running": "cyan", "leased": "cyan", "online": "green", "done": "green", "queued": "default", "paused": "yellow",
-    "held": "yellow", "idle": "yellow", "drained": "yellow", "failed": "red", "dead": "red", "offline": "red",
+    "held": "yellow", "idle": "yellow", "drained": "yellow", "draining": "yellow",
+    "failed": "red", "dead": "red", "offline": "red",
     "cancelled": "dim",
 }  # fmt: skip
 ROUGH_ENGINE = "pocketsphinx"

@@ -37,10 +37,10 @@ class Terminal:
     def type(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if name not in PRIVATE}
         own = {name: value for name, value in own.items() if not name.startswith("CLUSTERCORE_")}
-        own["PYTHONPATH"] = str(ROOT)
+        own |= {"PYTHONPATH": str(ROOT), "CLUSTERCORE_GRACE_SECONDS": "3", "CLUSTERCORE_HEARTBEAT_SECONDS": "1"}
         return subprocess.run(
             [sys.executable, "-m", "clustercore.project.command_line.main", *words],
-            env={**own, "CLUSTERCORE_DATA_DIR": str(self.data_dir), "CLUSTERCORE_GRACE_SECONDS": "3", **variables},
+            env={**own, "CLUSTERCORE_DATA_DIR": str(self.data_dir), **variables},
             cwd=self.home,
             capture_output=True,
             text=True,
@@ -196,6 +196,9 @@ def test_the_doctor_finds_nothing_broken(cluster: Terminal) -> None:
 
 def test_a_job_that_no_node_takes_says_why_and_goes_on_when_one_does(cluster: Terminal, clip: Path) -> None:
     assert cluster.type("nodes", "drain", "tester").returncode == 0
+    deadline = time.monotonic() + 15
+    while cluster.read("nodes", "--json")[0]["condition"] != "drained" and time.monotonic() < deadline:
+        pass
     number = cluster.type("transcribe", str(clip), "-l", "en", "--no-wait").stdout.strip()
 
     assert "no node is taking work" in cluster.read("job", number, "--json")["waiting"]

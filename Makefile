@@ -49,7 +49,7 @@ check: $(VENV)/.check ## Lint, types, import contracts and architecture tests
 	@$(PYTEST) -q tests/architecture
 
 faults: $(VENV)/.test ## Kill and starve things, the slow ways too; every outcome is written as JSON
-	@$(PYTEST) tests/faults -m "fault or not fault" $(ARGS)
+	@CLUSTERCORE_FAULT_RESULTS=benchmarks/results/faults $(PYTEST) tests/faults -m "fault or not fault" $(ARGS)
 
 bench: $(VENV)/.test ## Run one benchmark, NAME=overhead or NAME=speedup
 	@$(BIN)/python -m benchmarks.$(NAME) $(ARGS)

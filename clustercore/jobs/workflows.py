@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from celery import chord, signature
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError as BrokerAway
+from redis.exceptions import RedisError
 
 from clustercore.jobs import tasks
 from clustercore.jobs.domain.kinds import Stage, kind_named
@@ -22,6 +23,10 @@ from clustercore.nodes.domain.queues import queue_for, queue_for_node
 logger = logging.getLogger(__name__)
 
 MEDIA = "media"
+
+BROKER_AWAY = (BrokerAway, RedisError, OSError, RuntimeError)
+"""How the broker's absence shows: a chord speaks to Redis itself, and Celery's result store ends its own tries with
+a RuntimeError."""
 
 
 def bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature:
@@ -39,7 +44,7 @@ def ring(canvas: Signature) -> None:
     """Sends a canvas. While the broker is away nothing is lost: idle nodes knock for what waits in the ledger."""
     try:
         canvas.apply_async(retry=False)
-    except (BrokerAway, ConnectionError, OSError) as absence:
+    except BROKER_AWAY as absence:
         logger.warning("the broker is away (%s): the ledger keeps the work", absence)
 
 

@@ -101,7 +101,7 @@ class Cluster:
             job.refresh_from_db()
             return job.state in ("done", "failed", "cancelled")
 
-        until(ended, seconds, f"job {job.pk} is not done: {states_of(job)}")
+        until(ended, seconds, lambda: f"job {job.pk} is not done: {states_of(job)}")
         return job.state
 
     def until_done(self, job: Job, seconds: float = 60.0) -> None:
@@ -117,9 +117,7 @@ class Cluster:
                     return attempt
             return None
 
-        attempt = until(found, seconds, f"{name} has no piece of job {job.pk} in hand")
-        assert attempt is not None
-        return attempt
+        return until(found, seconds, f"{name} has no piece of job {job.pk} in hand")
 
     def executing(self, attempt: Attempt) -> psutil.Process:
         """The engine host that works on it."""
@@ -184,6 +182,12 @@ def pieces_of(job: Job) -> QuerySet[Unit]:
 def attempts_at(unit: Unit) -> list[Attempt]:
     """In order."""
     return list(Attempt.objects.filter(unit=unit).order_by("number"))
+
+
+def tried_again(job: Job) -> list[tuple[str, str, str, str]]:
+    """Unit, node, outcome and reason of all attempts at the units that took more than one."""
+    attempts = Attempt.objects.filter(unit__job=job, unit__attempts_made__gt=1).order_by("unit", "number")
+    return [(str(one.unit), one.node_name, one.outcome, one.reason) for one in attempts.select_related("unit")]
 
 
 def live_attempts(job: Job, name: str) -> list[Attempt]:

@@ -32,7 +32,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 url = os.environ.get("CONTROL_REDIS_URL", "redis://127.0.0.1:1/0")
-app = Celery("control", broker=url, backend=url)
+app = Celery("control", broker=url, backend=url, set_as_current=False)
 app.conf.update(
     broker_connection_retry_on_startup=True,
     task_default_queue="control",
@@ -41,7 +41,7 @@ app.conf.update(
 )
 
 
-@app.task(name="control.piece")  # type: ignore[untyped-decorator]
+@app.task(name="control.piece")
 def piece(number: int, seconds: float) -> int:
     """A piece of work that takes so long, and says in the trace that it began and that it ended."""
     _note("begun", number)

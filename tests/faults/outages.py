@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+from django.db import connection
 
 from clustercore.embedded.services import status
 from tests.faults.waiting import until
@@ -32,8 +33,11 @@ def outage(data_directory: Path, server: str, number: int) -> Iterator[None]:
     finally:
         os.kill(supervisor, signal.SIGCONT)
     until(lambda: _is_back(data_directory, server, victim.pid), 60, f"{server} did not come back")
+    # What this process's pool still holds leads to the server that died.
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
 
 
 def _is_back(data_directory: Path, server: str, before: int) -> bool:
     found = status(data_directory)["servers"].get(server, {})
-    return found.get("state") == "ready" and found.get("pid") != before
+    return bool(found.get("state") == "ready" and found.get("pid") != before)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
+import psutil
 import pytest
 
 from clustercore.nodes.selectors import live_nodes
@@ -23,6 +26,7 @@ from tests.faults.cluster import (
 from tests.faults.conftest import Record
 from tests.faults.recording import Recording
 from tests.faults.waiting import until
+from tests.faults.workers import ROOT
 
 pytestmark = pytest.mark.services
 
@@ -109,6 +113,45 @@ def test_a_node_that_was_frozen_writes_too_late_and_changes_nothing(
     record("F3", **seen.as_json(), fenced=counter("results.fenced") - fenced_before)
     seen.assert_unharmed()
     zombie.until_taking_work()
+
+
+FROZEN = """
+import os
+import signal
+import sys
+import django
+django.setup()
+from django.db import transaction
+from clustercore.jobs.models import Job
+with transaction.atomic():
+    Job.objects.select_for_update(no_key=True).get(pk=sys.argv[1])
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.mark.fault
+def test_a_process_that_is_frozen_in_a_transaction_does_not_hold_its_job_for_ever(
+    cluster: Cluster, recordings: Callable[[str], Recording], record: Record
+) -> None:
+    """F3, at the worst moment: it holds the lock of the job's row."""
+    cluster.start(WORKSTATION, LAPTOP)
+    recording = recordings("short")
+    cluster.sha_undisturbed(recording)
+    cluster.pull(seconds="1.0")
+    since = time.time()
+    job = cluster.submit(recording)
+    cluster.until_in_hand(job, WORKSTATION)
+    environment = cluster.worker_environment("frozen", {})
+    with subprocess.Popen([sys.executable, "-c", FROZEN, str(job.pk)], env=environment, cwd=ROOT) as frozen:
+        until(lambda: psutil.Process(frozen.pid).status() == psutil.STATUS_STOPPED, 30, "it did not freeze")
+        frozen_at = time.time()
+        try:
+            cluster.until_done(job, 60)
+        finally:
+            frozen.kill()
+    seen = cluster.judge({job.pk: recording}, since)
+    record("F3-transaction", **seen.as_json(), done_after_s=round(time.time() - frozen_at, 2))
+    seen.assert_unharmed()
 
 
 def test_a_stopping_node_hands_its_piece_over_at_once(

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
+from clustercore.jobs.models import Unit
 from tests.cast import LAPTOP, WORKSTATION
-from tests.faults.cluster import LEASE_SECONDS, Cluster, pieces_of
+from tests.faults.cluster import LEASE_SECONDS, Cluster, attempts_at, pieces_of, tried_again
 from tests.faults.conftest import Record
 from tests.faults.outages import IMMEDIATE, POSTGRES, REDIS, outage
 from tests.faults.recording import Recording
@@ -58,6 +59,30 @@ def test_a_killed_redis_loses_no_work(cluster: Cluster, recordings: Callable[[st
     seen.assert_unharmed()
     assert seen.units_executed_again == 0
     assert all(cluster.workers[name].running for name in (WORKSTATION, LAPTOP))
+
+
+def test_a_redis_that_dies_while_a_recording_is_cut_costs_no_attempt(
+    cluster: Cluster, recordings: Callable[[str], Recording], record: Record
+) -> None:
+    """F8, in the middle of the waves: the pieces are in the ledger, their bells and chords cannot be sent."""
+    cluster.start(WORKSTATION, LAPTOP)
+    recording = recordings("long")
+    cluster.sha_undisturbed(recording)
+    since = time.time()
+    job = cluster.submit(recording)
+    until(lambda: pieces_of(job).exists(), 30, "nothing was cut")
+    with outage(cluster.data_directory, REDIS, signal.SIGKILL):
+        passes(OUTAGE_SECONDS)
+    back_at = time.time()
+    cluster.until_done(job, 90)
+    cut = Unit.objects.get(job=job, stage="cut")
+    seen = cluster.judge({job.pk: recording}, since)
+    record(
+        "F8-cut", **seen.as_json(), done_after_return_s=round(time.time() - back_at, 2), cut_attempts=cut.attempts_made
+    )
+    seen.assert_unharmed()
+    assert (cut.attempts_made, cut.failures) == (1, 0), attempts_at(cut)[0].reason
+    assert seen.units_executed_again == 0
 
 
 def test_an_emptied_redis_loses_no_work(
@@ -110,7 +135,7 @@ def test_a_database_that_is_away_for_two_leases_costs_no_work(
         done_after_return_s=round(time.time() - back_at, 2),
     )
     seen.assert_unharmed()
-    assert seen.units_executed_again == 0
+    assert seen.units_executed_again == 0, tried_again(job)
     assert not spooled(cluster)
 
 

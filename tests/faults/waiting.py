@@ -15,18 +15,20 @@ T = TypeVar("T")
 AWAY = (OperationalError, InterfaceError, PoolTimeout, RedisAway)
 
 
-def until(condition: Callable[[], T], seconds: float, what: str) -> T:
-    """The condition's first true value. Fails when that takes longer; a server that is away counts as not yet."""
+def until(condition: Callable[[], T | None], seconds: float, what: str | Callable[[], str]) -> T:
+    """The condition's first true value. Fails when that takes longer, saying `what` is wrong; a server that is away
+    counts as not yet."""
     deadline = time.monotonic() + seconds
     while True:
         value = _or_nothing(condition)
         if value:
             return value
-        assert time.monotonic() < deadline, f"after {seconds:g} s: {what}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"after {seconds:g} s: {what() if callable(what) else what}")
         threading.Event().wait(0.03)
 
 
-def _or_nothing(condition: Callable[[], T]) -> T | None:
+def _or_nothing(condition: Callable[[], T | None]) -> T | None:
     try:
         return condition()
     except AWAY:

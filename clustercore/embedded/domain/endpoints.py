@@ -79,11 +79,15 @@ def _connection_options(pool_size: int) -> dict[str, Any]:
 
     Only statements that ask for it are prepared, which are the ledger's hot ones: for them planning costs more than
     running, so their plan is kept, and none is worth compiling.
+
+    A process that is frozen in the middle of a transaction loses its locks after 20 s, or its job would stand still.
+    `reconnect_timeout` bounds the pool's growing pauses between tries: with its default a node comes back from an
+    outage of the database as late again as the outage was long, and its leases have run out by then.
     """
     return {
         "prepare_threshold": 1_000_000,
-        "options": "-c plan_cache_mode=force_generic_plan -c jit=off",
-        "pool": {"min_size": 1, "max_size": max(1, pool_size), "timeout": 10},
+        "options": "-c plan_cache_mode=force_generic_plan -c jit=off -c idle_in_transaction_session_timeout=20s",
+        "pool": {"min_size": 1, "max_size": max(1, pool_size), "timeout": 5, "reconnect_timeout": 5},
         "connect_timeout": 5,
         "keepalives": 1,
         "keepalives_idle": 10,

@@ -36,10 +36,10 @@ def _language(language: str | None) -> str:
     return f"language {language!r}" if language else "any language"
 
 
-def node_idles_because(*, capability: str, floor: int, best_here: str, best_anywhere: str, best_node: str) -> str:
+def node_idles_because(*, floor: int, best_here: str, best_anywhere: str, best_node: str) -> str:
     """Why waiting work of a capability is not for this node."""
     where = f" on {best_node}" if best_node else ""
     return (
-        f"{capability}: {best_here} is below rung {floor}, the floor while {best_anywhere}{where} serves; "
+        f"{best_here} is below rung {floor}, the floor while {best_anywhere}{where} serves; "
         "`--quality any` lets every rung take part"
     )

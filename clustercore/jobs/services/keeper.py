@@ -113,7 +113,6 @@ class LeaseKeeper:
     def _bars(self, agent: Agent, capabilities: Sequence[str]) -> dict[str, str]:
         return {
             found.capability: node_idles_because(
-                capability=found.capability,
                 floor=found.floor,
                 best_here=found.best_here,
                 best_anywhere=found.best_anywhere,

@@ -56,7 +56,7 @@ def test_a_server_elsewhere_keeps_its_options() -> None:
 def test_the_pool_leaves_connections_open_between_tasks() -> None:
     settings = database_settings("postgresql://a:b@c/d", 0)
     assert settings["CONN_MAX_AGE"] == 0
-    assert settings["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 1, "timeout": 10}
+    assert settings["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 1, "timeout": 5, "reconnect_timeout": 5}
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x", "mysql://a@b/c", "nonsense"])

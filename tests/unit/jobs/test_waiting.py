@@ -43,7 +43,6 @@ def test_a_floor_nobody_reaches_offers_every_rung() -> None:
 
 def test_an_idle_node_says_what_it_has_and_who_sets_the_floor() -> None:
     said = node_idles_because(
-        capability="stt",
         floor=4,
         best_here="pocketsphinx:en-us",
         best_anywhere="faster-whisper:large-v3",

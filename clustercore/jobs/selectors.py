@@ -127,6 +127,8 @@ class Stuck:
     nodes_online: int
     nodes_with_capability: int
     nodes_able: int
+    refused: str
+    """What the last node said that tried it and may not try again; empty when none did."""
 
 
 def jobs_without_a_running_unit() -> list[Stuck]:
@@ -138,7 +140,8 @@ def jobs_without_a_running_unit() -> list[Stuck]:
             (SELECT count(*) FROM nodes_node n WHERE {_LIVE} AND u.capability = ANY(n.capabilities)
                AND NOT (n.id = ANY(u.excluded_nodes))
                AND (NOT u.ranked OR EXISTS (SELECT 1 FROM nodes_nodemodel m
-                    WHERE m.node_id = n.id AND {_serves("m")} AND m.rung >= {FLOOR})))
+                    WHERE m.node_id = n.id AND {_serves("m")} AND m.rung >= {FLOOR}))),
+            CASE WHEN cardinality(u.excluded_nodes) > 0 THEN u.error ELSE '' END
         FROM jobs_job j CROSS JOIN LATERAL (
             SELECT * FROM jobs_unit u WHERE u.job_id = j.id AND u.state = 'queued'
               AND (u.run_after IS NULL OR u.run_after <= now()) ORDER BY u.id LIMIT 1) u

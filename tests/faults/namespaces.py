@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 
+_NUMBERS = count()
 HUB_ADDRESS, NODE_ADDRESS = "10.213.77.1", "10.213.77.2"
 
 
@@ -41,8 +43,9 @@ def ip(*arguments: str) -> None:
 @contextmanager
 def namespace() -> Iterator[Namespace]:
     """A fresh namespace; gone at the end, its link too. Raises as `ip` does."""
-    name = f"clustercore-{os.getpid()}"
-    hub_end, node_end = f"cch{os.getpid() % 100000}", f"ccn{os.getpid() % 100000}"
+    # A link outlives its namespace by a moment, so that no name may be used again at once.
+    number = f"{os.getpid() % 100_000}-{next(_NUMBERS)}"
+    name, hub_end, node_end = f"clustercore-{number}", f"cch{number}", f"ccn{number}"
     ip("netns", "add", name)
     try:
         ip("link", "add", hub_end, "type", "veth", "peer", "name", node_end, "netns", name)
@@ -53,6 +56,8 @@ def namespace() -> Iterator[Namespace]:
         ip("-n", name, "link", "set", "lo", "up")
         yield Namespace(name, hub_end)
     finally:
+        with suppress(subprocess.CalledProcessError):
+            ip("link", "delete", hub_end)
         ip("netns", "delete", name)
 
 

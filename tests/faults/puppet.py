@@ -7,6 +7,7 @@ what was really executed, whatever the ledger believes.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -27,7 +28,7 @@ class Puppet(Oracle):
 
     def run(self, request: JsonObject, report: Report) -> JsonObject:
         """Transcribe one piece, and note when it was begun and finished."""
-        self._piece = Path(request["path"]).stem
+        self._piece = hashlib.sha256(Path(request["path"]).read_bytes()).hexdigest()
         result = super().run(request, report)
         self._note("finished")
         return result

@@ -13,15 +13,24 @@ def job_waits_because(
     nodes_online: int,
     nodes_with_capability: int,
     nodes_able: int,
+    refused: str = "",
 ) -> str:
-    """The reason why nothing of a job runs; empty when some node is able and it only has to be its turn."""
+    """The reason why nothing of a job runs; empty when some node is able and it only has to be its turn.
+
+    `refused` is what the last node said that tried it and may not try again.
+    """
     if nodes_able:
         return ""
     if not nodes_online:
         return "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
     if not nodes_with_capability:
         return f"no live node can do {capability!r}: `clustercore doctor` on a node says what is missing"
-    wanted = ":".join(part for part in (engine, model) if part)
+    if refused:
+        return f"every able node has tried and failed; add a node, or mend and `clustercore retry`. Last: {refused}"
+    return _no_model(":".join(part for part in (engine, model) if part), language, floor)
+
+
+def _no_model(wanted: str, language: str | None, floor: int) -> str:
     if wanted:
         return f"no live node has {wanted} for {_language(language)}: `clustercore models pull {wanted}` on one"
     if floor > 0:

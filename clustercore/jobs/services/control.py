@@ -77,10 +77,12 @@ def resume_job(job_id: int) -> Job:
 
 @transaction.atomic
 def retry_job(job_id: int) -> Job:
-    """Queues what failed, died or was cancelled again; what is done stays done."""
+    """Queues what failed, died or was cancelled again, and lets every node try again; what is done stays done."""
     job = _locked(job_id)
     broken = Unit.objects.filter(job=job, state__in=[UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED])
-    if not broken.exists():
+    refused = Unit.objects.filter(job=job, state=UnitState.QUEUED, excluded_nodes__len__gt=0)
+    forgiven = refused.update(excluded_nodes=[], failures=0, run_after=None)
+    if not forgiven and not broken.exists():
         raise NotPossible(f"job {job_id} is {job.state} and has nothing that failed or was cancelled")
     for unit in broken.select_for_update():
         _requeue(unit)

@@ -28,6 +28,7 @@ def _explain(found: Stuck) -> None:
         nodes_online=found.nodes_online,
         nodes_with_capability=found.nodes_with_capability,
         nodes_able=found.nodes_able,
+        refused=found.refused,
     )[:400]
     if reason == found.waiting:
         return

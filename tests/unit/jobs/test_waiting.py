@@ -49,3 +49,9 @@ def test_an_idle_node_says_what_it_has_and_who_sets_the_floor() -> None:
         best_node="workstation",
     )
     assert "pocketsphinx:en-us" in said and "faster-whisper:large-v3 on workstation" in said
+
+
+def test_work_that_every_able_node_failed_at_waits_with_what_went_wrong() -> None:
+    said = reason(refused="no rung of this node worked: oracle:tones: out of memory")
+    assert "every able node has tried" in said and "out of memory" in said
+    assert reason(refused="anything", nodes_able=1) == ""

@@ -89,9 +89,10 @@ class Control:
         finished = Counter(line["number"] for line in self.lines("finished"))
         again = [line["at"] for line in self.lines("begun") if line["number"] == victim and line["at"] > fault_at]
         return {
+            "configuration": {"celery": self.variant, **VARIANTS[self.variant]},
             "attempted": PIECES,
             "finished": len(finished),
-            "lost": PIECES - len(finished),
+            "unfinished_after_patience": PIECES - len(finished),
             "executions": sum(begun.values()),
             "duplicate_results": sum(finished.values()) - len(finished),
             "recovery_s": round(again[0] - fault_at, 2) if again else None,

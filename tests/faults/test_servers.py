@@ -92,7 +92,7 @@ def test_an_emptied_redis_loses_no_work(
     cluster.start(WORKSTATION, LAPTOP)
     recording = recordings("long")
     cluster.sha_undisturbed(recording)
-    cluster.pull(seconds="0.3")
+    cluster.pull(seconds="0.1")
     since = time.time()
     job = cluster.submit(recording)
     until(lambda: pieces_of(job).filter(state="done").count() >= 3, 30, "nothing was done")

@@ -8,142 +8,278 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('nodes', '0001_initial'),
+        ("nodes", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Counter',
+            name="Counter",
             fields=[
-                ('name', models.CharField(max_length=60, primary_key=True, serialize=False)),
-                ('value', models.BigIntegerField(default=0)),
+                ("name", models.CharField(max_length=60, primary_key=True, serialize=False)),
+                ("value", models.BigIntegerField(default=0)),
             ],
         ),
         migrations.CreateModel(
-            name='Job',
+            name="Job",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=40)),
-                ('title', models.CharField(max_length=300)),
-                ('state', models.CharField(choices=[('running', 'running'), ('paused', 'paused'), ('done', 'done'), ('failed', 'failed'), ('cancelled', 'cancelled')], db_index=True, default=clustercore.jobs.domain.lifecycle.JobState['RUNNING'], max_length=12)),
-                ('stage', models.CharField(blank=True, max_length=40)),
-                ('priority', models.SmallIntegerField(default=0, help_text='Higher goes first; -100 to 100.')),
-                ('parameters', models.JSONField(default=dict)),
-                ('language', models.CharField(blank=True, help_text='Decided once for the whole job.', max_length=12, null=True)),
-                ('min_rung', models.SmallIntegerField(blank=True, help_text='Lowest rung allowed; empty: one below the best.', null=True)),
-                ('accept_lower_after', models.FloatField(blank=True, help_text='Seconds after which any rung may take part.', null=True)),
-                ('critical_accuracy', models.BooleanField(default=False)),
-                ('engine', models.CharField(blank=True, help_text='Only this engine; empty: the ladder decides.', max_length=60)),
-                ('model', models.CharField(blank=True, help_text='Only this model of that engine.', max_length=200)),
-                ('idempotency_key', models.CharField(blank=True, max_length=200, null=True, unique=True)),
-                ('error', models.TextField(blank=True)),
-                ('waiting', models.CharField(blank=True, help_text='Why nothing happens now, and the remedy.', max_length=400)),
-                ('created', models.DateTimeField()),
-                ('finished', models.DateTimeField(blank=True, null=True)),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("kind", models.CharField(max_length=40)),
+                ("title", models.CharField(max_length=300)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("running", "running"),
+                            ("paused", "paused"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        db_index=True,
+                        default=clustercore.jobs.domain.lifecycle.JobState["RUNNING"],
+                        max_length=12,
+                    ),
+                ),
+                ("stage", models.CharField(blank=True, max_length=40)),
+                ("priority", models.SmallIntegerField(default=0, help_text="Higher goes first; -100 to 100.")),
+                ("parameters", models.JSONField(default=dict)),
+                (
+                    "language",
+                    models.CharField(blank=True, help_text="Decided once for the whole job.", max_length=12, null=True),
+                ),
+                (
+                    "min_rung",
+                    models.SmallIntegerField(
+                        blank=True, help_text="Lowest rung allowed; empty: one below the best.", null=True
+                    ),
+                ),
+                (
+                    "accept_lower_after",
+                    models.FloatField(blank=True, help_text="Seconds after which any rung may take part.", null=True),
+                ),
+                ("critical_accuracy", models.BooleanField(default=False)),
+                (
+                    "engine",
+                    models.CharField(
+                        blank=True, help_text="Only this engine; empty: the ladder decides.", max_length=60
+                    ),
+                ),
+                ("model", models.CharField(blank=True, help_text="Only this model of that engine.", max_length=200)),
+                ("idempotency_key", models.CharField(blank=True, max_length=200, null=True, unique=True)),
+                ("error", models.TextField(blank=True)),
+                (
+                    "waiting",
+                    models.CharField(blank=True, help_text="Why nothing happens now, and the remedy.", max_length=400),
+                ),
+                ("created", models.DateTimeField()),
+                ("finished", models.DateTimeField(blank=True, null=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.CreateModel(
-            name='Unit',
+            name="Unit",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('stage', models.CharField(max_length=40)),
-                ('ordinal', models.PositiveIntegerField()),
-                ('capability', models.CharField(max_length=40)),
-                ('ranked', models.BooleanField(default=False)),
-                ('payload', models.JSONField(default=dict)),
-                ('weight', models.FloatField(default=1.0)),
-                ('state', models.CharField(choices=[('queued', 'queued'), ('leased', 'leased'), ('held', 'held'), ('done', 'done'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('dead', 'dead')], default=clustercore.jobs.domain.lifecycle.UnitState['QUEUED'], max_length=12)),
-                ('run_after', models.DateTimeField(blank=True, null=True)),
-                ('attempts_made', models.PositiveIntegerField(default=0)),
-                ('failures', models.PositiveIntegerField(default=0, help_text='Verdicts Retry so far.')),
-                ('strikes', models.PositiveSmallIntegerField(default=0, help_text='Crashes proved; three make it dead.')),
-                ('excluded_nodes', django.contrib.postgres.fields.ArrayField(base_field=models.BigIntegerField(), blank=True, default=list, size=None)),
-                ('avoid_until', models.DateTimeField(blank=True, help_text='Until then another node is given the first try.', null=True)),
-                ('min_rung', models.SmallIntegerField(blank=True, help_text='Set by a Degrade verdict.', null=True)),
-                ('progress', models.FloatField(default=0.0)),
-                ('result', models.JSONField(blank=True, null=True)),
-                ('error', models.TextField(blank=True)),
-                ('hold_reason', models.CharField(blank=True, max_length=400)),
-                ('created', models.DateTimeField()),
-                ('finished', models.DateTimeField(blank=True, null=True)),
-                ('avoid_node', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='nodes.node')),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='units', to='jobs.job')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("stage", models.CharField(max_length=40)),
+                ("ordinal", models.PositiveIntegerField()),
+                ("capability", models.CharField(max_length=40)),
+                ("ranked", models.BooleanField(default=False)),
+                ("payload", models.JSONField(default=dict)),
+                ("weight", models.FloatField(default=1.0)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("queued", "queued"),
+                            ("leased", "leased"),
+                            ("held", "held"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                            ("dead", "dead"),
+                        ],
+                        default=clustercore.jobs.domain.lifecycle.UnitState["QUEUED"],
+                        max_length=12,
+                    ),
+                ),
+                ("run_after", models.DateTimeField(blank=True, null=True)),
+                ("attempts_made", models.PositiveIntegerField(default=0)),
+                ("failures", models.PositiveIntegerField(default=0, help_text="Verdicts Retry so far.")),
+                (
+                    "strikes",
+                    models.PositiveSmallIntegerField(default=0, help_text="Crashes proved; three make it dead."),
+                ),
+                (
+                    "excluded_nodes",
+                    django.contrib.postgres.fields.ArrayField(
+                        base_field=models.BigIntegerField(), blank=True, default=list, size=None
+                    ),
+                ),
+                (
+                    "avoid_until",
+                    models.DateTimeField(
+                        blank=True, help_text="Until then another node is given the first try.", null=True
+                    ),
+                ),
+                ("min_rung", models.SmallIntegerField(blank=True, help_text="Set by a Degrade verdict.", null=True)),
+                ("progress", models.FloatField(default=0.0)),
+                ("result", models.JSONField(blank=True, null=True)),
+                ("error", models.TextField(blank=True)),
+                ("hold_reason", models.CharField(blank=True, max_length=400)),
+                ("created", models.DateTimeField()),
+                ("finished", models.DateTimeField(blank=True, null=True)),
+                (
+                    "avoid_node",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="nodes.node",
+                    ),
+                ),
+                (
+                    "job",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="units", to="jobs.job"),
+                ),
             ],
             options={
-                'ordering': ['job', 'id'],
+                "ordering": ["job", "id"],
             },
         ),
         migrations.CreateModel(
-            name='JobEvent',
+            name="JobEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('name', models.CharField(max_length=40)),
-                ('text', models.TextField()),
-                ('node_name', models.CharField(blank=True, max_length=120)),
-                ('job', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='jobs.job')),
-                ('unit', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='jobs.unit')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                ("name", models.CharField(max_length=40)),
+                ("text", models.TextField()),
+                ("node_name", models.CharField(blank=True, max_length=120)),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="jobs.job"
+                    ),
+                ),
+                (
+                    "unit",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="jobs.unit",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField()),
-                ('node_name', models.CharField(max_length=120)),
-                ('instance', models.UUIDField(help_text='The worker process that holds it.')),
-                ('outcome', models.CharField(choices=[('live', 'live'), ('done', 'done'), ('failed', 'failed'), ('retry', 'retry'), ('held', 'held'), ('expired', 'expired'), ('crashed', 'crashed'), ('handed_back', 'handed back'), ('cancelled', 'cancelled'), ('superseded', 'superseded')], default=clustercore.jobs.domain.lifecycle.AttemptOutcome['LIVE'], max_length=12)),
-                ('lease_until', models.DateTimeField()),
-                ('started', models.DateTimeField()),
-                ('ended', models.DateTimeField(blank=True, null=True)),
-                ('reason', models.TextField(blank=True)),
-                ('served_by', models.JSONField(blank=True, default=dict, help_text='Engine, model, rung, seconds, speed factor.')),
-                ('fenced_results', models.PositiveIntegerField(default=0, help_text='Late results that changed nothing.')),
-                ('node', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='attempts', to='nodes.node')),
-                ('unit', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='jobs.unit')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveIntegerField()),
+                ("node_name", models.CharField(max_length=120)),
+                ("instance", models.UUIDField(help_text="The worker process that holds it.")),
+                (
+                    "outcome",
+                    models.CharField(
+                        choices=[
+                            ("live", "live"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("retry", "retry"),
+                            ("held", "held"),
+                            ("expired", "expired"),
+                            ("crashed", "crashed"),
+                            ("handed_back", "handed back"),
+                            ("cancelled", "cancelled"),
+                            ("superseded", "superseded"),
+                        ],
+                        default=clustercore.jobs.domain.lifecycle.AttemptOutcome["LIVE"],
+                        max_length=12,
+                    ),
+                ),
+                ("lease_until", models.DateTimeField()),
+                ("started", models.DateTimeField()),
+                ("ended", models.DateTimeField(blank=True, null=True)),
+                ("reason", models.TextField(blank=True)),
+                (
+                    "served_by",
+                    models.JSONField(blank=True, default=dict, help_text="Engine, model, rung, seconds, speed factor."),
+                ),
+                (
+                    "fenced_results",
+                    models.PositiveIntegerField(default=0, help_text="Late results that changed nothing."),
+                ),
+                (
+                    "node",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="attempts",
+                        to="nodes.node",
+                    ),
+                ),
+                (
+                    "unit",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="attempts", to="jobs.unit"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['unit', 'number'],
+                "ordering": ["unit", "number"],
             },
         ),
         migrations.AddIndex(
-            model_name='unit',
-            index=models.Index(condition=models.Q(('state', 'queued')), fields=['job', 'id'], name='unit_queued_by_job'),
+            model_name="unit",
+            index=models.Index(
+                condition=models.Q(("state", "queued")), fields=["job", "id"], name="unit_queued_by_job"
+            ),
         ),
         migrations.AddIndex(
-            model_name='unit',
-            index=models.Index(fields=['job', 'state'], name='unit_by_job_and_state'),
+            model_name="unit",
+            index=models.Index(fields=["job", "state"], name="unit_by_job_and_state"),
         ),
         migrations.AddConstraint(
-            model_name='unit',
-            constraint=models.UniqueConstraint(fields=('job', 'stage', 'ordinal'), name='one_unit_per_stage_and_ordinal'),
+            model_name="unit",
+            constraint=models.UniqueConstraint(
+                fields=("job", "stage", "ordinal"), name="one_unit_per_stage_and_ordinal"
+            ),
         ),
         migrations.AddIndex(
-            model_name='jobevent',
-            index=models.Index(fields=['job', 'id'], name='jobs_jobeve_job_id_95f7be_idx'),
+            model_name="jobevent",
+            index=models.Index(fields=["job", "id"], name="jobs_jobeve_job_id_95f7be_idx"),
         ),
         migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(condition=models.Q(('outcome', 'live')), fields=['lease_until'], name='attempt_live_by_lease'),
+            model_name="attempt",
+            index=models.Index(
+                condition=models.Q(("outcome", "live")), fields=["lease_until"], name="attempt_live_by_lease"
+            ),
         ),
         migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(condition=models.Q(('outcome', 'live')), fields=['instance'], name='attempt_live_by_instance'),
+            model_name="attempt",
+            index=models.Index(
+                condition=models.Q(("outcome", "live")), fields=["instance"], name="attempt_live_by_instance"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.UniqueConstraint(fields=('unit', 'number'), name='one_attempt_per_number'),
+            model_name="attempt",
+            constraint=models.UniqueConstraint(fields=("unit", "number"), name="one_attempt_per_number"),
         ),
     ]

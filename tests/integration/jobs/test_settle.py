@@ -70,7 +70,7 @@ def test_a_result_whose_attempt_is_no_longer_live_changes_nothing_and_is_counted
     assert settle(late.attempt_id, Done({"by": "first"})) is Settled.FENCED
     assert unit_of(late).result == {"by": "second"}
     assert Counter.objects.get(name="results.fenced").value == 1
-    assert RECORDED == [late.unit_id]
+    assert [late.unit_id] == RECORDED
 
 
 def test_a_result_delivered_twice_is_stored_once() -> None:
@@ -79,7 +79,7 @@ def test_a_result_delivered_twice_is_stored_once() -> None:
     held = taken_by(node)
     assert settle(held.attempt_id, Done({})) is Settled.COUNTED
     assert settle(held.attempt_id, Done({})) is Settled.FENCED
-    assert RECORDED == [held.unit_id]
+    assert [held.unit_id] == RECORDED
 
 
 def test_a_vanished_node_is_never_a_strike_however_often_it_happens() -> None:
@@ -236,7 +236,7 @@ def test_pause_and_resume_ring_again_for_what_waits(django_capture_on_commit_cal
     pause_job(job.pk)
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         resume_job(job.pk)
-    assert RUNG == [("part", [part.pk for part in parts])]
+    assert [("part", [part.pk for part in parts])] == RUNG
 
 
 def test_a_known_idempotency_key_gives_the_job_that_has_it() -> None:

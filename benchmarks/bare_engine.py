@@ -1,6 +1,6 @@
-"""One bare process: an engine, a file, no cluster. Says when its model is loaded, starts when told, says when it is done.
+"""One bare process: an engine, a file, no cluster. It says when its model is loaded and when it is done.
 
-    python -m benchmarks.bare_engine ENGINE MODEL MODELS_DIRECTORY FILE WARM_UP_FILE
+python -m benchmarks.bare_engine ENGINE MODEL MODELS_DIRECTORY FILE WARM_UP_FILE
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def nothing(context: UnitContext) -> Verdict:
     return Done({"ordinal": context.ordinal})
 
 
-def ring(job_id: int, stage: str, unit_ids: Sequence[int]) -> None:
+def ring(_job_id: int, stage: str, unit_ids: Sequence[int]) -> None:
     """One bell a unit."""
     ring_units(EMPTY.name, stage, unit_ids)
 

@@ -1,6 +1,6 @@
 """What the ledger costs: a unit against a bare Celery task, interleaved in one run on one worker.
 
-    python -m benchmarks.overhead [--pairs 400] [--units 2000]
+python -m benchmarks.overhead [--pairs 400] [--units 2000]
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def insert(job: Job, ordinals: range) -> list[int]:
 def bare_milliseconds(number: int) -> float:
     """One round trip of a bare task through the same queue."""
     began = time.perf_counter()
-    bare.apply_async([number], queue=queue_for("media")).get(timeout=30)
+    bare.apply_async((number,), queue=queue_for("media")).get(timeout=30)
     return (time.perf_counter() - began) * 1000
 
 
@@ -58,7 +58,7 @@ def unit_milliseconds(job: Job, ordinal: int) -> float:
     """One round trip of a unit: its bell, claim, handler, settle, and the task's result."""
     [unit_id] = insert(job, range(ordinal, ordinal + 1))
     began = time.perf_counter()
-    unit.apply_async([unit_id], queue=queue_for("media")).get(timeout=30)
+    unit.apply_async((unit_id,), queue=queue_for("media")).get(timeout=30)
     return (time.perf_counter() - began) * 1000
 
 
@@ -84,7 +84,7 @@ def _units_per_second(count: int) -> float:
     Job.objects.filter(pk=job.pk).update(state="running")
     began = time.perf_counter()
     for unit_id in ids:
-        unit.apply_async([unit_id], queue=queue_for("media"), ignore_result=True)
+        unit.apply_async((unit_id,), queue=queue_for("media"), ignore_result=True)
     open_units = Unit.objects.filter(job=job, capability="media").exclude(state="done")
     harness.wait_until(lambda: not open_units.exists(), 300, "units")
     return count / (time.perf_counter() - began)
@@ -92,7 +92,7 @@ def _units_per_second(count: int) -> float:
 
 def _bare_per_second(count: int) -> float:
     began = time.perf_counter()
-    results = [bare.apply_async([number], queue=queue_for("media")) for number in range(count)]
+    results = [bare.apply_async((number,), queue=queue_for("media")) for number in range(count)]
     results[-1].get(timeout=120)
     return count / (time.perf_counter() - began)
 

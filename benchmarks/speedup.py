@@ -127,11 +127,18 @@ def cluster_seconds(contestant: Contestant, recording: Path) -> float:
     return seconds
 
 
-def pieces_by_node() -> dict[str, int]:
-    """How many attempts each node made at the last job."""
+def pieces() -> list[dict[str, Any]]:
+    """How each piece of the last job was served."""
     last = Job.objects.order_by("-id").first()
-    names = Attempt.objects.filter(unit__job=last, unit__stage="transcribe").values_list("node_name", flat=True)
-    return {name: list(names).count(name) for name in set(names)}
+    attempts = Attempt.objects.filter(unit__job=last, unit__stage="transcribe").order_by("started")
+    return [
+        {
+            "node": attempt.node_name,
+            "audio": attempt.served_by["audio_seconds"],
+            "seconds": attempt.served_by["seconds"],
+        }
+        for attempt in attempts
+    ]
 
 
 def compare(contestant: Contestant, rounds: int, spoken: Samples) -> dict[str, Any]:
@@ -142,7 +149,9 @@ def compare(contestant: Contestant, rounds: int, spoken: Samples) -> dict[str, A
     for number in range(rounds):
         ceilings.append(bare_seconds(contestant, halves, warm_up))
         clusters.append(cluster_seconds(contestant, whole))
-        print(f"  {contestant.engine} round {number + 1}: two bare {ceilings[-1]:.1f} s, two nodes {clusters[-1]:.1f} s")
+        print(
+            f"  {contestant.engine} round {number + 1}: two bare {ceilings[-1]:.1f} s, two nodes {clusters[-1]:.1f} s"
+        )
     one = bare_seconds(contestant, [whole], warm_up)
     ratios = [ceiling / cluster for ceiling, cluster in zip(ceilings, clusters, strict=True)]
     return {
@@ -152,7 +161,7 @@ def compare(contestant: Contestant, rounds: int, spoken: Samples) -> dict[str, A
         "one_bare_seconds": round(one, 2),
         "two_over_ceiling": round(statistics.median(ratios), 3),
         "two_over_one": round(one / statistics.median(clusters), 3),
-        "pieces": pieces_by_node(),
+        "pieces": pieces(),
     }
 
 
@@ -204,7 +213,9 @@ def main() -> None:
         for offset, key in ((-0.25, "one_bare_seconds"), (0.0, "two_bare_seconds"), (0.25, "two_nodes_seconds")):
             heights = [float(np.median(of[key])) for of in found.values()]
             axes.bar([place + offset for place in places], heights, width=0.25, label=key.replace("_", " "))
-        axes.set(xticks=list(places), xticklabels=list(found), ylabel="seconds", title="One process, two, and two nodes")
+        axes.set(
+            xticks=list(places), xticklabels=list(found), ylabel="seconds", title="One process, two, and two nodes"
+        )
         axes.legend()
 
     harness.publish("speedup", metrics, found, draw)

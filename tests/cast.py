@@ -1,4 +1,4 @@
-"""The small fixed cast of nodes: a workstation with a big model, a laptop with a middling one, a Pi with the last rung."""
+"""The small fixed cast of nodes: a workstation with a big model, a laptop with a middling one, a Pi with the last."""
 
 from __future__ import annotations
 

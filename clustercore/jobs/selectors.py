@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.models import Job, Unit
 
 _LIVE = "n.online AND NOT n.drained AND n.hold_reason = ''"
@@ -173,13 +172,3 @@ def progress_of(job: Job, stage: str | None = None) -> Progress:
         total += weight
         done += weight * (1.0 if state == "done" else fraction if state == "leased" else 0.0)
     return Progress(counts, done / total if total else 0.0, sum(counts.values()))
-
-
-_HAS_OPEN = """
-SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state IN ('queued', 'leased', 'held'))
-"""
-
-
-def has_open_units(job_id: int) -> bool:
-    """Whether anything of the job is still to be done."""
-    return bool(fetch_prepared(_HAS_OPEN, {"job": job_id})[0][0])

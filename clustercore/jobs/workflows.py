@@ -34,7 +34,7 @@ def bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature:
     return signature(stage.task, args=[unit_id], immutable=True, queue=queue or queue_for(stage.capability))
 
 
-def wave(stage: Stage, job_id: int, unit_ids: Sequence[int]) -> Signature:
+def wave(stage: Stage, job_id: int, unit_ids: Sequence[int]) -> chord:
     """A chord over units queued together; its body only hurries the job, so losing it loses nothing."""
     body = tasks.advance.si(job_id).set(queue=queue_for(MEDIA))
     return chord([bell(stage, unit_id) for unit_id in unit_ids], body)

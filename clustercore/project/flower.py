@@ -1,4 +1,4 @@
-"""Makes `celery -A clustercore flower` safe as it is: on loopback, behind a password, unless its user says otherwise."""
+"""Makes `celery -A clustercore flower` safe as it is: on loopback and behind a password, unless told otherwise."""
 
 from __future__ import annotations
 

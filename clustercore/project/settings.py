@@ -105,3 +105,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_keepalive": True,
 }
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    # At INFO httpx writes every address, and the blobs' addresses carry their signatures.
+    "loggers": {"httpx": {"level": "WARNING"}},
+}

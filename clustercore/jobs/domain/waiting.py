@@ -32,7 +32,10 @@ def job_waits_because(
 
 def _no_model(wanted: str, language: str | None, floor: int) -> str:
     if wanted:
-        return f"no live node has {wanted} for {_language(language)}: `clustercore models pull {wanted}` on one"
+        return (
+            f"no live node has {wanted} for {_language(language)}: `clustercore models list --available` on one "
+            "says how to get it"
+        )
     if floor > 0:
         return (
             f"no live node reaches rung {floor} for {_language(language)}: start a node with a better model, "

@@ -5,12 +5,16 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
+from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.domain.kinds import NewUnit, Stage, kind_named
 from clustercore.jobs.domain.lifecycle import BAD_UNIT_STATES, JobState
 from clustercore.jobs.models import Job, Unit
-from clustercore.jobs.selectors import has_open_units
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.submit import queue_units
+
+_HAS_OPEN = """
+SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state IN ('queued', 'leased', 'held'))
+"""
 
 
 def advance(job_id: int) -> str:
@@ -59,3 +63,8 @@ def _end(job: Job, state: JobState, error: str) -> None:
     job.finished = Now()
     job.save(update_fields=["state", "error", "waiting", "finished"])
     record_event(job.pk, str(state), f"{state}: {error}" if error else str(state))
+
+
+def has_open_units(job_id: int) -> bool:
+    """Whether anything of the job is still to be done."""
+    return bool(fetch_prepared(_HAS_OPEN, {"job": job_id})[0][0])

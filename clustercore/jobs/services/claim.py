@@ -11,7 +11,8 @@ from uuid import UUID
 from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.selectors import ELIGIBLE, FLOOR
 
-# Priority, then the job with the least running, come first; within the chosen job the hinted unit, else its oldest.
+# Priority, then the job with the least running and, among equals, the one that was
+# served longest ago, come first; within the chosen job the hinted unit, else its oldest.
 # OFFSET 0 keeps the planner from repeating the choice wherever it is named; `+ 0` makes it look the hint up by its key.
 # LATERAL keeps the cost at one index probe per running job; SKIP LOCKED keeps nodes out of each other's way.
 _CLAIM = f"""
@@ -28,14 +29,16 @@ WITH chosen AS (
         OFFSET 0
     ) picked
     CROSS JOIN LATERAL (
-        SELECT count(*) AS units FROM jobs_unit r WHERE r.job_id = j.id AND r.state = 'leased'
-    ) running
+        SELECT (SELECT count(*) FROM jobs_unit r WHERE r.job_id = j.id AND r.state = 'leased') AS running,
+               (SELECT max(r.leased_at) FROM jobs_unit r WHERE r.job_id = j.id) AS last
+    ) served
     WHERE j.state = 'running' AND picked.id IS NOT NULL
-    ORDER BY j.priority DESC, running.units, (picked.id = %(hint)s::bigint) DESC, picked.id
+      AND NOT (SELECT n.drained FROM nodes_node n WHERE n.id = %(node)s::bigint)
+    ORDER BY j.priority DESC, served.running, served.last NULLS FIRST, (picked.id = %(hint)s::bigint) DESC, picked.id
     LIMIT 1
 ), taken AS (
     UPDATE jobs_unit
-    SET state = 'leased', attempts_made = attempts_made + 1, progress = 0, hold_reason = '',
+    SET state = 'leased', leased_at = now(), attempts_made = attempts_made + 1, progress = 0, hold_reason = '',
         avoid_node_id = NULL, avoid_until = NULL
     FROM chosen
     WHERE jobs_unit.id = chosen.unit_id AND jobs_unit.state = 'queued'

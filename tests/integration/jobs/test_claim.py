@@ -10,10 +10,13 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.selectors import below_floor, claimable
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import pause_job
+from clustercore.jobs.services.settle import settle
+from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
 from tests.integration.jobs.conftest import submitted, with_parts
 
@@ -55,6 +58,24 @@ def test_two_jobs_of_equal_priority_share_the_slots() -> None:
     second, _ = with_parts(4)
     taken = [claim(node, None) for _ in range(4)]
     assert sorted(unit.job_id for unit in taken if unit) == [first.pk, first.pk, second.pk, second.pk]
+
+
+def test_a_short_job_does_not_wait_behind_a_long_one_on_a_node_with_one_slot() -> None:
+    node = start_node(LAPTOP)
+    long, _ = with_parts(5)
+    first = claim(as_claimant(node), None)
+    assert first is not None
+    settle(first.attempt_id, Done({}))
+    short, _ = with_parts(1)
+    following = claim(as_claimant(node), None)
+    assert following is not None and (first.job_id, following.job_id) == (long.pk, short.pk)
+
+
+def test_a_drained_node_takes_nothing_even_before_it_hears_of_it() -> None:
+    node = start_node(LAPTOP)
+    with_parts(1)
+    Node.objects.filter(pk=node.pk).update(drained=True)
+    assert claim(as_claimant(node), None) is None
 
 
 def test_a_paused_job_gives_nothing() -> None:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from celery.canvas import chord
+
 from transcription.workflows import canvases
+
+
+def wave_of(*unit_ids: int) -> chord:
+    [canvas] = canvases(7, "transcribe", unit_ids)
+    assert isinstance(canvas, chord)
+    return canvas
 
 
 def test_the_cut_is_one_bell_on_the_media_queue() -> None:
@@ -10,15 +18,15 @@ def test_the_cut_is_one_bell_on_the_media_queue() -> None:
     assert (bell.task, bell.args, bell.options["queue"]) == ("transcription.cut", (41,), "cap.media")
 
 
-def test_a_wave_of_pieces_is_a_chord_whose_body_advances_the_job() -> None:
-    [wave] = canvases(7, "transcribe", [1, 2, 3])
+def test_a_wave_of_pieces_is_achord_whose_body_advances_the_job() -> None:
+    wave = wave_of(1, 2, 3)
     header = [(bell.task, bell.args, bell.options["queue"]) for bell in wave.tasks]
     assert header == [("transcription.transcribe", (unit,), "cap.stt") for unit in (1, 2, 3)]
     assert (wave.body.task, wave.body.args, wave.body.options["queue"]) == ("jobs.advance", (7,), "cap.media")
 
 
 def test_no_bell_takes_a_value_from_the_one_before() -> None:
-    [wave] = canvases(7, "transcribe", [1])
+    wave = wave_of(1)
     assert all(bell.immutable for bell in [*wave.tasks, wave.body])
 
 

@@ -85,6 +85,32 @@ def test_a_node_that_is_killed_with_its_hosts_loses_nothing(
     assert (second.started.timestamp() - killed_at) <= RESUMED_SECONDS
 
 
+@pytest.mark.fault
+def test_with_the_default_settings_another_node_holds_the_piece_within_half_a_minute(
+    cluster: Cluster, recordings: Callable[[str], Recording], record: Record
+) -> None:
+    """F2 as users have it: heartbeat 5 s, lease 20 s."""
+    cluster.stop(WORKSTATION, LAPTOP)
+    defaults = {"CLUSTERCORE_HEARTBEAT_SECONDS": "5", "CLUSTERCORE_LEASE_SECONDS": "20"}
+    cluster.start(WORKSTATION, LAPTOP, **defaults)
+    recording = recordings("long")
+    cluster.sha_undisturbed(recording)
+    cluster.pull(seconds="0.5", seconds__workstation="4.0")
+    since = time.time()
+    job = cluster.submit(recording)
+    held = cluster.until_in_hand(job, WORKSTATION)
+    killed_at = time.time()
+    cluster.workers[WORKSTATION].kill_tree()
+    until(lambda: len(attempts_at(held.unit)) == 2, 30, "nobody took the piece again")
+    cluster.until_done(job)
+    cluster.stop(LAPTOP)
+    second = attempts_at(held.unit)[1]
+    seen = cluster.judge({job.pk: recording}, since, [killed_at])
+    record("F2-default", **seen.as_json() | {"configuration": "heartbeat 5 s, lease 20 s (the defaults)"})
+    seen.assert_unharmed()
+    assert second.started.timestamp() - killed_at <= 30
+
+
 def test_a_node_that_was_frozen_writes_too_late_and_changes_nothing(
     cluster: Cluster, recordings: Callable[[str], Recording], record: Record
 ) -> None:

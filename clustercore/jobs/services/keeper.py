@@ -15,7 +15,7 @@ from clustercore.jobs.selectors import Waiting, below_floor, claimable
 from clustercore.jobs.services.leases import extend_leases, reap, strike_crashed_instances
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import explain_waiting_jobs, finish_forgotten_jobs
-from clustercore.jobs.services.work import workspaces
+from clustercore.jobs.services.work import settle_or_retry, workspaces
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.selectors import boot_id_of
 
@@ -81,7 +81,7 @@ class LeaseKeeper:
         for name, document in agent.spool.items():
             served_by = document.pop("served_by", {})
             attempt = int(document.pop("attempt"))
-            outcome = settle(attempt, from_json(document), served_by=served_by)
+            outcome = settle_or_retry(attempt, from_json(document), served_by)
             agent.spool.remove(name)
             logger.info("result of attempt %s delivered from disk: %s", attempt, outcome)
 

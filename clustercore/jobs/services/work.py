@@ -212,10 +212,20 @@ def workspaces(node_name: str) -> Path:
 def deliver(agent: Agent, attempt_id: int, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled | None:
     """Settles a verdict; while the hub is away it goes to the spool and None is returned."""
     try:
-        return settle(attempt_id, verdict, served_by=served_by)
+        return settle_or_retry(attempt_id, verdict, served_by)
     except HUB_AWAY as absence:
         logger.warning("the hub is away (%s): result of attempt %s kept on disk", absence, attempt_id)
-        agent.spool.put(
-            f"attempt-{attempt_id}", {"attempt": attempt_id, "served_by": dict(served_by), **to_json(verdict)}
-        )
+        document = {"attempt": attempt_id, "served_by": dict(served_by), **to_json(verdict)}
+        agent.spool.put(f"attempt-{attempt_id}", document)
         return None
+
+
+def settle_or_retry(attempt_id: int, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled:
+    """Settles a verdict; one that the ledger cannot store counts as a failed try, so that it ends and says why."""
+    try:
+        return settle(attempt_id, verdict, served_by=served_by)
+    except HUB_AWAY:
+        raise
+    except Exception as bug:
+        logger.exception("the result of attempt %s cannot be stored", attempt_id)
+        return settle(attempt_id, Retry(f"its result cannot be stored: {type(bug).__name__}: {bug}"))

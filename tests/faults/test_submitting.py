@@ -77,7 +77,7 @@ def test_a_job_waits_for_an_able_node_and_a_better_node_keeps_guesses_out(
     cluster.start(LAPTOP)
     job = cluster.submit(CLIP, engine="pocketsphinx")
     said = until(lambda: waiting_of(job), 30, "the job does not say why it waits")
-    assert "pocketsphinx" in said and "`clustercore models pull" in said
+    assert "pocketsphinx" in said and "`clustercore models list" in said
     began = time.time()
     cluster.start(PI, **real(POCKETSPHINX))
     until(lambda: pieces_of(job).filter(attempts_made__gt=0).exists(), 30, "it did not start by itself")

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from celery.canvas import Signature
 
 from clustercore.jobs.domain.kinds import JobKind, Stage
-from clustercore.jobs.workflows import bell, ring, wave
+from clustercore.jobs.workflows import lone_bell, ring, wave
 from transcription import tasks
 from transcription.selectors import blobs_of
 from transcription.services.cutting import cut, held_until_language, record_cut, record_piece
@@ -20,19 +20,23 @@ from transcription.services.hearing import detect, record_language, record_segme
 from transcription.services.merging import merge, record_transcript
 from transcription.services.submit import KIND
 
+WIDEST_WAVE = 100
+"""A chord's cost grows faster than its width: thousands at once take many seconds to build."""
+
 
 def canvases(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> list[Signature]:
     """The canvases for units of one stage: pieces go in a chord, other stages one by one."""
     stage = TRANSCRIPTION.stage(stage_name)
     if stage_name == "transcribe":
-        return [wave(stage, job_id, unit_ids)]
-    return [bell(stage, unit_id) for unit_id in unit_ids]
+        return [wave(stage, job_id, unit_ids[at : at + WIDEST_WAVE]) for at in range(0, len(unit_ids), WIDEST_WAVE)]
+    return [lone_bell(stage, unit_id) for unit_id in unit_ids]
 
 
 def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
     """Rings for units just queued."""
     for canvas in canvases(job_id, stage_name, unit_ids):
-        ring(canvas)
+        if not ring(canvas):
+            return
 
 
 TRANSCRIPTION = JobKind(

@@ -8,7 +8,7 @@ wave queued ──► chord( its units' tasks ) ──► jobs.advance
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from celery import chord, signature
 from celery.canvas import Signature
@@ -34,29 +34,46 @@ def bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature:
     return signature(stage.task, args=[unit_id], immutable=True, queue=queue or queue_for(stage.capability))
 
 
+def lone_bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature:
+    """A bell outside a chord. Nobody reads its result, so Celery need not wait for a result store that is away."""
+    message = bell(stage, unit_id, queue)
+    message.options["ignore_result"] = True
+    return message
+
+
 def wave(stage: Stage, job_id: int, unit_ids: Sequence[int]) -> chord:
     """A chord over units queued together; its body only hurries the job, so losing it loses nothing."""
     body = tasks.advance.si(job_id).set(queue=queue_for(MEDIA))
     return chord([bell(stage, unit_id) for unit_id in unit_ids], body)
 
 
-def ring(canvas: Signature) -> None:
-    """Sends a canvas. While the broker is away nothing is lost: idle nodes knock for what waits in the ledger."""
+def ring(canvas: Signature) -> bool:
+    """Sends a canvas, and says whether it could.
+
+    While the broker is away nothing is lost: idle nodes knock for what waits in the ledger.
+    """
     try:
         canvas.apply_async(retry=False)
     except BROKER_AWAY as absence:
         logger.warning("the broker is away (%s): the ledger keeps the work", absence)
+        return False
+    return True
+
+
+def ring_in_turn(bells: Iterable[Signature]) -> None:
+    """Rings several; the first that cannot be sent is the last that is tried."""
+    for waiting in bells:
+        if not ring(waiting):
+            return
 
 
 def ring_units(kind_name: str, stage_name: str, unit_ids: Sequence[int]) -> None:
     """One bell for each unit."""
     stage = kind_named(kind_name).stage(stage_name)
-    for unit_id in unit_ids:
-        ring(bell(stage, unit_id))
+    ring_in_turn(lone_bell(stage, unit_id) for unit_id in unit_ids)
 
 
 def knock(node_name: str, waiting: Sequence[Waiting]) -> None:
     """An idle node rings its own queue for what it could take."""
     queue = queue_for_node(node_name)
-    for unit in waiting:
-        ring(bell(kind_named(unit.kind).stage(unit.stage), unit.unit_id, queue))
+    ring_in_turn(lone_bell(kind_named(unit.kind).stage(unit.stage), unit.unit_id, queue) for unit in waiting)

@@ -20,15 +20,15 @@ from transcription import workflows
 FILE = "die-before-ringing"
 
 
-def dying(send: Callable[[Signature], None]) -> Callable[[Signature], None]:
+def dying(send: Callable[[Signature], bool]) -> Callable[[Signature], bool]:
     """`send`, preceded by the failpoint."""
 
-    def ring_unless_dead(canvas: Signature) -> None:
+    def ring_unless_dead(canvas: Signature) -> bool:
         with suppress(FileNotFoundError):
             if (strings() / FILE).read_text() in str(canvas):
                 (strings() / FILE).unlink()
                 os.kill(os.getpid(), signal.SIGKILL)
-        send(canvas)
+        return send(canvas)
 
     return ring_unless_dead
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clustercore.blobs.services import local_path, store_file
+from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import NewUnit, UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
@@ -75,7 +75,7 @@ def cut(context: UnitContext) -> Verdict:
             _queue_detection(context, first.blob)
 
     request = {
-        "path": str(local_path(recording.blob)),
+        "path": str(context.fetch(recording.blob)),
         "directory": str(context.workspace),
         "piece_seconds": context.parameters.get("piece_seconds"),
         "longest_piece_seconds": environment().piece_seconds,

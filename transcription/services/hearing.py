@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.verdict import Done, Retry, Verdict
@@ -33,7 +32,7 @@ def transcribe(context: UnitContext) -> Verdict:
     if not selection.candidates:
         return Retry(selection.reason, not_here=True)
     request = {
-        "path": str(local_path(context.payload["blob"])),
+        "path": str(context.fetch(context.payload["blob"])),
         "language": context.language,
         "prompt": context.parameters["prompt"],
         "words": True,
@@ -115,16 +114,23 @@ def detect(context: UnitContext) -> Verdict:
             DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in served or "*" in served else min(served, default=DEFAULT_LANGUAGE)
         )
         return Done({"language": only, "how": "no live node can tell languages apart"})
-    best = max(detecting, key=lambda entry: entry.rung).record
     request = {
-        "path": str(local_path(context.payload["blob"])),
+        "path": str(context.fetch(context.payload["blob"])),
         "language": None,
         "prompt": "",
         "words": False,
         "detect_only": True,
     }
-    heard = context.call_engine(best.engine, best.model, request)
-    return Done({"language": heard.get("language") or DEFAULT_LANGUAGE, "how": f"heard by {best.engine}:{best.model}"})
+    failures: list[str] = []
+    for entry in sorted(detecting, key=lambda entry: -entry.rung):
+        engine, model = entry.record.engine, entry.record.model
+        try:
+            heard = context.call_engine(engine, model, request)
+        except EngineFailure as failure:
+            failures.append(f"{engine}:{model}: {failure.message}")
+            continue
+        return Done({"language": heard.get("language") or DEFAULT_LANGUAGE, "how": f"heard by {engine}:{model}"})
+    return Retry("no model of this node could tell the language: " + "; ".join(failures), not_here=True)
 
 
 def record_language(unit_id: int, result: Mapping[str, Any]) -> None:

@@ -27,11 +27,14 @@ def relative_path(sha256: str) -> PurePosixPath:
 def hub_base_url(hub_url: str | None, database_url: str | None, advertised: str) -> str:
     """The base URL, without a slash at its end, at which this process reaches the hub's blob service.
 
-    What the user set wins. A DATABASE_URL that names another machine names the hub's one port too. Otherwise this
-    process runs beside the hub, and the URL the hub advertised (perhaps on loopback) serves.
+    What the user set wins, then what the hub advertised, unless that is on loopback and thus for the hub's machine
+    alone. A DATABASE_URL that names another machine names the hub's one port too. Otherwise this process runs beside
+    the hub.
     """
     if hub_url:
         return hub_url.rstrip("/")
+    if advertised and not is_local_host(urlsplit(advertised).hostname or ""):
+        return advertised.rstrip("/")
     return (_base_of_database(database_url) or advertised).rstrip("/")
 
 

@@ -74,6 +74,14 @@ def database_settings(url: str, pool_size: int) -> dict[str, Any]:
     }
 
 
+SESSION_SETTINGS = (
+    "plan_cache_mode=force_generic_plan",
+    "jit=off",
+    "lock_timeout=5s",
+    "idle_in_transaction_session_timeout=20s",
+)
+
+
 def _connection_options(pool_size: int) -> dict[str, Any]:
     """A broken link is noticed within about 25 s instead of the kernel's hours.
 
@@ -86,7 +94,7 @@ def _connection_options(pool_size: int) -> dict[str, Any]:
     """
     return {
         "prepare_threshold": 1_000_000,
-        "options": "-c plan_cache_mode=force_generic_plan -c jit=off -c idle_in_transaction_session_timeout=20s",
+        "options": " ".join(f"-c {setting}" for setting in SESSION_SETTINGS),
         "pool": {"min_size": 1, "max_size": max(1, pool_size), "timeout": 5, "reconnect_timeout": 5},
         "connect_timeout": 5,
         "keepalives": 1,

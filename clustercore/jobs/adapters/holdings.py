@@ -20,6 +20,8 @@ class Holding:
     last_report: float = field(default_factory=time.monotonic)
     lost: threading.Event = field(default_factory=threading.Event)
     lost_because: str = ""
+    watched_elsewhere: bool = False
+    """Somebody else ends it when it is silent for too long: the engine host's watchdog, or a download's time limits."""
 
     @property
     def tag(self) -> str:
@@ -32,6 +34,11 @@ class Holding:
             raise LeaseLost(self.lost_because)
         self.fraction = min(max(fraction, 0.0), 1.0)
         self.last_report = time.monotonic()
+
+
+def may_be_extended(holding: Holding, oldest: float) -> bool:
+    """Whether its work is known to go on."""
+    return (holding.watched_elsewhere or holding.last_report >= oldest) and not holding.lost.is_set()
 
 
 class Holdings:
@@ -57,7 +64,7 @@ class Holdings:
     def extendable(self, silent_seconds: float) -> dict[int, float]:
         """Attempt id to fraction done, of those that reported within `silent_seconds`."""
         oldest = time.monotonic() - silent_seconds
-        return {h.attempt_id: h.fraction for h in self.all() if h.last_report >= oldest and not h.lost.is_set()}
+        return {h.attempt_id: h.fraction for h in self.all() if may_be_extended(h, oldest)}
 
     def knocked(self, unit_ids: Iterable[int]) -> None:
         """Remembers bells sent to this node's own queue, for ten seconds at most."""

@@ -78,6 +78,10 @@ class UnitContext(Protocol):
         """Queues units of a later stage while this attempt is live; known ordinals are left alone. Raises LeaseLost."""
         ...
 
+    def fetch(self, sha256: str) -> Path:
+        """Where a blob's bytes lie on this machine, fetched first if need be. Raises BlobError."""
+        ...
+
     def call_engine(
         self,
         engine: str,

@@ -60,9 +60,9 @@ _UNIT_MOVES: dict[UnitState, frozenset[UnitState]] = {
     ),
     UnitState.HELD: frozenset({UnitState.QUEUED, UnitState.CANCELLED, UnitState.FAILED}),
     UnitState.DONE: frozenset(),
-    UnitState.FAILED: frozenset({UnitState.QUEUED}),
-    UnitState.CANCELLED: frozenset({UnitState.QUEUED}),
-    UnitState.DEAD: frozenset({UnitState.QUEUED}),
+    UnitState.FAILED: frozenset({UnitState.QUEUED, UnitState.HELD}),
+    UnitState.CANCELLED: frozenset({UnitState.QUEUED, UnitState.HELD}),
+    UnitState.DEAD: frozenset({UnitState.QUEUED, UnitState.HELD}),
 }
 
 

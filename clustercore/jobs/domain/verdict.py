@@ -67,9 +67,20 @@ Verdict = Done | Retry | Degrade | Hold | Fail | Crashed | HandBack
 _BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (Done, Retry, Degrade, Hold, Fail, Crashed, HandBack)}
 
 
+def without_nul(value: Any) -> Any:
+    """The value with the character that PostgreSQL cannot store left out of all its texts."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, Mapping):
+        return {without_nul(key): without_nul(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_nul(item) for item in value]
+    return value
+
+
 def to_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON, for the spool on disk."""
-    return {"verdict": type(verdict).__name__, **asdict(verdict)}
+    return {"verdict": type(verdict).__name__, **without_nul(asdict(verdict))}
 
 
 def from_json(value: Mapping[str, Any]) -> Verdict:

@@ -7,13 +7,13 @@ from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.domain.kinds import NewUnit, Stage, kind_named
-from clustercore.jobs.domain.lifecycle import BAD_UNIT_STATES, JobState
+from clustercore.jobs.domain.lifecycle import JobState, UnitState
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.submit import queue_units
 
-_HAS_OPEN = """
-SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state IN ('queued', 'leased', 'held'))
+_IS_MOVING = """
+SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state IN ('queued', 'leased'))
 """
 
 
@@ -28,7 +28,7 @@ def advance(job_id: int) -> str:
 
 def advance_locked(job_id: int) -> str | None:
     """As `advance`, for a caller that holds the job's row lock; returns the state if it looked at it."""
-    if has_open_units(job_id):
+    if is_moving(job_id):
         return None
     job = Job.objects.get(pk=job_id)
     if job.state in (JobState.RUNNING, JobState.PAUSED):
@@ -37,9 +37,15 @@ def advance_locked(job_id: int) -> str | None:
 
 
 def _move_on(job: Job) -> None:
-    bad = list(Unit.objects.filter(job=job, state__in=BAD_UNIT_STATES).order_by("id")[:5])
-    if bad:
-        _end(job, JobState.FAILED, "; ".join(f"{unit.stage} {unit.ordinal}: {unit.error}" for unit in bad))
+    units = Unit.objects.filter(job=job)
+    held = units.filter(state=UnitState.HELD)
+    broken = list(units.exclude(state__in=[UnitState.DONE, UnitState.HELD]).order_by("id")[:5])
+    if broken:
+        # Whatever the held units wait for will not come any more.
+        held.update(state=UnitState.CANCELLED, finished=Now(), error="another part of the job failed")
+        _end(job, JobState.FAILED, "; ".join(f"{unit.stage} {unit.ordinal}: {unit.error}" for unit in broken))
+        return
+    if held.exists():
         return
     following = _next_barrier(job)
     if following is None:
@@ -65,6 +71,6 @@ def _end(job: Job, state: JobState, error: str) -> None:
     record_event(job.pk, str(state), f"{state}: {error}" if error else str(state))
 
 
-def has_open_units(job_id: int) -> bool:
-    """Whether anything of the job is still to be done."""
-    return bool(fetch_prepared(_HAS_OPEN, {"job": job_id})[0][0])
+def is_moving(job_id: int) -> bool:
+    """Whether anything of the job is queued or leased."""
+    return bool(fetch_prepared(_IS_MOVING, {"job": job_id})[0][0])

@@ -98,6 +98,8 @@ def requeue_unit(unit_id: int) -> Unit:
     if found is None:
         raise NotPossible(f"there is no unit {unit_id}")
     job = _locked(found)
+    if job.state == JobState.CANCELLED:
+        raise NotPossible(f"job {job.pk} was cancelled: `clustercore retry {job.pk}` takes all of it up again")
     unit = Unit.objects.select_for_update().get(pk=unit_id)
     if unit.state not in (UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED):
         raise NotPossible(f"unit {unit_id} is {unit.state}: only a failed, dead or cancelled one can be queued again")
@@ -130,11 +132,6 @@ def remove_job(job_id: int) -> Sequence[str]:
     return blobs
 
 
-def set_priority(job_id: int, priority: int) -> None:
-    """Higher goes first; takes effect with the next claim."""
-    Job.objects.filter(pk=job_id).update(priority=max(-100, min(100, priority)))
-
-
 def _set_state(job: Job, state: JobState, why: str) -> None:
     job.state, job.waiting = state, ""
     job.error = why if state == JobState.CANCELLED else ""
@@ -144,7 +141,10 @@ def _set_state(job: Job, state: JobState, why: str) -> None:
 
 
 def _requeue(unit: Unit) -> None:
-    unit.state, unit.error, unit.hold_reason = moved(unit.state, UnitState.QUEUED), "", ""
+    stage = kind_named(unit.job.kind).stage(unit.stage)
+    held = stage.held(unit.job_id) if stage.held is not None else ""
+    unit.state = moved(unit.state, UnitState.HELD if held else UnitState.QUEUED)
+    unit.error, unit.hold_reason = "", held
     unit.strikes = unit.failures = 0
     unit.progress = 0.0
     unit.excluded_nodes = []

@@ -6,6 +6,8 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ParamSpec
 
 from clustercore.config.environment import environment
 from clustercore.jobs.adapters.holdings import HOLDINGS
@@ -15,11 +17,13 @@ from clustercore.jobs.selectors import Waiting, below_floor, claimable
 from clustercore.jobs.services.leases import extend_leases, reap, strike_crashed_instances
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import explain_waiting_jobs, finish_forgotten_jobs
-from clustercore.jobs.services.work import settle_or_retry, workspaces
+from clustercore.jobs.services.work import HUB_AWAY, settle_or_retry, workspaces
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.selectors import boot_id_of
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 Knock = Callable[[str, Sequence[Waiting]], None]
 
@@ -27,11 +31,34 @@ KNOCKS_PER_SLOT = 4
 """When the bells are lost a node finds its own work, and should not wait for a tick between short pieces."""
 
 
+def survive(step: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> None:
+    """Runs a step of a tick; what is wrong with it is logged and must not keep the others from their turn.
+
+    The hub's absence is everybody's matter and is raised.
+    """
+    try:
+        step(*arguments, **named)
+    except HUB_AWAY:
+        raise
+    except Exception:
+        logger.exception("a step of the ledger's tick failed")
+
+
+def deliver_spooled(document: dict[str, Any]) -> None:
+    """Settles one result that was kept on disk."""
+    served_by = document.pop("served_by", {})
+    attempt = int(document.pop("attempt"))
+    outcome = settle_or_retry(attempt, from_json(document), served_by)
+    logger.info("result of attempt %s delivered from disk: %s", attempt, outcome)
+
+
 class LeaseKeeper:
     """Implements `AgentHook` for the ledger; `knock(node name, units)` rings the node's own queue."""
 
     def __init__(self, knock: Knock) -> None:
         self._knock = knock
+        self._knocker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knock")
+        self._knocking: Future[None] | None = None
         self._extended = 0.0
         self._swept = 0.0
         self._reachable_since: float | None = None
@@ -57,16 +84,18 @@ class LeaseKeeper:
             self._extend(agent)
             self._extended = now
         self._reachable_since = self._reachable_since or now
-        self._deliver_spool(agent)
-        self._sweep(now)
-        self._look_for_work(agent)
+        survive(self._deliver_spool, agent)
+        survive(self._sweep, now)
+        survive(self._look_for_work, agent)
 
     def on_hand_back(self, agent: Agent) -> None:
         """Ends what is still held, so that another node may take it at once."""
-        for holding in HOLDINGS.all():
+        held = HOLDINGS.all()
+        for holding in held:
             holding.lost_because = "handed back: the node is stopping"
             holding.lost.set()
-            settle(holding.attempt_id, HandBack(f"{agent.name} is stopping"))
+        for holding in held:
+            survive(settle, holding.attempt_id, HandBack(f"{agent.name} is stopping"))
 
     def _extend(self, agent: Agent) -> None:
         held = HOLDINGS.extendable(environment().silent_host_seconds)
@@ -79,11 +108,8 @@ class LeaseKeeper:
 
     def _deliver_spool(self, agent: Agent) -> None:
         for name, document in agent.spool.items():
-            served_by = document.pop("served_by", {})
-            attempt = int(document.pop("attempt"))
-            outcome = settle_or_retry(attempt, from_json(document), served_by)
+            survive(deliver_spooled, document)
             agent.spool.remove(name)
-            logger.info("result of attempt %s delivered from disk: %s", attempt, outcome)
 
     def _sweep(self, now: float) -> None:
         lease = environment().lease_seconds
@@ -108,7 +134,12 @@ class LeaseKeeper:
             waiting = [unit for unit in interrupted if unit.unit_id not in pending]
         if waiting:
             HOLDINGS.knocked(unit.unit_id for unit in waiting)
-            self._knock(agent.name, waiting)
+            self._knock_aside(agent.name, waiting)
+
+    def _knock_aside(self, node_name: str, waiting: Sequence[Waiting]) -> None:
+        """In a thread of its own: while the broker is away a bell takes longer than a lease."""
+        if self._knocking is None or self._knocking.done():
+            self._knocking = self._knocker.submit(self._knock, node_name, waiting)
 
     def _bars(self, agent: Agent, capabilities: Sequence[str]) -> dict[str, str]:
         return {

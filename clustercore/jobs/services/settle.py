@@ -26,6 +26,9 @@ from clustercore.jobs.domain.verdict import (
     Retry,
     Verdict,
     backoff_seconds,
+    from_json,
+    to_json,
+    without_nul,
 )
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.advance import advance_locked
@@ -65,17 +68,18 @@ def settle(attempt_id: int, verdict: Verdict, *, served_by: Mapping[str, Any] | 
 
     Locks are taken in the order job, attempt, unit, as everywhere in the ledger.
     """
+    verdict, served_by = from_json(to_json(verdict)), without_nul(dict(served_by or {}))
     with transaction.atomic():
         found = fetch_prepared(_LOCK_JOB, {"attempt": attempt_id})
         if not found:
             return Settled.FENCED
         job_id, kind = found[0]
         if isinstance(verdict, Done):
-            return _complete(attempt_id, job_id, kind, verdict.result, served_by or {})
+            return _complete(attempt_id, job_id, kind, verdict.result, served_by)
         attempt = Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(pk=attempt_id)
         if attempt.outcome != AttemptOutcome.LIVE or attempt.unit.state != UnitState.LEASED:
             return _count_late(attempt_id)
-        attempt.served_by = dict(served_by or {})
+        attempt.served_by = served_by
         _apply(Job.objects.get(pk=job_id), attempt, attempt.unit, verdict)
         return Settled.COUNTED
 

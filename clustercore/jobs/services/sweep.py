@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, JobState
+import logging
+
+from clustercore.jobs.domain.lifecycle import JobState, UnitState
 from clustercore.jobs.domain.waiting import job_waits_because
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.selectors import Stuck, jobs_without_a_running_unit
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.events import record_event
+
+logger = logging.getLogger(__name__)
 
 
 def explain_waiting_jobs() -> None:
@@ -38,7 +42,10 @@ def _explain(found: Stuck) -> None:
 
 
 def finish_forgotten_jobs() -> None:
-    """Advances running jobs of which nothing is open: their last transaction should have, whatever ended it."""
-    open_jobs = Unit.objects.filter(state__in=OPEN_UNIT_STATES).values("job_id")
-    for job_id in Job.objects.filter(state=JobState.RUNNING).exclude(pk__in=open_jobs).values_list("pk", flat=True):
-        advance(job_id)
+    """Advances running jobs of which nothing moves: their last transaction should have, whatever ended it."""
+    moving = Unit.objects.filter(state__in=[UnitState.QUEUED, UnitState.LEASED]).values("job_id")
+    for job_id in Job.objects.filter(state=JobState.RUNNING).exclude(pk__in=moving).values_list("pk", flat=True):
+        try:
+            advance(job_id)
+        except KeyError:
+            logger.exception("job %s is of a kind that this node does not know", job_id)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from urllib.parse import quote
 from django.db import InterfaceError, OperationalError, transaction
 from psycopg_pool import PoolTimeout
 
+from clustercore.blobs.domain.errors import BlobMissing, BlobUnavailable
+from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
-from clustercore.jobs.domain.verdict import Crashed, Fail, HandBack, Retry, Verdict, to_json
+from clustercore.jobs.domain.verdict import Crashed, Fail, HandBack, Hold, Retry, Verdict, to_json
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.settle import Settled, settle
@@ -127,7 +130,22 @@ class Execution:
             if event is not None and on_event is not None:
                 on_event(event)
 
-        return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
+        with self._watched_elsewhere():
+            return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
+
+    def fetch(self, sha256: str) -> Path:
+        """A blob on this machine; its own time limits bound the wait, the lease goes on."""
+        with self._watched_elsewhere():
+            return local_path(sha256)
+
+    @contextmanager
+    def _watched_elsewhere(self) -> Iterator[None]:
+        self.holding.watched_elsewhere = True
+        try:
+            yield
+        finally:
+            self.holding.watched_elsewhere = False
+            self.holding.last_report = time.monotonic()
 
 
 def work(hint: int | None) -> int | None:
@@ -162,15 +180,17 @@ def do(agent: Agent, claimed: Claimed) -> None:
     """Runs the handler of a claimed unit and delivers its verdict, or keeps it on disk while the hub is away."""
     holding = Holding(claimed.attempt_id, claimed.unit_id)
     workspace = workspaces(agent.name) / holding.tag
-    workspace.mkdir(parents=True)
     execution = Execution(claimed, holding, agent, workspace)
     HOLDINGS.add(holding)
     started = time.monotonic()
     try:
+        workspace.mkdir(parents=True)
         verdict = _run(execution)
         execution.served_by.setdefault("seconds", round(time.monotonic() - started, 3))
         if verdict is not None:
             deliver(agent, claimed.attempt_id, verdict, execution.served_by)
+    except OSError as trouble:
+        deliver(agent, claimed.attempt_id, Retry(f"no room to work in: {trouble}", not_here=True), {})
     finally:
         HOLDINGS.remove(claimed.attempt_id)
         shutil.rmtree(workspace, ignore_errors=True)
@@ -186,13 +206,19 @@ def _run(execution: Execution) -> Verdict | None:
         return None
     except HostDied as death:
         return _after_host_death(execution, death)
-    except EngineFailure as failure:
-        return Fail(failure.message, failure.code)
-    except HUB_AWAY as absence:
-        return Retry(f"the hub went away: {absence}")
-    except Exception as bug:
-        logger.exception("unit %s: the handler of stage %s raised", execution.unit_id, stage.name)
-        return Retry(f"{type(bug).__name__}: {bug}")
+    except Exception as error:
+        return _verdict_on(error)
+
+
+def _verdict_on(error: Exception) -> Verdict:
+    if isinstance(error, EngineFailure):
+        return Fail(error.message, error.code)
+    if isinstance(error, BlobMissing):
+        return Fail(f"a recording or piece is no longer stored: {error}", "blob_missing")
+    if isinstance(error, (*HUB_AWAY, BlobUnavailable)):
+        return Hold(f"the hub is away: {error}", seconds=5.0)
+    logger.error("a handler raised what it should have returned as a verdict", exc_info=error)
+    return Retry(f"{type(error).__name__}: {error}")
 
 
 def _after_host_death(execution: Execution, death: HostDied) -> Verdict | None:

@@ -274,7 +274,8 @@ class NodeAgent:
             pause = min(pause * 2, LONGEST_RETRY_SECONDS)
         if self._ended.is_set():
             return
-        self._run_hooks("on_start")
+        with self._hub():
+            self._run_hooks("on_start")
         self.release("start")
         self._self_test = SelfTestRun(self._hosts, self._ledger, self.node_id, self._inventory, lambda: self.busy == 0)
         self._self_test.start()

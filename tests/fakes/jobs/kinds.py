@@ -32,7 +32,17 @@ def total(context: UnitContext) -> Verdict:
     return Done({"job": context.job_id})
 
 
+HELD: list[str] = []
+"""While it names a reason, new parts are held for it."""
+
+
+def held_for(job_id: int) -> str:
+    return HELD[0] if HELD else ""
+
+
 def remember_record(unit_id: int, result: Mapping[str, Any]) -> None:
+    if "unstorable" in result:
+        raise KeyError("a field that the record needs")
     RECORDED.append(unit_id)
 
 
@@ -47,6 +57,7 @@ SUMS = JobKind(
             capability="stt",
             handler=part,
             opens="producer",
+            held=held_for,
             record=remember_record,
             ranked=True,
         ),

@@ -17,6 +17,7 @@ def sums(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[kinds.JobKind]:
     monkeypatch.setitem(kinds._KINDS, "sums", fake_kinds.SUMS)
     fake_kinds.RUNG.clear()
     fake_kinds.RECORDED.clear()
+    fake_kinds.HELD.clear()
     yield fake_kinds.SUMS
 
 

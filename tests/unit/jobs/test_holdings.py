@@ -16,6 +16,14 @@ def test_only_holdings_that_report_are_extended() -> None:
     assert holdings.extendable(silent_seconds=30.0) == {1: 0.25}
 
 
+def test_a_holding_that_somebody_else_watches_is_extended_though_it_is_silent() -> None:
+    holdings = Holdings()
+    loading = Holding(1, 11, watched_elsewhere=True)
+    loading.last_report -= 500.0
+    holdings.add(loading)
+    assert holdings.extendable(silent_seconds=30.0) == {1: 0.0}
+
+
 def test_a_lost_holding_stops_its_handler_at_the_next_report() -> None:
     holding = Holding(1, 11, lost_because="cancelled")
     holding.lost.set()

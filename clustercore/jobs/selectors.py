@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-from clustercore.jobs.models import Job, Unit
-
 _LIVE = "n.online AND NOT n.drained AND n.hold_reason = ''"
 
 
@@ -149,26 +147,3 @@ def jobs_without_a_running_unit() -> list[Stuck]:
     with connection.cursor() as cursor:
         cursor.execute(query)
         return [Stuck(*row) for row in cursor.fetchall()]
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a job is: units by state, and the fraction of its known weight that is done."""
-
-    counts: dict[str, int]
-    fraction: float
-    units: int
-
-
-def progress_of(job: Job, stage: str | None = None) -> Progress:
-    """The progress of a job, or of one stage of it."""
-    units = Unit.objects.filter(job=job)
-    if stage is not None:
-        units = units.filter(stage=stage)
-    counts: dict[str, int] = {}
-    done = total = 0.0
-    for state, weight, fraction in units.values_list("state", "weight", "progress"):
-        counts[state] = counts.get(state, 0) + 1
-        total += weight
-        done += weight * (1.0 if state == "done" else fraction if state == "leased" else 0.0)
-    return Progress(counts, done / total if total else 0.0, sum(counts.values()))

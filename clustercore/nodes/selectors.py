@@ -64,11 +64,6 @@ def inventory_of(node_id: int) -> QuerySet[NodeModel]:
     return NodeModel.objects.filter(node_id=node_id).order_by("capability", "-rung", "engine", "model")
 
 
-def node_named(name: str) -> Node:
-    """Raises Node.DoesNotExist."""
-    return Node.objects.get(name=name)
-
-
 @dataclass(frozen=True, slots=True)
 class RankedModel:
     """A model that a node can serve, and the rung of the ladder it stands on."""

@@ -86,11 +86,6 @@ class Cutting:
         self._appended = 0
         self._pending: Samples = np.empty(0, dtype=np.int16)
 
-    @property
-    def known_end(self) -> int:
-        """Where the current piece starts: everything before it is cut already."""
-        return self._start
-
     def feed(self, block: Samples) -> Iterator[Instruction]:
         """Take the next samples of the recording; consume the iterator before the next call."""
         skipped = max(0, min(len(block), self._start - self.position))

@@ -163,8 +163,3 @@ def kind_named(name: str) -> JobKind:
         return _KINDS[name]
     except KeyError:
         raise KeyError(f"no kind of job named {name!r}; registered: {sorted(_KINDS)}") from None
-
-
-def registered_kinds() -> tuple[JobKind, ...]:
-    """All registered kinds, by name."""
-    return tuple(_KINDS[name] for name in sorted(_KINDS))

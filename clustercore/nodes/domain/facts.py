@@ -69,8 +69,3 @@ def slots_for(configured: int | None, cores: int, gpus: Sequence[Any]) -> int:
     if configured:
         return configured
     return len(gpus) or max(1, min(MOST_DEFAULT_SLOTS, cores // 2))
-
-
-def silence_allowed(heartbeat_seconds: float) -> float:
-    """Seconds after which a node that beats every `heartbeat_seconds` counts as gone."""
-    return MISSED_BEATS * heartbeat_seconds + BEAT_SLACK_SECONDS

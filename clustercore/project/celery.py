@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
+from importlib import import_module
 
 from celery import Celery
 from celery.signals import celeryd_init
 
 from clustercore.config.environment import environment
+from clustercore.config.interpreter import PACKAGE_ROOT
 from clustercore.nodes.adapters.concurrency import set_default_concurrency
 from clustercore.nodes.adapters.transport import guard_redis
 from clustercore.project.flower import protect_flower
@@ -15,7 +18,11 @@ from clustercore.project.flower import protect_flower
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
 
 guard_redis()
+search_path = list(sys.path)
 app = Celery("clustercore")
+# Celery puts the current directory first on the path: a stray module there would be run in place of the real one.
+sys.path[:] = search_path if str(PACKAGE_ROOT) in search_path else [*search_path, str(PACKAGE_ROOT)]
+app.loader.import_from_cwd = import_module
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="workflows")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 from pathlib import Path
 
 import uvicorn
+
+from clustercore.config.interpreter import PACKAGE_ROOT, python_command
 
 APPLICATION = "clustercore.project.asgi:application"
 _SHUTDOWN_SECONDS = 10
@@ -45,4 +46,5 @@ def command(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None 
     where = ["--uds", str(unix_socket)] if unix_socket else ["--host", host, "--port", str(port)]
     options = ["--lifespan", "off", "--no-access-log", "--no-server-header"]
     seconds = ["--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS), "--timeout-graceful-shutdown", str(_SHUTDOWN_SECONDS)]
-    return [sys.executable, "-m", "uvicorn", APPLICATION, *where, *options, *seconds]
+    # By default uvicorn puts the current directory first on the path.
+    return python_command("-m", "uvicorn", APPLICATION, "--app-dir", str(PACKAGE_ROOT), *where, *options, *seconds)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import clustercore
+from clustercore.config.interpreter import PACKAGE_ROOT, child_variables, python_command
 from clustercore.embedded.adapters.locks import is_locked, locked
 from clustercore.embedded.adapters.supervisor import ALREADY_RUNNING
 from clustercore.embedded.domain.errors import EmbeddedError
@@ -99,14 +98,15 @@ def _accepts(layout: Layout) -> bool:
 
 def _launch(layout: Layout, linger_seconds: float) -> None:
     """Start the detached supervisor; it listens when the launched process has ended."""
-    command = [sys.executable, "-m", "clustercore.embedded.adapters.supervisor", str(layout.data_dir)]
+    command = python_command("-m", "clustercore.embedded.adapters.supervisor", str(layout.data_dir))
     done = subprocess.run(
         [*command, str(linger_seconds)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(clustercore.__file__).resolve().parents[1],
+        cwd=PACKAGE_ROOT,
+        env=child_variables({}),
         start_new_session=True,
         timeout=_LAUNCH_SECONDS,
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import clustercore
+from clustercore.config.interpreter import PACKAGE_ROOT, python_command
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded
 from clustercore.nodes.domain.hooks import HostDied
 from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, decode_line, encode_line
@@ -23,7 +23,6 @@ from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, decode_line, encod
 LOG_LINES = 50
 LOG_LINE_BYTES = 2000
 EXIT_SECONDS = 5.0
-PACKAGE_ROOT = str(Path(clustercore.__file__).resolve().parents[1])
 BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from clustercore.nodes.adapters.host import main; main()"
 
 OnReport = Callable[[float, JsonObject | None], None]
@@ -50,7 +49,7 @@ class HostOrder:
                 "model": self.model,
                 "models_directory": str(self.models_directory),
                 "threads": self.threads,
-                "path": [entry or str(Path.cwd()) for entry in sys.path],
+                "path": [entry for entry in sys.path if entry],
             }
         }
 
@@ -77,7 +76,7 @@ class HostProcess:
         self._allowance = load_seconds
         self._end: tuple[str, bool] | None = None
         self._log: deque[str] = deque(maxlen=LOG_LINES)
-        command = [sys.executable, "-c", BOOT, PACKAGE_ROOT, str(os.getpid())]
+        command = python_command("-c", BOOT, str(PACKAGE_ROOT), str(os.getpid()))
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -12,18 +12,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from clustercore.config.environment import environment, inherited_variables
+from clustercore.config.environment import environment
+from clustercore.config.interpreter import child_variables, python_command
 from clustercore.embedded.adapters.processes import tied_to_parent
 from clustercore.embedded.domain.restarts import pause_before
 
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 2000
+NODE = "import sys; from clustercore.project.celery import app; app.worker_main(sys.argv[1:])"
+"""What `celery -A clustercore` does, but for looking for `clustercore` in the current directory first."""
 
 
 def node_command(name: str) -> list[str]:
     """A worker node in a process of its own; the agent's settings come from its environment."""
-    return [sys.executable, "-m", "celery", "-A", "clustercore", *node_arguments(name)]
+    return python_command("-c", NODE, *node_arguments(name))
 
 
 def node_arguments(name: str) -> list[str]:
@@ -68,7 +71,7 @@ class Child:
     def start(self) -> None:
         """Starts it; its output goes to the end of its log. Raises OSError."""
         with self.log.open("ab") as output:
-            self._process = _spawn(self.command, output, inherited_variables(self.variables))
+            self._process = _spawn(self.command, output, child_variables(self.variables))
         self._started = time.monotonic()
 
     def keep(self) -> str:
@@ -126,7 +129,7 @@ def spawn_detached(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=inherited_variables({}),
+            env=child_variables({}),
             **_apart(),
         )
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 import clustercore
 
-ADMINISTRATOR = f"{sys.executable} -m django createsuperuser --settings clustercore.project.settings"
+ADMINISTRATOR = f"{sys.executable} -P -m django createsuperuser --settings clustercore.project.settings"
 
 
 @dataclass

@@ -18,6 +18,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from clustercore.config.environment import environment
+from clustercore.config.interpreter import python_command
 from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.locks import is_locked, try_lock
 from clustercore.embedded.services import status, stop
@@ -170,7 +171,7 @@ def _detach() -> int:
     words = [word for word in sys.argv[1:] if word not in ("-d", "--detach")]
     log = log_directory() / LOG
     log.unlink(missing_ok=True)
-    process = spawn_detached([sys.executable, "-m", "clustercore.project.command_line.main", *words], log)
+    process = spawn_detached(python_command("-m", "clustercore.project.command_line.main", *words), log)
     try:
         state = _wait_until_ready(process, log)
     except KeyboardInterrupt:

@@ -252,3 +252,12 @@ def test_a_request_that_is_not_json_harms_nobody(pool: HostPool) -> None:
     with pytest.raises(TypeError):
         pool.call("echo", "m", {"value": object()}, tag="a", on_report=ignore)
     assert pool.call("echo", "m", {}, tag="a", on_report=ignore)["model"] == "m"
+
+
+def test_a_host_runs_nothing_that_lies_in_the_current_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool: HostPool
+) -> None:
+    (tmp_path / "queue.py").write_text("import pathlib\npathlib.Path('executed').touch()\n", encoding="ascii")
+    monkeypatch.chdir(tmp_path)
+    assert pool.call("echo", "m", {"text": "1"}, tag="a", on_report=ignore)["echo"] == {"text": "1"}
+    assert not (tmp_path / "executed").exists()

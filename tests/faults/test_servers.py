@@ -61,6 +61,31 @@ def test_a_killed_redis_loses_no_work(cluster: Cluster, recordings: Callable[[st
     assert all(cluster.workers[name].running for name in (WORKSTATION, LAPTOP))
 
 
+@pytest.mark.fault
+def test_a_redis_that_is_away_for_longer_than_a_lease_takes_no_piece_from_its_holder(
+    cluster: Cluster, recordings: Callable[[str], Recording], record: Record
+) -> None:
+    """F8, longer: three leases without a broker, and every lease is extended all the while."""
+    cluster.stop(WORKSTATION, LAPTOP)
+    cluster.start(LAPTOP, CLUSTERCORE_SLOTS="2")
+    recording = recordings("short")
+    cluster.sha_undisturbed(recording)
+    cluster.pull(seconds="40.0")
+    since = time.time()
+    job = cluster.submit(recording)
+    cluster.until_in_hand(job, LAPTOP)
+    killed_at = time.time()
+    with outage(cluster.data_directory, REDIS, signal.SIGKILL):
+        passes(3 * LEASE_SECONDS)
+    cluster.pull(seconds="0.1")
+    cluster.until_done(job, 120)
+    cluster.stop(LAPTOP)
+    seen = cluster.judge({job.pk: recording}, since)
+    record("F8-long", **seen.as_json(), outage_s=round(time.time() - killed_at, 2))
+    seen.assert_unharmed()
+    assert seen.units_executed_again == 0
+
+
 def test_a_redis_that_dies_while_a_recording_is_cut_costs_no_attempt(
     cluster: Cluster, recordings: Callable[[str], Recording], record: Record
 ) -> None:

@@ -22,7 +22,7 @@ search_path = list(sys.path)
 app = Celery("clustercore")
 # Celery puts the current directory first on the path: a stray module there would be run in place of the real one.
 sys.path[:] = search_path if str(PACKAGE_ROOT) in search_path else [*search_path, str(PACKAGE_ROOT)]
-app.loader.import_from_cwd = import_module
+app.loader.import_from_cwd = import_module  # type: ignore[method-assign, assignment]
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="workflows")

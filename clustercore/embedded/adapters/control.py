@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from clustercore.config.interpreter import PACKAGE_ROOT, child_variables, python_command
+import clustercore
 from clustercore.embedded.adapters.locks import is_locked, locked
 from clustercore.embedded.adapters.supervisor import ALREADY_RUNNING
 from clustercore.embedded.domain.errors import EmbeddedError
@@ -98,15 +99,15 @@ def _accepts(layout: Layout) -> bool:
 
 def _launch(layout: Layout, linger_seconds: float) -> None:
     """Start the detached supervisor; it listens when the launched process has ended."""
-    command = python_command("-m", "clustercore.embedded.adapters.supervisor", str(layout.data_dir))
+    command = [sys.executable, "-m", "clustercore.embedded.adapters.supervisor", str(layout.data_dir)]
     done = subprocess.run(
         [*command, str(linger_seconds)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
-        cwd=PACKAGE_ROOT,
-        env=child_variables({}),
+        # `-m` puts the working directory first on the path: it must be where this very package lies.
+        cwd=Path(clustercore.__file__).resolve().parents[1],
         start_new_session=True,
         timeout=_LAUNCH_SECONDS,
     )

@@ -11,6 +11,7 @@ import clustercore
 from clustercore.project.command_line.console import ExitCode, say
 from clustercore.project.command_line.demo import demo
 from clustercore.project.command_line.doctor import doctor
+from clustercore.project.command_line.exporting import export
 from clustercore.project.command_line.jobs import cancel, job, jobs, pause, remove, resume, retry
 from clustercore.project.command_line.node import node
 from clustercore.project.command_line.nodes import nodes
@@ -50,7 +51,7 @@ def version() -> int:
 
 COMMANDS: tuple[tuple[str, tuple[Callable[..., int], ...]], ...] = (
     (FIRST, (demo, up, transcribe, jobs, doctor)),
-    (JOBS, (job, cancel, pause, resume, retry)),
+    (JOBS, (job, export, cancel, pause, resume, retry)),
     (MACHINES, (down, node, version)),
 )
 for panel, commands in COMMANDS:

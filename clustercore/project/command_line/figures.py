@@ -52,6 +52,8 @@ class JobFigures:
     fraction: float = 0.0
     cut: bool = False
     shares: tuple[NodeShare, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was odd about the recording, such as damage or a missing end."""
 
     @property
     def is_over(self) -> bool:

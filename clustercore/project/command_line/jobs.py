@@ -123,7 +123,7 @@ def retry(ids: Ids) -> int:
 
 def remove(ids: Ids) -> int:
     """Delete jobs that are over, with their recordings, texts and every node's copies; exported files stay."""
-    return _for_each(ids, _remove, "removed")
+    return _for_each(ids, _remove, "removed", all_must_exist=True)
 
 
 def _remove(job_id: int) -> None:
@@ -132,10 +132,12 @@ def _remove(job_id: int) -> None:
         delete(sorted(blobs - blobs_still_used(blobs)))
 
 
-def _for_each(ids: Sequence[int], action: Callable[[int], object], done: str) -> int:
-    """Every id is tried; exit code 1 if one of them was refused."""
+def _for_each(ids: Sequence[int], action: Callable[[int], object], done: str, *, all_must_exist: bool = False) -> int:
+    """Every id is tried; exit code 1 if one of them was refused. `all_must_exist` does nothing where one is unknown."""
     code = ExitCode.DONE
     with cluster():
+        if all_must_exist:
+            require_jobs(ids)
         for one in ids:
             try:
                 action(one)

@@ -99,7 +99,22 @@ def _figures(jobs: QuerySet[Job], *, with_shares: bool) -> list[JobFigures]:
     counts = _unit_counts(ids)
     seconds = dict(Recording.objects.filter(job_id__in=ids).values_list("job_id", "seconds"))
     shares = _shares(ids) if with_shares else {}
-    return [_job(job, counts.get(job.pk, []), seconds.get(job.pk), shares.get(job.pk, ())) for job in rows]
+    notes = _notes(ids)
+    return [
+        replace(
+            _job(job, counts.get(job.pk, []), seconds.get(job.pk)),
+            shares=tuple(shares.get(job.pk, ())),
+            notes=tuple(notes.get(job.pk, ())),
+        )
+        for job in rows
+    ]
+
+
+def _notes(ids: Sequence[int]) -> dict[int, list[str]]:
+    noted: dict[int, list[str]] = {}
+    for event in JobEvent.objects.filter(job_id__in=ids, name="note").order_by("id"):
+        noted.setdefault(event.job_id, []).append(event.text)
+    return noted
 
 
 def _unit_counts(ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
@@ -110,7 +125,7 @@ def _unit_counts(ids: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
     return counted
 
 
-def _job(job: Any, counts: list[dict[str, Any]], seconds: float | None, shares: Iterable[NodeShare]) -> JobFigures:
+def _job(job: Any, counts: list[dict[str, Any]], seconds: float | None) -> JobFigures:
     pieces = [row for row in counts if row["stage"] == PIECES_STAGE]
     ended: datetime = job.finished or job.now
     return JobFigures(
@@ -132,7 +147,6 @@ def _job(job: Any, counts: list[dict[str, Any]], seconds: float | None, shares: 
         total=_count(pieces),
         fraction=1.0 if job.state == "done" else _fraction(pieces),
         cut=seconds is not None,
-        shares=tuple(shares),
     )
 
 

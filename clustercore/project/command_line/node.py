@@ -47,8 +47,8 @@ def node(
     with servers(start=True):
         if uses_embedded_servers():
             migrate()
-        app.worker_main(node_arguments(environment().node_name))
-    return ExitCode.DONE
+        # Not `worker_main`, which forgets the exit code: a node whose name is taken ends with 1.
+        return app.start(node_arguments(environment().node_name)) or ExitCode.DONE
 
 
 def _try_models() -> int:

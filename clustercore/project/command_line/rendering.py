@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -40,6 +42,11 @@ def printable(text: str, width: int | None = None) -> str:
         return line
     kept = width - 1
     return f"{line[: kept - kept // 2]}…{line[len(line) - kept // 2 :]}"
+
+
+def printable_path(path: Path) -> str:
+    """A path as one line of text, whatever bytes it has."""
+    return printable(os.fsencode(path).decode("utf-8", "replace"))
 
 
 def state_text(state: str) -> Text:

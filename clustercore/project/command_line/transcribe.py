@@ -23,7 +23,14 @@ from clustercore.project.command_line.console import CommandError, ExitCode, err
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.inputs import files_meant, without_texts
 from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
-from clustercore.project.command_line.rendering import counted, duration, printable, quality_hint, speed_text
+from clustercore.project.command_line.rendering import (
+    counted,
+    duration,
+    printable,
+    printable_path,
+    quality_hint,
+    speed_text,
+)
 from clustercore.project.command_line.watching import StoppedWatching, say_how_to_go_on, watch
 from transcription.selectors import transcript_of
 from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
@@ -62,7 +69,9 @@ PriorityOption = Annotated[int, Option(min=-100, max=100, help="Higher goes firs
 IdempotentOption = Annotated[
     bool, Option("--idempotent", help="The same file with the same wishes again: take up the job that there is.")
 ]
-NoWaitOption = Annotated[bool, Option("--no-wait", help="Print the job ids and go.")]
+NoWaitOption = Annotated[
+    bool, Option("--no-wait", help="Print the job ids and go; `clustercore export ID` writes the texts.")
+]
 JsonOption = Annotated[bool, Option("--json", help="One line of JSON per job, and nothing else.")]
 
 
@@ -102,7 +111,7 @@ def transcribe(
     exporting = Exporting(checked_formats(formats or []), checked_directory(output_dir), force)
     paths, texts = without_texts(files_meant(files))
     for text in texts:
-        remark(f"{shown(text)}: a text, left out", "dim")
+        remark(f"{printable_path(text)}: a text, left out", "dim")
     with cluster():
         submitted = [_submit(path, wishes, idempotent=idempotent) for path in paths]
         if no_wait:
@@ -125,7 +134,7 @@ def _submit(path: Path, wishes: Wishes, *, idempotent: bool) -> Submitted:
         except InvalidRequest as error:
             # Both the service and the rule below it name the field.
             said = str(error).replace(f"{error.field}: {error.field}: ", f"{error.field}: ")
-            raise CommandError(f"{shown(path)}: {said}", ExitCode.USAGE) from error
+            raise CommandError(f"{printable_path(path)}: {said}", ExitCode.USAGE) from error
         except BacklogFull as error:
             raise CommandError(str(error)) from error
     if not is_new:
@@ -176,16 +185,12 @@ def _export(one: Submitted, job: JobFigures, exporting: Exporting) -> tuple[dict
         transcript = transcript_of(job.id)
         written = write_exports(transcript, one.path, exporting.formats, exporting.directory, force=exporting.force)
     except OSError as error:
-        return {}, f"the text is in the ledger, but could not be written: {error}"
+        why = f"the text is in the ledger, but could not be written: {error}"
+        return {}, f"{why}; `clustercore export {job.id} -o DIRECTORY` writes it"
     beside = one.path.absolute().parent
     if exporting.directory is None and any(path.parent != beside for path in written.values()):
-        remark(f"{shown(beside)} cannot be written to; the exports are in the current directory", "yellow")
+        remark(f"{printable_path(beside)} cannot be written to; the exports are in the current directory", "yellow")
     return written, ""
-
-
-def shown(path: Path) -> str:
-    """A path as one line of text, whatever bytes it has."""
-    return printable(os.fsencode(path).decode("utf-8", "replace"))
 
 
 def _document(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: str) -> dict[str, Any]:
@@ -199,6 +204,7 @@ def _document(one: Submitted, job: JobFigures, exports: dict[str, Path], problem
         "seconds_of_audio": job.audio_seconds,
         "seconds": round(job.elapsed, 3),
         "text": text,
+        "notes": list(job.notes),
         "exports": {name: os.fsencode(path).decode("utf-8", "replace") for name, path in exports.items()},
         "served_by": [asdict(share) for share in job.shares],
     }
@@ -207,11 +213,13 @@ def _document(one: Submitted, job: JobFigures, exports: dict[str, Path], problem
 def _result(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: str) -> Text:
     if job.state != "done" or problem:
         why = problem or job.error or f"clustercore job {job.id} says more"
-        return Text.assemble(("✘ ", "red"), f"{shown(one.path)}: {job.state}: {printable(why)}")
-    line = Text.assemble(("✔ ", "green"), f"{shown(one.path)}: {duration(job.audio_seconds)} of sound ")
+        return Text.assemble(("✘ ", "red"), f"{printable_path(one.path)}: {job.state}: {printable(why)}")
+    line = Text.assemble(("✔ ", "green"), f"{printable_path(one.path)}: {duration(job.audio_seconds)} of sound ")
     line.append(f"in {duration(job.elapsed)}{f' ({speed_text(job.speed)})' if job.speed else ''}")
+    for note in job.notes:
+        line.append(f"\n  {printable(note)}", "yellow")
     for path in exports.values():
-        line.append(f"\n  {shown(path)}", "bold")
+        line.append(f"\n  {printable_path(path)}", "bold")
     for share in job.shares:
         line.append(
             f"\n  {printable(share.node)}: {share.served_by} (rung {share.rung}), {counted(share.pieces, 'piece')}",

@@ -50,6 +50,7 @@ def say_how_to_go_on(ids: Sequence[int]) -> None:
     listed = " ".join(str(one) for one in ids)
     remark("No longer watching; the work goes on.")
     remark(f"  watch again: clustercore job {ids[0]} --watch      end it: clustercore cancel {listed}")
+    remark(f"  the text, also what is there so far: clustercore export {listed}")
 
 
 @contextmanager

@@ -1,0 +1,62 @@
+"""`clustercore export`: the texts of jobs, whenever they are wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+from clustercore.project.command_line.cluster import cluster
+from clustercore.project.command_line.console import CommandError, ExitCode, complain, remark, say
+from clustercore.project.command_line.figures import JobFigures
+from clustercore.project.command_line.ledger import jobs_now, require_jobs
+from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
+from clustercore.project.command_line.rendering import printable, printable_path
+from transcription.models import Recording
+from transcription.selectors import transcript_of
+
+
+def export(
+    ids: Annotated[list[int], Argument(metavar="ID…", min=1, help="Job numbers, as `clustercore jobs` shows them.")],
+    formats: Annotated[
+        list[str] | None,
+        Option("--format", "-f", help="txt srt vtt tsv json verbose_json; repeatable. [default: txt srt]"),
+    ] = None,
+    output_dir: Annotated[Path, Option("--output-dir", "-o", help="By default the current directory.")] = Path(),
+    force: Annotated[bool, Option("--force", help="Overwrite; by default talk.srt becomes talk.2.srt.")] = False,
+) -> int:
+    """Write the texts of jobs; of a job that is not done, what is there so far.
+
+    Examples:
+
+      clustercore export 7
+
+      clustercore export 7 8 -f vtt -o captions
+
+    Exit codes: 0 written, 1 something could not be, 2 no such job or bad input.
+    """
+    wanted, directory = checked_formats(formats or []), checked_directory(output_dir) or Path()
+    with cluster():
+        require_jobs(ids)
+        written = [_write(job, wanted, directory, force=force) for job in jobs_now(list(dict.fromkeys(ids)))]
+    return ExitCode.DONE if all(written) else ExitCode.FAILED
+
+
+def _write(job: JobFigures, formats: list[str], directory: Path, *, force: bool) -> bool:
+    try:
+        transcript = transcript_of(job.id)
+    except Recording.DoesNotExist:
+        complain(f"job {job.id} has no text: it transcribes nothing")
+        return False
+    if job.state != "done":
+        remark(f"job {job.id} is {job.state}: this is what is there so far, {job.done} pieces of {job.total}", "yellow")
+    # A title is a name from outside: only its last part may choose a file.
+    source = Path(Path(printable(job.title)).name or f"job-{job.id}")
+    try:
+        paths = write_exports(transcript, source, formats, directory, force=force)
+    except OSError as error:
+        raise CommandError(f"job {job.id} could not be written to {directory}: {error.strerror}") from error
+    for path in paths.values():
+        say(printable_path(path))
+    return True

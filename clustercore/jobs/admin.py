@@ -88,14 +88,12 @@ class JobAdmin(ReadOnlyAdmin):
         "units_done",
         "priority",
         "language",
-        "owner",
         "waiting",
         "created",
         "finished",
     )
     list_display_links = ("id", "title")
     list_filter = ("state", "kind", "stage", "critical_accuracy", "created")
-    list_select_related = ("owner",)
     search_fields = ("title", "=id", "=idempotency_key", "error")
     date_hierarchy = "created"
     inlines = (UnitInline, EventInline)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -23,7 +22,6 @@ class Job(models.Model):
     state = models.CharField(max_length=12, choices=_choices(JobState), default=JobState.RUNNING, db_index=True)
     stage = models.CharField(max_length=40, blank=True)
     priority = models.SmallIntegerField(default=0, help_text="Higher goes first; -100 to 100.")
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     parameters = models.JSONField(default=dict)
     language = models.CharField(max_length=12, null=True, blank=True, help_text="Decided once for the whole job.")
     min_rung = models.SmallIntegerField(

@@ -18,7 +18,7 @@ from clustercore.embedded.adapters.directories import layout_of
 from clustercore.embedded.adapters.secrets import replace
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.services import Lease, ensure_running, status
-from clustercore.project.command_line.console import Unreachable
+from clustercore.project.command_line.console import CommandError, ExitCode, Unreachable
 
 MIGRATION_LOCK = 0x636C7573
 """Any number, but the same in every process that migrates."""
@@ -54,7 +54,9 @@ def servers(*, start: bool, linger_seconds: float = CLIENT_LINGER_SECONDS) -> It
         yield None
         return
     data_dir = environment().data_dir
-    if not start and status(data_dir)["phase"] in ("absent", "stopping"):
+    if start:
+        _make(data_dir)
+    elif status(data_dir)["phase"] in ("absent", "stopping"):
         raise Unreachable(NOTHING_RUNS.format(data_dir=data_dir))
     with ensure_running(data_dir, linger_seconds=linger_seconds) as lease:
         yield lease
@@ -89,15 +91,26 @@ def pending_migrations() -> list[str]:
 def run_directory() -> Path:
     """Where running commands note their ports and process numbers; made when absent."""
     path = layout_of(environment().data_dir).run
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(path)
     return path
 
 
 def log_directory() -> Path:
     """Where processes that run in the background write; made when absent."""
     path = layout_of(environment().data_dir).logs
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make(path)
     return path
+
+
+def _make(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        message = (
+            f"the directory {path} cannot be made: {error.strerror}. "
+            "Make it writable, or choose another with --data-dir DIR (or CLUSTERCORE_DATA_DIR)."
+        )
+        raise CommandError(message, ExitCode.USAGE) from error
 
 
 def note(path: Path, text: str) -> None:

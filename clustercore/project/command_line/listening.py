@@ -35,6 +35,20 @@ def parse_listen(text: str) -> ListenAddress:
     return ListenAddress(host, int(port) if port else DEFAULT_PORT)
 
 
+def require_bindable(address: ListenAddress) -> None:
+    """Raises CommandError where this machine cannot listen there, before anything has been started."""
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, place = found[0]
+        socket.create_server(place[:2], family=family).close()
+    except OSError as error:
+        message = (
+            f"--listen: nothing can listen on {address.host}:{address.port}: {error.strerror or error}. "
+            "Choose an address of this machine, or another port."
+        )
+        raise CommandError(message, ExitCode.USAGE) from error
+
+
 def reachable_host(host: str) -> str:
     """What other machines call this one: `host`, or an address of an interface when that means all of them."""
     try:

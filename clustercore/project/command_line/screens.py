@@ -26,6 +26,7 @@ class UpState:
     embedded: bool = True
     administrator: bool = True
     listens_on: str = ""
+    listen_asked: str = ""
     database_url: str = ""
     redis_url: str = ""
 

@@ -32,7 +32,7 @@ from clustercore.project.command_line.cluster import (
 from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
 from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
 from clustercore.project.command_line.ledger import has_administrator
-from clustercore.project.command_line.listening import ListenAddress, parse_listen, reachable_host
+from clustercore.project.command_line.listening import ListenAddress, parse_listen, reachable_host, require_bindable
 from clustercore.project.command_line.processes import process_ends, spawn_detached
 from clustercore.project.command_line.screens import UpState, up_screen
 
@@ -71,13 +71,15 @@ def up(
     _require_system()
     address = parse_listen(listen) if listen else None
     if is_locked(run_directory() / LOCK):
-        return _already_up()
+        return _already_up(address)
+    if address is not None:
+        require_bindable(address)
     if detach:
-        return _detach()
+        return _detach(address)
     wishes = [] if no_node else [NodeWish(name, slots)]
     lock = try_lock(run_directory() / LOCK)
     if lock is None:
-        return _already_up()
+        return _already_up(address)
     try:
         return _run(wishes, address, port)
     finally:
@@ -160,13 +162,13 @@ def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddr
         upstreams = upstreams_of(endpoints(), Address("127.0.0.1", hub.web_port))
         host, port = stack.enter_context(running_gateway(listen.host, listen.port, upstreams))
         shown = reachable_host(host)
-        state.listens_on = f"{host}:{port}"
+        state.listens_on, state.listen_asked = f"{host}:{port}", f"{listen.host}:{listen.port}"
         state.database_url, state.redis_url = public_urls(endpoints(), shown, port)
     _write_state(state)
     return state
 
 
-def _detach() -> int:
+def _detach(listen: ListenAddress | None) -> int:
     """The same command once more, as a process of its own; returns when it is ready or has failed."""
     words = [word for word in sys.argv[1:] if word not in ("-d", "--detach")]
     log = log_directory() / LOG
@@ -178,11 +180,14 @@ def _detach() -> int:
         process.terminate()
         process.wait()
         raise
+    if state is None:
+        return _already_up(listen)
     output().print(up_screen(state, detached_log=str(log)), crop=False)
     return ExitCode.DONE
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState:
+def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState | None:
+    """What was started; None where another `up` was faster. Raises CommandError."""
     deadline, shown = time.monotonic() + READY_SECONDS, errors()
     with shown.status("starting …"):
         while time.monotonic() < deadline:
@@ -190,18 +195,34 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState:
             if state is not None and state.pid == process.pid and state.phase == "ready":
                 return state
             if process.poll() is not None:
+                if is_locked(run_directory() / LOCK):
+                    return None
                 raise CommandError(f"it did not start. Its log, {log}:\n{_tail(log)}", ExitCode.UNREACHABLE)
             time.sleep(_POLL_SECONDS)
     raise CommandError(f"it is not ready after {READY_SECONDS:.0f} s; see {log}, and `clustercore down` ends it")
 
 
-def _already_up() -> int:
-    state = read_state()
-    if state is None or state.phase != "ready":
-        say("It is starting already; `clustercore nodes` shows when it is ready, `clustercore down` stops it.")
-        return ExitCode.DONE
+def _already_up(listen: ListenAddress | None) -> int:
+    """Waits until the `up` that runs is ready, and shows it. Raises CommandError."""
+    state = _state_of_other()
     output().print(up_screen(state, already=True), crop=False)
+    wanted = f"{listen.host}:{listen.port}" if listen is not None else ""
+    if wanted and wanted not in (state.listens_on, state.listen_asked):
+        raise CommandError("--listen was not applied: `clustercore down` first, then `clustercore up --listen` again")
     return ExitCode.DONE
+
+
+def _state_of_other() -> UpState:
+    deadline = time.monotonic() + READY_SECONDS
+    with errors().status("another `clustercore up` is starting; waiting for it …"):
+        while time.monotonic() < deadline:
+            state = read_state()
+            if state is not None and state.phase == "ready":
+                return state
+            if not is_locked(run_directory() / LOCK):
+                raise CommandError("another `clustercore up` ended before it was ready: try again")
+            time.sleep(_POLL_SECONDS)
+    raise CommandError(f"another `clustercore up` is not ready after {READY_SECONDS:.0f} s; `clustercore down` ends it")
 
 
 def _stop_up(state: UpState) -> None:

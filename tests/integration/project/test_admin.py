@@ -52,7 +52,9 @@ def rows() -> dict[str, Any]:
         started=now,
     )
     NodeModel.objects.create(node=node, capability="stt", engine="vosk", model="small-en", languages=["en"], rung=1)
-    job = Job.objects.create(kind="transcription", title=MARKUP, created=now, waiting="no node is online")
+    job = Job.objects.create(
+        language="en", kind="transcription", title=MARKUP, created=now, waiting="no node is online"
+    )
     unit = Unit.objects.create(
         job=job,
         stage="transcribe",

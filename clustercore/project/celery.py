@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 
 from celery import Celery
+from celery.bin.celery import celery as celery_command
 from celery.signals import celeryd_init
 
 from clustercore.config.environment import environment
@@ -29,3 +31,10 @@ app.autodiscover_tasks(related_name="workflows")
 app.steps["worker"].add("clustercore.nodes.adapters.bootstep:AgentStep")
 celeryd_init.connect(set_default_concurrency)
 protect_flower(environment().data_dir)
+
+
+def run_celery(arguments: Sequence[str]) -> int:
+    """`celery -A clustercore ARGUMENTS`, and its exit code, which `app.start` and `app.worker_main` forget."""
+    celery_command.params[0].default = app
+    code = celery_command.main(args=list(arguments), prog_name="celery", standalone_mode=False)
+    return code if isinstance(code, int) else 0

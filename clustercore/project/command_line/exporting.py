@@ -49,6 +49,9 @@ def _write(job: JobFigures, formats: list[str], directory: Path, *, force: bool)
     except Recording.DoesNotExist:
         complain(f"job {job.id} has no text: it transcribes nothing")
         return False
+    if job.state != "done" and not transcript.segments:
+        complain(f"job {job.id} is {job.state}, and there is no text yet")
+        return False
     if job.state != "done":
         remark(f"job {job.id} is {job.state}: this is what is there so far, {job.done} pieces of {job.total}", "yellow")
     # A title is a name from outside: only its last part may choose a file.

@@ -14,7 +14,7 @@ from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.nodes.adapters.self_tests import run_self_tests
 from clustercore.nodes.domain.facts import slots_for
 from clustercore.nodes.domain.inventory import Inventory
-from clustercore.project.celery import app
+from clustercore.project.celery import run_celery
 from clustercore.project.command_line.cluster import migrate, servers, uses_embedded_servers
 from clustercore.project.command_line.console import CommandError, ExitCode, output, say
 from clustercore.project.command_line.ledger import model_figures
@@ -47,8 +47,7 @@ def node(
     with servers(start=True):
         if uses_embedded_servers():
             migrate()
-        # Not `worker_main`, which forgets the exit code: a node whose name is taken ends with 1.
-        return app.start(node_arguments(environment().node_name)) or ExitCode.DONE
+        return run_celery(node_arguments(environment().node_name))
 
 
 def _try_models() -> int:

@@ -34,7 +34,8 @@ def checked_directory(directory: Path | None) -> Path | None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise CommandError(f"--output-dir: {error}", ExitCode.USAGE) from error
+        why = f"nothing can be written to {str(directory)!r}: {error.strerror or error}"
+        raise CommandError(f"--output-dir: {why}", ExitCode.USAGE) from error
     return directory
 
 

@@ -20,7 +20,7 @@ from clustercore.embedded.domain.restarts import pause_before
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 2000
-NODE = "import sys; from clustercore.project.celery import app; sys.exit(app.start(sys.argv[1:]))"
+NODE = "import sys; from clustercore.project.celery import run_celery; sys.exit(run_celery(sys.argv[1:]))"
 """What `celery -A clustercore` does, but for looking for `clustercore` in the current directory first."""
 
 

@@ -20,22 +20,31 @@ TEXT_SUFFIXES = frozenset({".txt", ".srt", ".vtt", ".tsv", ".json"})
 """What an earlier run may have left beside recordings, so that `transcribe *` may be typed again."""
 
 
-def files_meant(words: Iterable[str]) -> list[Path]:
+def files_meant(words: Iterable[str], left_out: list[str] | None = None) -> list[Path]:
     """Files as typed, media below directories, and what patterns match; each once, in this order.
 
-    Raises CommandError that names every word which means nothing.
+    What is bad among the files that a search found is added to `left_out`, and the good ones go on. Raises
+    CommandError that names every bad word and file where a file named by itself is bad or nothing good is left.
     """
     found: dict[Path, Path] = {}
     problems: list[str] = []
+    bad: list[str] = []
     for word in words:
         try:
-            for path in _meant(word):
-                found.setdefault(path.resolve(), path)
+            is_searched = not _is_file_itself(word)
+            for path in _meant(word, bad):
+                problem = _unreadable(path)
+                if problem:
+                    (bad if is_searched else problems).append(problem)
+                else:
+                    found.setdefault(path.resolve(), path)
         except (ValueError, OSError) as error:
             problems.append(str(error))
-    problems += [problem for path in found.values() if (problem := _unreadable(path))]
-    if problems:
-        raise CommandError("; ".join(problems), ExitCode.USAGE)
+    bad = list(dict.fromkeys(bad))
+    if problems or not found:
+        raise CommandError("; ".join([*problems, *bad]), ExitCode.USAGE)
+    if left_out is not None:
+        left_out += bad
     return list(found.values())
 
 
@@ -46,17 +55,32 @@ def without_texts(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return (recordings, texts) if recordings else (texts, [])
 
 
-def _meant(word: str) -> Iterator[Path]:
+def _is_file_itself(word: str) -> bool:
+    path = Path(word).expanduser()
+    return path.exists() and not path.is_dir()
+
+
+def _meant(word: str, bad: list[str]) -> Iterator[Path]:
     path = Path(word).expanduser()
     if path.is_dir():
-        below = sorted(one for one in path.rglob("*") if _is_media(one.relative_to(path)) and one.is_file())
-        if not below:
+        unreadable: list[str] = []
+        below = _media_below(path, unreadable)
+        bad += unreadable
+        if not below and not unreadable:
             raise ValueError(f"no media below {printable(word)!r} (by their endings; name a file itself to force it)")
         yield from below
     elif path.exists():
         yield path
     else:
         yield from _matches(word)
+
+
+def _media_below(directory: Path, unreadable: list[str]) -> list[Path]:
+    def note(error: OSError) -> None:
+        unreadable.append(f"directory {printable(str(error.filename))!r} may not be read: {error.strerror}")
+
+    paths = [Path(folder) / name for folder, _, names in os.walk(directory, onerror=note) for name in names]
+    return sorted(one for one in paths if _is_media(one.relative_to(directory)))
 
 
 def _is_media(path: Path) -> bool:

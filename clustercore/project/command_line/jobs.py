@@ -56,7 +56,9 @@ def jobs(
     with cluster():
         found = latest_jobs(state, limit)
     if as_json:
-        write_json([asdict(job) for job in found])
+        # What each node did is not counted for a list.
+        listed = [asdict(job) for job in found]
+        write_json([{name: value for name, value in job.items() if name != "shares"} for job in listed])
     else:
         output().print(jobs_table(found))
     return ExitCode.DONE

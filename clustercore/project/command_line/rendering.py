@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -284,8 +285,15 @@ def quality_hint(jobs: Sequence[JobFigures]) -> str:
         return ""
     return (
         "PocketSphinx served: it works with nothing downloaded, but its text is rough. "
-        f"For much better text: {BETTER_MODEL}"
+        f"For much better text: {_engine_first()}{BETTER_MODEL}"
     )
+
+
+def _engine_first() -> str:
+    """What to install before a better model is of use on this machine."""
+    if find_spec("faster_whisper") is not None:
+        return ""
+    return "pip install 'clustercore[faster-whisper]' (from a clone: make engines), then "
 
 
 def _table(*columns: str, right: Sequence[str] = ()) -> Table:

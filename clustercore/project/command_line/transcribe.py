@@ -19,7 +19,7 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import retry_job
 from clustercore.jobs.services.submit import BacklogFull
 from clustercore.project.command_line.cluster import cluster
-from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark
+from clustercore.project.command_line.console import CommandError, ExitCode, complain, errors, output, remark
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.inputs import files_meant, without_texts
 from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
@@ -109,20 +109,30 @@ def transcribe(
         language=language, prompt=prompt, quality=quality, engine=engine, piece_seconds=piece_seconds, priority=priority
     )
     exporting = Exporting(checked_formats(formats or []), checked_directory(output_dir), force)
-    paths, texts = without_texts(files_meant(files))
-    for text in texts:
-        remark(f"{printable_path(text)}: a text, left out", "dim")
+    paths, left_out = _recordings(files)
     with cluster():
         submitted = [_submit(path, wishes, idempotent=idempotent) for path in paths]
         if no_wait:
             _print_ids(submitted, as_json=as_json)
-            return ExitCode.DONE
+            return ExitCode.FAILED if left_out else ExitCode.DONE
         try:
             jobs = watch([one.job_id for one in submitted])
         except StoppedWatching:
             say_how_to_go_on([one.job_id for one in submitted])
             return ExitCode.INTERRUPTED
-        return _finish(submitted, jobs, exporting, as_json=as_json)
+        code = _finish(submitted, jobs, exporting, as_json=as_json)
+        return ExitCode.FAILED if left_out else code
+
+
+def _recordings(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """What is to be transcribed, and what was wrong with the rest, which is told here."""
+    left_out: list[str] = []
+    paths, texts = without_texts(files_meant(words, left_out))
+    for problem in left_out:
+        complain(f"{problem}; left out")
+    for text in texts:
+        remark(f"{printable_path(text)}: a text, left out", "dim")
+    return paths, left_out
 
 
 def _submit(path: Path, wishes: Wishes, *, idempotent: bool) -> Submitted:

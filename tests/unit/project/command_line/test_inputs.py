@@ -74,3 +74,15 @@ def test_texts_of_an_earlier_run_are_left_out_when_a_pattern_takes_them_along() 
 
     assert without_texts([talk, text, captions]) == ([talk], [text, captions])
     assert without_texts([text]) == ([text], [])
+
+
+def test_what_is_bad_in_a_searched_directory_does_not_hold_up_the_rest(tmp_path: Path) -> None:
+    [good] = made(tmp_path, "a.mp3")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "broken.wav").symlink_to(tmp_path / "absent")
+    left_out: list[str] = []
+
+    assert files_meant([str(tmp_path)], left_out) == [good]
+    assert len(left_out) == 2
+    with pytest.raises(CommandError):
+        files_meant([str(tmp_path), str(tmp_path / "empty.wav")])

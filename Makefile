@@ -38,7 +38,7 @@ up: $(VENV)/.base ## Start the hub and one node here (ARGS="--listen ADDRESS" fo
 
 engines: $(VENV)/.engines ## Add the faster-whisper and Vosk engines to this installation
 
-test: $(VENV)/.test ## Run the tests that CI runs (ARGS="-k word" for some)
+test: $(VENV)/.check ## Run the tests that CI runs (ARGS="-k word" for some)
 	@$(PYTEST) -m "not fault" $(ARGS)
 
 check: $(VENV)/.check ## Lint, types, import contracts and architecture tests

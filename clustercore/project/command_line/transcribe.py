@@ -59,6 +59,7 @@ LanguageOption = Annotated[str | None, Option("--language", "-l", help="Code or 
 PromptOption = Annotated[str, Option(help="Names and words to expect.")]
 QualityOption = Annotated[str, Option(help="normal: the best model and one rung below; best; any.")]
 EngineOption = Annotated[str, Option(help="Only this engine, or engine:model.")]
+LowerOption = Annotated[float | None, Option(min=0, help="Seconds after which every model may take part.")]
 PieceOption = Annotated[float | None, Option(help="Length of the pieces; by default chosen for the nodes.")]
 FormatsOption = Annotated[
     list[str] | None, Option("--format", "-f", help="txt srt vtt tsv json verbose_json; repeatable. [default: txt srt]")
@@ -81,6 +82,7 @@ def transcribe(
     prompt: PromptOption = "",
     quality: QualityOption = "normal",
     engine: EngineOption = "",
+    accept_lower_after: LowerOption = None,
     piece_seconds: PieceOption = None,
     formats: FormatsOption = None,
     output_dir: DirectoryOption = None,
@@ -106,22 +108,35 @@ def transcribe(
     Exit codes: 0 all done, 1 some failed, 2 bad input, 3 cluster not reachable, 130 stopped watching.
     """
     wishes = Wishes(
-        language=language, prompt=prompt, quality=quality, engine=engine, piece_seconds=piece_seconds, priority=priority
+        language=language,
+        prompt=prompt,
+        quality=quality,
+        engine=engine,
+        accept_lower_after=accept_lower_after,
+        piece_seconds=piece_seconds,
+        priority=priority,
     )
     exporting = Exporting(checked_formats(formats or []), checked_directory(output_dir), force)
     paths, left_out = _recordings(files)
+    code = _carry_out(paths, wishes, exporting, idempotent=idempotent, no_wait=no_wait, as_json=as_json)
+    return ExitCode.FAILED if left_out and code == ExitCode.DONE else code
+
+
+def _carry_out(
+    paths: Sequence[Path], wishes: Wishes, exporting: Exporting, *, idempotent: bool, no_wait: bool, as_json: bool
+) -> int:
+    """Submits, watches unless told not to, and writes the texts; returns the exit code."""
     with cluster():
         submitted = [_submit(path, wishes, idempotent=idempotent) for path in paths]
         if no_wait:
             _print_ids(submitted, as_json=as_json)
-            return ExitCode.FAILED if left_out else ExitCode.DONE
+            return ExitCode.DONE
         try:
             jobs = watch([one.job_id for one in submitted])
         except StoppedWatching:
             say_how_to_go_on([one.job_id for one in submitted])
             return ExitCode.INTERRUPTED
-        code = _finish(submitted, jobs, exporting, as_json=as_json)
-        return ExitCode.FAILED if left_out else code
+        return _finish(submitted, jobs, exporting, as_json=as_json)
 
 
 def _recordings(words: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -47,13 +47,16 @@ def worker(name: str, *, slots: int = 1, include: str = "", **variables: str) ->
         process.wait(30)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    """Waits for a state of the ledger. Raises TimeoutError that names what was waited for."""
+def wait_until(condition: Callable[[], bool], seconds: float, what: str, every: float = 0.02) -> None:
+    """Waits for a state of the ledger. Raises TimeoutError that names what was waited for.
+
+    Looking costs processor time: where the processors are what is measured, look seldom.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(every)
 
 
 def quantile(values: Sequence[float], fraction: float) -> float:

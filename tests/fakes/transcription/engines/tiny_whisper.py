@@ -16,6 +16,9 @@ from transcription.domain.language import LANGUAGES
 
 WORDS = 50_257
 MEL_BANDS = 80
+TIMES = 1_501
+WINDOW_ENDS = 30
+"""The position of the decoder at which every window ends, as one segment."""
 _SYLLABLES = [consonant + vowel for consonant in "bdfghklmnprstvz" for vowel in "aeiou"]
 _TASKS = ("translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps")
 
@@ -60,7 +63,7 @@ def vocabulary() -> list[str]:
     # The empty word ends the vocabulary of multilingual models, and is how CTranslate2 tells them from English ones.
     words = [*(" " + _nonsense(number) for number in range(WORDS - 1)), ""]
     languages = [f"<|{code}|>" for code in list(LANGUAGES)[:99]]
-    times = [f"<|{step * 0.02:.2f}|>" for step in range(1_501)]
+    times = [f"<|{step * 0.02:.2f}|>" for step in range(TIMES)]
     return [*words, "<|endoftext|>", "<|startoftranscript|>", *languages, *(f"<|{task}|>" for task in _TASKS), *times]
 
 
@@ -79,8 +82,14 @@ def _fill(spec: WhisperSpec, shape: Shape, tokens: int, random: np.random.Genera
         _attention(layer.self_attention, width, random)
         _feed_forward(layer.ffn, width, random)
     spec.decoder.embeddings.weight = _normal(random, tokens, width)
+    # No time but the last is ever likely; the last, and then the end, are said at a fixed position. Times drawn by
+    # chance made a window be heard up to seven times over, and the cost of a piece a matter of luck.
     spec.decoder.projection.weight = spec.decoder.embeddings.weight
+    spec.decoder.projection.bias = np.zeros(tokens, dtype=np.float32)
+    spec.decoder.projection.bias[-TIMES:-1] = -100.0
     spec.decoder.position_encodings.encodings = _normal(random, 448, width)
+    for position, token in ((WINDOW_ENDS, tokens - 1), (WINDOW_ENDS + 1, WORDS)):
+        spec.decoder.position_encodings.encodings[position] = 100.0 * spec.decoder.embeddings.weight[token]
     _norm(spec.decoder.layer_norm, width)
     for layer in spec.decoder.layer:
         _attention(layer.self_attention, width, random)

@@ -36,6 +36,7 @@ def ring(_job_id: int, stage: str, unit_ids: Sequence[int]) -> None:
 
 EMPTY = JobKind(
     name="empty",
+    main_stage="nothing",
     ring=ring,
     stages=(Stage(name="nothing", task=unit.name, capability="media", handler=nothing, opens="start"),),
 )

@@ -42,6 +42,7 @@ def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
 TRANSCRIPTION = JobKind(
     name=KIND,
     ring=ring_stage,
+    main_stage="transcribe",
     blobs_of=blobs_of,
     stages=(
         Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
@@ -22,6 +23,15 @@ class Job(models.Model):
     state = models.CharField(max_length=12, choices=_choices(JobState), default=JobState.RUNNING, db_index=True)
     stage = models.CharField(max_length=40, blank=True)
     priority = models.SmallIntegerField(default=0, help_text="Higher goes first; -100 to 100.")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="jobs",
+        help_text="Who asked; empty for the command line. Without an owner it is the administrators'.",
+    )
+    shared = models.BooleanField(default=False, help_text="Everybody who may sign in may read it.")
     parameters = models.JSONField(default=dict)
     language = models.CharField(max_length=12, null=True, blank=True, help_text="Decided once for the whole job.")
     min_rung = models.SmallIntegerField(
@@ -33,7 +43,9 @@ class Job(models.Model):
     critical_accuracy = models.BooleanField(default=False)
     engine = models.CharField(max_length=60, blank=True, help_text="Only this engine; empty: the ladder decides.")
     model = models.CharField(max_length=200, blank=True, help_text="Only this model of that engine.")
-    idempotency_key = models.CharField(max_length=200, null=True, blank=True, unique=True)
+    idempotency_key = models.CharField(
+        max_length=200, null=True, blank=True, help_text="Unique among its owner's jobs."
+    )
     error = models.TextField(blank=True)
     waiting = models.CharField(max_length=400, blank=True, help_text="Why nothing happens now, and the remedy.")
     created = models.DateTimeField()
@@ -41,6 +53,13 @@ class Job(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["owner", "idempotency_key"], name="one_job_per_owner_and_key"),
+            models.UniqueConstraint(
+                fields=["idempotency_key"], condition=Q(owner=None), name="one_unowned_job_per_key"
+            ),
+        ]
+        indexes = [models.Index(fields=["owner", "-id"], name="job_by_owner")]
 
     def __str__(self) -> str:
         return f"job {self.pk}: {self.title}"

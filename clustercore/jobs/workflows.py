@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from clustercore.jobs import tasks
 from clustercore.jobs.domain.kinds import Stage, kind_named
-from clustercore.jobs.selectors import Waiting
+from clustercore.jobs.selectors.eligibility import Waiting
 from clustercore.nodes.domain.queues import queue_for, queue_for_node
 
 logger = logging.getLogger(__name__)

@@ -15,6 +15,7 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 
 SECRET_KEY = ENVIRONMENT.secret_key or ENDPOINTS.secret_key
 DEBUG = ENVIRONMENT.debug
+# Which names of this hub a browser may use is decided by clustercore.access, which knows addresses and names.
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "clustercore.project.urls"
 ASGI_APPLICATION = "clustercore.project.asgi.application"
@@ -22,9 +23,15 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 WHITENOISE_USE_FINDERS = True
 
 INSTALLED_APPS = [
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_htmx",
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -33,9 +40,11 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "clustercore.access",
     "clustercore.blobs",
     "clustercore.nodes",
     "clustercore.jobs",
+    "clustercore.telemetry",
     "transcription",
     "clustercore.project",
 ]
@@ -69,6 +78,45 @@ TEMPLATES = [
 DATABASES = {"default": database_settings(ENDPOINTS.database_url, pool_size=(ENVIRONMENT.slots or 4) + 2)}
 
 UNFOLD = ADMIN_THEME
+
+LOGIN_URL = "access:sign-in"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "access:sign-in"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 14 * 86_400
+
+DATA_DIR = ENVIRONMENT.data_dir
+REDIS_URL = ENDPOINTS.redis_url
+# Bodies go to the disk, beside the store: memory stays what it is however many people upload at once.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 256 << 10
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 << 20
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+DATA_UPLOAD_MAX_NUMBER_FILES = 100
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["clustercore.access.api.IdentityAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["clustercore.access.api.MethodPermission"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "clustercore.access.api.exception_handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "clustercore",
+    "DESCRIPTION": "Private speech, language and data work on every machine you own, at once.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {},
+}
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

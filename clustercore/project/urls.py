@@ -9,7 +9,12 @@ from django.views.generic import RedirectView
 from clustercore.project.views import alive, ready
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", include("clustercore.access.urls")),
+    path("", include("clustercore.jobs.urls")),
+    path("", include("clustercore.nodes.urls")),
+    path("", include("clustercore.telemetry.urls")),
+    path("", include("transcription.urls")),
     path("admin/", admin.site.urls),
     path("blobs/", include("clustercore.blobs.urls")),
     path("healthz", alive, name="alive"),

@@ -44,6 +44,8 @@ class Wishes:
     """Length of the pieces; None lets the cutter choose for the machines there are."""
     priority: int = 0
     idempotency_key: str | None = None
+    owner_id: int | None = None
+    """Who asks; None for the command line."""
 
 
 def submit_transcription(path: Path, name: str, wishes: Wishes) -> tuple[Job, bool]:
@@ -69,6 +71,7 @@ def submit_transcription(path: Path, name: str, wishes: Wishes) -> tuple[Job, bo
         engine=engine,
         model=model,
         idempotency_key=wishes.idempotency_key,
+        owner_id=wishes.owner_id,
     )
     with transaction.atomic():
         job, new = submit_job(request, backlog_limit=limit)

@@ -136,6 +136,8 @@ class JobKind:
     stages: tuple[Stage, ...]
     ring: Callable[[int, str, Sequence[int]], None]
     """Sends the canvas for units just queued, given (job id, stage, unit ids); called after their commit."""
+    main_stage: str
+    """The stage whose units people count: the pieces of a recording, say."""
     blobs_of: Callable[[int], Sequence[str]] = lambda _job_id: ()
     """The hashes of the blobs that a job brought with it, so that removing the job can remove them."""
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from clustercore.jobs.adapters.statements import fetch_prepared
-from clustercore.jobs.selectors import ELIGIBLE, FLOOR
+from clustercore.jobs.selectors.eligibility import ELIGIBLE, FLOOR
 
 # Priority, then the job with the least running and, among equals, the one that was
 # served longest ago, come first; within the chosen job the hinted unit, else its oldest.

@@ -13,7 +13,7 @@ from clustercore.config.environment import environment
 from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.domain.verdict import HandBack, from_json
 from clustercore.jobs.domain.waiting import node_idles_because
-from clustercore.jobs.selectors import Waiting, below_floor, claimable
+from clustercore.jobs.selectors.eligibility import Waiting, below_floor, claimable
 from clustercore.jobs.services.leases import extend_leases, reap, strike_crashed_instances
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import explain_waiting_jobs, finish_forgotten_jobs

@@ -44,6 +44,8 @@ class JobRequest:
     engine: str = ""
     model: str = ""
     idempotency_key: str | None = None
+    owner_id: int | None = None
+    """Who asked; None for the command line."""
 
 
 def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
@@ -51,7 +53,7 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
 
     A known idempotency key gives the job that has it. Raises BacklogFull.
     """
-    known = _job_with_key(request.idempotency_key)
+    known = _job_with_key(request)
     if known is not None:
         return known, False
     refuse_over_backlog(backlog_limit)
@@ -59,7 +61,7 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
         with transaction.atomic():
             return _create(request), True
     except IntegrityError:
-        known = _job_with_key(request.idempotency_key)
+        known = _job_with_key(request)
         if known is None:
             raise
         return known, False
@@ -72,8 +74,10 @@ def refuse_over_backlog(limit: int) -> None:
         raise BacklogFull(waiting, limit)
 
 
-def _job_with_key(key: str | None) -> Job | None:
-    return Job.objects.filter(idempotency_key=key).first() if key else None
+def _job_with_key(request: JobRequest) -> Job | None:
+    if not request.idempotency_key:
+        return None
+    return Job.objects.filter(owner=request.owner_id, idempotency_key=request.idempotency_key).first()
 
 
 def _create(request: JobRequest) -> Job:
@@ -92,6 +96,7 @@ def _create(request: JobRequest) -> Job:
         engine=request.engine,
         model=request.model,
         idempotency_key=request.idempotency_key,
+        owner_id=request.owner_id,
         created=Now(),
     )
     record_event(job.pk, "submitted", f"submitted: {job.title}")

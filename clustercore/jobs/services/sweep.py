@@ -7,7 +7,7 @@ import logging
 from clustercore.jobs.domain.lifecycle import JobState, UnitState
 from clustercore.jobs.domain.waiting import job_waits_because
 from clustercore.jobs.models import Job, Unit
-from clustercore.jobs.selectors import Stuck, jobs_without_a_running_unit
+from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.events import record_event
 

@@ -47,6 +47,7 @@ def remember_record(unit_id: int, result: Mapping[str, Any]) -> None:
 
 
 SUMS = JobKind(
+    main_stage="part",
     name="sums",
     ring=remember_ring,
     stages=(

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.jobs.selectors import below_floor, claimable
+from clustercore.jobs.selectors.eligibility import below_floor, claimable
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import pause_job
 from clustercore.jobs.services.settle import settle

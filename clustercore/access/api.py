@@ -1,0 +1,91 @@
+"""What every REST view shares: authentication, permissions by method, and the shape of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, CSRFCheck
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from clustercore.access.domain.errors import RequestRefused, error_body
+from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import identity_of
+
+
+class IdentityAuthentication(BaseAuthentication):
+    """`request.user` is Django's user, `request.auth` the Identity. A session needs its CSRF token to change things."""
+
+    def authenticate(self, request: Request) -> tuple[Any, Identity] | None:
+        identity = identity_of(request._request)
+        if not identity.is_known:
+            return None
+        if identity.token_id is None:
+            self._check_csrf(request)
+        return request._request.user, identity
+
+    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002
+        return 'Bearer realm="clustercore"'
+
+    def _check_csrf(self, request: Request) -> None:
+        check = CSRFCheck(lambda _request: None)  # type: ignore[arg-type]
+        check.process_request(request._request)
+        reason = check.process_view(request._request, None, (), {})  # type: ignore[arg-type]
+        if reason:
+            raise exceptions.PermissionDenied(f"the session's CSRF token is missing or wrong: {reason}")
+
+
+class MethodPermission(BasePermission):
+    """A view's `permissions` says what each method needs; a method that is not named needs what `GET` does not give."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        wanted: Mapping[str, Permission] = getattr(view, "permissions", {})
+        default = Permission.VIEW if request.method in SAFE_METHODS else Permission.ADMINISTER
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        return requester(request).may(wanted.get(method, default))
+
+
+def requester(request: Request) -> Identity:
+    """Who asks."""
+    return identity_of(request._request)
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:  # noqa: ARG001
+    """Every refusal in the one shape; what nobody foresaw is left to Django, which logs it."""
+    if isinstance(error, RequestRefused):
+        response = Response(error.body, status=error.status)
+        if error.retry_after is not None:
+            response["Retry-After"] = str(error.retry_after)
+        return response
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, PermissionDenied):
+        error = exceptions.PermissionDenied()
+    if not isinstance(error, exceptions.APIException):
+        return None
+    param, message = _first_problem(error.detail)
+    response = Response(error_body(error.status_code, message, param=param, code=_code(error)), error.status_code)
+    if isinstance(error, exceptions.NotAuthenticated | exceptions.AuthenticationFailed):
+        response["WWW-Authenticate"] = 'Bearer realm="clustercore"'
+    return response
+
+
+def _first_problem(detail: Any, field: str | None = None) -> tuple[str | None, str]:
+    if isinstance(detail, dict):
+        name, inner = next(iter(detail.items()))
+        return _first_problem(inner, None if name == "non_field_errors" else str(name))
+    if isinstance(detail, list):
+        return _first_problem(detail[0], field) if detail else (field, "invalid")
+    return field, f"{field}: {detail}" if field else str(detail)
+
+
+def _code(error: exceptions.APIException) -> str | None:
+    codes = error.get_codes()
+    return codes if isinstance(codes, str) else "invalid"

@@ -49,9 +49,10 @@ def cancel_job(job_id: int, reason: str = "cancelled by a user") -> Job:
 
 
 def _cancel_attempts(job: Job, reason: str) -> None:
-    Attempt.objects.filter(unit__job=job, outcome=AttemptOutcome.LIVE).update(
-        outcome=AttemptOutcome.CANCELLED, ended=Now(), reason=reason
-    )
+    live = Attempt.objects.filter(unit__job=job, outcome=AttemptOutcome.LIVE).order_by("pk")
+    # In the order in which a heartbeat locks them.
+    ids = list(live.select_for_update(of=("self",)).values_list("pk", flat=True))
+    Attempt.objects.filter(pk__in=ids).update(outcome=AttemptOutcome.CANCELLED, ended=Now(), reason=reason)
 
 
 @transaction.atomic

@@ -14,12 +14,16 @@ from clustercore.jobs.services.settle import strike
 
 _SWEEP_LOCK = 0x636C7573
 
+# Attempts are locked in the order of their ids, as a cancel locks them: two orders would be a deadlock now and then.
 _EXTEND = """
 WITH held AS (SELECT * FROM unnest(%(attempts)s::bigint[], %(fractions)s::float8[]) AS h (attempt_id, fraction)),
-extended AS (
+counting AS MATERIALIZED (
+    SELECT a.id, held.fraction FROM jobs_attempt a JOIN held ON a.id = held.attempt_id
+    WHERE a.outcome = 'live' AND a.instance = %(instance)s ORDER BY a.id FOR UPDATE OF a
+), extended AS (
     UPDATE jobs_attempt a SET lease_until = now() + %(lease)s * interval '1 second'
-    FROM held WHERE a.id = held.attempt_id AND a.outcome = 'live' AND a.instance = %(instance)s
-    RETURNING a.id, a.unit_id, held.fraction
+    FROM counting WHERE a.id = counting.id
+    RETURNING a.id, a.unit_id, counting.fraction
 ), progressed AS (
     UPDATE jobs_unit u SET progress = extended.fraction FROM extended
     WHERE u.id = extended.unit_id AND u.state = 'leased'

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
+from django.middleware.csrf import CsrfViewMiddleware
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
@@ -10,6 +19,11 @@ from clustercore.access.selectors import identity_of_token, identity_of_user
 
 _ATTRIBUTE = "_clustercore_identity"
 BEARER = "bearer "
+
+
+class _Check(CsrfViewMiddleware):
+    def _reject(self, request: HttpRequest, reason: str) -> str:  # type: ignore[override]  # noqa: ARG002
+        return reason
 
 
 def identity_of(request: HttpRequest) -> Identity:
@@ -21,6 +35,36 @@ def identity_of(request: HttpRequest) -> Identity:
     identity = _from_token(header) if header else identity_of_user(request.user)
     setattr(request, _ATTRIBUTE, identity)
     return identity
+
+
+def identity_of_scope(scope: Mapping[str, Any], *, changes: bool = False) -> Identity:
+    """Who asks, where ASGI itself is served: uploads and WebSockets. It reads the ledger, so call it in a thread.
+
+    With `changes`, a session must also send its CSRF token from an origin of ours. Raises RequestRefused (401, 403).
+    """
+    request = _request_of(scope)
+    identity = identity_of(request)
+    if changes and identity.is_known and identity.token_id is None:
+        _refuse_forged(request)
+    return identity
+
+
+def _request_of(scope: Mapping[str, Any]) -> HttpRequest:
+    """Cookies, session and user as Django's middleware would have found them; the body is left alone."""
+    # A WebSocket's scope has no method; every other than POST keeps the CSRF check from looking for a form.
+    request = ASGIRequest({**scope, "method": "GET" if scope["type"] == "websocket" else "PATCH"}, io.BytesIO())
+    store = import_module(settings.SESSION_ENGINE).SessionStore
+    request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+    request.user = get_user(request)
+    return request
+
+
+def _refuse_forged(request: HttpRequest) -> None:
+    check = _Check(lambda _request: None)  # type: ignore[arg-type,return-value]
+    check.process_request(request)
+    reason = check.process_view(request, None, (), {})  # type: ignore[arg-type]
+    if reason:
+        raise RequestRefused(403, f"the session's CSRF token is missing or wrong: {reason}", code="csrf_failed")
 
 
 def _from_token(header: str) -> Identity:

@@ -22,7 +22,7 @@ BEARER = "bearer "
 
 
 class _Check(CsrfViewMiddleware):
-    def _reject(self, request: HttpRequest, reason: str) -> str:  # type: ignore[override]  # noqa: ARG002
+    def _reject(self, request: HttpRequest, reason: str) -> str:  # noqa: ARG002
         return reason
 
 
@@ -60,7 +60,7 @@ def _request_of(scope: Mapping[str, Any]) -> HttpRequest:
 
 
 def _refuse_forged(request: HttpRequest) -> None:
-    check = _Check(lambda _request: None)  # type: ignore[arg-type,return-value]
+    check = _Check(lambda _request: None)  # type: ignore[arg-type]
     check.process_request(request)
     reason = check.process_view(request, None, (), {})  # type: ignore[arg-type]
     if reason:

@@ -1,4 +1,4 @@
-"""Tokens; users and their roles are Django's users and groups."""
+"""Tokens and the audit log; users and their roles are Django's users and groups."""
 
 from __future__ import annotations
 
@@ -25,3 +25,24 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class AuditEntry(models.Model):
+    """Who did what, and when: written by `services.audit.record` alone. Triggers refuse to change or remove a row."""
+
+    seq = models.BigIntegerField(primary_key=True, help_text="From 1, without gaps.")
+    at = models.DateTimeField(help_text="By the database's clock.")
+    # A name and a number instead of a key: the log keeps what it says when the user goes.
+    actor = models.TextField()
+    actor_id = models.BigIntegerField(null=True)
+    action = models.TextField()
+    target = models.TextField(blank=True)
+    detail = models.JSONField()
+    previous = models.CharField(max_length=64, help_text="The digest of the entry before.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 over all the other columns.")
+
+    class Meta:
+        ordering = ["-seq"]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.actor} {self.action} {self.target}".strip()

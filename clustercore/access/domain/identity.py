@@ -33,3 +33,8 @@ class Identity:
 
 
 ANONYMOUS = Identity(None, "anonymous", None)
+
+
+def at_terminal(account: str) -> Identity:
+    """Who types commands on a machine of the cluster: no user of the pages, but an account of that machine."""
+    return Identity(None, f"terminal:{account}", None)

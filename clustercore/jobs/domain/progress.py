@@ -18,6 +18,14 @@ class NodeShare:
     done: int
     running: int
     work_seconds: float
+    audio_seconds: float = 0.0
+    """How much sound the units done held; 0 for work that hears nothing."""
+    rung: int | None = None
+
+    @property
+    def speed(self) -> float | None:
+        """Seconds of sound per second of work; None before the first unit is done."""
+        return self.audio_seconds / self.work_seconds if self.work_seconds > 0 and self.audio_seconds > 0 else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +83,14 @@ class UnitProgress:
     rung: int | None
     seconds: float | None
     note: str
+    audio_seconds: float | None = None
+    device: str = ""
+    """Where it really ran (`cpu`, `cuda`), as its engine said."""
+
+    @property
+    def speed(self) -> float | None:
+        """Seconds of sound per second of work; None where either is not known."""
+        return self.audio_seconds / self.seconds if self.audio_seconds and self.seconds else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,3 +108,14 @@ class AttemptLine:
     ended: datetime | None
     reason: str
     served_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventLine:
+    """One line of a job's story; `node` empty where it is about no node."""
+
+    id: int
+    at: datetime
+    name: str
+    text: str
+    node: str = ""

@@ -1,0 +1,234 @@
+"""How far jobs are, for any number of jobs in the same few queries: pages, the API, streams and metrics read here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db.models import Count, F, FloatField, QuerySet, Sum, Window
+from django.db.models.fields.json import KT
+from django.db.models.functions import Cast, Now, RowNumber
+
+from clustercore.jobs.domain.kinds import kind_named
+from clustercore.jobs.domain.lifecycle import BAD_UNIT_STATES, OPEN_UNIT_STATES, AttemptOutcome, JobState, UnitState
+from clustercore.jobs.domain.progress import AttemptLine, EventLine, JobProgress, NodeShare, UnitProgress
+from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
+
+Counts = Sequence[Mapping[str, Any]]
+
+
+def job_progress(jobs: QuerySet[Job], *, with_shares: bool = False) -> list[JobProgress]:
+    """The jobs of a query set (sliced or not) in its order, in two queries; three with what each node did."""
+    rows = list(jobs.select_related("owner").defer("parameters").annotate(now=Now()))
+    ids = [job.pk for job in rows]
+    counts = _unit_counts(ids)
+    main_stages = {job.pk: main_stage_of(job.kind) for job in rows}
+    shares = _shares(main_stages) if with_shares else {}
+    return [_progress(job, counts.get(job.pk, []), tuple(shares.get(job.pk, ()))) for job in rows]
+
+
+def main_stage_of(kind: str) -> str | None:
+    """The stage whose units people count; None for a kind that this process does not know."""
+    try:
+        return kind_named(kind).main_stage
+    except KeyError:
+        return None
+
+
+def units_of(job_id: int) -> list[UnitProgress]:
+    """All units of a job in the order in which they were queued, each with its latest attempt. Two queries."""
+    return units_by_job([job_id]).get(job_id, [])
+
+
+def units_by_job(ids: Sequence[int]) -> dict[int, list[UnitProgress]]:
+    """As `units_of`, for many jobs at once; in two queries all the same."""
+    return _units(Unit.objects.filter(job_id__in=list(ids)).order_by("job_id", "id"))
+
+
+def pieces_by_job(jobs: Iterable[JobProgress]) -> dict[int, list[UnitProgress]]:
+    """The units that people count of each job, by ordinal: the grid of pieces. Two queries."""
+    stages = {job.id: main_stage_of(job.kind) for job in jobs}
+    units = Unit.objects.filter(job_id__in=list(stages)).order_by("job_id", "ordinal", "id")
+    if None not in stages.values():
+        units = units.filter(stage__in=set(stages.values()))
+    found = _units(units)
+    return {job_id: [one for one in found[job_id] if stages[job_id] in (None, one.stage)] for job_id in found}
+
+
+def _units(units: QuerySet[Unit]) -> dict[int, list[UnitProgress]]:
+    rows = list(units.defer("payload", "result"))
+    attempts = Attempt.objects.filter(unit__in=units.order_by().values("pk"), number=F("unit__attempts_made"))
+    latest = {attempt.unit_id: attempt for attempt in attempts.order_by()}
+    found: dict[int, list[UnitProgress]] = {}
+    for unit in rows:
+        found.setdefault(unit.job_id, []).append(_unit(unit, latest.get(unit.pk)))
+    return found
+
+
+def attempts_of(job_id: int) -> list[AttemptLine]:
+    """Every try at a unit of a job, in the order in which they began. One query."""
+    attempts = Attempt.objects.filter(unit__job_id=job_id).select_related("unit").order_by("started", "id")
+    return [_attempt(attempt) for attempt in attempts.defer("unit__payload", "unit__result")]
+
+
+def latest_attempts(ids: Sequence[int], each: int) -> dict[int, list[AttemptLine]]:
+    """The newest tries of each job, newest first, at most `each` of a job. One query."""
+    place = Window(RowNumber(), partition_by=F("unit__job_id"), order_by=F("id").desc())
+    attempts = Attempt.objects.filter(unit__job_id__in=list(ids)).annotate(place=place).filter(place__lte=each)
+    found: dict[int, list[AttemptLine]] = {}
+    for attempt in attempts.select_related("unit").defer("unit__payload", "unit__result").order_by("-id"):
+        found.setdefault(attempt.unit.job_id, []).append(_attempt(attempt))
+    return found
+
+
+def latest_events(ids: Sequence[int], each: int) -> dict[int, list[EventLine]]:
+    """The last lines of each job's story, oldest first, at most `each` of a job. One query."""
+    place = Window(RowNumber(), partition_by=F("job_id"), order_by=F("id").desc())
+    events = JobEvent.objects.filter(job_id__in=list(ids)).annotate(place=place).filter(place__lte=each).order_by("id")
+    found: dict[int, list[EventLine]] = {}
+    for event in events:
+        line = EventLine(id=event.pk, at=event.at, name=event.name, text=event.text, node=event.node_name)
+        found.setdefault(event.job_id, []).append(line)
+    return found
+
+
+def served_label(served_by: Mapping[str, Any]) -> str:
+    """`engine:model`, as far as an attempt says."""
+    return ":".join(str(part) for part in (served_by.get("engine"), served_by.get("model")) if part)
+
+
+def _unit_counts(ids: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:
+    counted: dict[int, list[Mapping[str, Any]]] = {}
+    groups = Unit.objects.filter(job_id__in=ids).order_by().values("job_id", "stage", "state")
+    for row in groups.annotate(units=Count("id"), weight_sum=Sum("weight"), begun=Sum(F("weight") * F("progress"))):
+        counted.setdefault(row["job_id"], []).append(dict(row))
+    return counted
+
+
+def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobProgress:
+    main_stage = main_stage_of(job.kind)
+    main = [row for row in counts if main_stage is None or row["stage"] == main_stage]
+    ended = job.finished or job.now
+    return JobProgress(
+        id=job.pk,
+        kind=job.kind,
+        title=job.title,
+        state=job.state,
+        stage=job.stage,
+        priority=job.priority,
+        language=job.language,
+        waiting=job.waiting,
+        error=job.error,
+        owner_id=job.owner_id,
+        owner=job.owner.get_username() if job.owner is not None else "",
+        shared=job.shared,
+        created=job.created,
+        finished=job.finished,
+        elapsed_seconds=(ended - job.created).total_seconds(),
+        fraction=1.0 if job.state == JobState.DONE else _fraction(main),
+        done=_count(main, UnitState.DONE),
+        running=_count(main, UnitState.LEASED),
+        failed=_count(main, *BAD_UNIT_STATES),
+        total=_count(main),
+        all_queued=job.state == JobState.DONE or _all_queued(job.kind, counts),
+        shares=shares,
+    )
+
+
+def _all_queued(kind: str, counts: Counts) -> bool:
+    """Units of the main stage come from the stages before it: while one of those is open, more may come."""
+    try:
+        known = kind_named(kind)
+    except KeyError:
+        return False
+    stages = [stage.name for stage in known.stages]
+    before = set(stages[: stages.index(known.main_stage)])
+    earlier = [row for row in counts if row["stage"] in before]
+    return (bool(earlier) or not before) and not _count(earlier, *OPEN_UNIT_STATES)
+
+
+def _count(rows: Iterable[Mapping[str, Any]], *states: str) -> int:
+    return sum(row["units"] for row in rows if not states or row["state"] in states)
+
+
+def _fraction(rows: Counts) -> float:
+    total = sum(row["weight_sum"] for row in rows)
+    done = sum(row["weight_sum"] for row in rows if row["state"] == UnitState.DONE)
+    begun = sum(row["begun"] for row in rows if row["state"] == UnitState.LEASED)
+    return (done + begun) / total if total else 0.0
+
+
+def _shares(main_stages: Mapping[int, str | None]) -> dict[int, list[NodeShare]]:
+    told = (AttemptOutcome.DONE, AttemptOutcome.LIVE)
+    attempts = Attempt.objects.filter(unit__job_id__in=list(main_stages), outcome__in=told).order_by()
+    engine = ("served_by__engine", "served_by__model", "served_by__rung")
+    groups = attempts.values("unit__job_id", "unit__stage", "node_name", "outcome", *engine)
+    rows = groups.annotate(units=Count("id"), audio=_sum_of("audio_seconds"), work=_sum_of("seconds"))
+    by_job: dict[int, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if main_stages[row["unit__job_id"]] in (None, row["unit__stage"]):
+            by_job.setdefault(row["unit__job_id"], []).append(dict(row))
+    return {job_id: _shares_of(found) for job_id, found in by_job.items()}
+
+
+def _shares_of(rows: Counts) -> list[NodeShare]:
+    """One share for each engine that served on a node; what runs there is counted with the first of them."""
+    running: dict[str, int] = {}
+    for row in rows:
+        if row["outcome"] == AttemptOutcome.LIVE:
+            running[row["node_name"]] = running.get(row["node_name"], 0) + row["units"]
+    done = [row for row in rows if row["outcome"] == AttemptOutcome.DONE]
+    shares = [_share(row, running.pop(row["node_name"], 0)) for row in done]
+    begun = [NodeShare(node=node, served_by="", done=0, running=n, work_seconds=0.0) for node, n in running.items()]
+    return sorted([*shares, *begun], key=lambda share: (share.node, share.served_by))
+
+
+def _sum_of(key: str) -> Sum:
+    return Sum(Cast(KT(f"served_by__{key}"), FloatField()))
+
+
+def _share(row: Mapping[str, Any], running: int) -> NodeShare:
+    return NodeShare(
+        node=row["node_name"],
+        served_by=served_label({"engine": row["served_by__engine"], "model": row["served_by__model"]}),
+        done=row["units"],
+        running=running,
+        work_seconds=row["work"] or 0.0,
+        audio_seconds=row["audio"] or 0.0,
+        rung=row["served_by__rung"],
+    )
+
+
+def _unit(unit: Unit, attempt: Attempt | None) -> UnitProgress:
+    served: Mapping[str, Any] = attempt.served_by if attempt is not None else {}
+    return UnitProgress(
+        id=unit.pk,
+        stage=unit.stage,
+        ordinal=unit.ordinal,
+        state=unit.state,
+        progress=unit.progress,
+        attempts=unit.attempts_made,
+        node=attempt.node_name if attempt is not None else "",
+        served_by=served_label(served),
+        rung=served.get("rung"),
+        seconds=served.get("seconds"),
+        audio_seconds=served.get("audio_seconds"),
+        device=served.get("device") or "",
+        note=unit.error or unit.hold_reason or (attempt.reason if attempt is not None else ""),
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptLine:
+    return AttemptLine(
+        id=attempt.pk,
+        unit_id=attempt.unit_id,
+        stage=attempt.unit.stage,
+        ordinal=attempt.unit.ordinal,
+        number=attempt.number,
+        node=attempt.node_name,
+        outcome=attempt.outcome,
+        started=attempt.started,
+        ended=attempt.ended,
+        reason=attempt.reason,
+        served_by=served_label(attempt.served_by),
+    )

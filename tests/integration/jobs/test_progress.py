@@ -1,0 +1,137 @@
+"""How far jobs are, as the ledger tells it, in a fixed number of queries."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from clustercore.jobs.domain.progress import JobProgress, NodeShare
+from clustercore.jobs.domain.verdict import Done, Retry
+from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.selectors.progress import (
+    attempts_of,
+    job_progress,
+    latest_attempts,
+    latest_events,
+    pieces_by_job,
+    units_of,
+)
+from clustercore.jobs.services.claim import Claimed, claim
+from clustercore.jobs.services.leases import extend_leases
+from clustercore.jobs.services.settle import settle
+from clustercore.nodes.models import Node
+from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
+from tests.integration.jobs.conftest import submitted, with_parts
+
+SERVED = {"engine": "faster-whisper", "model": "small", "rung": 3, "seconds": 2.0, "audio_seconds": 8.0}
+
+
+def taken_by(node: Node) -> Claimed:
+    taken = claim(as_claimant(node), None)
+    assert taken is not None
+    return taken
+
+
+def progress_of(job: Job) -> JobProgress:
+    [found] = job_progress(Job.objects.filter(pk=job.pk), with_shares=True)
+    return found
+
+
+def test_only_the_units_that_people_count_make_the_fraction() -> None:
+    node = start_node(LAPTOP)
+    job, _ = with_parts(4)
+    settle(taken_by(node).attempt_id, Done({}), served_by=SERVED)
+    half = taken_by(node)
+    extend_leases(node.instance, {half.attempt_id: 0.5}, 20.0)
+
+    found = progress_of(job)
+
+    assert (found.done, found.running, found.failed, found.total) == (1, 1, 0, 4)
+    assert found.fraction == pytest.approx(1.5 / 4)
+    assert found.all_queued
+    assert found.shares == (
+        NodeShare(
+            node=LAPTOP,
+            served_by="faster-whisper:small",
+            done=1,
+            running=1,
+            work_seconds=2.0,
+            audio_seconds=8.0,
+            rung=3,
+        ),
+    )
+
+
+def test_while_the_stage_before_runs_more_units_may_come() -> None:
+    job = submitted()
+    assert not progress_of(job).all_queued
+    assert progress_of(job).total == 0
+
+
+def test_the_number_of_queries_does_not_grow_with_the_jobs() -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as captured:
+            jobs = job_progress(Job.objects.order_by("-id")[:50], with_shares=True)
+            pieces_by_job(jobs)
+            ids = [job.id for job in jobs]
+            latest_attempts(ids, 5)
+            latest_events(ids, 5)
+        return len(captured)
+
+    start_node(LAPTOP)
+    with_parts(2)
+    few = queries()
+    for _ in range(5):
+        with_parts(3)
+    assert queries() == few
+
+
+def test_a_sliced_query_set_keeps_its_order() -> None:
+    jobs = [submitted() for _ in range(3)]
+    found = job_progress(Job.objects.order_by("-id")[:2])
+    assert [job.id for job in found] == [jobs[2].pk, jobs[1].pk]
+
+
+def test_a_unit_shows_its_latest_attempt_and_the_timeline_every_one() -> None:
+    laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
+    job, [part] = with_parts(1, min_rung=0)
+    settle(taken_by(laptop).attempt_id, Retry("no room", not_here=True, delay_seconds=0.0))
+    settle(taken_by(workstation).attempt_id, Done({}), served_by=SERVED)
+
+    [shown] = [unit for unit in units_of(job.pk) if unit.id == part.pk]
+    assert (shown.state, shown.attempts, shown.node, shown.served_by) == (
+        "done",
+        2,
+        WORKSTATION,
+        "faster-whisper:small",
+    )
+    assert shown.speed == 4.0
+    lines = attempts_of(job.pk)
+    assert [(line.node, line.outcome, line.reason) for line in lines[:1]] == [(LAPTOP, "retry", "no room")]
+    assert latest_attempts([job.pk], 1)[job.pk][0].node == WORKSTATION
+
+
+def test_the_grid_holds_the_pieces_of_each_job_by_ordinal() -> None:
+    start_node(LAPTOP)
+    first, _ = with_parts(3)
+    second, _ = with_parts(2)
+    grid = pieces_by_job(job_progress(Job.objects.all()))
+    assert [unit.ordinal for unit in grid[first.pk]] == [0, 1, 2]
+    assert [unit.stage for unit in grid[second.pk]] == ["part", "part"]
+
+
+def test_a_kind_that_nobody_knows_here_counts_all_its_units() -> None:
+    job, _ = with_parts(2)
+    Job.objects.filter(pk=job.pk).update(kind="from-a-newer-version")
+    found = progress_of(job)
+    assert (found.total, found.all_queued) == (Unit.objects.filter(job=job).count(), False)
+    assert len(pieces_by_job([found])[job.pk]) == 3
+
+
+def test_a_story_is_told_from_its_end() -> None:
+    job, _ = with_parts(1)
+    [told] = latest_events([job.pk], 1)[job.pk]
+    assert told.text == "submitted: add them up"

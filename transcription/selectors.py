@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from transcription.domain import transcript as heard
 from transcription.domain.merge import in_order
@@ -14,6 +14,12 @@ def blobs_of(job_id: int) -> Sequence[str]:
     recordings = Recording.objects.filter(job_id=job_id).values_list("blob", flat=True)
     pieces = Piece.objects.filter(recording__job_id=job_id).values_list("blob", flat=True)
     return sorted({*recordings, *pieces})
+
+
+def blobs_in_use(hashes: Collection[str]) -> set[str]:
+    """Those of the blobs that some recording or piece refers to."""
+    recordings = Recording.objects.filter(blob__in=hashes).values_list("blob", flat=True)
+    return {*recordings, *Piece.objects.filter(blob__in=hashes).values_list("blob", flat=True)}
 
 
 def transcript_of(job_id: int) -> heard.Transcript:

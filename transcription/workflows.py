@@ -14,7 +14,7 @@ from celery.canvas import Signature
 from clustercore.jobs.domain.kinds import JobKind, Stage
 from clustercore.jobs.workflows import lone_bell, ring, wave
 from transcription import tasks
-from transcription.selectors import blobs_of
+from transcription.selectors import blobs_in_use, blobs_of
 from transcription.services.cutting import cut, held_until_language, record_cut, record_piece
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.merging import merge, record_transcript
@@ -44,6 +44,7 @@ TRANSCRIPTION = JobKind(
     ring=ring_stage,
     main_stage="transcribe",
     blobs_of=blobs_of,
+    blobs_in_use=blobs_in_use,
     stages=(
         Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),
         Stage(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
@@ -12,12 +12,15 @@ from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from clustercore.access.domain.errors import RequestRefused, error_body
+from clustercore.access.domain.errors import error_body
 from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.refusals import refusal_of
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import identity_of
+
+if TYPE_CHECKING:  # REST framework imports this module while it imports its views
+    from rest_framework.views import APIView
 
 
 class IdentityAuthentication(BaseAuthentication):
@@ -59,10 +62,11 @@ def requester(request: Request) -> Identity:
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response | None:  # noqa: ARG001
     """Every refusal in the one shape; what nobody foresaw is left to Django, which logs it."""
-    if isinstance(error, RequestRefused):
-        response = Response(error.body, status=error.status)
-        if error.retry_after is not None:
-            response["Retry-After"] = str(error.retry_after)
+    refusal = refusal_of(error)
+    if refusal is not None:
+        response = Response(refusal.body, status=refusal.status)
+        if refusal.retry_after is not None:
+            response["Retry-After"] = str(refusal.retry_after)
         return response
     if isinstance(error, Http404):
         error = exceptions.NotFound()

@@ -7,9 +7,18 @@ class JobsConfig(AppConfig):
     verbose_name = "Jobs"
 
     def ready(self) -> None:
-        """The node agent below learns of the ledger here, once models may be imported."""
+        """The rooms below learn of the ledger here, once models may be imported: agent, API errors."""
+        from clustercore.access.domain.errors import RequestRefused
+        from clustercore.access.domain.refusals import refuse_as
+        from clustercore.jobs.services.control import NotPossible
         from clustercore.jobs.services.keeper import LeaseKeeper
+        from clustercore.jobs.services.submit import BacklogFull
         from clustercore.jobs.workflows import knock
         from clustercore.nodes.domain.hooks import register_hook
 
         register_hook(LeaseKeeper(knock))
+        refuse_as(NotPossible, lambda error: RequestRefused(409, str(error), code="not_possible"))
+        refuse_as(
+            BacklogFull,
+            lambda error: RequestRefused(503, str(error), code="backlog_full", retry_after=error.retry_after),
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -140,6 +140,8 @@ class JobKind:
     """The stage whose units people count: the pieces of a recording, say."""
     blobs_of: Callable[[int], Sequence[str]] = lambda _job_id: ()
     """The hashes of the blobs that a job brought with it, so that removing the job can remove them."""
+    blobs_in_use: Callable[[Collection[str]], Collection[str]] = lambda _hashes: ()
+    """Those of the hashes that some job of this kind still refers to."""
 
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises KeyError."""
@@ -165,3 +167,8 @@ def kind_named(name: str) -> JobKind:
         return _KINDS[name]
     except KeyError:
         raise KeyError(f"no kind of job named {name!r}; registered: {sorted(_KINDS)}") from None
+
+
+def registered_kinds() -> Sequence[JobKind]:
+    """All of them, by name."""
+    return sorted(_KINDS.values(), key=lambda kind: kind.name)

@@ -6,25 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
-from django.db import transaction
 from rich.console import Group
 from rich.text import Text
 from typer import Argument, Option
 
-from clustercore.blobs.services import delete
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.services.control import (
     NotPossible,
     cancel_job,
     pause_job,
-    remove_job,
     resume_job,
     retry_job,
 )
+from clustercore.jobs.services.removal import remove_job_and_blobs
 from clustercore.project.command_line.cluster import cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, complain, output, say, write_json
 from clustercore.project.command_line.ledger import (
-    blobs_still_used,
     events_of,
     jobs_now,
     latest_jobs,
@@ -125,13 +122,7 @@ def retry(ids: Ids) -> int:
 
 def remove(ids: Ids) -> int:
     """Delete jobs that are over, with their recordings, texts and every node's copies; exported files stay."""
-    return _for_each(ids, _remove, "removed", all_must_exist=True)
-
-
-def _remove(job_id: int) -> None:
-    with transaction.atomic():
-        blobs = set(remove_job(job_id))
-        delete(sorted(blobs - blobs_still_used(blobs)))
+    return _for_each(ids, remove_job_and_blobs, "removed", all_must_exist=True)
 
 
 def _for_each(ids: Sequence[int], action: Callable[[int], object], done: str, *, all_must_exist: bool = False) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -294,10 +294,3 @@ def _model(model: NodeModel, tests: dict[str, Any]) -> ModelFigures:
         reason=model.reason,
         self_test=tests.get(label, {}),
     )
-
-
-def blobs_still_used(hashes: Iterable[str]) -> set[str]:
-    """Those of the blobs that some recording or piece in the ledger refers to."""
-    wanted = list(hashes)
-    recordings = Recording.objects.filter(blob__in=wanted).values_list("blob", flat=True)
-    return {*recordings, *Piece.objects.filter(blob__in=wanted).values_list("blob", flat=True)}

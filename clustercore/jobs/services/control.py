@@ -1,4 +1,4 @@
-"""What a person may do to a job: cancel, pause, resume, retry, requeue, release, remove."""
+"""What a person may do to a job: cancel, pause, resume, retry, requeue, release, edit, remove."""
 
 from __future__ import annotations
 
@@ -120,6 +120,25 @@ def release_units(job_id: int, stage: str) -> int:
         ids = [unit.pk for unit in held]
         transaction.on_commit(partial(kind_named(job.kind).ring, job_id, stage, ids))
     return len(held)
+
+
+@transaction.atomic
+def edit_job(job_id: int, *, title: str | None = None, priority: int | None = None, shared: bool | None = None) -> Job:
+    """Changes what is given and leaves the rest. `priority` -100 to 100; the title becomes one printable line."""
+    job = _locked(job_id)
+    if title is not None:
+        job.title = one_line(title) or job.title
+    if priority is not None:
+        job.priority = priority
+    if shared is not None:
+        job.shared = shared
+    job.save(update_fields=["title", "priority", "shared"])
+    return job
+
+
+def one_line(text: str) -> str:
+    """The text with all that is not printable as spaces, 300 characters at most."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()[:300]
 
 
 @transaction.atomic

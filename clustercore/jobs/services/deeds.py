@@ -1,0 +1,69 @@
+"""What a person does to a job, by page or by API: allowed, done and written into the audit log in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from django.db import transaction
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.identity import Identity
+from clustercore.access.services import audit
+from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
+from clustercore.jobs.services.control import cancel_job, edit_job, pause_job, resume_job, retry_job
+from clustercore.jobs.services.removal import remove_job_and_blobs
+
+
+def require_visible(identity: Identity, job_id: int) -> None:
+    """Raises RequestRefused (404) for a job that is not there or not for this person to see: nobody can tell which."""
+    if not visible_jobs(identity).filter(pk=job_id).exists():
+        raise RequestRefused(404, f"there is no job {job_id} that you may see", code="not_found")
+
+
+def require_operable(identity: Identity, job_id: int) -> None:
+    """Raises RequestRefused: 404 where the person may not see the job, 403 where they may only look."""
+    require_visible(identity, job_id)
+    if not operable_jobs(identity).filter(pk=job_id).exists():
+        raise RequestRefused(
+            403,
+            f"job {job_id} is shared with you to read: its owner or an administrator may change it",
+            code="not_yours",
+        )
+
+
+def _cancel(identity: Identity, job_id: int) -> None:
+    cancel_job(job_id, f"cancelled by {identity.name}")
+
+
+DEEDS: Mapping[str, Callable[[Identity, int], object]] = {
+    "cancel": _cancel,
+    "retry": lambda _identity, job_id: retry_job(job_id),
+    "pause": lambda _identity, job_id: pause_job(job_id),
+    "resume": lambda _identity, job_id: resume_job(job_id),
+    "remove": lambda _identity, job_id: remove_job_and_blobs(job_id),
+}
+
+
+def do(identity: Identity, verb: str, job_id: int) -> None:
+    """Does one of `DEEDS`. Raises RequestRefused (403, 404), and NotPossible where the job's state is against it."""
+    require_operable(identity, job_id)
+    with transaction.atomic():
+        DEEDS[verb](identity, job_id)
+        audit.record(identity, f"job.{verb}", f"job {job_id}")
+
+
+def edit(
+    identity: Identity,
+    job_id: int,
+    *,
+    title: str | None = None,
+    priority: int | None = None,
+    shared: bool | None = None,
+) -> None:
+    """Changes a job's title, priority (-100 to 100) or whether everybody may read it. Raises RequestRefused."""
+    require_operable(identity, job_id)
+    given = {"title": title, "priority": priority, "shared": shared}
+    with transaction.atomic():
+        edit_job(job_id, title=title, priority=priority, shared=shared)
+        changed = {name: value for name, value in given.items() if value is not None}
+        audit.record(identity, "job.edit", f"job {job_id}", **changed)

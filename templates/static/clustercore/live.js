@@ -1,0 +1,128 @@
+// Live data: follows the topics that this page names, and changes what changed. After a lost connection the server
+// first sends the whole state, so nothing can be missed.
+import { announce, localTimes } from "./app.js";
+import { morph } from "./morph.js";
+
+const FIRST_WAIT = 500;
+const LONGEST_WAIT = 15_000;
+const PATIENCE = 1_200;
+const POLL_EVERY = 5_000;
+const TRIES_BEFORE_POLLING = 3;
+
+let socket = null;
+let wait = FIRST_WAIT;
+let failures = 0;
+let everOpen = false;
+let retry = 0;
+let poll = 0;
+let notice = 0;
+let followed = "";
+
+const topics = () => {
+  const named = [...document.querySelectorAll("[data-live]")].flatMap((element) => element.dataset.live.split(/\s+/));
+  return [...new Set(named.filter(Boolean))].sort();
+};
+
+function connect() {
+  clearTimeout(retry);
+  if (socket || !topics().length) return;
+  const address = new URL("/live", location.href);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  socket = new WebSocket(address);
+  socket.addEventListener("open", opened);
+  socket.addEventListener("message", (event) => received(event.data));
+  socket.addEventListener("close", lost);
+}
+
+function opened() {
+  if (everOpen && failures) announce("Connected again.");
+  [wait, failures, everOpen, followed] = [FIRST_WAIT, 0, true, ""];
+  clearInterval(poll);
+  poll = 0;
+  clearTimeout(notice);
+  show("");
+  follow();
+}
+
+function follow() {
+  const wanted = topics();
+  if (!socket || socket.readyState !== WebSocket.OPEN) return connect();
+  const text = wanted.join(" ");
+  if (text === followed) return;
+  followed = text;
+  socket.send(JSON.stringify({ follow: wanted }));
+}
+
+function received(text) {
+  let message;
+  try {
+    message = JSON.parse(text);
+  } catch {
+    return;
+  }
+  for (const [id, html] of Object.entries(message.html ?? {})) replace(id, html);
+}
+
+export function replace(id, html) {
+  const current = document.getElementById(id);
+  if (!current) return;
+  const holder = document.createElement("template");
+  holder.innerHTML = html.trim();
+  const next = holder.content.firstElementChild;
+  if (!next) return;
+  localTimes(next);
+  const said = next.dataset.announce;
+  const news = said && said !== current.dataset.announce ? said : "";
+  const result = morph(current, next);
+  if (news) announce(news);
+  document.dispatchEvent(new CustomEvent("live:changed", { detail: { element: result } }));
+}
+
+function lost(event) {
+  socket = null;
+  if (event.code === 4401 || event.code === 4403) return show("Your session has ended. Reload the page to sign in again.");
+  failures += 1;
+  clearTimeout(notice);
+  // A restart of the hub's web process takes a moment and is no news.
+  notice = setTimeout(() => show("Connection lost, trying again. What you see may be old."), PATIENCE);
+  if (!everOpen && failures >= TRIES_BEFORE_POLLING && !poll) poll = setInterval(refetch, POLL_EVERY);
+  retry = setTimeout(connect, wait * (0.75 + Math.random() / 2));
+  wait = Math.min(wait * 2, LONGEST_WAIT);
+}
+
+// Where a proxy lets no WebSocket through, the page is fetched again and its live parts are taken from it.
+async function refetch() {
+  if (document.hidden) return;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, credentials: "same-origin" });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of page.querySelectorAll("[data-part][id]")) replace(part.id, part.outerHTML);
+    clearTimeout(notice);
+    show("");
+  } catch {
+    show("Connection lost, trying again. What you see may be old.");
+  }
+}
+
+function show(text) {
+  const place = document.getElementById("connection");
+  if (!place) return;
+  place.textContent = text;
+  place.hidden = !text;
+}
+
+function returned() {
+  if (document.hidden || socket) return;
+  wait = FIRST_WAIT;
+  connect();
+}
+
+document.addEventListener("visibilitychange", returned);
+window.addEventListener("online", returned);
+window.addEventListener("pageshow", returned);
+window.addEventListener("pagehide", () => socket?.close());
+document.addEventListener("htmx:afterSettle", follow);
+document.addEventListener("live:changed", follow);
+document.addEventListener("live:follow", follow);
+connect();

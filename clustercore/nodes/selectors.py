@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db.models import DurationField, ExpressionWrapper, F, Max, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
 
 from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS
+from clustercore.nodes.domain.standing import ModelStanding, NodeStanding, NodeWork, condition_of, work_by_node
 from clustercore.nodes.models import Node, NodeModel
 
 
@@ -101,3 +103,65 @@ def live_slots(capability: str) -> int:
     """How many slots of working nodes could do work of a capability."""
     total = working_nodes().filter(capabilities__contains=[capability]).aggregate(total=Sum("slots"))["total"]
     return int(total or 0)
+
+
+def node_standings(nodes: QuerySet[Node] | None = None) -> list[NodeStanding]:
+    """Those nodes (all that ever registered when None), live ones first, each with its models. A few queries."""
+    chosen = Node.objects.all() if nodes is None else nodes
+    rows = list(chosen.annotate(now=Now()).order_by("name"))
+    live = set(live_nodes().values_list("pk", flat=True))
+    models: dict[int, list[NodeModel]] = {}
+    for model in NodeModel.objects.filter(node__in=[row.pk for row in rows]).order_by(
+        "capability", "-rung", "engine", "model"
+    ):
+        models.setdefault(model.node_id, []).append(model)
+    work = work_by_node()
+    standings = [_standing(row, row.pk in live, models.get(row.pk, []), work.get(row.pk, NodeWork())) for row in rows]
+    return sorted(standings, key=lambda node: (not node.is_live, node.name))
+
+
+def _standing(node: Any, is_live: bool, models: list[NodeModel], work: NodeWork) -> NodeStanding:
+    condition, why = condition_of(
+        name=node.name,
+        is_live=is_live,
+        drained=node.drained,
+        hold_reason=node.hold_reason,
+        idle_reason=node.idle_reason,
+    )
+    tests: dict[str, Any] = (node.self_test or {}).get("models", {})
+    return NodeStanding(
+        id=node.pk,
+        name=node.name,
+        hostname=node.hostname,
+        condition=condition,
+        why=why,
+        operating_system=node.operating_system,
+        architecture=node.architecture,
+        cores=node.cores,
+        memory_mb=node.memory_mb,
+        gpus=tuple(str(gpu.get("name", "GPU")) for gpu in node.gpus),
+        version=node.version,
+        slots=node.slots,
+        busy=len(work.holdings),
+        last_seen=node.last_seen,
+        seen_seconds_ago=(node.now - node.last_seen).total_seconds(),
+        started=node.started,
+        drained=node.drained,
+        capabilities=tuple(node.capabilities),
+        models=tuple(_model_standing(model, tests) for model in models),
+        work=work,
+    )
+
+
+def _model_standing(model: NodeModel, tests: dict[str, Any]) -> ModelStanding:
+    label = f"{model.engine}:{model.model}" if model.model else model.engine
+    return ModelStanding(
+        capability=model.capability,
+        label=label,
+        rung=model.rung,
+        languages=tuple(model.languages),
+        memory_mb=model.memory_mb,
+        usable=model.usable,
+        reason=model.reason,
+        self_test=tests.get(label, {}),
+    )

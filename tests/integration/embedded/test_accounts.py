@@ -106,7 +106,12 @@ def test_programs_that_the_account_cannot_reach_are_copied_once(
     assert modes_of(hidden) == before
 
 
-STARTS_ITSELF = "import subprocess, sys, psycopg; subprocess.run([sys.executable, '-c', ''], check=True)"
+# PostgreSQL looks for its other programs by `access`, for which a capability to search directories does not count.
+STARTS_ITSELF = """
+import os, psycopg, subprocess, sys
+subprocess.run([sys.executable, '-c', ''], check=True)
+assert os.access(sys.executable, os.X_OK)
+"""
 
 
 def command_of_user(uid: int) -> list[str]:

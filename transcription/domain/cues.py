@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from transcription.domain.transcript import Segment, Transcript, Word, joined
+from transcription.domain.transcript import Segment, Transcript, Word, joined, words_tell_text
 
 LINE_CHARACTERS = 42
 CUE_LINES = 2
@@ -22,20 +22,34 @@ class Cue:
     start: float
     end: float
     lines: tuple[str, ...]
+    speaker: str = ""
 
 
-def cues_of(transcript: Transcript) -> list[Cue]:
-    """The captions of a transcript, in order. Segments without word times are kept whole."""
-    return [cue for segment in transcript.segments if segment.text.strip() for cue in cues_of_segment(segment)]
+def cues_of(transcript: Transcript, *, naming: bool = False) -> list[Cue]:
+    """The captions of a transcript, in order. Segments without word times are kept whole.
+
+    With `naming`, the text begins with the speaker's name where another person begins to speak.
+    """
+    cues: list[Cue] = []
+    speaking = ""
+    for segment in transcript.segments:
+        if segment.text.strip():
+            name = f"{segment.speaker}: " if naming and segment.speaker not in ("", speaking) else ""
+            cues += cues_of_segment(segment, name)
+            speaking = segment.speaker
+    return cues
 
 
-def cues_of_segment(segment: Segment) -> Iterator[Cue]:
-    """One caption if it can be read so, else several along the words."""
-    if is_readable(segment.text, segment.end - segment.start) or not words_tell_text(segment):
-        yield Cue(segment.start, segment.end, wrapped(segment.text))
+def cues_of_segment(segment: Segment, name: str = "") -> Iterator[Cue]:
+    """One caption if it can be read so, else several along the words; `name` stands before the first word."""
+    text, speaker = name + segment.text, segment.speaker
+    if is_readable(text, segment.end - segment.start) or not words_tell_text(segment):
+        yield Cue(segment.start, segment.end, wrapped(text), speaker)
         return
-    for words in word_groups(segment.words):
-        yield Cue(words[0].start, max(word.end for word in words), wrapped(joined(word.word for word in words)))
+    first, *rest = segment.words
+    for words in word_groups([replace(first, word=name + first.word), *rest]):
+        lines = wrapped(joined(word.word for word in words))
+        yield Cue(words[0].start, max(word.end for word in words), lines, speaker)
 
 
 def word_groups(words: Sequence[Word]) -> Iterator[list[Word]]:
@@ -67,13 +81,3 @@ def is_readable(text: str, seconds: float) -> bool:
 def wrapped(text: str) -> tuple[str, ...]:
     """A text in lines of at most 42 characters; longer words are broken."""
     return tuple(textwrap.wrap(" ".join(text.split()), LINE_CHARACTERS, break_on_hyphens=False)) or ("",)
-
-
-def words_tell_text(segment: Segment) -> bool:
-    """Whether the words are all of the text, so that captions made of them lose nothing."""
-    return bool(segment.words) and letters(joined(word.word for word in segment.words)) == letters(segment.text)
-
-
-def letters(text: str) -> str:
-    """A text without its spaces."""
-    return "".join(text.split())

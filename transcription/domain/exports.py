@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,28 +27,36 @@ def export(transcript: Transcript, format_name: str) -> str:
 
 
 def as_text(transcript: Transcript) -> str:
-    """Plain text; a blank line where nobody speaks for a while."""
-    return "\n\n".join(transcript.paragraphs()) + "\n" if transcript.text else ""
+    """Plain text; a blank line where nobody speaks for a while, and the name of each person who begins to speak."""
+    paragraphs: list[str] = []
+    speaking = ""
+    for speaker, text in transcript.passages():
+        paragraphs.append(f"{speaker}: {text}" if speaker not in ("", speaking) else text)
+        speaking = speaker
+    return "\n\n".join(paragraphs) + "\n" if paragraphs else ""
 
 
 def as_srt(transcript: Transcript) -> str:
-    """SubRip captions."""
+    """SubRip captions, with the name of each person who begins to speak."""
     return "".join(
-        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{without_arrows(cue)}\n\n"
-        for number, cue in enumerate(cues_of(transcript), 1)
+        f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{without_commands(cue)}\n\n"
+        for number, cue in enumerate(cues_of(transcript, naming=True), 1)
     )
 
 
 def as_vtt(transcript: Transcript) -> str:
-    """WebVTT captions."""
-    cues = (f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{escaped(cue)}\n\n" for cue in cues_of(transcript))
+    """WebVTT captions; each says who speaks where that is known."""
+    cues = (
+        f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{voice(cue)}{escaped(chr(10).join(cue.lines))}\n\n"
+        for cue in cues_of(transcript)
+    )
     return "WEBVTT\n\n" + "".join(cues)
 
 
 def as_tsv(transcript: Transcript) -> str:
     """A table: start and end in milliseconds, and text, as Whisper writes it."""
     rows = (
-        f"{milliseconds(segment.start)}\t{milliseconds(segment.end)}\t{' '.join(segment.text.split())}\n"
+        f"{milliseconds(segment.start)}\t{milliseconds(segment.end)}\t{without_formula(segment.text)}\n"
         for segment in transcript.segments
     )
     return "start\tend\ttext\n" + "".join(rows)
@@ -77,8 +86,8 @@ def verbose(transcript: Transcript) -> dict[str, Any]:
 
 
 def verbose_segment(number: int, segment: Segment) -> dict[str, Any]:
-    """One segment of `verbose_json`; `words` is an addition of ours."""
-    return {
+    """One segment of `verbose_json`; `words`, and `speaker` where one is known, are additions of ours."""
+    told: dict[str, Any] = {
         "id": number,
         "seek": 0,
         "start": rounded(segment.start),
@@ -90,6 +99,35 @@ def verbose_segment(number: int, segment: Segment) -> dict[str, Any]:
         "compression_ratio": 0.0,
         "no_speech_prob": 0.0,
         "words": [verbose_word(word) for word in segment.words],
+    }
+    return {**told, "speaker": segment.speaker} if segment.speaker else told
+
+
+def as_diarized_json(transcript: Transcript) -> str:
+    """Who said what, in the shape of OpenAI's `diarized_json`."""
+    return as_document(diarized(transcript))
+
+
+def diarized(transcript: Transcript) -> dict[str, Any]:
+    """OpenAI's `diarized_json` as an object; `speaker` is empty where nobody said who speaks."""
+    return {
+        "task": "transcribe",
+        "duration": rounded(transcript.seconds),
+        "text": transcript.text,
+        "segments": [diarized_segment(number, segment) for number, segment in enumerate(transcript.segments)],
+        "usage": usage(transcript),
+    }
+
+
+def diarized_segment(number: int, segment: Segment) -> dict[str, Any]:
+    """One segment of `diarized_json`, as its stream sends them too."""
+    return {
+        "type": "transcript.text.segment",
+        "id": f"seg_{number}",
+        "start": rounded(segment.start),
+        "end": rounded(segment.end),
+        "speaker": segment.speaker,
+        "text": segment.text,
     }
 
 
@@ -109,14 +147,34 @@ def as_document(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2) + "\n"
 
 
-def without_arrows(cue: Cue) -> str:
-    """The lines of a caption for SubRip, which cannot escape: an arrow there would be taken for a time line."""
-    return "\n".join(cue.lines).replace("-->", "→")
+SUBRIP_COMMANDS = str.maketrans({"{": "(", "}": ")"})
+FORMULA_STARTS = tuple(
+    "=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
+_TAG = re.compile(r"<(?=[/!?A-Za-z])")
 
 
-def escaped(cue: Cue) -> str:
-    """The lines of a caption as WebVTT wants them."""
-    return "\n".join(cue.lines).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def without_commands(cue: Cue) -> str:
+    """The lines of a caption for SubRip, which cannot escape: an arrow would be taken for a time line, and players
+    obey tags in angle brackets and commands in braces."""
+    text = "\n".join(cue.lines).replace("-->", "→").translate(SUBRIP_COMMANDS)
+    return _TAG.sub("\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}", text)
+
+
+def voice(cue: Cue) -> str:
+    """WebVTT's tag for the person who speaks; nothing where nobody is known."""
+    return f"<v {escaped(' '.join(cue.speaker.split()))}>" if cue.speaker else ""
+
+
+def escaped(text: str) -> str:
+    """A text as WebVTT wants it."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def without_formula(text: str) -> str:
+    """A cell of a table: one line, which a spreadsheet takes for text even where it looks like a formula."""
+    cell = " ".join(text.split())
+    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
 def clock(seconds: float, point: str) -> str:
@@ -142,5 +200,6 @@ EXPORTS: dict[str, Exporter] = {
     "tsv": Exporter(as_tsv, "text/tab-separated-values; charset=utf-8", "tsv"),
     "json": Exporter(as_json, "application/json", "json"),
     "verbose_json": Exporter(as_verbose_json, "application/json", "json"),
+    "diarized_json": Exporter(as_diarized_json, "application/json", "json"),
 }
 """Every format by the name that users ask for it."""

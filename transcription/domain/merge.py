@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from transcription.domain.cut import SAMPLE_RATE
-from transcription.domain.transcript import Segment, Transcript, Word
+from transcription.domain.speakers import LABEL_CHARACTERS
+from transcription.domain.transcript import Segment, Transcript, Word, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +47,15 @@ def in_order(segments: Iterable[Segment]) -> list[Segment]:
 
 
 def read_segment(raw: Mapping[str, Any]) -> Segment:
-    """A segment as engines answer it: `{"start", "end", "text", "words": […]}`."""
+    """A segment as engines answer it: `{"start", "end", "text", "words": […], "speaker"}`, the last only from some."""
     words = tuple(read_word(word) for word in raw.get("words") or () if str(word["word"]).strip())
-    return Segment(float(raw["start"]), float(raw["end"]), " ".join(str(raw["text"]).split()), words)
+    text = " ".join(str(raw["text"]).split())
+    return Segment(float(raw["start"]), float(raw["end"]), text, words, read_speaker(raw))
+
+
+def read_speaker(raw: Mapping[str, Any]) -> str:
+    """The engine's label for who speaks, as one short line; empty where it does not say."""
+    return one_line(str(raw.get("speaker") or ""))[:LABEL_CHARACTERS].strip()
 
 
 def read_word(raw: Mapping[str, Any]) -> Word:
@@ -72,4 +79,4 @@ def moved_within(segment: Segment, start: float, end: float) -> Segment:
         replace(word, start=moved(word.start), end=max(moved(word.start), moved(word.end))) for word in segment.words
     )
     first = moved(segment.start)
-    return Segment(first, max(first, moved(segment.end)), segment.text, words)
+    return replace(segment, start=first, end=max(first, moved(segment.end)), words=words)

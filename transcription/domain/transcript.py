@@ -24,6 +24,8 @@ class Segment:
     end: float
     text: str
     words: tuple[Word, ...] = ()
+    speaker: str = ""
+    """Who speaks, by name or label; empty where nobody said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +42,23 @@ class Transcript:
         return joined(segment.text for segment in self.segments)
 
     def paragraphs(self, pause_seconds: float = 2.0) -> list[str]:
-        """The text, divided where nobody speaks for `pause_seconds`."""
+        """The text, divided where nobody speaks for `pause_seconds` and where another person does."""
+        return [text for _, text in self.passages(pause_seconds)]
+
+    def passages(self, pause_seconds: float = 2.0) -> list[tuple[str, str]]:
+        """The paragraphs, each with its speaker."""
         groups: list[list[Segment]] = []
         for segment in self.segments:
-            if groups and segment.start - groups[-1][-1].end < pause_seconds:
+            if groups and _goes_on(groups[-1][-1], segment, pause_seconds):
                 groups[-1].append(segment)
             else:
                 groups.append([segment])
-        return [text for group in groups if (text := joined(segment.text for segment in group))]
+        texts = [(group[0].speaker, joined(segment.text for segment in group)) for group in groups]
+        return [(speaker, text) for speaker, text in texts if text]
+
+
+def _goes_on(earlier: Segment, segment: Segment, pause_seconds: float) -> bool:
+    return segment.speaker == earlier.speaker and segment.start - earlier.end < pause_seconds
 
 
 UNSPACED = (
@@ -81,3 +92,18 @@ def spaced(left: str, right: str) -> bool:
 def is_unspaced(character: str) -> bool:
     """Whether a character belongs to a script written without spaces."""
     return any(low <= ord(character) <= high for low, high in UNSPACED)
+
+
+def words_tell_text(segment: Segment) -> bool:
+    """Whether the words are all of the text, so that captions made of them lose nothing."""
+    return bool(segment.words) and letters(joined(word.word for word in segment.words)) == letters(segment.text)
+
+
+def letters(text: str) -> str:
+    """A text without its spaces."""
+    return "".join(text.split())
+
+
+def one_line(text: str) -> str:
+    """A text as one line: whatever Unicode takes for a space or a control becomes one space."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -11,7 +11,7 @@ from transcription.domain.transcript import Transcript
 
 DEFAULT_FORMATS = ("txt", "srt")
 LONGEST_NAME_BYTES = 255
-_ENDINGS = {"verbose_json": "verbose.json"}
+_ENDINGS = {"verbose_json": "verbose.json", "diarized_json": "diarized.json"}
 
 
 def checked_formats(formats: Sequence[str]) -> list[str]:

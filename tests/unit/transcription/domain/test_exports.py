@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from transcription.domain.cues import CUE_LINES, CUE_SECONDS, LINE_CHARACTERS, cues_of
 from transcription.domain.exports import EXPORTS, clock, export
 from transcription.domain.transcript import Segment, Transcript, Word
+
+OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 
 
 def spoken(text: str, start: float = 0.0, pace: float = 0.4) -> Segment:
@@ -29,7 +32,7 @@ HELLO = Transcript(
 
 def test_srt_is_written_as_players_read_it() -> None:
     assert export(HELLO, "srt") == (
-        "1\n00:00:00,000 --> 00:00:01,250\nHello & <b>goodbye</b> → now\n\n"
+        f"1\n00:00:00,000 --> 00:00:01,250\nHello & {OPENING}b>goodbye{OPENING}/b> → now\n\n"
         "2\n00:01:01,500 --> 01:02:06,000\nsecond line\n\n"
     )
 
@@ -110,6 +113,98 @@ def test_every_format_can_hold_every_script_and_nothing_at_all(name: str) -> Non
     silent = export(Transcript(()), name)
     assert silent == "" or silent.endswith("\n")
     assert re.search("日本語.*العربية", export(Transcript((spoken("日本語 العربية"),)), name))
+
+
+TALK = Transcript(
+    (
+        Segment(0.0, 1.0, "Good morning.", speaker="Ann <script> Lee"),
+        Segment(1.0, 2.0, "And to you.", speaker="Ann <script> Lee"),
+        Segment(5.0, 6.0, "Hello, Ann.", speaker="B"),
+        Segment(6.0, 7.0, "Who is there?"),
+    ),
+    "en",
+    7.0,
+)
+
+
+def test_txt_names_a_person_who_begins_to_speak() -> None:
+    assert export(TALK, "txt") == ("Ann <script> Lee: Good morning. And to you.\n\nB: Hello, Ann.\n\nWho is there?\n")
+
+
+def test_srt_names_a_person_who_begins_to_speak_and_the_name_is_no_command_either() -> None:
+    texts = [block.splitlines()[2] for block in export(TALK, "srt").split("\n\n") if block]
+    assert texts == [f"Ann {OPENING}script> Lee: Good morning.", "And to you.", "B: Hello, Ann.", "Who is there?"]
+
+
+def test_srt_counts_the_name_when_it_divides_a_long_segment() -> None:
+    segment = spoken(" ".join(f"word{n}" for n in range(40)))
+    cues = cues_of(Transcript((replace(segment, speaker="A person with quite a long name"),)), naming=True)
+    assert " ".join(line for cue in cues for line in cue.lines) == f"A person with quite a long name: {segment.text}"
+    assert max(len(cue.lines) for cue in cues) <= CUE_LINES
+
+
+def test_vtt_says_in_each_caption_who_speaks() -> None:
+    texts = [block.splitlines()[1] for block in export(TALK, "vtt").split("\n\n")[1:] if block]
+    assert texts == [
+        "<v Ann &lt;script&gt; Lee>Good morning.",
+        "<v Ann &lt;script&gt; Lee>And to you.",
+        "<v B>Hello, Ann.",
+        "Who is there?",
+    ]
+
+
+def test_verbose_json_has_a_speaker_only_where_one_is_known() -> None:
+    segments = json.loads(export(TALK, "verbose_json"))["segments"]
+    assert [segment.get("speaker") for segment in segments] == ["Ann <script> Lee", "Ann <script> Lee", "B", None]
+
+
+def test_diarized_json_has_every_field_that_openai_s_client_requires() -> None:
+    document = json.loads(export(TALK, "diarized_json"))
+    assert {"task", "duration", "text", "segments"} <= document.keys()
+    assert document["segments"][2] == {
+        "type": "transcript.text.segment",
+        "id": "seg_2",
+        "start": 5.0,
+        "end": 6.0,
+        "speaker": "B",
+        "text": "Hello, Ann.",
+    }
+
+
+ATTACKS = [
+    "one\n\n00:00:00.000 --> 99:00:00.000 align:start position:0%\nowned",
+    "one\u2028\u202800:00:01,000 --> 00:00:02,000\u2029owned",
+    "one\r\r7\r00:00:01,000 --> 00:00:02,000\rowned",
+    "</v><v Somebody else><script>alert(1)</script>",
+    "{\\an8}{\\pos(0,0)}<font size=99>big</font>",
+    "NOTE\n\nSTYLE\n::cue { background: url(http://example.org) }",
+]
+
+
+@pytest.mark.parametrize("said", ATTACKS)
+@pytest.mark.parametrize("name", ["", *ATTACKS])
+def test_whatever_was_said_a_caption_stays_one_caption_of_plain_text(said: str, name: str) -> None:
+    transcript = Transcript((Segment(0.0, 1.0, said, speaker=name),), "en", 1.0)
+    for kind, head, times in (
+        ("srt", ["1"], "00:00:00,000 --> 00:00:01,000"),
+        ("vtt", [], "00:00:00.000 --> 00:00:01.000"),
+    ):
+        text = export(transcript, kind).removeprefix("WEBVTT\n\n")
+        assert text.endswith("\n\n")
+        [block] = text.removesuffix("\n\n").split("\n\n")
+        lines = block.splitlines()
+        assert lines[: len(head) + 1] == [*head, times]
+        shown = "\n".join(lines[len(head) + 1 :])
+        assert "-->" not in shown
+        marks = re.findall(r"<[/!?A-Za-z]", shown)
+        assert marks == (["<v"] if name and kind == "vtt" else [])
+        assert kind == "vtt" or not re.search(r"[{}]", shown)
+
+
+@pytest.mark.parametrize("said", ["=1+1", "+49 30", "-2", "@SUM(A1)", "\t=HYPERLINK(1)", "\N{FULLWIDTH EQUALS SIGN}1"])
+def test_a_table_holds_no_formulas(said: str) -> None:
+    row = export(Transcript((Segment(0.0, 1.0, said + "\n9\t9\tx"),)), "tsv").splitlines()[1:]
+    assert [line.split("\t") for line in row] == [["0", "1000", "'" + said.strip() + " 9 9 x"]]
 
 
 def test_an_unknown_format_is_an_error() -> None:

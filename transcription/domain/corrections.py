@@ -1,0 +1,123 @@
+"""What people wrote over what was heard: applied whenever a transcript is read, so that nothing heard is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+
+from transcription.domain.transcript import Segment, Word, joined, one_line, words_tell_text
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A person's text for one word, by its place among the words heard, or for the whole segment (`word` None).
+
+    An empty text deletes.
+    """
+
+    word: int | None
+    text: str
+
+
+@dataclass(slots=True)
+class Standing:
+    """Which changes of a segment count: the latest for each word, or the latest for the whole."""
+
+    whole: str | None = None
+    words: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def is_anything(self) -> bool:
+        return self.whole is not None or bool(self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one heard word stood, and what stands there now; no words when it was deleted."""
+
+    heard: Word
+    words: tuple[Word, ...]
+    corrected: bool = False
+
+
+def standing(changes: Iterable[Change]) -> Standing:
+    """What counts of a segment's changes, given oldest first. A text for the whole sets earlier words aside; words
+    cannot be told apart any more while it stands."""
+    result = Standing()
+    for change in changes:
+        if change.word is None:
+            result = Standing(whole=change.text)
+        elif result.whole is None:
+            result.words[change.word] = change.text
+    return result
+
+
+def corrected(segment: Segment, count: Standing) -> Segment:
+    """The segment as people left it, with times for its words as far as they are known."""
+    if count.whole is not None:
+        return replace(segment, text=one_line(count.whole), words=retimed(segment, count.whole))
+    if not count.words or not words_tell_text(segment):
+        return segment
+    words = tuple(word for place in places_of(segment, count) for word in place.words)
+    return replace(segment, text=joined(word.word for word in words), words=words)
+
+
+def places_of(segment: Segment, count: Standing) -> tuple[Place, ...]:
+    """Each heard word with what stands there now."""
+    return tuple(
+        Place(word, spread([count.words[at]], word.start, word.end), corrected=True)
+        if at in count.words
+        else Place(word, (word,))
+        for at, word in enumerate(segment.words)
+    )
+
+
+def spread(texts: Iterable[str], start: float, end: float) -> tuple[Word, ...]:
+    """The words of the texts, sharing the time from `start` to `end` by their letters. A person wrote them, so that
+    no engine's probability goes with them."""
+    parts = [part for text in texts for part in text.split()]
+    letters_in_all = sum(map(len, parts))
+    words, said = [], 0
+    for part in parts:
+        first = start + (end - start) * said / letters_in_all
+        said += len(part)
+        words.append(Word(part, first, start + (end - start) * said / letters_in_all))
+    return tuple(words)
+
+
+def retimed(segment: Segment, text: str) -> tuple[Word, ...]:
+    """Times for a text written over a whole segment: words that were heard keep theirs, others share what is left."""
+    old, new = segment.words, text.split()
+    if not old:
+        return ()
+    found: list[Word] = []
+    matcher = SequenceMatcher(None, [word.word for word in old], new, autojunk=False)
+    for what, i1, i2, j1, j2 in matcher.get_opcodes():
+        if what == "equal":
+            found += old[i1:i2]
+        else:
+            found += spread(new[j1:j2], *_stretch(segment, i1, i2))
+    return tuple(found)
+
+
+def _stretch(segment: Segment, first: int, after: int) -> tuple[float, float]:
+    """From when to when the heard words `first` to before `after` were said; between two words, the pause."""
+    words = segment.words
+    if first < after:
+        return words[first].start, words[after - 1].end
+    start = words[first - 1].end if first else segment.start
+    end = words[first].start if first < len(words) else segment.end
+    return start, max(start, end)
+
+
+def what_stands(segment: Segment, count: Standing, word: int | None) -> str:
+    """The text at a word's place, or of the whole segment, as it is read now."""
+    if word is None:
+        return corrected(segment, count).text
+    return joined(part.word for part in places_of(segment, count)[word].words)
+
+
+def is_place(segment: Segment, word: int) -> bool:
+    """Whether a single word of that number can be corrected."""
+    return words_tell_text(segment) and 0 <= word < len(segment.words)

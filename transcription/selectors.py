@@ -1,12 +1,21 @@
-"""Reading: pieces, segments and transcripts."""
+"""Reading: pieces, segments, what people said about them, and transcripts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
+from django.db.models import Q, QuerySet
+
+from clustercore.jobs.models import Job
 from transcription.domain import transcript as heard
+from transcription.domain.corrections import Change, Standing, standing
 from transcription.domain.merge import in_order
-from transcription.models import Piece, Recording, Segment
+from transcription.domain.reading import Provenance, Reading, segments_shown
+from transcription.domain.speakers import Turn, speakers_along
+from transcription.domain.speech_task import capability_for
+from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn
 
 
 def blobs_of(job_id: int) -> Sequence[str]:
@@ -16,20 +25,119 @@ def blobs_of(job_id: int) -> Sequence[str]:
     return sorted({*recordings, *pieces})
 
 
-def blobs_in_use(hashes: Collection[str]) -> set[str]:
-    """Those of the blobs that some recording or piece refers to."""
-    recordings = Recording.objects.filter(blob__in=hashes).values_list("blob", flat=True)
-    return {*recordings, *Piece.objects.filter(blob__in=hashes).values_list("blob", flat=True)}
+def blobs_in_use(sha256s: Collection[str]) -> set[str]:
+    """Those of the hashes that a recording or a piece of any job refers to."""
+    recordings = Recording.objects.filter(blob__in=sha256s).values_list("blob", flat=True)
+    return {*recordings, *Piece.objects.filter(blob__in=sha256s).values_list("blob", flat=True)}
 
 
-def transcript_of(job_id: int) -> heard.Transcript:
-    """What has been heard so far, in order; complete once the job is done. Raises Recording.DoesNotExist."""
+def capability_of(job_id: int) -> str:
+    """What a node must be able to do for the pieces of a job. Raises Job.DoesNotExist."""
+    return capability_for(Job.objects.values_list("parameters", flat=True).get(pk=job_id))
+
+
+def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:
+    """What has been heard so far, as people corrected it, in order; complete once the job is done.
+
+    `as_heard` gives what the engines said instead. Raises Recording.DoesNotExist.
+    """
     recording = Recording.objects.select_related("job").get(job_id=job_id)
-    rows = Segment.objects.filter(recording=recording).order_by("piece__ordinal", "position")
+    if as_heard:
+        segments = tuple(in_order(_segment(row) for row in _rows(recording)))
+    else:
+        segments = segments_shown(readings_of(recording))
+    return heard.Transcript(segments, recording.job.language or "", recording.seconds or 0.0)
+
+
+def readings_of(recording: Recording, which: Q = Q()) -> list[Reading]:  # noqa: B008 (an empty Q is a constant)
+    """The segments of a recording as people read them, in order; all of them, or those that `which` picks."""
+    rows = list(_rows(recording).filter(which))
+    spoken = voices_of(recording)
+    counting = _counting(recording)
     segments = in_order(_segment(row) for row in rows)
-    return heard.Transcript(tuple(segments), recording.job.language or "", recording.seconds or 0.0)
+    return [_reading(row, segment, spoken, counting) for row, segment in zip(rows, segments, strict=True)]
+
+
+def _reading(row: Segment, segment: heard.Segment, spoken: Voices, counting: Mapping[int, Standing]) -> Reading:
+    label = spoken.labels.get(row.pk, "")
+    return Reading(
+        id=row.pk,
+        piece=row.piece.ordinal,
+        heard=segment,
+        standing=counting.get(row.pk) or Standing(),
+        label=label,
+        speaker=spoken.names.get(label, label),
+        begins=row.pk in spoken.beginnings,
+        provenance=Provenance(node=row.node_name, engine=row.engine, model=row.model, rung=row.rung),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Voices:
+    """Who speaks in a recording: the label of each segment by its id, the segments where another person begins,
+    and the names of labels."""
+
+    labels: Mapping[int, str]
+    beginnings: frozenset[int]
+    names: Mapping[str, str]
+
+    @property
+    def known(self) -> list[tuple[str, str]]:
+        """Each label that somebody speaks under or that has a name, with its name, in the order of the labels."""
+        labels = sorted({*self.labels.values(), *self.names} - {""}, key=lambda label: (len(label), label))
+        return [(label, self.names.get(label, label)) for label in labels]
+
+
+def voices_of(recording: Recording) -> Voices:
+    """Who speaks in each segment that was heard so far."""
+    rows = list(_ordered(recording).values_list("pk", "speaker"))
+    turns = {
+        turn.segment_id: Turn(turn.label, turn.alone)
+        for turn in SpeakerTurn.objects.filter(segment__recording=recording, withdrawn=None).order_by("pk")
+    }
+    said = {at: turns[pk] for at, (pk, _) in enumerate(rows) if pk in turns}
+    labels = speakers_along([label for _, label in rows], said)
+    begins = [label != earlier for earlier, label in zip(["", *labels], labels, strict=False)]
+    names = dict(Speaker.objects.filter(recording=recording).values_list("label", "name"))
+    ids = [pk for pk, _ in rows]
+    beginnings = frozenset(pk for pk, begin in zip(ids, begins, strict=True) if begin)
+    return Voices(dict(zip(ids, labels, strict=True)), beginnings, names)
+
+
+def standing_of(segment: Segment) -> Standing:
+    """What counts of the corrections of one segment."""
+    return standing(_changes(counting_corrections(segment)))
+
+
+def counting_corrections(segment: Segment) -> QuerySet[Correction]:
+    """The corrections of a segment that nobody undid, oldest first."""
+    return Correction.objects.filter(segment=segment, withdrawn=None).order_by("pk")
+
+
+def heard_segment(segment: Segment) -> heard.Segment:
+    """A segment as the engine gave it."""
+    return _segment(segment)
+
+
+def _counting(recording: Recording) -> dict[int, Standing]:
+    by_segment: dict[int, list[Correction]] = defaultdict(list)
+    for correction in Correction.objects.filter(segment__recording=recording, withdrawn=None).order_by("pk"):
+        by_segment[correction.segment_id].append(correction)
+    return {segment_id: standing(_changes(rows)) for segment_id, rows in by_segment.items()}
+
+
+def _changes(rows: Iterable[Correction]) -> list[Change]:
+    return [Change(row.word, row.text) for row in rows]
+
+
+def _ordered(recording: Recording) -> QuerySet[Segment]:
+    return Segment.objects.filter(recording=recording).order_by("piece__ordinal", "position")
+
+
+def _rows(recording: Recording) -> QuerySet[Segment]:
+    return _ordered(recording).select_related("piece")
 
 
 def _segment(row: Segment) -> heard.Segment:
     words = tuple(heard.Word(**word) for word in row.words)
-    return heard.Segment(row.start, row.end, row.text, words)
+    return heard.Segment(row.start, row.end, row.text, words, row.speaker)

@@ -14,9 +14,9 @@ from transcription.selectors import transcript_of
 
 
 def merge(context: UnitContext) -> Verdict:
-    """Handler: the merged text of the recording."""
+    """Handler: the merged text of the recording, as it was heard: corrections are applied when it is read."""
     context.report(0.5)
-    text = transcript_of(context.job_id).text
+    text = transcript_of(context.job_id, as_heard=True).text
     return Done({"text": text, "sha256": hashlib.sha256(text.encode()).hexdigest()})
 
 

@@ -82,7 +82,11 @@ def _provenance(
 
 
 def record_segments(unit_id: int, result: Mapping[str, Any]) -> None:
-    """In the transaction that completes a piece: its segments, on the recording's own time line."""
+    """In the transaction that completes a piece: its segments, on the recording's own time line.
+
+    A piece is completed once: retrying a job queues only what is not done. So segments are never written over, and what
+    people say about them stays with them.
+    """
     piece = Piece.objects.get(unit_id=unit_id)
     placed = place(HeardPiece(piece.start_sample, piece.end_sample, result["segments"]))
     Segment.objects.bulk_create(
@@ -99,6 +103,7 @@ def record_segments(unit_id: int, result: Mapping[str, Any]) -> None:
             model=result["model"],
             rung=result["rung"],
             real_time_factor=result["real_time_factor"],
+            speaker=heard.speaker,
         )
         for position, heard in enumerate(placed)
     )

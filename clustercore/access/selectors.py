@@ -1,15 +1,17 @@
-"""Reading: which identity a user or a token is."""
+"""Reading: which identity a user or a token is, and what the audit log says."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from clustercore.access.domain.identity import ANONYMOUS, Identity
 from clustercore.access.domain.roles import Permission, Role, highest
 from clustercore.access.domain.tokens import digest_of
-from clustercore.access.models import ApiToken
+from clustercore.access.models import ApiToken, AuditEntry
 
 
 def identity_of_user(user: User | AnonymousUser) -> Identity:
@@ -38,3 +40,49 @@ def role_of(user: User) -> Role | None:
     if user.is_superuser:
         return Role.ADMINISTRATOR
     return highest(frozenset(user.groups.values_list("name", flat=True)))
+
+
+def audit_entries(*, actor: str = "", action: str = "", target: str = "") -> QuerySet[AuditEntry]:
+    """The newest first. `token` finds the action `token.created`, and `job 7` or `job` the target `job 7`."""
+    entries = AuditEntry.objects.order_by("-seq")
+    if actor:
+        entries = entries.filter(actor=actor)
+    if action:
+        entries = entries.filter(Q(action=action) | Q(action__startswith=f"{action}."))
+    if target:
+        entries = entries.filter(Q(target=target) | Q(target__startswith=f"{target} "))
+    return entries
+
+
+def administrators() -> QuerySet[User]:
+    """Everybody who may administer and is not disabled."""
+    role = Q(is_superuser=True) | Q(groups__name=Role.ADMINISTRATOR)
+    return User.objects.filter(role, is_active=True).distinct()
+
+
+def has_administrator() -> bool:
+    """Whether anybody can sign in as an administrator."""
+    return administrators().exists()
+
+
+def administrator_names(at_most: int = 3) -> list[str]:
+    """Whom to ask."""
+    return list(administrators().order_by("pk").values_list("username", flat=True)[:at_most])
+
+
+def people_with_roles() -> list[tuple[User, Role | None]]:
+    """Everybody, those who may come in first; two queries."""
+    users = User.objects.prefetch_related("groups").order_by("-is_active", "username")
+    return [(user, _role_of_prefetched(user)) for user in users]
+
+
+def tokens_of(identity: Identity) -> QuerySet[ApiToken]:
+    """A person's tokens, newest first; revoked ones are among them for a month."""
+    recent = Q(revoked=None) | Q(revoked__gt=Now() - timedelta(days=30))
+    return ApiToken.objects.filter(recent, user_id=identity.user_id)
+
+
+def _role_of_prefetched(user: User) -> Role | None:
+    if user.is_superuser:
+        return Role.ADMINISTRATOR
+    return highest(frozenset(group.name for group in user.groups.all()))

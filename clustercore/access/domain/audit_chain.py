@@ -88,26 +88,28 @@ def moment(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def first_break(entries: Iterable[Entry], after: Head = NOTHING, checkpoints: Sequence[Head] = ()) -> Break | Head:
+def first_break(
+    entries: Iterable[Entry], after: Head = NOTHING, checkpoints: Sequence[Head] = (), *, to_the_end: bool = True
+) -> Break | Head:
     """The first entry that does not follow from the one before, or where the chain ends when all do.
 
     `entries` come in the order of `seq` and begin behind `after`. A checkpoint names a digest that its entry must
-    have: one that is missing, because the chain ends before, is a break as well. Checkpoints up to `after` are not
-    looked at.
+    have; one whose entry is missing, because `entries` end before it, is a break if they go `to_the_end` of the log.
+    Checkpoints up to `after` are not looked at.
     """
-    known = [checkpoint for checkpoint in checkpoints if checkpoint.seq > after.seq]
     expected: dict[int, set[str]] = {}
-    for checkpoint in known:
-        expected.setdefault(checkpoint.seq, set()).add(checkpoint.digest)
+    for checkpoint in checkpoints:
+        if checkpoint.seq > after.seq:
+            expected.setdefault(checkpoint.seq, set()).add(checkpoint.digest)
     head = after
     for entry in entries:
         reason = _why_not(entry, head, expected.get(entry.seq))
         if reason:
-            return Break(head.seq + 1 if entry.seq != head.seq + 1 else entry.seq, reason)
+            return Break(head.seq + 1, reason)
         head = Head(entry.seq, entry.digest, entry.at)
-    beyond = [seq for seq in expected if seq > head.seq]
-    if beyond:
-        return Break(head.seq + 1, f"the log ends at entry {head.seq}, but a checkpoint has seen entry {max(beyond)}")
+    beyond = max(expected, default=0)
+    if to_the_end and beyond > head.seq:
+        return Break(head.seq + 1, f"the log ends before it, but a checkpoint has seen entry {beyond}")
     return head
 
 

@@ -22,6 +22,7 @@ from clustercore.access.domain.audit_chain import (
 )
 from clustercore.access.domain.identity import Identity
 from clustercore.access.models import AuditEntry
+from clustercore.access.services.audit_checkpoints import note_checkpoint_when_due
 
 _CHAIN_LOCK = 0x61756474
 """Any number, but the same in every process that writes the log."""
@@ -58,6 +59,7 @@ def record(identity: Identity, action: str, target: str = "", **detail: Any) -> 
             previous=entry.previous,
             digest=digest_of(entry),
         )
+        transaction.on_commit(note_checkpoint_when_due, robust=True)
 
 
 def _locked_head() -> AuditEntry | None:

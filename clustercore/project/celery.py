@@ -15,7 +15,7 @@ from clustercore.config.environment import environment
 from clustercore.config.interpreter import PACKAGE_ROOT
 from clustercore.nodes.adapters.concurrency import set_default_concurrency
 from clustercore.nodes.adapters.transport import guard_redis
-from clustercore.project.flower import protect_flower
+from clustercore.project.flower.process import protect_flower
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
 

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from clustercore.project.flower.proxy import flower
 from clustercore.project.views import alive, ready
 
 urlpatterns = [
@@ -16,6 +17,8 @@ urlpatterns = [
     path("", include("clustercore.telemetry.urls")),
     path("", include("transcription.urls")),
     path("admin/", admin.site.urls),
+    path("flower/", flower, name="flower"),
+    path("flower/<path:place>", flower, name="flower-page"),
     path("blobs/", include("clustercore.blobs.urls")),
     path("healthz", alive, name="alive"),
     path("readyz", ready, name="ready"),

@@ -21,7 +21,7 @@ from clustercore.config.environment import environment
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
-from clustercore.jobs.domain.verdict import Crashed, Fail, HandBack, Hold, Retry, Verdict, to_json
+from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Retry, Verdict, to_json
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.settle import Settled, settle
@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 HUB_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
 """What the database's absence looks like."""
+
+LONGEST_REASON = 300
 
 
 @dataclass
@@ -148,21 +150,47 @@ class Execution:
             self.holding.last_report = time.monotonic()
 
 
-def work(hint: int | None) -> int | None:
-    """Claims the hinted unit or a better one and does it; returns the id of the unit that was done, if any."""
+class AttemptFailed(Exception):
+    """A try that failed, as Celery and therefore Flower are told of it; the ledger has recorded it already."""
+
+
+def work(hint: int | None) -> str:
+    """Claims the hinted unit or a better one and does it; returns in words which unit it was and how it went.
+
+    Raises AttemptFailed, only for whoever watches Celery: what follows from it, the ledger has decided.
+    """
     agent = current_agent()
     HOLDINGS.answered(hint)
     if not agent.taking_work:
-        return None
+        return "this node takes no work now"
     try:
         claimed = claim(claimant_of(agent), hint)
     except HUB_AWAY as absence:
         logger.warning("the hub is away (%s): bell for unit %s left to a later tick", absence, hint)
-        return None
+        return "the hub is away"
     if claimed is None:
-        return None
-    do(agent, claimed)
-    return claimed.unit_id
+        return "nothing to do: it is done, taken, or not for this node"
+    return told(claimed, do(agent, claimed))
+
+
+def told(claimed: Claimed, verdict: Verdict | None) -> str:
+    """How an attempt went, in words that name its unit. Raises AttemptFailed."""
+    which = f"unit {claimed.unit_id} of job {claimed.job_id} ({claimed.stage} {claimed.ordinal})"
+    match verdict:
+        case None:
+            return f"{which}: dropped, its lease was lost"
+        case Done():
+            return f"{which}: done"
+        case Hold(why) | HandBack(why):
+            return f"{which}: handed back, {why}"
+        case _:
+            # One line: what an engine wrote before it died stays in the ledger.
+            raise AttemptFailed(f"{which}: {first_line(verdict.why)}")
+
+
+def first_line(reason: str) -> str:
+    """As much of a reason as is fit for a list."""
+    return reason.partition("\n")[0][:LONGEST_REASON]
 
 
 def claimant_of(agent: Agent) -> Claimant:
@@ -176,8 +204,11 @@ def claimant_of(agent: Agent) -> Claimant:
     )
 
 
-def do(agent: Agent, claimed: Claimed) -> None:
-    """Runs the handler of a claimed unit and delivers its verdict, or keeps it on disk while the hub is away."""
+def do(agent: Agent, claimed: Claimed) -> Verdict | None:
+    """Runs the handler of a claimed unit and delivers its verdict, or keeps it on disk while the hub is away.
+
+    Returns the verdict; None when the attempt no longer counted.
+    """
     holding = Holding(claimed.attempt_id, claimed.unit_id)
     workspace = workspaces(agent.name) / holding.tag
     execution = Execution(claimed, holding, agent, workspace)
@@ -190,10 +221,12 @@ def do(agent: Agent, claimed: Claimed) -> None:
         if verdict is not None:
             deliver(agent, claimed.attempt_id, verdict, execution.served_by)
     except OSError as trouble:
-        deliver(agent, claimed.attempt_id, Retry(f"no room to work in: {trouble}", not_here=True), {})
+        verdict = Retry(f"no room to work in: {trouble}", not_here=True)
+        deliver(agent, claimed.attempt_id, verdict, {})
     finally:
         HOLDINGS.remove(claimed.attempt_id)
         shutil.rmtree(workspace, ignore_errors=True)
+    return verdict
 
 
 def _run(execution: Execution) -> Verdict | None:

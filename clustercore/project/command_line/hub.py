@@ -26,7 +26,14 @@ from clustercore.project.command_line.cluster import (
     uses_embedded_servers,
 )
 from clustercore.project.command_line.console import CommandError, Unreachable
-from clustercore.project.command_line.processes import Child, end_children, node_command, node_variables
+from clustercore.project.command_line.processes import (
+    Child,
+    end_children,
+    flower_command,
+    node_command,
+    node_variables,
+)
+from clustercore.project.flower.process import socket_path
 
 WEB_PORT_FILE = "web.port"
 WEB_SECONDS = 30.0
@@ -54,12 +61,19 @@ class NodeWish:
 
 @dataclass
 class Hub:
-    """What runs; `children` are the web process and the nodes."""
+    """What runs."""
 
     web_url: str
     web_port: int
     lease: Lease | None
-    children: list[Child] = field(default_factory=list)
+    web: list[Child] = field(default_factory=list)
+    """The web process, and Flower behind it where it is wanted."""
+    nodes: list[Child] = field(default_factory=list)
+
+    @property
+    def children(self) -> list[Child]:
+        """All of them, in the order of their start."""
+        return [*self.web, *self.nodes]
 
     def keep(self, tell: Tell) -> None:
         """Starts again what died. Raises CommandError when the embedded servers are gone for good."""
@@ -72,7 +86,9 @@ class Hub:
 
 
 @contextmanager
-def running_hub(nodes: Sequence[NodeWish], tell: Tell, *, port: int = 0, linger_seconds: float = 30.0) -> Iterator[Hub]:
+def running_hub(
+    nodes: Sequence[NodeWish], tell: Tell, *, port: int = 0, linger_seconds: float = 30.0, flower: bool = False
+) -> Iterator[Hub]:
     """Everything up, and down again at the end of the block, nodes first, with their grace.
 
     Raises EmbeddedError, OperationalError, BlobError, CommandError.
@@ -87,7 +103,7 @@ def running_hub(nodes: Sequence[NodeWish], tell: Tell, *, port: int = 0, linger_
         establish_hub(environment().data_dir, hub.web_url)
         tell("starting the web process" + (" and the nodes" if nodes else ""))
         stack.callback(_end, hub)
-        _start_children(hub, nodes)
+        _start_children(hub, nodes, flower)
         wait_for_web(hub)
         yield hub
 
@@ -102,7 +118,7 @@ def choose_port(port: int) -> int:
 
 def wait_for_web(hub: Hub) -> None:
     """Returns when the web process answers. Raises CommandError with the end of its log."""
-    child, deadline = hub.children[0], time.monotonic() + WEB_SECONDS
+    child, deadline = hub.web[0], time.monotonic() + WEB_SECONDS
     while time.monotonic() < deadline and child.exit_code is None:
         with suppress(httpx.HTTPError):
             httpx.get(f"{hub.web_url}/healthz", timeout=5.0)
@@ -132,16 +148,23 @@ def registered(names: Sequence[str], children: Sequence[Child]) -> list[str]:
     return list(ours.values_list("name", flat=True))
 
 
-def _start_children(hub: Hub, nodes: Sequence[NodeWish]) -> None:
+def _start_children(hub: Hub, nodes: Sequence[NodeWish], flower: bool) -> None:
     logs = log_directory()
-    hub.children.append(_web_child(hub.web_port, logs))
-    hub.children += [_node_child(wish, logs) for wish in nodes]
+    hub.web.append(_web_child(hub.web_port, logs))
+    if flower:
+        hub.web.append(_flower_child(logs))
+    hub.nodes += [_node_child(wish, logs) for wish in nodes]
     for child in hub.children:
         child.start()
 
 
 def _web_child(port: int, logs: Path) -> Child:
     return Child("the web process", web.command(port=port), logs / "web.log", node_variables(None, None))
+
+
+def _flower_child(logs: Path) -> Child:
+    socket_path(environment().data_dir).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Child("Flower", flower_command(), logs / "flower.log", node_variables(None, None))
 
 
 def _node_child(wish: NodeWish, logs: Path) -> Child:
@@ -156,8 +179,8 @@ def _as_file_name(name: str) -> str:
 
 def _end(hub: Hub) -> None:
     """Nodes first: what they finish in their grace may still fetch from the web process."""
-    end_children(hub.children[1:], environment().grace_seconds + _SPARE_SECONDS)
-    end_children(hub.children[:1], _WEB_END_SECONDS)
+    end_children(hub.nodes, environment().grace_seconds + _SPARE_SECONDS)
+    end_children(hub.web, _WEB_END_SECONDS)
 
 
 def _last_port(path: Path) -> int:

@@ -16,23 +16,28 @@ from clustercore.config.environment import environment
 from clustercore.config.interpreter import child_variables, python_command
 from clustercore.embedded.adapters.processes import tied_to_parent
 from clustercore.embedded.domain.restarts import pause_before
+from clustercore.project.flower import process as flower
 
 KILL_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 2000
-NODE = "import sys; from clustercore.project.celery import run_celery; sys.exit(run_celery(sys.argv[1:]))"
+CELERY = "import sys; from clustercore.project.celery import run_celery; sys.exit(run_celery(sys.argv[1:]))"
 """What `celery -A clustercore` does, but for looking for `clustercore` in the current directory first."""
 
 
 def node_command(name: str) -> list[str]:
     """A worker node in a process of its own; the agent's settings come from its environment."""
-    return python_command("-c", NODE, *node_arguments(name))
+    return python_command("-c", CELERY, *node_arguments(name))
+
+
+def flower_command() -> list[str]:
+    """Flower in a process of its own, on the hub's socket."""
+    return python_command("-c", CELERY, *flower.arguments(environment().data_dir))
 
 
 def node_arguments(name: str) -> list[str]:
-    """What a node says to Celery. The name is unique on the machine; gossip and the rest are the node agent's."""
-    flags = ["worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    return [*flags, "--hostname", f"{name}@%h"]
+    """What a node says to Celery. The name is unique on the machine; gossip and mingling are the node agent's."""
+    return ["worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--hostname", f"{name}@%h"]
 
 
 def node_variables(name: str | None, slots: int | None) -> dict[str, str | None]:

@@ -50,6 +50,7 @@ ListenOption = Annotated[
 def up(
     listen: ListenOption = None,
     no_node: Annotated[bool, Option("--no-node", help="Hub only: no work is done on this machine.")] = False,
+    no_flower: Annotated[bool, Option("--no-flower", help="Without Flower, Celery's own page.")] = False,
     slots: Annotated[int | None, Option(min=1, max=64, help="Pieces of work at once on this machine.")] = None,
     name: Annotated[str | None, Option(help="Name of this machine's node; by default the machine's.")] = None,
     port: Annotated[int, Option(min=0, max=65535, help="Loopback port of the web process; 0: last or free.")] = 0,
@@ -81,7 +82,7 @@ def up(
     if lock is None:
         return _already_up(address)
     try:
-        return _run(wishes, address, port)
+        return _run(wishes, address, port, flower=not no_flower)
     finally:
         (run_directory() / STATE).unlink(missing_ok=True)
         os.close(lock)
@@ -118,16 +119,16 @@ def read_state() -> UpState | None:
         return None
 
 
-def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int) -> int:
+def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flower: bool) -> int:
     tell = _teller()
     state = UpState(pid=os.getpid(), phase="starting", data_dir=str(environment().data_dir))
     _write_state(state)
     with stop_signals() as stopping, ExitStack() as stack:
         try:
-            hub = stack.enter_context(running_hub(wishes, tell, port=port))
+            hub = stack.enter_context(running_hub(wishes, tell, port=port, flower=flower))
             stopping.hub = hub
             state = _open(stack, hub, wishes, listen)
-            wait_for_nodes(state.nodes, hub.children[1:], lambda: hub.keep(tell))
+            wait_for_nodes(state.nodes, hub.nodes, lambda: hub.keep(tell))
             state.phase, state.administrator = "ready", has_administrator()
             _write_state(state)
             output().print(up_screen(state), crop=False)

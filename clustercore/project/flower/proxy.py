@@ -1,0 +1,140 @@
+"""The way to Flower: administrators only, nothing of ours passed on but the question itself."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import httpx
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.template.loader import render_to_string
+from django.views.decorators.csrf import csrf_exempt
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services import audit
+from clustercore.access.services.identification import identity_of
+from clustercore.project.flower.process import PREFIX, credentials, socket_path
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+SECONDS = 30.0
+RETRY_SECONDS = 10
+ASKED_WITH = ("accept", "accept-language", "content-type", "if-modified-since", "if-none-match", "x-requested-with")
+"""Headers of a request that Flower may see: no cookie and no token of ours."""
+ANSWERED_WITH = (
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "etag",
+    "expires",
+    "last-modified",
+    "vary",
+)
+"""Headers of an answer that a browser gets: Flower may set no cookie on our site."""
+READS_BY_POST = (f"/{PREFIX}/tasks/datatable",)
+_LONGEST_FORM = 500
+
+logger = logging.getLogger(__name__)
+
+
+@csrf_exempt
+async def flower(request: HttpRequest, place: str = "") -> HttpResponseBase:  # noqa: ARG001
+    """Passes a request to Flower and its answer back, as it comes.
+
+    Flower's pages know no CSRF token of ours: what would change something must come from this very site instead.
+    """
+    identity = await sync_to_async(identity_of)(request)
+    if not identity.is_known:
+        return _to_sign_in(request)
+    if not identity.may(Permission.ADMINISTER):
+        raise PermissionDenied("Flower is for administrators")
+    if request.method not in SAFE_METHODS:
+        if identity.token_id is None and not _is_from_this_site(request):
+            raise PermissionDenied("this request comes from another site")
+        if request.path not in READS_BY_POST:
+            await sync_to_async(_note)(identity, request)
+    try:
+        return await _ask(request)
+    except httpx.TransportError as trouble:
+        logger.warning("Flower does not answer: %s", trouble)
+        return await sync_to_async(_away)(request)
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    if request.method not in SAFE_METHODS:
+        raise RequestRefused(401, "sign in first")
+    return redirect_to_login(request.get_full_path())
+
+
+def _is_from_this_site(request: HttpRequest) -> bool:
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site == "same-origin"
+    origin = urlsplit(request.headers.get("Origin", ""))
+    return (origin.scheme, origin.netloc) == (request.scheme, request.get_host())
+
+
+def _note(identity: Identity, request: HttpRequest) -> None:
+    form = request.body[:_LONGEST_FORM].decode("utf-8", "replace")
+    deed = request.path.removeprefix(f"/{PREFIX}/")
+    audit.record(identity, "flower.asked", deed, query=request.META.get("QUERY_STRING", ""), form=form)
+
+
+async def _ask(request: HttpRequest) -> HttpResponseBase:
+    """Raises httpx.TransportError where Flower does not answer."""
+    transport = httpx.AsyncHTTPTransport(uds=str(socket_path(settings.DATA_DIR)))
+    client = httpx.AsyncClient(transport=transport, auth=credentials(settings.DATA_DIR), timeout=SECONDS)
+    headers = {name: request.headers[name] for name in ASKED_WITH if name in request.headers}
+    # Only what the browser can unpack: the answer is passed on as it is.
+    headers["accept-encoding"] = request.headers.get("accept-encoding", "identity")
+    try:
+        question = client.build_request(
+            str(request.method), f"http://flower{request.get_full_path()}", headers=headers, content=request.body
+        )
+        answer = await client.send(question, stream=True)
+    except BaseException:
+        await client.aclose()
+        raise
+    return await _passed_back(request, client, answer)
+
+
+async def _passed_back(request: HttpRequest, client: httpx.AsyncClient, answer: httpx.Response) -> HttpResponseBase:
+    response: HttpResponseBase
+    if request.method == "HEAD" or answer.status_code in (204, 304):
+        await _close(client, answer)
+        response = HttpResponse(status=answer.status_code)
+    else:
+        response = StreamingHttpResponse(_chunks(client, answer), status=answer.status_code)
+    for name in ANSWERED_WITH:
+        if name in answer.headers:
+            response[name] = answer.headers[name]
+    goal = urlsplit(answer.headers.get("location", ""))
+    if goal.path.startswith(f"/{PREFIX}/"):
+        response["location"] = goal._replace(scheme="", netloc="").geturl()
+    return response
+
+
+async def _chunks(client: httpx.AsyncClient, answer: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in answer.aiter_raw():
+            yield chunk
+    finally:
+        await _close(client, answer)
+
+
+async def _close(client: httpx.AsyncClient, answer: httpx.Response) -> None:
+    await answer.aclose()
+    await client.aclose()
+
+
+def _away(request: HttpRequest) -> HttpResponse:
+    page = render_to_string("project/flower_away.html", request=request)
+    return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_SECONDS), "Cache-Control": "no-store"})

@@ -8,6 +8,8 @@ from typing import Any
 
 from clustercore.access.domain.identity import Identity
 
+Facts = Mapping[str, Any]
+"""What a topic knows of one key at one moment: the context of its templates. Compared with `==` to see a change."""
 State = Mapping[str, Any]
 """Plain JSON values: what programs get."""
 Fragments = Mapping[str, str]
@@ -20,13 +22,18 @@ class Topic:
 
     name: str
     allowed: Callable[[Identity, str], bool]
-    """Whether somebody may follow this key; asked once, when following begins."""
-    load: Callable[[Sequence[str]], Mapping[str, State]]
-    """The state of each key now, for all keys that anybody follows, in a fixed number of queries."""
-    render: Callable[[str, State], Fragments]
+    """Whether somebody may follow this key; asked when following begins and every minute after. Reads the ledger."""
+    load: Callable[[Sequence[str]], Mapping[str, Facts]]
+    """The facts of each key now, for all keys that anybody follows, in a fixed number of queries.
+
+    A key that is missing from the answer is gone.
+    """
+    state: Callable[[str, Facts], State]
+    """What programs get, made once for all who follow the key."""
+    render: Callable[[str, Facts], Fragments]
     """The page's parts, made once for all who follow the key."""
     per_identity: bool = False
-    """Whether each user sees something else: then the key is `<key>@<user id>`, which `allowed` checks."""
+    """Whether each person sees something else: then `load` gets `viewer_key(identity, key)` for a key."""
 
 
 _TOPICS: dict[str, Topic] = {}
@@ -42,3 +49,9 @@ def register_topic(topic: Topic) -> None:
 def topic_named(name: str) -> Topic | None:
     """The topic, or None."""
     return _TOPICS.get(name)
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """`job:7` is the topic `job` and the key `7`; `jobs` has the empty key."""
+    name, _, key = address.partition(":")
+    return name, key

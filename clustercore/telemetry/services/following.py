@@ -1,0 +1,147 @@
+"""Following by name: who may, and the state of a topic as programs get it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TypeVar
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connections
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.identity import Identity
+from clustercore.telemetry.domain.topics import State, split_address, topic_named
+from clustercore.telemetry.domain.viewers import viewer_key
+from clustercore.telemetry.services.watching import Follower, Key, Watched, watcher_here
+
+KEEP_ALIVE_SECONDS = 15.0
+RECHECK_SECONDS = 60.0
+"""How often it is asked again whether somebody may still follow."""
+LONGEST_ADDRESS = 200
+T = TypeVar("T")
+Identify = Callable[[], Identity]
+"""Who asks, asked anew each time; runs in a thread. Raises RequestRefused for a token that opens nothing any more."""
+
+
+def key_for(identity: Identity, address: str) -> Key | None:
+    """What an address means for this person; None when there is no such topic or they may not follow it.
+
+    Reads the ledger: call it in a thread.
+    """
+    name, key = split_address(address[:LONGEST_ADDRESS])
+    topic = topic_named(name)
+    if topic is None or not topic.allowed(identity, key):
+        return None
+    return Key(topic, viewer_key(identity, key) if topic.per_identity else key, address)
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Runs what reads the ledger in a thread, and gives its connection back to the pool."""
+
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(run)
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One thing that a program is told: a whole state, or a notice (the ledger is away; empty when it is back)."""
+
+    state: State | None = None
+    notice: str | None = None
+
+
+async def follow(address: str, identify: Identify) -> AsyncGenerator[State, None]:
+    """The state of a topic: whole at once, then whenever it changed; ends when the key is gone or no longer theirs.
+
+    Raises RequestRefused: 404 when there is no such topic or they may not follow it, and what `identify` raises.
+    """
+    async with aclosing(news_of(address, identify)) as news:
+        async for one in news:
+            if one.state is not None:
+                yield one.state
+
+
+async def event_stream(
+    address: str, identify: Identify, *, is_last: Callable[[State], bool] = lambda _state: False
+) -> AsyncGenerator[str, None]:
+    """Server-sent events: `state` with the whole state as JSON, `notice`, `end`; a comment while nothing happens.
+
+    It ends after the state that `is_last`, and when the key is gone or no longer theirs. Raises as `follow` does,
+    before the first event.
+    """
+    async with aclosing(news_of(address, identify, remark_after=KEEP_ALIVE_SECONDS)) as news:
+        async for one in news:
+            if one.notice is not None:
+                yield _event("notice", {"message": one.notice})
+            elif one.state is None:
+                yield ": still here\n\n"
+            else:
+                yield _event("state", one.state)
+                if is_last(one.state):
+                    break
+    yield _event("end", {})
+
+
+async def news_of(
+    address: str, identify: Identify, *, remark_after: float = RECHECK_SECONDS
+) -> AsyncGenerator[News, None]:
+    """Everything a follower is told; empty news when nothing happened for so many seconds."""
+    key = await _require(address, identify)
+    follower = Follower(watcher_here(), pages=False)
+    clock = asyncio.get_running_loop().time
+    due = clock() + RECHECK_SECONDS
+    try:
+        follower.follow([key])
+        while True:
+            found = await _within(follower, min(remark_after, max(0.0, due - clock())))
+            notice = follower.take_notice()
+            if notice is not None:
+                yield News(notice=notice)
+            for _, watched, _ in found:
+                if watched.is_gone:
+                    return
+                yield News(state=watched.state)
+            if not found and notice is None:
+                yield News()
+            if clock() >= due:
+                if await _still(address, identify) != key:
+                    return
+                due = clock() + RECHECK_SECONDS
+    finally:
+        follower.close()
+
+
+async def _within(follower: Follower, seconds: float) -> list[tuple[Key, Watched, int]]:
+    try:
+        async with asyncio.timeout(seconds):
+            return await follower.news()
+    except TimeoutError:
+        return []
+
+
+async def _still(address: str, identify: Identify) -> Key | None:
+    """Whom nobody knows any more follows nothing."""
+    try:
+        return await in_thread(lambda: key_for(identify(), address))
+    except RequestRefused:
+        return None
+
+
+async def _require(address: str, identify: Identify) -> Key:
+    key = await in_thread(lambda: key_for(identify(), address))
+    if key is None:
+        raise RequestRefused(404, f"there is no {address!r} to follow", code="not_found")
+    return key
+
+
+def _event(name: str, data: State) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, cls=DjangoJSONEncoder)}\n\n"

@@ -1,0 +1,297 @@
+"""One watcher in each web process: it looks at the ledger while anybody follows, and tells each follower the newest.
+
+Nothing is queued: a follower holds the names of the topics that changed, and takes their state when it is ready to send
+it. However slow it is, it keeps as many names as it follows topics, and misses steps in between, never the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from django.db import DatabaseError, InterfaceError, connections
+
+from clustercore.telemetry.domain.topics import Facts, State, Topic
+
+logger = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.25
+AWAY_SECONDS = 1.0
+"""Between two looks while the ledger does not answer."""
+SILENCE_SECONDS = 3.0
+"""A look that takes longer is told to the followers; it goes on."""
+SHORTEST_PAUSE_SECONDS = 0.05
+"""Between two looks, however many new followers ask for one."""
+AWAY = "The ledger does not answer; trying again."
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One thing to follow: `address` as the follower named it, `key` as the topic's loader takes it."""
+
+    topic: Topic
+    key: str
+    address: str = field(compare=False)
+
+    def __hash__(self) -> int:
+        return hash((self.topic.name, self.key))
+
+
+@dataclass(slots=True, eq=False)
+class Watched:
+    """What is known of a key that somebody follows. `version` grows with each change; 0 before the first look."""
+
+    version: int = 0
+    facts: Facts | None = None
+    """None before the first look, and when the key is gone."""
+    state: State = field(default_factory=dict)
+    fragments: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """HTML by element id, each with the version in which it last changed."""
+    followers: set[Follower] = field(default_factory=set)
+    messages: dict[int, str] = field(default_factory=dict)
+    """For pages, by the version that a follower knew before; forgotten with each change."""
+
+    @property
+    def is_gone(self) -> bool:
+        return self.version > 0 and self.facts is None
+
+    def is_ready_for(self, follower: Follower) -> bool:
+        """Whether a new follower can be told something at once, rather than after the next look."""
+        return self.version > 0 and (self.is_gone or bool(self.fragments) or not follower.pages)
+
+    def page_message(self, address: str, known: int) -> str:
+        """What changed after version `known`, as the JSON that pages get; made once for all who stand there."""
+        if known not in self.messages:
+            html = {name: html for name, (at, html) in self.fragments.items() if at > known}
+            body: dict[str, Any] = {"topic": address, "version": self.version, "html": html}
+            self.messages[known] = json.dumps(body | {"gone": True} if self.is_gone else body)
+        return self.messages[known]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a look found: a key's facts, and what they look like; `facts` None when the key is gone."""
+
+    key: Key
+    facts: Facts | None
+    state: State
+    fragments: Mapping[str, str]
+
+
+class Follower:
+    """Somebody who follows a list of keys. Use it in the event loop that made it, and close it."""
+
+    def __init__(self, watcher: Watcher, *, pages: bool) -> None:
+        self.pages = pages
+        self._watcher = watcher
+        self._seen: dict[Key, int] = {}
+        self._changed: dict[Key, None] = {}
+        self._notice: str | None = None
+        self._wake = asyncio.Event()
+
+    def follow(self, keys: Iterable[Key]) -> None:
+        """Replaces the list. What is known of a new key is there at once, whole."""
+        wanted = list(dict.fromkeys(keys))
+        for key in [key for key in self._seen if key not in wanted]:
+            self._watcher.leave(key, self)
+            del self._seen[key]
+            self._changed.pop(key, None)
+        for key in wanted:
+            if key not in self._seen:
+                self._seen[key] = 0
+                self._watcher.join(key, self)
+
+    async def news(self) -> list[tuple[Key, Watched, int]]:
+        """Waits for changes; each key with what is known now and the version that this follower knew before."""
+        while not self._changed and self._notice is None:
+            self._wake.clear()
+            await self._wake.wait()
+        found = []
+        for key in self._changed:
+            watched = self._watcher.watched[key]
+            found.append((key, watched, self._seen[key]))
+            self._seen[key] = watched.version
+        self._changed.clear()
+        return found
+
+    def take_notice(self) -> str | None:
+        """What the follower should be told of the watcher itself, once; empty when all is well again."""
+        notice, self._notice = self._notice, None
+        return notice
+
+    def close(self) -> None:
+        """Follows nothing any more."""
+        self.follow([])
+        self._watcher.notified.discard(self)
+
+    def tell(self, key: Key) -> None:
+        """There is something newer."""
+        self._changed[key] = None
+        self._wake.set()
+
+    def notify(self, notice: str) -> None:
+        """As `take_notice` gives it."""
+        self._notice = notice
+        self._wake.set()
+
+
+class Watcher:
+    """Looks while somebody follows. One for each event loop: `watcher_here`."""
+
+    def __init__(self) -> None:
+        self.watched: dict[Key, Watched] = {}
+        self.notified: set[Follower] = set()
+        """Who was told that the ledger is away, and is to be told when it is back."""
+        self._version = 0
+        self._unlooked: set[Key] = set()
+        """Keys with a follower that knows nothing yet: the next look tells them, changed or not."""
+        self._new = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._complained: set[str] = set()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether anything is looked at."""
+        return self._task is not None
+
+    def join(self, key: Key, follower: Follower) -> None:
+        """Starts watching with the first follower."""
+        watched = self.watched.setdefault(key, Watched())
+        watched.followers.add(follower)
+        if watched.is_ready_for(follower):
+            follower.tell(key)
+        else:
+            self._unlooked.add(key)
+            self._new.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._watch(), name="telemetry-watcher")
+
+    def leave(self, key: Key, follower: Follower) -> None:
+        """Nobody follows it: it is forgotten."""
+        watched = self.watched[key]
+        watched.followers.discard(follower)
+        if not watched.followers:
+            del self.watched[key]
+            self._unlooked.discard(key)
+        if not self.watched:
+            self._new.set()
+
+    async def _watch(self) -> None:
+        clock = asyncio.get_running_loop().time
+        try:
+            while self.watched:
+                self._new.clear()
+                due = clock() + LOOK_SECONDS
+                if not await self._look():
+                    due = clock() + AWAY_SECONDS
+                await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
+                await self._pause(due - clock())
+        finally:
+            self._task = None
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._new.wait()
+
+    async def _look(self) -> bool:
+        """One look at everything that is followed; whether the ledger answered."""
+        known = {key: watched.facts for key, watched in self.watched.items() if key not in self._unlooked}
+        pages = {key for key, watched in self.watched.items() if any(one.pages for one in watched.followers)}
+        looked_at = list(self.watched)
+        looking = asyncio.ensure_future(asyncio.to_thread(self._load, looked_at, known, pages))
+        try:
+            done, _ = await asyncio.wait({looking}, timeout=SILENCE_SECONDS)
+            if not done:
+                self._say(AWAY)
+            changes = await looking
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("live data: %s", error)
+            self._say(AWAY)
+            return False
+        self._say("")
+        for change in changes:
+            self._apply(change, change.key in pages)
+        return True
+
+    def _say(self, notice: str) -> None:
+        everybody = {follower for watched in self.watched.values() for follower in watched.followers}
+        if notice:
+            new = everybody - self.notified
+            self.notified |= new
+        else:
+            new, self.notified = self.notified & everybody, set()
+        for follower in new:
+            follower.notify(notice)
+
+    def _apply(self, change: Change, for_pages: bool) -> None:
+        watched = self.watched.get(change.key)
+        if watched is None:
+            return
+        if for_pages or not any(one.pages for one in watched.followers):
+            self._unlooked.discard(change.key)
+        self._version += 1
+        watched.version = self._version
+        watched.facts, watched.state = change.facts, change.state
+        before = watched.fragments
+        watched.fragments = {
+            name: before[name] if name in before and before[name][1] == html else (self._version, html)
+            for name, html in change.fragments.items()
+        }
+        watched.messages.clear()
+        for follower in watched.followers:
+            follower.tell(change.key)
+
+    def _load(self, keys: list[Key], known: Mapping[Key, Facts | None], pages: set[Key]) -> list[Change]:
+        """In a thread: the fixed number of queries of each topic, then what changed is rendered."""
+        by_topic: dict[str, list[Key]] = {}
+        for key in keys:
+            by_topic.setdefault(key.topic.name, []).append(key)
+        changes: list[Change] = []
+        try:
+            for together in by_topic.values():
+                changes += self._load_topic(together, known, pages)
+        finally:
+            # No request of Django's ends here: this gives the thread's connection back to the pool.
+            connections.close_all()
+        return changes
+
+    def _load_topic(self, keys: list[Key], known: Mapping[Key, Facts | None], pages: set[Key]) -> list[Change]:
+        topic = keys[0].topic
+        try:
+            found = topic.load([key.key for key in keys])
+            changed = [key for key in keys if key not in known or found.get(key.key) != known[key]]
+            changes = [_change(key, found.get(key.key), key in pages) for key in changed]
+        except (DatabaseError, InterfaceError):
+            raise
+        except Exception:
+            # One topic's mistake must not silence the others; it is told once, not four times a second.
+            if topic.name not in self._complained:
+                logger.exception("the topic %s cannot be shown", topic.name)
+            self._complained.add(topic.name)
+            return []
+        self._complained.discard(topic.name)
+        return changes
+
+
+def _change(key: Key, facts: Facts | None, for_pages: bool) -> Change:
+    if facts is None:
+        return Change(key, None, {}, {})
+    return Change(key, facts, key.topic.state(key.key, facts), key.topic.render(key.key, facts) if for_pages else {})
+
+
+_WATCHERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()
+
+
+def watcher_here() -> Watcher:
+    """The watcher of the running event loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _WATCHERS:
+        _WATCHERS[loop] = Watcher()
+    return _WATCHERS[loop]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Protocol
 
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -16,6 +17,19 @@ from clustercore.blobs.domain.ranges import ByteRange, RangeNotSatisfiable, pars
 from clustercore.blobs.domain.signing import refusal
 from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store
+
+
+class Blocks(Protocol):
+    """Bytes to be sent, `size` of them in all; a response closes them."""
+
+    size: int
+
+    def limit(self, part: ByteRange) -> None:
+        """Only these bytes."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+
+    def close(self) -> None: ...
 
 
 class FileBlocks:
@@ -64,10 +78,11 @@ def download(request: HttpRequest, sha256: str) -> HttpResponseBase:
         blocks = FileBlocks(store.path(sha256))
     except FileNotFoundError:
         return _plain(404, "deleted or never stored")
-    return _answer(request, blocks, f'"{sha256}"')
+    return ranged_answer(request, blocks, f'"{sha256}"')
 
 
-def _answer(request: HttpRequest, blocks: FileBlocks, etag: str) -> HttpResponseBase:
+def ranged_answer(request: HttpRequest, blocks: Blocks, etag: str) -> HttpResponseBase:
+    """200, 206, 304 or 416 for bytes that never change under `etag`; as a download that no browser takes for a page."""
     if request.headers.get("If-None-Match") == etag:
         blocks.close()
         return _with_headers(HttpResponse(status=304), etag)
@@ -88,7 +103,7 @@ def _part(request: HttpRequest, size: int, etag: str) -> ByteRange | None:
     return parse_range(request.headers.get("Range"), size)
 
 
-def _body(request: HttpRequest, blocks: FileBlocks, part: ByteRange | None) -> HttpResponseBase:
+def _body(request: HttpRequest, blocks: Blocks, part: ByteRange | None) -> HttpResponseBase:
     length = blocks.size if part is None else part.length
     if part is not None:
         blocks.limit(part)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404
-from rest_framework import exceptions
+from rest_framework import exceptions, serializers
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -43,6 +43,17 @@ class IdentityAuthentication(BaseAuthentication):
         reason = check.process_view(request._request, None, (), {})  # type: ignore[arg-type]
         if reason:
             raise exceptions.PermissionDenied(f"the session's CSRF token is missing or wrong: {reason}")
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses a field that it does not know, by its name: what cannot be set is not ignored in silence."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        unknown = sorted(set(data) - set(self.fields)) if isinstance(data, Mapping) else []
+        if unknown:
+            known = ", ".join(self.fields)
+            raise serializers.ValidationError({str(unknown[0]): [f"cannot be set here; these can: {known}"]})
+        return super().to_internal_value(data)
 
 
 class MethodPermission(BasePermission):

@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from clustercore.jobs import views
+from clustercore.jobs.api import details, lists
+
+app_name = "jobs"
+
+_API = "api/v1/jobs"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path(_API, lists.JobList.as_view(), name="api-list"),
+    path(f"{_API}/causes", lists.CauseList.as_view(), name="api-causes"),
+    path(f"{_API}/<int:job_id>", details.JobDetail.as_view(), name="api-detail"),
+    path(f"{_API}/<int:job_id>/units", details.JobUnits.as_view(), name="api-units"),
+    path(f"{_API}/<int:job_id>/attempts", details.JobAttempts.as_view(), name="api-attempts"),
+    path(f"{_API}/<int:job_id>/events", details.JobEvents.as_view(), name="api-events"),
+    path(f"{_API}/<int:job_id>/cancel", details.JobCancel.as_view(), name="api-cancel"),
+    path(f"{_API}/<int:job_id>/retry", details.JobRetry.as_view(), name="api-retry"),
+    path(f"{_API}/<int:job_id>/pause", details.JobPause.as_view(), name="api-pause"),
+    path(f"{_API}/<int:job_id>/resume", details.JobResume.as_view(), name="api-resume"),
+    path("jobs/", views.job_list, name="list"),
+    path("jobs/<int:job_id>/", views.job_detail, name="detail"),
+    path("jobs/<int:job_id>/cancel/", views.act_after_asking, {"verb": "cancel"}, name="cancel"),
+    path("jobs/<int:job_id>/remove/", views.act_after_asking, {"verb": "remove"}, name="remove"),
+    path("jobs/<int:job_id>/retry/", views.act, {"verb": "retry"}, name="retry"),
+    path("jobs/<int:job_id>/pause/", views.act, {"verb": "pause"}, name="pause"),
+    path("jobs/<int:job_id>/resume/", views.act, {"verb": "resume"}, name="resume"),
+    path("jobs/<int:job_id>/share/", views.share, name="share"),
+    path("jobs/<int:job_id>/clone/", views.clone, name="clone"),
+]

@@ -15,8 +15,9 @@ from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.facts import BeatAnswer, NodeFacts
 from clustercore.nodes.domain.inventory import Inventory, RankedRecord
 from clustercore.nodes.domain.ledger import NameTakenError
+from clustercore.nodes.domain.standing import NodeWork, work_by_node
 from clustercore.nodes.models import Node, NodeModel
-from clustercore.nodes.selectors import heard_of
+from clustercore.nodes.selectors import heard_of, live_nodes
 
 REASON_CHARACTERS = 400
 
@@ -70,6 +71,27 @@ def drain(name: str) -> bool:
 def undrain(name: str) -> bool:
     """The node may take work again; False when there is no such node."""
     return bool(Node.objects.filter(name=name).update(drained=False))
+
+
+class StillThere(Exception):
+    """A node that lives or holds work cannot be forgotten; the message says what to do."""
+
+
+@transaction.atomic
+def forget(name: str) -> bool:
+    """Deletes the row of a node that is offline; False when there is no such node. Raises StillThere.
+
+    What it did stays told with its jobs. Should it come back, it registers anew.
+    """
+    node = Node.objects.select_for_update().filter(name=name).first()
+    if node is None:
+        return False
+    if live_nodes().filter(pk=node.pk).exists():
+        raise StillThere(f"node {name} is online: stop it first, or drain it if it is only to rest")
+    if work_by_node().get(node.pk, NodeWork()).holdings:
+        raise StillThere(f"node {name} still holds work, which goes to others within a minute: try again then")
+    node.delete()
+    return True
 
 
 def recorded_self_test(node_id: int) -> JsonObject:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.endpoints import database_settings
+from clustercore.embedded.domain.layout import Layout
 from clustercore.embedded.selectors import resolve_endpoints
+from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.project.web_theme import ADMIN_THEME
 
 ENVIRONMENT = environment()
@@ -15,8 +17,14 @@ BASE_DIR = Path(__file__).resolve().parents[2]
 
 SECRET_KEY = ENVIRONMENT.secret_key or ENDPOINTS.secret_key
 DEBUG = ENVIRONMENT.debug
-# Which names of this hub a browser may use is decided by clustercore.access, which knows addresses and names.
+# Which names of this hub a browser may use is decided by project.middleware.hosts, which knows addresses and names.
 ALLOWED_HOSTS = ["*"]
+ALLOWED_NAMES = ENVIRONMENT.allowed_hosts
+HUB_URL = ENVIRONMENT.hub_url
+TRUSTED_PROXIES = [str(network) for network in ENVIRONMENT.trusted_proxies]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+REQUESTS_PER_MINUTE = ENVIRONMENT.requests_per_minute
+SETUP_FILE = Layout(ENDPOINTS.data_dir).secrets / "setup"
 ROOT_URLCONF = "clustercore.project.urls"
 ASGI_APPLICATION = "clustercore.project.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -50,6 +58,9 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "clustercore.project.middleware.errors.Errors",
+    "clustercore.project.middleware.headers.Headers",
+    "clustercore.project.middleware.hosts.Hosts",
     "django.middleware.security.SecurityMiddleware",
     "clustercore.project.web_static.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -57,7 +68,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "clustercore.project.middleware.limits.Limits",
 ]
 
 TEMPLATES = [
@@ -71,7 +82,8 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "clustercore.project.views.frame",
-            ]
+            ],
+            "builtins": ["clustercore.project.web_filters"],
         },
     }
 ]
@@ -86,6 +98,7 @@ LOGOUT_REDIRECT_URL = "access:sign-in"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_FAILURE_VIEW = "clustercore.project.middleware.errors.csrf_failure"
 SESSION_COOKIE_AGE = 14 * 86_400
 
 DATA_DIR = ENVIRONMENT.data_dir
@@ -111,12 +124,24 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "clustercore",
     "DESCRIPTION": "Private speech, language and data work on every machine you own, at once.",
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["clustercore.access.api.MethodPermission"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "clustercore.blobs.api.describe_uploads",
+        "clustercore.project.api.schema.document_refusals",
+    ],
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "JobState": [state.value for state in JobState],
+        "UnitState": [state.value for state in UnitState],
+        "AttemptOutcome": [state.value for state in AttemptOutcome],
+    },
 }
 
 AUTH_PASSWORD_VALIDATORS = [

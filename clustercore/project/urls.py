@@ -6,6 +6,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from clustercore.project.api.schema import Docs, Schema
+from clustercore.project.api.status import Status
 from clustercore.project.flower.proxy import flower
 from clustercore.project.views import alive, ready
 
@@ -19,7 +21,15 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("flower/", flower, name="flower"),
     path("flower/<path:place>", flower, name="flower-page"),
-    path("blobs/", include("clustercore.blobs.urls")),
+    path("", include("clustercore.blobs.urls")),
+    path("api/v1/status", Status.as_view(), name="status"),
+    path("api/v1/schema", Schema.as_view(), name="schema"),
+    path("api/v1/docs", Docs.as_view(), name="docs"),
     path("healthz", alive, name="alive"),
     path("readyz", ready, name="ready"),
 ]
+
+handler400 = "clustercore.project.middleware.errors.bad_request"
+handler403 = "clustercore.project.middleware.errors.permission_denied"
+handler404 = "clustercore.project.middleware.errors.page_not_found"
+handler500 = "clustercore.project.middleware.errors.server_error"

@@ -45,6 +45,25 @@ def units_by_job(ids: Sequence[int]) -> dict[int, list[UnitProgress]]:
     return _units(Unit.objects.filter(job_id__in=list(ids)).order_by("job_id", "id"))
 
 
+def units_page(job_id: int, after: int, limit: int) -> list[UnitProgress]:
+    """Up to `limit` units of a job with an id above `after`, by id. Three queries."""
+    units = Unit.objects.filter(job_id=job_id, pk__gt=after).order_by("id")
+    ids = list(units.values_list("pk", flat=True)[:limit])
+    return _units(Unit.objects.filter(pk__in=ids).order_by("id")).get(job_id, [])
+
+
+def attempts_page(job_id: int, after: int, limit: int) -> list[AttemptLine]:
+    """Up to `limit` tries at units of a job with an id above `after`, by id. One query."""
+    attempts = Attempt.objects.filter(unit__job_id=job_id, pk__gt=after).select_related("unit").order_by("id")
+    return [_attempt(attempt) for attempt in attempts.defer("unit__payload", "unit__result")[:limit]]
+
+
+def events_page(job_id: int, after: int, limit: int) -> list[EventLine]:
+    """Up to `limit` lines of a job's story with an id above `after`, by id. One query."""
+    events = JobEvent.objects.filter(job_id=job_id, pk__gt=after).order_by("id")[:limit]
+    return [_event(event) for event in events]
+
+
 def pieces_by_job(jobs: Iterable[JobProgress]) -> dict[int, list[UnitProgress]]:
     """The units that people count of each job, by ordinal: the grid of pieces. Two queries."""
     stages = {job.id: main_stage_of(job.kind) for job in jobs}
@@ -87,8 +106,7 @@ def latest_events(ids: Sequence[int], each: int) -> dict[int, list[EventLine]]:
     events = JobEvent.objects.filter(job_id__in=list(ids)).annotate(place=place).filter(place__lte=each).order_by("id")
     found: dict[int, list[EventLine]] = {}
     for event in events:
-        line = EventLine(id=event.pk, at=event.at, name=event.name, text=event.text, node=event.node_name)
-        found.setdefault(event.job_id, []).append(line)
+        found.setdefault(event.job_id, []).append(_event(event))
     return found
 
 
@@ -216,6 +234,10 @@ def _unit(unit: Unit, attempt: Attempt | None) -> UnitProgress:
         device=served.get("device") or "",
         note=unit.error or unit.hold_reason or (attempt.reason if attempt is not None else ""),
     )
+
+
+def _event(event: JobEvent) -> EventLine:
+    return EventLine(id=event.pk, at=event.at, name=event.name, text=event.text, node=event.node_name)
 
 
 def _attempt(attempt: Attempt) -> AttemptLine:

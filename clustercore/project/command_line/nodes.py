@@ -35,6 +35,8 @@ def list_nodes(
       clustercore nodes drain old-laptop       finish what it has, take nothing new
 
       clustercore nodes undrain old-laptop
+
+      clustercore nodes rm old-laptop          once it is off for good
     """
     if context.invoked_subcommand is not None:
         return None
@@ -60,13 +62,30 @@ def undrain(name: Name) -> int:
     return _set(name, drained=False)
 
 
+@nodes.command("rm")
+def remove(name: Name) -> int:
+    """Forget a node that is offline; what it did stays told with its jobs. Should it come back, it joins anew."""
+    with cluster():
+        try:
+            known = services.forget(name)
+        except services.StillThere as error:
+            raise CommandError(str(error), ExitCode.FAILED) from None
+    _require(known, name)
+    say(f"node {name}: forgotten")
+    return ExitCode.DONE
+
+
 def _set(name: str, *, drained: bool) -> int:
     with cluster():
         known = services.drain(name) if drained else services.undrain(name)
-    if not known:
-        raise CommandError(f"there is no node {name!r}; `clustercore nodes` lists them", ExitCode.USAGE)
+    _require(known, name)
     say(f"node {name}: {'drained; it finishes what it has' if drained else 'works again'}")
     return ExitCode.DONE
+
+
+def _require(known: bool, name: str) -> None:
+    if not known:
+        raise CommandError(f"there is no node {name!r}; `clustercore nodes` lists them", ExitCode.USAGE)
 
 
 def _follow() -> None:

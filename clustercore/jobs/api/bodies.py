@@ -1,0 +1,63 @@
+"""Jobs as plain JSON values. Built by hand: a serializer's fields would cost more than the query for a long list."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from clustercore.jobs.api.serializers import serializer_of
+from clustercore.jobs.domain.presentation import presentation_of
+from clustercore.jobs.domain.progress import JobProgress, NodeShare, UnitProgress
+
+_DECIMALS = 3
+
+
+def job_body(job: JobProgress) -> dict[str, Any]:
+    """As JobSerializer describes it."""
+    left = job.seconds_left
+    return {
+        "id": job.id,
+        "kind": job.kind,
+        "title": job.title,
+        "state": job.state,
+        "stage": job.stage,
+        "priority": job.priority,
+        "language": job.language,
+        "waiting": job.waiting,
+        "error": job.error,
+        "owner": job.owner,
+        "shared": job.shared,
+        "created": job.created,
+        "finished": job.finished,
+        "elapsed_seconds": round(job.elapsed_seconds, _DECIMALS),
+        "seconds_left": round(left, _DECIMALS) if left is not None else None,
+        "fraction": round(job.fraction, 6),
+        "units": {
+            "done": job.done,
+            "running": job.running,
+            "failed": job.failed,
+            "total": job.total,
+            "all_queued": job.all_queued,
+        },
+    }
+
+
+def job_detail_body(job: JobProgress) -> dict[str, Any]:
+    """As JobDetailSerializer describes it, with the facts of its kind."""
+    presentation = presentation_of(job.kind)
+    facts = presentation.facts([job.id]).get(job.id) if presentation is not None else None
+    return {
+        **job_body(job),
+        "shares": [_share_body(share) for share in job.shares],
+        "facts": serializer_of(presentation)(facts).data if presentation is not None and facts is not None else None,
+        "result_url": presentation.result_url(job.id) if presentation is not None and job.state == "done" else None,
+    }
+
+
+def unit_body(unit: UnitProgress) -> dict[str, Any]:
+    """As UnitSerializer describes it."""
+    return {**asdict(unit), "speed": unit.speed}
+
+
+def _share_body(share: NodeShare) -> dict[str, Any]:
+    return {**asdict(share), "speed": share.speed}

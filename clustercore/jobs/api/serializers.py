@@ -1,0 +1,165 @@
+"""What the API says of jobs, field by field. Answers are built as plain values (bodies.py); this describes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils.module_loading import import_string
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
+from rest_framework import serializers
+
+from clustercore.access.api import StrictSerializer
+from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
+from clustercore.jobs.domain.presentation import Presentation, presentations
+
+TITLE_CHARACTERS = 300
+
+
+def serializer_of(presentation: Presentation) -> type[serializers.Serializer[Any]]:
+    """The class that a kind describes its facts with."""
+    found: type[serializers.Serializer[Any]] = import_string(presentation.serializer.replace(":", "."))
+    return found
+
+
+def fact_serializers() -> list[type[serializers.Serializer[Any]]]:
+    """Those of all kinds, asked when the schema is made: a kind that registers itself is in it, and named nowhere."""
+    return [serializer_of(presentation) for presentation in presentations()]
+
+
+FACTS = PolymorphicProxySerializer(
+    component_name="JobFacts", serializers=fact_serializers, resource_type_field_name=None, many=False
+)
+
+
+@extend_schema_field(FACTS)
+class FactsField(serializers.Field[Any, Any, Any, Any]):
+    """What only the kind of a job knows; null for a kind that tells nothing."""
+
+
+class UnitCountsSerializer(serializers.Serializer[Any]):
+    done = serializers.IntegerField()
+    running = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    total = serializers.IntegerField()
+    all_queued = serializers.BooleanField(help_text="Whether `total` is final, so that `fraction` is of the whole.")
+
+
+class NodeShareSerializer(serializers.Serializer[Any]):
+    node = serializers.CharField()
+    served_by = serializers.CharField(help_text="`engine:model`; empty before the first unit is done.")
+    rung = serializers.IntegerField(allow_null=True)
+    done = serializers.IntegerField()
+    running = serializers.IntegerField()
+    work_seconds = serializers.FloatField()
+    audio_seconds = serializers.FloatField()
+    speed = serializers.FloatField(allow_null=True, help_text="Seconds of sound per second of work.")
+
+
+class JobSerializer(serializers.Serializer[Any]):
+    """A job in a list."""
+
+    id = serializers.IntegerField()
+    kind = serializers.CharField()
+    title = serializers.CharField()
+    state = serializers.ChoiceField(choices=[state.value for state in JobState])
+    stage = serializers.CharField()
+    priority = serializers.IntegerField(min_value=-100, max_value=100, help_text="Higher goes first.")
+    language = serializers.CharField(allow_null=True)
+    waiting = serializers.CharField(help_text="Why nothing happens now, and the remedy; empty while it goes on.")
+    error = serializers.CharField(help_text="Why it failed or was cancelled; else empty.")
+    owner = serializers.CharField(help_text="Who asked; empty for the command line.")
+    shared = serializers.BooleanField(help_text="Whether everybody who may sign in may read it.")
+    created = serializers.DateTimeField()
+    finished = serializers.DateTimeField(allow_null=True)
+    elapsed_seconds = serializers.FloatField()
+    seconds_left = serializers.FloatField(allow_null=True, help_text="A guess; null where there is no ground for one.")
+    fraction = serializers.FloatField(help_text="0 to 1.")
+    units = UnitCountsSerializer(help_text="Units of the kind's main stage: the pieces of a recording, say.")
+
+
+class JobDetailSerializer(JobSerializer):
+    """One job in full."""
+
+    shares = NodeShareSerializer(many=True, help_text="What each node did of it.")
+    facts = FactsField(allow_null=True)
+    result_url = serializers.CharField(
+        allow_null=True, help_text="Where a person reads the result; null until there is one."
+    )
+
+
+class JobPageSerializer(serializers.Serializer[Any]):
+    results = JobSerializer(many=True)
+    next_cursor = serializers.CharField(allow_null=True, help_text="Send it as `cursor`; null on the last page.")
+
+
+class UnitSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    stage = serializers.CharField()
+    ordinal = serializers.IntegerField()
+    state = serializers.ChoiceField(choices=[state.value for state in UnitState])
+    progress = serializers.FloatField(help_text="0 to 1.")
+    attempts = serializers.IntegerField()
+    node = serializers.CharField(help_text="That of the latest attempt; empty before the first.")
+    served_by = serializers.CharField()
+    rung = serializers.IntegerField(allow_null=True)
+    seconds = serializers.FloatField(allow_null=True)
+    audio_seconds = serializers.FloatField(allow_null=True)
+    speed = serializers.FloatField(allow_null=True, help_text="Seconds of sound per second of work.")
+    device = serializers.CharField()
+    note = serializers.CharField(help_text="What went wrong or is waited for; else empty.")
+
+
+class UnitPageSerializer(serializers.Serializer[Any]):
+    results = UnitSerializer(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class AttemptSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    unit_id = serializers.IntegerField()
+    stage = serializers.CharField()
+    ordinal = serializers.IntegerField()
+    number = serializers.IntegerField()
+    node = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=[outcome.value for outcome in AttemptOutcome])
+    started = serializers.DateTimeField()
+    ended = serializers.DateTimeField(allow_null=True)
+    reason = serializers.CharField()
+    served_by = serializers.CharField()
+
+
+class AttemptPageSerializer(serializers.Serializer[Any]):
+    results = AttemptSerializer(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    name = serializers.CharField()
+    text = serializers.CharField()
+    node = serializers.CharField()
+
+
+class EventPageSerializer(serializers.Serializer[Any]):
+    results = EventSerializer(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class CauseSerializer(serializers.Serializer[Any]):
+    cause = serializers.CharField(help_text="The error, with N for its numbers and … for names of files and hashes.")
+    jobs = serializers.IntegerField()
+    newest = serializers.ListField(child=serializers.IntegerField(), help_text="Ids of the last five, newest first.")
+    last_failed = serializers.DateTimeField(allow_null=True)
+
+
+class CauseListSerializer(serializers.Serializer[Any]):
+    results = CauseSerializer(many=True)
+
+
+class JobChangeSerializer(StrictSerializer):
+    """What may be changed of a job; all else is refused."""
+
+    title = serializers.CharField(required=False, max_length=TITLE_CHARACTERS)
+    priority = serializers.IntegerField(required=False, min_value=-100, max_value=100)
+    shared = serializers.BooleanField(required=False)

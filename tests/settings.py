@@ -33,3 +33,9 @@ if "CLUSTERCORE_TEST_DATA_DIR" not in os.environ:
 os.environ["CLUSTERCORE_DATA_DIR"] = os.environ["CLUSTERCORE_TEST_DATA_DIR"]
 
 from clustercore.project.settings import *  # noqa: E402, F403 - the directory must be set before
+
+# What Django's test client calls this server.
+ALLOWED_NAMES = ("testserver",)
+
+# A hash that is slow on purpose costs hundreds of tests half a second each.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from clustercore.access.views import account, people, sign_in
+
+app_name = "access"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("sign-in/", sign_in.sign_in_page, name="sign-in"),
+    path("sign-out/", sign_in.sign_out_page, name="sign-out"),
+    path("setup/<str:token>/", sign_in.setup_page, name="setup"),
+    path("set-password/<str:key>/<str:token>/", sign_in.set_password_page, name="set-password"),
+    path("account/", account.account_page, name="account"),
+    path("account/password/", account.change_password, name="change-password"),
+    path("account/tokens/", account.create_token, name="create-token"),
+    path("account/tokens/<int:token_id>/revoke/", account.revoke_token, name="revoke-token"),
+    path("people/", people.people_page, name="people"),
+    path("people/<int:user_id>/role/", people.change_role, name="change-role"),
+    path("people/<int:user_id>/disable/", people.disable, name="disable"),
+    path("people/<int:user_id>/enable/", people.enable, name="enable"),
+    path("people/<int:user_id>/link/", people.make_link, name="make-link"),
+]

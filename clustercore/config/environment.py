@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field
+from pydantic import Field, IPvAnyNetwork
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_ENGINES = (
@@ -51,6 +51,12 @@ class Environment(BaseSettings):
     """Base URL of the hub's blob service; derived from DATABASE_URL's host and port when unset."""
     secret_key: str | None = None
     debug: bool = False
+    allowed_hosts: tuple[str, ...] = ()
+    """Names, beside this machine's own, under which browsers may use the hub; `.example.org` means all below it."""
+    trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
+    """Addresses or networks of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    requests_per_minute: int = Field(default=600, ge=1)
+    """How many requests a minute one person, or one unknown address, may send to the API."""
 
     node_name: str = Field(default_factory=platform.node)
     slots: int | None = Field(default=None, ge=1, le=64)
@@ -65,7 +71,15 @@ class Environment(BaseSettings):
     cache_budget_gb: float = Field(default=10.0, gt=0)
     """How much of a node's disk the cached copies of blobs may fill."""
     max_upload_gb: float = Field(default=50.0, gt=0)
-    """The largest file that the hub takes from another machine."""
+    """The largest file that the hub takes, from another machine or from a person."""
+    max_open_uploads: int = Field(default=100, ge=1)
+    """Resumable uploads that one person may have open at once."""
+    upload_hours: float = Field(default=24.0, gt=0)
+    """How long a resumable upload that nobody goes on with, or uses, is kept."""
+    import_folders: tuple[Path, ...] = ()
+    """Folders of the hub's machine from which operators may submit recordings by their path; none by default."""
+    node_wait_seconds: float = Field(default=30.0, gt=0)
+    """How long a request of the OpenAI-compatible API waits for a node that is able, before it answers 503."""
     min_free_disk_gb: float = Field(default=1.0, ge=0)
     """With less room than this left in the data directory, `/readyz` says that the hub is not ready."""
 

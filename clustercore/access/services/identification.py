@@ -15,7 +15,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
-from clustercore.access.selectors import identity_of_token, identity_of_user
+from clustercore.access.domain.roles import Permission
+from clustercore.access.selectors import administrator_names, identity_of_token, identity_of_user
 
 _ATTRIBUTE = "_clustercore_identity"
 BEARER = "bearer "
@@ -35,6 +36,27 @@ def identity_of(request: HttpRequest) -> Identity:
     identity = _from_token(header) if header else identity_of_user(request.user)
     setattr(request, _ATTRIBUTE, identity)
     return identity
+
+
+def require(request: HttpRequest, permission: Permission) -> Identity:
+    """Who asks, and may: what a page begins with. Raises RequestRefused, which leads a stranger to the sign-in page."""
+    identity = identity_of(request)
+    if identity.may(permission):
+        return identity
+    if not identity.is_known:
+        raise RequestRefused(401, "sign in first", code="not_authenticated")
+    if identity.role is None:
+        message = f"{identity.name} has no role yet, so nothing can be shown. {whom_to_ask()}"
+        raise RequestRefused(403, message, code="no_role")
+    limited = "the token" if identity.scopes is not None else f"the role {identity.role}"
+    message = f"{limited} does not allow this ({permission}). {whom_to_ask()}"
+    raise RequestRefused(403, message, code="permission_denied")
+
+
+def whom_to_ask() -> str:
+    """A sentence that names the administrators."""
+    names = administrator_names()
+    return f"Ask an administrator: {', '.join(names)}." if names else "There is no administrator yet."
 
 
 def identity_of_scope(scope: Mapping[str, Any], *, changes: bool = False) -> Identity:

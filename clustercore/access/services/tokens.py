@@ -6,11 +6,16 @@ import secrets
 from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.domain.tokens import SHOWN_LETTERS, START, digest_of
 from clustercore.access.models import ApiToken
+from clustercore.access.services.audit import record
 
 
 def create_token(
@@ -37,3 +42,59 @@ def revoke_token(token_id: int) -> bool:
 def note_use(token_id: int) -> None:
     """Remembers that a token was used, once a minute at most."""
     ApiToken.objects.filter(pk=token_id).exclude(last_used__gt=Now() - timedelta(minutes=1)).update(last_used=Now())
+
+
+def make_token(
+    actor: Identity, owner: Identity, name: str, scopes: frozenset[Permission], expires: datetime | None
+) -> tuple[ApiToken, str]:
+    """`create_token` as people and programs may ask for it, noted in the audit log.
+
+    `actor` makes it for `owner`, whose role bounds the scopes. Raises RequestRefused: 403 where the actor is a token
+    itself, 422 for scopes that the owner does not hold, an empty name, or an end that has passed.
+    """
+    _require_session(actor)
+    if owner.user_id is None:
+        raise RequestRefused(401, "sign in first", code="not_authenticated")
+    _require_held(owner, scopes)
+    if not name.strip():
+        raise RequestRefused(422, "name: say what the token is for", param="name")
+    if expires is not None and expires <= timezone.now():
+        raise RequestRefused(422, "expires: this moment has passed", param="expires")
+    with transaction.atomic():
+        user = User.objects.get(pk=owner.user_id)
+        row, token = create_token(user, name.strip(), scopes, expires=expires)
+        detail = {"scopes": row.scopes, "expires": expires and expires.isoformat()}
+        record(actor, "token.created", f"token {row.prefix} of {owner.name}", **detail)
+    return row, token
+
+
+def revoke_token_of(actor: Identity, token_id: int, *, owner_id: int | None) -> None:
+    """Revokes a token of this owner, or of anybody (None). Raises RequestRefused: 404 where there is no such token.
+
+    Revoking a revoked one changes nothing and is no error: what was wanted is so.
+    """
+    if actor.token_id is not None and actor.token_id != token_id:
+        raise RequestRefused(403, "a token can revoke nothing but itself: sign in", code="session_needed")
+    rows = ApiToken.objects.select_related("user").filter(pk=token_id)
+    row = (rows if owner_id is None else rows.filter(user_id=owner_id)).first()
+    if row is None:
+        raise RequestRefused(404, "there is no such token", code="not_found")
+    with transaction.atomic():
+        if revoke_token(row.pk):
+            record(actor, "token.revoked", f"token {row.prefix} of {row.user.get_username()}")
+
+
+def _require_session(actor: Identity) -> None:
+    """A token that makes tokens would outlive its own end."""
+    if actor.token_id is not None:
+        raise RequestRefused(403, "a token cannot make tokens: sign in, or ask on the hub", code="session_needed")
+
+
+def _require_held(owner: Identity, scopes: frozenset[Permission]) -> None:
+    if not scopes:
+        raise RequestRefused(422, "scopes: name at least one", param="scopes")
+    beyond = sorted(scopes - owner.permissions)
+    if beyond:
+        held = ", ".join(sorted(owner.permissions)) or "nothing"
+        message = f"scopes: {', '.join(beyond)} is more than {owner.name} may, which is {held}"
+        raise RequestRefused(422, message, param="scopes", code="scope_not_held")

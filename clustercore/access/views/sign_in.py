@@ -1,0 +1,114 @@
+"""Signing in and out, and the two links that need no password: the first administrator's, and a forgotten one's."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.services import people, setup
+from clustercore.access.services.identification import identity_of
+from clustercore.access.services.sign_in import begin_session, sign_in, sign_out, unlock
+from clustercore.access.views.forms import NewPasswordForm, SetupForm, SignInForm
+
+page = require_http_methods(["GET", "HEAD", "POST"])
+
+
+@page
+@never_cache
+@sensitive_post_parameters("password")
+def sign_in_page(request: HttpRequest) -> HttpResponse:
+    """The form; then where the person wanted to go."""
+    if request.method != "POST":
+        if identity_of(request).is_known:
+            return HttpResponseRedirect(_wanted(request))
+        return _sign_in_form(request, SignInForm())
+    form = SignInForm(request.POST)
+    if not form.is_valid():
+        return _sign_in_form(request, form, status=400)
+    try:
+        sign_in(request, form.cleaned_data["name"], form.cleaned_data["password"])
+    except RequestRefused as refused:
+        form.refuse(refused)
+        response = _sign_in_form(request, form, status=refused.status)
+        if refused.retry_after is not None:
+            response["Retry-After"] = str(refused.retry_after)
+        return response
+    return HttpResponseRedirect(_wanted(request))
+
+
+@require_POST
+@never_cache
+def sign_out_page(request: HttpRequest) -> HttpResponse:
+    """Ends the session."""
+    identity = identity_of(request)
+    if identity.is_known and identity.token_id is None:
+        sign_out(request, identity)
+        messages.info(request, "You are signed out.")
+    return HttpResponseRedirect(resolve_url(settings.LOGOUT_REDIRECT_URL))
+
+
+@page
+@never_cache
+@sensitive_post_parameters("password", "again")
+def setup_page(request: HttpRequest, token: str) -> HttpResponse:
+    """Makes the first administrator, for whoever holds the link."""
+    if not setup.is_setup_open(token):
+        raise RequestRefused(410, setup.DEAD, code="setup_closed")
+    form = SetupForm(request.POST) if request.method == "POST" else SetupForm()
+    if form.is_valid():
+        given = form.cleaned_data
+        try:
+            user = setup.make_first_administrator(token, given["name"], given["password"])
+        except RequestRefused as refused:
+            if refused.status == 410:
+                raise
+            form.refuse(refused)
+        else:
+            begin_session(request, user, "signed_in", by="setup link")
+            messages.success(request, f"Welcome, {user.get_username()}. You are the administrator of this cluster.")
+            return HttpResponseRedirect(resolve_url(settings.LOGIN_REDIRECT_URL))
+    return render(request, "access/setup.html", {"form": form}, status=400 if form.is_bound else 200)
+
+
+@page
+@never_cache
+@sensitive_post_parameters("password", "again")
+def set_password_page(request: HttpRequest, key: str, token: str) -> HttpResponse:
+    """Sets the password of the person whom an administrator gave this link."""
+    user = people.person_of_link(key, token)
+    if user is None:
+        raise RequestRefused(410, "This link was used already, or is too old: ask an administrator for another.")
+    form = NewPasswordForm(request.POST) if request.method == "POST" else NewPasswordForm()
+    if form.is_valid():
+        try:
+            user = people.use_link(key, token, form.cleaned_data["password"])
+        except RequestRefused as refused:
+            if refused.status == 410:
+                raise
+            form.refuse(refused)
+        else:
+            unlock(user.get_username())
+            begin_session(request, user, "signed_in", by="password link")
+            return HttpResponseRedirect(resolve_url(settings.LOGIN_REDIRECT_URL))
+    context = {"form": form, "name": user.get_username()}
+    return render(request, "access/set_password.html", context, status=400 if form.is_bound else 200)
+
+
+def _sign_in_form(request: HttpRequest, form: SignInForm, status: int = 200) -> HttpResponse:
+    wanted = request.POST.get("next", request.GET.get("next", ""))
+    return render(request, "access/sign_in.html", {"form": form, "next": wanted}, status=status)
+
+
+def _wanted(request: HttpRequest) -> str:
+    """Where the person was going, if that is on this hub."""
+    wanted = request.POST.get("next", request.GET.get("next", ""))
+    if url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure()):
+        return wanted
+    return resolve_url(settings.LOGIN_REDIRECT_URL)

@@ -1,0 +1,139 @@
+"""What a client is told when something goes wrong: programs the one error shape, people a page."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from http import HTTPStatus
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+
+from clustercore.access.domain.errors import RequestRefused, error_body
+from clustercore.access.domain.refusals import refusal_of
+from clustercore.project.middleware.passage import Passage
+
+PROGRAM_PREFIXES = ("/api/", "/v1/")
+PROGRAM_PATHS = ("/api", "/v1", "/metrics")
+REQUEST_ID = "clustercore.request_id"
+"""The key of `request.META` that holds what the answer's `x-request-id` says."""
+
+_REMEDIES = {
+    400: "the request could not be read",
+    404: "there is no such address here: the list is at /api/v1/docs",
+    405: "this address does not take {method}: see the Allow header",
+    413: "the request is larger than this address takes",
+    500: "something went wrong here; the hub's log has it under the request id {request_id}",
+}
+_TITLES = {
+    400: "That request could not be read",
+    401: "Sign in first",
+    403: "That is not yours to do",
+    404: "There is nothing here",
+    413: "That was too large",
+    429: "Not so fast",
+    500: "Something went wrong here",
+    503: "Not just now",
+}
+_logger = logging.getLogger(__name__)
+
+
+class Errors(Passage):
+    """Outermost: gives each request an id, and each failure its shape."""
+
+    def before(self, request: HttpRequest) -> None:
+        request.META[REQUEST_ID] = uuid.uuid4().hex
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Refusals that a view raised; Django logs and answers the rest, and `after` gives that its shape."""
+        refused = refusal_of(error)
+        if refused is not None:
+            return refusal(request, refused)
+        _logger.error("request %s failed: %s %s", request.META[REQUEST_ID], request.method, request.path)
+        return None
+
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.status_code >= 400 and is_for_programs(request.path) and not _is_json(response):
+            response = _reshaped(request, response)
+        response["x-request-id"] = request.META[REQUEST_ID]
+        return response
+
+
+def is_for_programs(path: str) -> bool:
+    """Whether an address is one of those that programs call."""
+    return path.startswith(PROGRAM_PREFIXES) or path in PROGRAM_PATHS
+
+
+def refusal(request: HttpRequest, refused: RequestRefused) -> HttpResponse:
+    """The answer to a request that cannot be served, for whoever asked."""
+    if is_for_programs(request.path):
+        response: HttpResponse = JsonResponse(refused.body, status=refused.status)
+    elif refused.status == HTTPStatus.UNAUTHORIZED and request.method in ("GET", "HEAD"):
+        response = _to_sign_in(request)
+    else:
+        response = error_page(request, refused.status, refused.message)
+    if refused.status == HTTPStatus.UNAUTHORIZED and is_for_programs(request.path):
+        response["WWW-Authenticate"] = 'Bearer realm="clustercore"'
+    if refused.retry_after is not None:
+        response["Retry-After"] = str(refused.retry_after)
+    return response
+
+
+def error_page(request: HttpRequest, status: int, message: str) -> HttpResponse:
+    """A page that says what is wrong and what to do."""
+    context = {"title": _TITLES.get(status, "That did not work"), "message": message, "status": status}
+    return render(request, "access/refused.html", context, status=status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
+    return error_page(request, 400, "What your browser sent could not be read. Go back and try again.")
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
+    return error_page(request, 403, "Your role does not allow this. An administrator can change it.")
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001
+    return error_page(request, 404, "It may have been removed, or it belongs to somebody else.")
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    text = f"The hub's log has it under the request id {request.META.get(REQUEST_ID, 'unknown')}."
+    try:
+        return error_page(request, 500, text)
+    except Exception:  # the page itself needs the database, which may be what is wrong
+        return HttpResponse(f"Something went wrong here. {text}\n", status=500, content_type="text/plain")
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """A form that did not come from our own page, or whose cookie is gone."""
+    _logger.warning("CSRF check failed: %s", reason)
+    message = "This form is too old, or came from elsewhere. Go back, load the page again, and repeat."
+    return refusal(request, RequestRefused(403, message, code="csrf_failed"))
+
+
+def _to_sign_in(request: HttpRequest) -> HttpResponse:
+    address = f"{reverse('access:sign-in')}?{urlencode({'next': request.get_full_path()})}"
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(status=204, headers={"HX-Redirect": reverse("access:sign-in")})
+    return HttpResponseRedirect(address)
+
+
+def _is_json(response: HttpResponseBase) -> bool:
+    return response.get("Content-Type", "").startswith("application/json")
+
+
+def _reshaped(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
+    """The same status and headers with a body in the one shape: a debug page's trace goes nowhere."""
+    status = response.status_code
+    phrase = _REMEDIES.get(status, HTTPStatus(status).phrase.lower() if status in set(HTTPStatus) else "refused")
+    message = phrase.format(method=request.method, request_id=request.META[REQUEST_ID])
+    shaped = JsonResponse(error_body(status, message), status=status)
+    for name in ("Allow", "Retry-After", "WWW-Authenticate"):
+        if name in response:
+            shaped[name] = response[name]
+    shaped.cookies = response.cookies
+    return shaped

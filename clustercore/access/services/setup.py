@@ -37,6 +37,11 @@ def make_setup_path() -> str:
     return reverse("access:setup", args=[token])
 
 
+def is_link_waiting() -> bool:
+    """Whether a link was made that nobody has used; asks the file alone."""
+    return _file().exists()
+
+
 def is_setup_open(token: str) -> bool:
     """Whether this link may make the first administrator."""
     return _is_right(token) and not has_administrator()

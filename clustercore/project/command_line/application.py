@@ -8,6 +8,7 @@ from typing import Annotated
 from typer import Context, Option, Typer
 
 import clustercore
+from clustercore.project.command_line.audit import audit
 from clustercore.project.command_line.console import ExitCode, say
 from clustercore.project.command_line.demo import demo
 from clustercore.project.command_line.doctor import doctor
@@ -15,13 +16,16 @@ from clustercore.project.command_line.exporting import export
 from clustercore.project.command_line.jobs import cancel, job, jobs, pause, remove, resume, retry
 from clustercore.project.command_line.node import node
 from clustercore.project.command_line.nodes import nodes
+from clustercore.project.command_line.people import tokens, users
 from clustercore.project.command_line.stored_models import models
 from clustercore.project.command_line.transcribe import transcribe
 from clustercore.project.command_line.up import down, up
+from clustercore.project.command_line.vault import secrets
 
 FIRST = "Begin with these five"
 JOBS = "Jobs"
 MACHINES = "Machines"
+PEOPLE = "People"
 
 application = Typer(
     no_args_is_help=True,
@@ -60,3 +64,7 @@ for panel, commands in COMMANDS:
 application.command("rm", rich_help_panel=JOBS)(remove)
 application.add_typer(nodes, name="nodes", rich_help_panel=MACHINES)
 application.add_typer(models, name="models", rich_help_panel=MACHINES)
+application.add_typer(audit, name="audit", rich_help_panel=MACHINES)
+application.add_typer(users, name="users", rich_help_panel=PEOPLE)
+application.add_typer(tokens, name="tokens", rich_help_panel=PEOPLE)
+application.add_typer(secrets, name="secrets", rich_help_panel=PEOPLE)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from django.contrib.auth import get_user_model
 from django.db.models import Count, F, FloatField, QuerySet, Sum
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Now
@@ -31,11 +30,6 @@ from transcription.models import Piece, Recording
 
 SAMPLE_RATE = 16_000
 NO_NODE = "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
-
-
-def has_administrator() -> bool:
-    """Whether anybody can log in to the admin."""
-    return get_user_model().objects.filter(is_superuser=True, is_active=True).exists()
 
 
 def require_jobs(ids: Sequence[int]) -> None:

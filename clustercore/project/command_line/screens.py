@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 
 from rich.console import Group, RenderableType
@@ -10,8 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 import clustercore
-
-ADMINISTRATOR = f"{sys.executable} -P -m django createsuperuser --settings clustercore.project.settings"
 
 
 @dataclass
@@ -24,7 +21,10 @@ class UpState:
     web_url: str = ""
     nodes: list[str] = field(default_factory=list)
     embedded: bool = True
-    administrator: bool = True
+    setup_path: str = ""
+    """The path of the link that makes the first administrator; empty where there is one."""
+    public_url: str = ""
+    """What other machines call the web process; empty without `--listen`."""
     listens_on: str = ""
     listen_asked: str = ""
     database_url: str = ""
@@ -36,9 +36,7 @@ def up_screen(state: UpState, *, already: bool = False, detached_log: str = "") 
     facts = facts_table()
     servers = "PostgreSQL and Redis of its own, private to this machine" if state.embedded else "as the URLs say"
     facts.add_row("servers", Text(servers))
-    facts.add_row("web", Text(f"{state.web_url}/admin/"))
-    if not state.administrator:
-        facts.add_row("", Text(f"make your account first: {ADMINISTRATOR}", "dim"))
+    facts.add_row("web", Text(f"{state.web_url}/" + (f" and {state.public_url}/" if state.public_url else "")))
     facts.add_row("nodes", Text(", ".join(state.nodes) or "none here (--no-node)"))
     facts.add_row("data", Text(state.data_dir))
     if detached_log:
@@ -47,7 +45,18 @@ def up_screen(state: UpState, *, already: bool = False, detached_log: str = "") 
     detached = already or bool(detached_log)
     facts.add_row("stop", Text("clustercore down" if detached else "Ctrl-C, or `clustercore down`", "bold"))
     title = f"clustercore {clustercore.__version__} is up" + (" already" if already else "")
-    return Group(Text(title, "bold green"), facts, *joining(state))
+    return Group(Text(title, "bold green"), facts, *setup_link(state), *joining(state))
+
+
+def setup_link(state: UpState) -> list[RenderableType]:
+    """How to become the first administrator, while there is none; on one line, so that it can be copied."""
+    if not state.setup_path:
+        return []
+    address = f"{state.public_url or state.web_url}{state.setup_path}"
+    return [
+        Text("\nNobody can sign in yet. Open this link, once, to become the administrator:", "yellow"),
+        Text(address, "bold", no_wrap=True, overflow="ignore"),
+    ]
 
 
 def joining(state: UpState) -> list[RenderableType]:

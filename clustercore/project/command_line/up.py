@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 from typer import Option
 
+from clustercore.access.services.setup import is_link_waiting, make_setup_path
 from clustercore.config.environment import environment
 from clustercore.config.interpreter import python_command
 from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
@@ -31,7 +32,6 @@ from clustercore.project.command_line.cluster import (
 )
 from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
 from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
-from clustercore.project.command_line.ledger import has_administrator
 from clustercore.project.command_line.listening import ListenAddress, parse_listen, reachable_host, require_bindable
 from clustercore.project.command_line.processes import process_ends, spawn_detached
 from clustercore.project.command_line.screens import UpState, up_screen
@@ -74,6 +74,7 @@ def up(
     if is_locked(run_directory() / LOCK):
         return _already_up(address)
     if address is not None:
+        _require_no_debug()
         require_bindable(address)
     if detach:
         return _detach(address)
@@ -129,7 +130,7 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flo
             stopping.hub = hub
             state = _open(stack, hub, wishes, listen)
             wait_for_nodes(state.nodes, hub.nodes, lambda: hub.keep(tell))
-            state.phase, state.administrator = "ready", has_administrator()
+            state.phase, state.setup_path = "ready", make_setup_path()
             _write_state(state)
             output().print(up_screen(state), crop=False)
             while True:
@@ -165,6 +166,7 @@ def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddr
         shown = reachable_host(host)
         state.listens_on, state.listen_asked = f"{host}:{port}", f"{listen.host}:{listen.port}"
         state.database_url, state.redis_url = public_urls(endpoints(), shown, port)
+        state.public_url = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}"
     _write_state(state)
     return state
 
@@ -206,6 +208,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState | 
 def _already_up(listen: ListenAddress | None) -> int:
     """Waits until the `up` that runs is ready, and shows it. Raises CommandError."""
     state = _state_of_other()
+    state.setup_path = state.setup_path if is_link_waiting() else ""
     output().print(up_screen(state, already=True), crop=False)
     wanted = f"{listen.host}:{listen.port}" if listen is not None else ""
     if wanted and wanted not in (state.listens_on, state.listen_asked):
@@ -233,6 +236,15 @@ def _stop_up(state: UpState) -> None:
     with errors().status(f"stopping (up to {environment().grace_seconds:g} s of grace for work in hand) …"):
         if not process_ends(state.pid, seconds):
             raise CommandError(f"process {state.pid} did not end within {seconds:.0f} s; see {log_directory()}")
+
+
+def _require_no_debug() -> None:
+    """Django's debug pages show settings and source to whoever makes a request fail."""
+    if environment().debug:
+        message = (
+            "--listen is refused with CLUSTERCORE_DEBUG=true, which shows the hub's insides to strangers: unset it"
+        )
+        raise CommandError(message, ExitCode.USAGE)
 
 
 def _require_system() -> None:

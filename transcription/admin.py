@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline, display
+from clustercore.access.admin import ReadOnlyAdmin, ReadOnlyInline, display
 from transcription.models import Piece, Recording, Segment, Transcript
 
 

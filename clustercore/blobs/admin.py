@@ -1,80 +1,24 @@
-"""The admin of blobs and of the hub, and what every admin of the ledger's rows has in common."""
+"""The admin of blobs and of the hub."""
 # ruff: noqa: ARG002 (Django asks these questions with more than a fixed answer needs)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Model
+from django.db import transaction
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from clustercore.access.admin import ReadOnlyAdmin, display
+from clustercore.access.services import audit
+from clustercore.access.services.identification import identity_of
 from clustercore.blobs.domain.errors import BlobError
 from clustercore.blobs.models import Blob, Hub
 from clustercore.blobs.selectors import download_path
-
-if TYPE_CHECKING:
-    # The theme carries no types; its classes are Django's with other templates.
-    ThemedModelAdmin = admin.ModelAdmin[Any]
-    ThemedTabularInline = admin.TabularInline[Any, Any]
-    Column = TypeVar("Column", bound=Callable[..., Any])
-
-    def display(
-        *, description: str, ordering: str | None = None, label: Mapping[str, str] | None = None
-    ) -> Callable[[Column], Column]:
-        """Heading, database column to sort by, and the colour of each value."""
-
-else:
-    from unfold.admin import ModelAdmin as ThemedModelAdmin
-    from unfold.admin import TabularInline as ThemedTabularInline
-    from unfold.decorators import display
-
-
-class ReadOnlyAdmin(ThemedModelAdmin):
-    """Rows that services own: a person looks at them and acts through actions.
-
-    Actions declare `permissions=["operate"]`: whoever may change such rows by Django's permissions may use them.
-    """
-
-    list_per_page = 50
-    show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether this person may use the actions."""
-        return super().has_change_permission(request)
-
-
-class ReadOnlyInline(ThemedTabularInline):
-    """Rows below another row, a page at a time, each with a link to its own page."""
-
-    extra = 0
-    per_page = 50
-    can_delete = False
-    show_change_link = True
-    tab = True
-    ordering = ("pk",)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Blob)
@@ -113,4 +57,13 @@ class HubAdmin(ReadOnlyAdmin):
     fields = ("identity", "blob_url")
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return bool(getattr(request.user, "is_superuser", False))
+        return self.admin_site.has_permission(request)
+
+    def delete_model(self, request: HttpRequest, obj: Model) -> None:
+        with transaction.atomic():
+            audit.record(identity_of(request), "hub.forget", str(obj))
+            super().delete_model(request, obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Hub]) -> None:
+        for hub in queryset:
+            self.delete_model(request, hub)

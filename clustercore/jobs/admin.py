@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 
-from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline, display
+from clustercore.access.admin import ReadOnlyAdmin, ReadOnlyInline, act, display
+from clustercore.access.services.identification import identity_of
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
-from clustercore.jobs.services import control
+from clustercore.jobs.services import control, deeds
 
 _GOOD, _GOING, _WAITING, _BAD = "success", "info", "warning", "danger"
 JOB_LABELS = {
@@ -39,17 +39,12 @@ OUTCOME_LABELS = {
 }
 
 
-def act(model_admin: ReadOnlyAdmin, request: HttpRequest, rows: Iterable[Any], deed: Callable[[int], object]) -> None:
-    """Does `deed` to each row by its id; says how many it was done to, and why not to the others."""
-    done = 0
-    for row in rows:
-        try:
-            deed(row.pk)
-            done += 1
-        except control.NotPossible as reason:
-            model_admin.message_user(request, str(reason), messages.WARNING)
-    if done:
-        model_admin.message_user(request, f"done: {done}", messages.SUCCESS)
+def _do(model_admin: ReadOnlyAdmin, request: HttpRequest, verb: str, jobs: QuerySet[Job]) -> None:
+    act(model_admin, request, jobs, lambda job: deeds.do(identity_of(request), verb, job.pk), control.NotPossible)
+
+
+def _requeue(model_admin: ReadOnlyAdmin, request: HttpRequest, units: QuerySet[Unit]) -> None:
+    act(model_admin, request, units, lambda unit: deeds.requeue(identity_of(request), unit.pk), control.NotPossible)
 
 
 def _count_of(units: QuerySet[Unit]) -> Coalesce:
@@ -115,24 +110,23 @@ class JobAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Retry what failed or was cancelled", permissions=["operate"])
     def retry(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        act(self, request, jobs, control.retry_job)
+        _do(self, request, "retry", jobs)
 
     @admin.action(description="Requeue dead units", permissions=["operate"])
     def requeue_dead(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        act(self, request, Unit.objects.filter(job__in=jobs, state=UnitState.DEAD), control.requeue_unit)
+        _requeue(self, request, Unit.objects.filter(job__in=jobs, state=UnitState.DEAD))
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        reason = f"cancelled by {request.user.get_username()}"
-        act(self, request, jobs, lambda job_id: control.cancel_job(job_id, reason))
+        _do(self, request, "cancel", jobs)
 
     @admin.action(description="Pause", permissions=["operate"])
     def pause(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        act(self, request, jobs, control.pause_job)
+        _do(self, request, "pause", jobs)
 
     @admin.action(description="Resume", permissions=["operate"])
     def resume(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        act(self, request, jobs, control.resume_job)
+        _do(self, request, "resume", jobs)
 
 
 @admin.register(Unit)
@@ -168,7 +162,7 @@ class UnitAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Requeue: failed, dead or cancelled units start afresh", permissions=["operate"])
     def requeue(self, request: HttpRequest, units: QuerySet[Unit]) -> None:
-        act(self, request, units, control.requeue_unit)
+        _requeue(self, request, units)
 
 
 @admin.register(Attempt)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
-from clustercore.blobs.admin import ReadOnlyAdmin, ReadOnlyInline, display
+from clustercore.access.admin import ReadOnlyAdmin, ReadOnlyInline, display
+from clustercore.access.services import audit
+from clustercore.access.services.identification import identity_of
 from clustercore.nodes import services
 from clustercore.nodes.models import Node, NodeModel
+
+DEEDS: Mapping[str, Callable[[str], bool]] = {"drain": services.drain, "undrain": services.undrain}
 
 
 class InventoryInline(ReadOnlyInline):
@@ -58,13 +64,20 @@ class NodeAdmin(ReadOnlyAdmin):
 
     @admin.action(description="Drain: finish what it has, take nothing new", permissions=["operate"])
     def drain(self, request: HttpRequest, nodes: QuerySet[Node]) -> None:
-        count = sum(services.drain(node.name) for node in nodes)
+        count = self._do(request, "drain", nodes)
         self.message_user(request, f"{count} drained")
 
     @admin.action(description="Undrain: take work again", permissions=["operate"])
     def undrain(self, request: HttpRequest, nodes: QuerySet[Node]) -> None:
-        count = sum(services.undrain(node.name) for node in nodes)
+        count = self._do(request, "undrain", nodes)
         self.message_user(request, f"{count} may take work again")
+
+    def _do(self, request: HttpRequest, verb: str, nodes: QuerySet[Node]) -> int:
+        with transaction.atomic():
+            names = [node.name for node in nodes if DEEDS[verb](node.name)]
+            for name in names:
+                audit.record(identity_of(request), f"node.{verb}", f"node {name}")
+        return len(names)
 
 
 @admin.register(NodeModel)

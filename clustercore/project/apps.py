@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as administration
 
 from clustercore.project.celery import app
 
@@ -6,6 +7,7 @@ from clustercore.project.celery import app
 class ProjectConfig(AppConfig):
     """Importing the Celery application here binds every process's tasks to it, whoever started the process."""
 
+    default = True
     name = "clustercore.project"
     label = "project"
     verbose_name = "Project"
@@ -17,3 +19,10 @@ class ProjectConfig(AppConfig):
         from clustercore.project import checks  # noqa: F401, PLC0415  (registers itself)
 
         register_hook(CacheUpkeep())
+
+
+class AdministrationConfig(administration.AdminConfig):
+    """Django's admin on a site of ours."""
+
+    default = False
+    default_site = "clustercore.project.admin.AdministratorsSite"

@@ -52,8 +52,9 @@ ADMIN_THEME: dict[str, Any] = {
             ),
             _group(
                 "People",
-                _page("Users", "person", "auth_user"),
-                _page("Groups", "group", "auth_group"),
+                _page("People", "person", "auth_user"),
+                _page("Tokens", "key", "access_apitoken"),
+                _page("Audit log", "receipt_long", "access_auditentry"),
             ),
         ],
     },

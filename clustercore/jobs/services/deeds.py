@@ -10,7 +10,7 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services import audit
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
-from clustercore.jobs.services.control import cancel_job, edit_job, pause_job, resume_job, retry_job
+from clustercore.jobs.services.control import cancel_job, edit_job, pause_job, requeue_unit, resume_job, retry_job
 from clustercore.jobs.services.removal import remove_job_and_blobs
 
 
@@ -50,6 +50,14 @@ def do(identity: Identity, verb: str, job_id: int) -> None:
     with transaction.atomic():
         DEEDS[verb](identity, job_id)
         audit.record(identity, f"job.{verb}", f"job {job_id}")
+
+
+def requeue(identity: Identity, unit_id: int) -> None:
+    """Gives one failed, dead or cancelled unit a clean slate. Raises RequestRefused (403, 404), NotPossible."""
+    with transaction.atomic():
+        unit = requeue_unit(unit_id)
+        require_operable(identity, unit.job_id)
+        audit.record(identity, "unit.requeue", f"unit {unit_id} of job {unit.job_id}")
 
 
 def edit(

@@ -9,17 +9,14 @@ from urllib.parse import urlsplit
 import httpx
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.template.loader import render_to_string
 from django.views.decorators.csrf import csrf_exempt
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services import audit
-from clustercore.access.services.identification import identity_of
+from clustercore.access.services.identification import require
 from clustercore.project.flower.process import PREFIX, credentials, socket_path
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -40,6 +37,11 @@ ANSWERED_WITH = (
 )
 """Headers of an answer that a browser gets: Flower may set no cookie on our site."""
 READS_BY_POST = (f"/{PREFIX}/tasks/datatable",)
+AWAY = (
+    "Flower does not run; the cluster works without it, and the pages Jobs and Nodes show what counts. If the hub has "
+    "just started, wait ten seconds and reload. If it was started with --no-flower, type `clustercore down`, then "
+    "`clustercore up` without that word. Otherwise logs/flower.log in the hub's data directory says why it ended."
+)
 _LONGEST_FORM = 500
 
 logger = logging.getLogger(__name__)
@@ -51,27 +53,17 @@ async def flower(request: HttpRequest, place: str = "") -> HttpResponseBase:  # 
 
     Flower's pages know no CSRF token of ours: what would change something must come from this very site instead.
     """
-    identity = await sync_to_async(identity_of)(request)
-    if not identity.is_known:
-        return _to_sign_in(request)
-    if not identity.may(Permission.ADMINISTER):
-        raise PermissionDenied("Flower is for administrators")
+    identity = await sync_to_async(require)(request, Permission.ADMINISTER)
     if request.method not in SAFE_METHODS:
         if identity.token_id is None and not _is_from_this_site(request):
-            raise PermissionDenied("this request comes from another site")
+            raise RequestRefused(403, "this request comes from another site", code="csrf_failed")
         if request.path not in READS_BY_POST:
             await sync_to_async(_note)(identity, request)
     try:
         return await _ask(request)
     except httpx.TransportError as trouble:
         logger.warning("Flower does not answer: %s", trouble)
-        return await sync_to_async(_away)(request)
-
-
-def _to_sign_in(request: HttpRequest) -> HttpResponse:
-    if request.method not in SAFE_METHODS:
-        raise RequestRefused(401, "sign in first")
-    return redirect_to_login(request.get_full_path())
+        raise RequestRefused(503, AWAY, code="flower_away", retry_after=RETRY_SECONDS) from trouble
 
 
 def _is_from_this_site(request: HttpRequest) -> bool:
@@ -133,8 +125,3 @@ async def _chunks(client: httpx.AsyncClient, answer: httpx.Response) -> AsyncIte
 async def _close(client: httpx.AsyncClient, answer: httpx.Response) -> None:
     await answer.aclose()
     await client.aclose()
-
-
-def _away(request: HttpRequest) -> HttpResponse:
-    page = render_to_string("project/flower_away.html", request=request)
-    return HttpResponse(page, status=503, headers={"Retry-After": str(RETRY_SECONDS), "Cache-Control": "no-store"})

@@ -3,21 +3,27 @@ from __future__ import annotations
 import uuid
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from clustercore.access.domain.roles import Permission as Scope
+from clustercore.access.models import ApiToken, AuditEntry
+from clustercore.access.services import audit
+from clustercore.access.services.tokens import create_token
 from clustercore.blobs import services as blobs
 from clustercore.blobs.models import Blob, Hub
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
 from clustercore.nodes.models import Node, NodeModel
+from tests.people import PASSWORD, identity, person, token_of
 from transcription.models import Piece, Recording, Segment, Transcript
 
 pytestmark = pytest.mark.django_db
@@ -96,6 +102,8 @@ def rows() -> dict[str, Any]:
     )
     Transcript.objects.create(recording=recording, text="what was heard", language="en", sha256="c" * 64)
     Blob.objects.create(sha256="d" * 64, size=5_000_000, media_type="audio/flac")
+    audit.record(identity("otto"), "job.cancel", MARKUP)
+    create_token(person("otto"), "for the nightly run", frozenset({Scope.VIEW}))
     blobs.establish_hub(environment().data_dir, "http://127.0.0.1:7000")
     return {"node": node, "job": job, "unit": unit}
 
@@ -230,22 +238,99 @@ def test_dead_units_start_afresh_from_the_job_or_from_the_unit(admin_client: Cli
         assert (unit.state, unit.strikes) == (UnitState.QUEUED, 0)
 
 
-def test_whoever_may_only_look_has_no_actions(client: Client, rows: dict[str, Any]) -> None:
-    viewer = User.objects.create_user("viewer", password="viewer", is_staff=True)
-    viewer.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
-    client.force_login(viewer)
-    assert "no node is online" in page(client.get(changelist(Job)))
-    act(client, "cancel", rows["job"])
+@pytest.mark.parametrize("name", ["otto", "vera"])
+def test_whoever_does_not_administer_does_not_enter(client: Client, rows: dict[str, Any], name: str) -> None:
+    User.objects.filter(pk=person(name).pk).update(is_staff=True)
+    client.force_login(person(name))
+    response = client.get(changelist(Job), follow=True)
+    assert response.status_code == 403
+    assert "no node is online" not in response.content.decode()
+    client.post(changelist(Job), {"action": "cancel", "_selected_action": [rows["job"].pk]})
     assert Job.objects.get().state == JobState.RUNNING
 
 
-def test_strangers_see_the_login_page_and_its_style(client: Client) -> None:
-    response = client.get("/", follow=True)
-    assert response.redirect_chain[-1][0].startswith("/admin/login/")
+def test_a_token_opens_no_page_of_the_admin(client: Client, rows: dict[str, Any]) -> None:
+    response = client.get(changelist(Job), headers={"Authorization": f"Bearer {token_of('ada')}"})
+    assert (response.status_code, response["Location"].split("?")[0]) == (302, "/admin/login/")
+
+
+def test_an_administrator_by_group_alone_may_do_all(client: Client, rows: dict[str, Any]) -> None:
+    client.force_login(person("ada"))
+    assert "no node is online" in page(client.get(changelist(Job)))
+    act(client, "cancel", rows["job"])
+    assert Job.objects.get().state == JobState.CANCELLED
+
+
+def test_strangers_are_led_to_the_one_sign_in_and_back(client: Client) -> None:
+    response = client.get(changelist(Job), follow=True)
+    assert response.redirect_chain[-1][0] == f"/sign-in/?next={quote(changelist(Job), safe='')}"
+    assert client.post("/admin/login/", {"username": "ada", "password": PASSWORD}).status_code == 302
+    assert "_auth_user_id" not in client.session
+
+
+def test_the_way_back_leads_nowhere_else(client: Client) -> None:
+    response = client.get("/admin/login/?next=https://evil.example/")
+    assert "evil" not in response["Location"]
+
+
+def test_its_styles_are_served(client: Client) -> None:
     styles = client.get("/static/unfold/css/styles.css")
     assert styles.status_code == 200
     assert styles["Content-Type"].startswith("text/css")
     assert len(styles.content) > 100_000
+
+
+def test_every_deed_is_in_the_audit_log(client: Client, rows: dict[str, Any]) -> None:
+    client.force_login(person("ada"))
+    Unit.objects.update(state=UnitState.DEAD)
+    act(client, "requeue", rows["unit"])
+    act(client, "pause", rows["job"])
+    act(client, "drain", rows["node"])
+    act(client, "revoke", ApiToken.objects.get())
+    act(client, "disable", person("otto"))
+    written = list(AuditEntry.objects.filter(actor="ada").order_by("seq").values_list("actor", "action"))
+    assert written == [
+        ("ada", action) for action in ("unit.requeue", "job.pause", "node.drain", "token.revoked", "person.disabled")
+    ]
+
+
+def test_people_are_looked_at_and_neither_edited_nor_given_passwords_or_roles(
+    client: Client, rows: dict[str, Any]
+) -> None:
+    client.force_login(person("ada"))
+    otto = person("otto")
+    text = page(client.get(change_page(otto)))
+    assert "operator" in text
+    assert otto.password not in text
+    attempt = {"username": "otto", "is_superuser": "on", "password": "stolen", "role": "administrator"}
+    assert client.post(change_page(otto), attempt).status_code == 403
+    assert client.get(f"/admin/auth/user/{otto.pk}/password/", follow=True).redirect_chain[-1][0] == "/admin/"
+    assert client.get("/admin/auth/user/add/").status_code == 403
+    assert client.get("/admin/auth/group/").status_code == 404
+    assert client.get("/admin/password_change/")["Location"] == "/account/"
+    otto.refresh_from_db()
+    assert (otto.is_superuser, otto.check_password(PASSWORD)) == (False, True)
+
+
+def test_the_last_administrator_stays(client: Client) -> None:
+    client.force_login(person("ada"))
+    assert "last administrator" in act(client, "disable", person("ada"))
+    assert User.objects.get(username="ada").is_active
+
+
+def test_a_tokens_digest_is_not_shown(client: Client, rows: dict[str, Any]) -> None:
+    client.force_login(person("ada"))
+    token = ApiToken.objects.get()
+    for address in (changelist(ApiToken), change_page(token)):
+        assert token.digest not in page(client.get(address))
+
+
+def test_forgetting_the_hub_is_written_down(client: Client, rows: dict[str, Any]) -> None:
+    client.force_login(person("ada"))
+    hub = Hub.objects.get()
+    client.post(reverse("admin:blobs_hub_delete", args=[hub.pk]), {"post": "yes"})
+    assert not Hub.objects.exists()
+    assert AuditEntry.objects.get(actor="ada").action == "hub.forget"
 
 
 def test_the_front_page_names_the_product_and_links_every_list(admin_client: Client) -> None:

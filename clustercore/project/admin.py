@@ -1,0 +1,48 @@
+"""The site that Django's admin runs on: administrators only, and no way in of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib.admin import AdminSite
+from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import identity_of, require
+from clustercore.access.services.sign_in import sign_out
+
+if TYPE_CHECKING:
+    ThemedSite = AdminSite
+else:
+    from unfold.sites import UnfoldAdminSite as ThemedSite
+
+
+class AdministratorsSite(ThemedSite):
+    """Named in `project.apps.AdministrationConfig`."""
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Administrators who signed in; a token opens no pages."""
+        identity = identity_of(request)
+        return identity.token_id is None and identity.may(Permission.ADMINISTER)
+
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:  # noqa: ARG002
+        """Where the admin sends whoever it does not let in. Raises RequestRefused (401, 403)."""
+        goal = request.GET.get("next", "")
+        if not url_has_allowed_host_and_scheme(goal, allowed_hosts=None):
+            goal = reverse("admin:index")
+        if not identity_of(request).is_known:
+            return HttpResponseRedirect(reverse("access:sign-in", query={"next": goal}))
+        require(request, Permission.ADMINISTER)
+        return HttpResponseRedirect(goal)
+
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:  # noqa: ARG002
+        """The same end of a session as on every page."""
+        if request.method == "POST":
+            sign_out(request, identity_of(request))
+        return HttpResponseRedirect(reverse("access:sign-in"))
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:  # noqa: ARG002
+        """Passwords are changed on the account page, which asks for the old one and notes the change."""
+        return HttpResponseRedirect(reverse("access:account"))

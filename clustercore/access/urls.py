@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from clustercore.access.api import resources
 from clustercore.access.views import account, people, sign_in
 
 app_name = "access"
@@ -22,4 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("people/<int:user_id>/disable/", people.disable, name="disable"),
     path("people/<int:user_id>/enable/", people.enable, name="enable"),
     path("people/<int:user_id>/link/", people.make_link, name="make-link"),
+    path("api/v1/me", resources.Me.as_view(), name="api-me"),
+    path("api/v1/tokens", resources.Tokens.as_view(), name="api-tokens"),
+    path("api/v1/tokens/<int:token_id>", resources.OneToken.as_view(), name="api-token"),
 ]

@@ -50,16 +50,16 @@ def make_token(
     """`create_token` as people and programs may ask for it, noted in the audit log.
 
     `actor` makes it for `owner`, whose role bounds the scopes. Raises RequestRefused: 403 where the actor is a token
-    itself, 422 for scopes that the owner does not hold, an empty name, or an end that has passed.
+    itself, 400 for scopes that the owner does not hold, an empty name, or an end that has passed.
     """
     _require_session(actor)
     if owner.user_id is None:
         raise RequestRefused(401, "sign in first", code="not_authenticated")
     _require_held(owner, scopes)
     if not name.strip():
-        raise RequestRefused(422, "name: say what the token is for", param="name")
+        raise RequestRefused(400, "name: say what the token is for", param="name")
     if expires is not None and expires <= timezone.now():
-        raise RequestRefused(422, "expires: this moment has passed", param="expires")
+        raise RequestRefused(400, "expires: this moment has passed", param="expires")
     with transaction.atomic():
         user = User.objects.get(pk=owner.user_id)
         row, token = create_token(user, name.strip(), scopes, expires=expires)
@@ -92,9 +92,9 @@ def _require_session(actor: Identity) -> None:
 
 def _require_held(owner: Identity, scopes: frozenset[Permission]) -> None:
     if not scopes:
-        raise RequestRefused(422, "scopes: name at least one", param="scopes")
+        raise RequestRefused(400, "scopes: name at least one", param="scopes")
     beyond = sorted(scopes - owner.permissions)
     if beyond:
         held = ", ".join(sorted(owner.permissions)) or "nothing"
         message = f"scopes: {', '.join(beyond)} is more than {owner.name} may, which is {held}"
-        raise RequestRefused(422, message, param="scopes", code="scope_not_held")
+        raise RequestRefused(400, message, param="scopes", code="scope_not_held")

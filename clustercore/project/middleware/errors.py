@@ -58,6 +58,8 @@ class Errors(Passage):
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.status_code >= 400 and is_for_programs(request.path) and not _is_json(response):
             response = _reshaped(request, response)
+        if response.status_code == HTTPStatus.UNAUTHORIZED and is_for_programs(request.path):
+            response.setdefault("WWW-Authenticate", 'Bearer realm="clustercore"')
         response["x-request-id"] = request.META[REQUEST_ID]
         return response
 
@@ -75,15 +77,15 @@ def refusal(request: HttpRequest, refused: RequestRefused) -> HttpResponse:
         response = _to_sign_in(request)
     else:
         response = error_page(request, refused.status, refused.message)
-    if refused.status == HTTPStatus.UNAUTHORIZED and is_for_programs(request.path):
-        response["WWW-Authenticate"] = 'Bearer realm="clustercore"'
     if refused.retry_after is not None:
         response["Retry-After"] = str(refused.retry_after)
     return response
 
 
 def error_page(request: HttpRequest, status: int, message: str) -> HttpResponse:
-    """A page that says what is wrong and what to do."""
+    """A page that says what is wrong and what to do; programs get the one shape."""
+    if is_for_programs(request.path):
+        return _in_shape(request, status)
     context = {"title": _TITLES.get(status, "That did not work"), "message": message, "status": status}
     return render(request, "access/refused.html", context, status=status)
 
@@ -128,12 +130,17 @@ def _is_json(response: HttpResponseBase) -> bool:
 
 def _reshaped(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
     """The same status and headers with a body in the one shape: a debug page's trace goes nowhere."""
-    status = response.status_code
-    phrase = _REMEDIES.get(status, HTTPStatus(status).phrase.lower() if status in set(HTTPStatus) else "refused")
-    message = phrase.format(method=request.method, request_id=request.META[REQUEST_ID])
-    shaped = JsonResponse(error_body(status, message), status=status)
-    for name in ("Allow", "Retry-After", "WWW-Authenticate"):
-        if name in response:
-            shaped[name] = response[name]
+    shaped = _in_shape(request, response.status_code)
+    for name, value in response.items():
+        if name.lower() not in ("content-type", "content-length", "content-encoding", "etag"):
+            shaped[name] = value
     shaped.cookies = response.cookies
+    return shaped
+
+
+def _in_shape(request: HttpRequest, status: int) -> HttpResponse:
+    phrase = _REMEDIES.get(status) or (HTTPStatus(status).phrase.lower() if status in set(HTTPStatus) else "refused")
+    message = phrase.format(method=request.method, request_id=request.META.get(REQUEST_ID, "unknown"))
+    shaped = JsonResponse(error_body(status, message), status=status)
+    shaped["Content-Length"] = str(len(shaped.content))
     return shaped

@@ -66,6 +66,13 @@ class MethodPermission(BasePermission):
         return requester(request).may(wanted.get(method, default))
 
 
+class KnownPermission(BasePermission):
+    """Whoever is known, whatever their role or their token's scopes."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:  # noqa: ARG002
+        return requester(request).is_known
+
+
 def requester(request: Request) -> Identity:
     """Who asks."""
     return identity_of(request._request)

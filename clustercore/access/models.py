@@ -1,4 +1,4 @@
-"""Tokens and the audit log; users and their roles are Django's users and groups."""
+"""Tokens, the audit log and encrypted settings; users and their roles are Django's users and groups."""
 
 from __future__ import annotations
 
@@ -46,3 +46,20 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.seq} {self.actor} {self.action} {self.target}".strip()
+
+
+class EncryptedSetting(models.Model):
+    """A secret that the product uses, encrypted with a key that does not lie in the database: see `services.vault`."""
+
+    name = models.CharField(max_length=80, unique=True)
+    ciphertext = models.TextField(
+        help_text="Fernet; the keys lie in secrets/settings.keys of the hub's data directory."
+    )
+    updated = models.DateTimeField()
+    updated_by = models.TextField()
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from clustercore.nodes.domain.model_catalogue import ModelStoreError
+from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN, ModelStoreError
 
 TRIES = 4
 """Connections per file; each continues where the last one broke off."""
@@ -32,8 +32,10 @@ class Checksum:
         return (sha256_of(path) if self.kind == "sha256" else git_blob_of(path)) == self.value
 
 
-def download(url: str, target: Path, progress: DownloadProgress) -> Checksum | None:
+def download(url: str, target: Path, progress: DownloadProgress, token: str | None = None) -> Checksum | None:
     """Fetches `url` into `target`, which may hold the beginning already; returns what the server says it must be.
+
+    `token` is sent to the host of `url`; where that redirects to another host, scheme or port, it stays behind.
 
     Raises ModelStoreError `download_refused` or `download_interrupted`, and httpx.TransportError when the first
     connection cannot even be made.
@@ -41,7 +43,7 @@ def download(url: str, target: Path, progress: DownloadProgress) -> Checksum | N
     broken: Exception | None = None
     for attempt in range(TRIES):
         try:
-            return _fetch(url, target, progress)
+            return _fetch(url, target, progress, token)
         except (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError) as error:
             broken = error
         except httpx.TransportError:
@@ -52,16 +54,19 @@ def download(url: str, target: Path, progress: DownloadProgress) -> Checksum | N
     raise ModelStoreError("download_interrupted", message)
 
 
-def _fetch(url: str, target: Path, progress: DownloadProgress) -> Checksum | None:
+def _fetch(url: str, target: Path, progress: DownloadProgress, token: str | None) -> Checksum | None:
     tag_file = target.with_name(target.name + ".etag")
     have = target.stat().st_size if target.exists() else 0
     # No compression: the bytes on the wire are counted, resumed and hashed.
     headers = {"Accept-Encoding": "identity"}
     if have and tag_file.exists():
         headers |= {"Range": f"bytes={have}-", "If-Range": tag_file.read_text()}
+    if token:
+        # httpx leaves it behind where it is redirected to another origin.
+        headers["Authorization"] = f"Bearer {token}"
     with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return _complete_or_restart(response, url, target, progress)
+            return _complete_or_restart(response, url, target, progress, token)
         _refuse(response, url)
         continued = response.status_code == httpx.codes.PARTIAL_CONTENT
         _remember_tag(response, tag_file)
@@ -70,13 +75,13 @@ def _fetch(url: str, target: Path, progress: DownloadProgress) -> Checksum | Non
 
 
 def _complete_or_restart(
-    response: httpx.Response, url: str, target: Path, progress: DownloadProgress
+    response: httpx.Response, url: str, target: Path, progress: DownloadProgress, token: str | None
 ) -> Checksum | None:
     # Nothing is left to fetch when the range begins at the end; anything else that is refused begins anew.
     if response.headers.get("content-range", "").endswith(f"/{target.stat().st_size}"):
         return stated_checksum(response)
     target.unlink()
-    return _fetch(url, target, progress)
+    return _fetch(url, target, progress, token)
 
 
 def _refuse(response: httpx.Response, url: str) -> None:
@@ -84,7 +89,13 @@ def _refuse(response: httpx.Response, url: str) -> None:
         raise ModelStoreError("download_refused", f"{url} leads to {response.url}, which is not encrypted")
     if response.is_error:
         reason = f"{response.status_code} {response.reason_phrase}"
-        raise ModelStoreError("download_refused", f"{response.url.host} answered {reason} for {url}")
+        raise ModelStoreError("download_refused", f"{response.url.host} answered {reason} for {url}{_remedy(response)}")
+
+
+def _remedy(response: httpx.Response) -> str:
+    if response.status_code not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+        return ""
+    return f"; if it asks for a token, type on the hub: clustercore secrets set {DOWNLOAD_TOKEN}"
 
 
 def _remember_tag(response: httpx.Response, tag_file: Path) -> None:

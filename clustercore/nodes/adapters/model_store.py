@@ -68,11 +68,13 @@ def pull(
     base_url: str | None = None,
     progress: DownloadProgress = ignore_progress,
     source: str | None = None,
+    token: str | None = None,
 ) -> PulledModel:
     """Brings a model here: from where the catalogue says, from a mirror, or from a folder or zip of this machine.
 
     `base_url` replaces scheme and host of every address (a mirror keeps the paths); `source` is a path or a `file:`
-    address. A model that is here already is replaced. Raises ModelStoreError: `model_unknown`, `label_invalid`,
+    address. `token` goes to the catalogue's host where that knows people by one, never to a mirror or a redirect's
+    target. A model that is here already is replaced. Raises ModelStoreError: `model_unknown`, `label_invalid`,
     `budget_exceeded`, `disk_full`, `no_connection`, `download_refused`, `download_interrupted`, `model_corrupt`,
     `archive_unsafe`, `source_missing`, `model_in_use`.
     """
@@ -82,7 +84,7 @@ def pull(
     entry = entry_for(label)
     _refuse_over_budget(entry.label, entry.size_mb * 1_000_000, models_directory, budget_gb, replaced=folder)
     staging.mkdir(parents=True, exist_ok=True)
-    verified = _download_all(entry, folder, staging, base_url, progress)
+    verified = _download_all(entry, folder, staging, base_url, progress, token if entry.takes_token else None)
     return _install(entry.label, entry.url, folder, staging, verified)
 
 
@@ -137,13 +139,18 @@ def _places(label: str, models_directory: Path) -> tuple[Path, Path]:
 
 
 def _download_all(
-    entry: CatalogueEntry, folder: Path, staging: Path, base_url: str | None, progress: DownloadProgress
+    entry: CatalogueEntry,
+    folder: Path,
+    staging: Path,
+    base_url: str | None,
+    progress: DownloadProgress,
+    token: str | None,
 ) -> dict[str, str]:
     verified = {}
     for name, address in entry.downloads.items():
         url = _moved(address, base_url)
         try:
-            stated = download(url, staging / name, progress)
+            stated = download(url, staging / name, progress, token if entry.is_its_host(url) else None)
         except httpx.TransportError as error:
             host = urlsplit(url).netloc
             message = f"{host} cannot be reached ({error}). {by_hand(entry, folder)}"

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from urllib.parse import urlsplit
 
 HUGGING_FACE = "https://huggingface.co"
 ALPHA_CEPHEI = "https://alphacephei.com/vosk/models"
+DOWNLOAD_TOKEN = "model-download-token"
+"""The secret that is sent to the hosts of entries that take a token, and to no other."""
 
 _PLAIN_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
 _LATER_FILES = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
@@ -39,6 +42,8 @@ class CatalogueEntry:
     languages: str = "any"
     sha256: Mapping[str, str] = field(default_factory=dict)
     """File name to SHA-256, only where known beforehand."""
+    takes_token: bool = False
+    """Whether its host knows people by a token, as for models that it gives only to those who asked."""
 
     @property
     def label(self) -> str:
@@ -47,6 +52,10 @@ class CatalogueEntry:
     @property
     def is_archive(self) -> bool:
         return not self.files
+
+    def is_its_host(self, address: str) -> bool:
+        """Whether an address has the very scheme, host and port of the catalogue's: a mirror or a redirect has not."""
+        return urlsplit(address)[:2] == urlsplit(self.url)[:2]
 
     @property
     def downloads(self) -> dict[str, str]:
@@ -59,7 +68,7 @@ class CatalogueEntry:
 def _whisper(model: str, repository: str, size_mb: int, files: tuple[str, ...] = _PLAIN_FILES) -> CatalogueEntry:
     languages = "English" if model.endswith(".en") or model.startswith("distil-") else "any"
     url = f"{HUGGING_FACE}/{repository}/resolve/main"
-    return CatalogueEntry("faster-whisper", model, url, files, size_mb, languages)
+    return CatalogueEntry("faster-whisper", model, url, files, size_mb, languages, takes_token=True)
 
 
 def _vosk(model: str, archive: str, size_mb: int, languages: str) -> CatalogueEntry:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
+import psycopg
+from django.db import DatabaseError
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typer import Argument, Context, Option, Typer
 
+from clustercore.access.services.vault import VaultLocked, get, key_file
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.model_store import list_models, pull, remove
-from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
-from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say, write_json
+from clustercore.nodes.domain.model_catalogue import CATALOGUE, DOWNLOAD_TOKEN, ModelStoreError, entry_for
+from clustercore.project.command_line.cluster import cluster
+from clustercore.project.command_line.console import (
+    CommandError,
+    ExitCode,
+    Unreachable,
+    errors,
+    output,
+    remark,
+    say,
+    write_json,
+)
 from clustercore.project.command_line.rendering import catalogue_table, megabytes, stored_models_table
 
 models = Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -65,6 +78,7 @@ def pull_here(
     """Bring a model here; a broken download goes on where it broke when you type the same again."""
     settings = environment()
     try:
+        token = None if source or mirror else _token_for(label)
         with _Bars() as bars:
             pulled = pull(
                 label,
@@ -73,6 +87,7 @@ def pull_here(
                 base_url=mirror,
                 progress=bars.show,
                 source=source,
+                token=token,
             )
     except ModelStoreError as failure:
         raise _refused(failure) from failure
@@ -96,6 +111,25 @@ def remove_here(labels: Annotated[list[str], Argument(metavar="LABEL…")]) -> i
             raise _refused(failure) from failure
         say(f"{label}: removed, {megabytes(freed / 1e6)} freed")
     return ExitCode.DONE
+
+
+def _token_for(label: str) -> str | None:
+    """What the hub keeps for the model's host; None without it, and where the host knows nobody by a token.
+
+    Pulling works without a cluster: only where this machine keeps keys is there anything to ask for.
+    """
+    if not entry_for(label).takes_token or not key_file().path.exists():
+        return None
+    try:
+        with cluster():
+            return get(DOWNLOAD_TOKEN)
+    except VaultLocked as locked:
+        raise CommandError(str(locked)) from locked
+    except (Unreachable, DatabaseError, psycopg.OperationalError):
+        remark(
+            f"The cluster is not up, so {DOWNLOAD_TOKEN} (if it is set) cannot be read: going on without it.", "yellow"
+        )
+        return None
 
 
 def _refused(failure: ModelStoreError) -> CommandError:

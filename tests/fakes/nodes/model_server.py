@@ -21,8 +21,14 @@ class ServedFiles:
     tags: dict[str, str] = field(default_factory=dict)
     """Path to another entity tag than the file's SHA-256."""
     headers: dict[str, str] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
+    """Path to the address that it has moved to."""
+    refuse_with: int | None = None
+    """The status of every answer, instead of a file."""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range header of each request, in order."""
+    headers_seen: list[dict[str, str]] = field(default_factory=list)
+    """All headers of each request, their names in small letters."""
     url: str = ""
 
 
@@ -52,6 +58,16 @@ def model_server(served: ServedFiles) -> Iterator[ServedFiles]:
 def _answer(handler: BaseHTTPRequestHandler, served: ServedFiles) -> None:
     wanted = handler.headers.get("Range")
     served.requests.append((handler.path, wanted))
+    served.headers_seen.append({name.lower(): value for name, value in handler.headers.items()})
+    if served.refuse_with is not None:
+        handler.send_error(served.refuse_with)
+        return
+    if handler.path in served.redirects:
+        handler.send_response(302)
+        handler.send_header("Location", served.redirects[handler.path])
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        return
     content = served.files.get(handler.path)
     if content is None:
         handler.send_error(404)

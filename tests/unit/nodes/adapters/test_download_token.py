@@ -1,0 +1,117 @@
+"""A token for downloads goes to the host that the catalogue names, and to nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from clustercore.nodes.adapters.model_store import pull
+from clustercore.nodes.domain import model_catalogue
+from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
+from tests.fakes.nodes.model_server import ServedFiles, model_server
+
+SMALL = "faster-whisper:small"
+ROOT = "/Systran/faster-whisper-small/resolve/main/"
+TOKEN = "hf_onlyTheCataloguesHostMayReadThis"
+CONTENT = dict.fromkeys(CATALOGUE[SMALL].files, b"{}")
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedFiles]:
+    """A server in the place of the host that the catalogue names."""
+    with model_server(ServedFiles({ROOT + name: content for name, content in CONTENT.items()})) as served:
+        here = replace(CATALOGUE[SMALL], url=served.url + ROOT.rstrip("/"))
+        monkeypatch.setattr(model_catalogue, "CATALOGUE", {SMALL: here})
+        yield served
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[ServedFiles]:
+    """Another host; what differs is its port."""
+    files = {ROOT + name: content for name, content in CONTENT.items()}
+    with model_server(ServedFiles(files)) as served:
+        yield served
+
+
+def tokens_seen(served: ServedFiles) -> set[str | None]:
+    """The Authorization headers that a server got; no header may carry the token in another way."""
+    for headers in served.headers_seen:
+        assert [name for name, value in headers.items() if TOKEN in value] in ([], ["authorization"])
+    return {headers.get("authorization") for headers in served.headers_seen}
+
+
+def test_the_catalogues_host_is_told_the_token(tmp_path: Path, host: ServedFiles) -> None:
+    pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    assert tokens_seen(host) == {f"Bearer {TOKEN}"}
+
+
+def test_without_a_token_nothing_is_told(tmp_path: Path, host: ServedFiles) -> None:
+    pull(SMALL, tmp_path, 1.0)
+    assert tokens_seen(host) == {None}
+
+
+def test_a_redirect_to_another_host_is_followed_without_the_token(
+    tmp_path: Path, host: ServedFiles, elsewhere: ServedFiles
+) -> None:
+    host.redirects = {ROOT + name: elsewhere.url + ROOT + name for name in CONTENT}
+    pulled = pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    assert (pulled.folder / "config.json").read_bytes() == b"{}"
+    assert tokens_seen(host) == {f"Bearer {TOKEN}"}
+    assert len(elsewhere.requests) == len(CONTENT)
+    assert tokens_seen(elsewhere) == {None}
+
+
+def test_another_name_of_the_same_machine_is_another_host(
+    tmp_path: Path, host: ServedFiles, elsewhere: ServedFiles
+) -> None:
+    port = urlsplit(elsewhere.url).port
+    host.redirects = {ROOT + name: f"http://localhost:{port}{ROOT}{name}" for name in CONTENT}
+    pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    assert tokens_seen(elsewhere) == {None}
+
+
+def test_a_token_that_was_left_behind_does_not_come_back_with_the_next_redirect(
+    tmp_path: Path, host: ServedFiles, elsewhere: ServedFiles
+) -> None:
+    host.redirects = {ROOT + name: f"{elsewhere.url}/there/{name}" for name in CONTENT}
+    elsewhere.redirects = {f"/there/{name}": f"{elsewhere.url}{ROOT}{name}" for name in CONTENT}
+    pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    assert len(elsewhere.requests) == 2 * len(CONTENT)
+    assert tokens_seen(elsewhere) == {None}
+
+
+def test_a_continued_download_leaves_it_behind_too(tmp_path: Path, host: ServedFiles, elsewhere: ServedFiles) -> None:
+    elsewhere.files[ROOT + "model.bin"] = bytes(50_000)
+    elsewhere.break_off_after = 20_000
+    host.redirects = {ROOT + name: elsewhere.url + ROOT + name for name in CONTENT}
+    pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    assert (ROOT + "model.bin", "bytes=40000-") in elsewhere.requests
+    assert tokens_seen(elsewhere) == {None}
+
+
+def test_a_mirror_is_not_told_the_token(tmp_path: Path, host: ServedFiles, elsewhere: ServedFiles) -> None:
+    pull(SMALL, tmp_path, 1.0, base_url=elsewhere.url, token=TOKEN)
+    assert host.requests == []
+    assert tokens_seen(elsewhere) == {None}
+
+
+def test_a_host_that_knows_nobody_by_a_token_is_told_none() -> None:
+    assert {urlsplit(entry.url).netloc for entry in CATALOGUE.values() if entry.takes_token} == {"huggingface.co"}
+
+
+def test_nothing_of_the_catalogue_goes_unencrypted() -> None:
+    assert {urlsplit(address).scheme for entry in CATALOGUE.values() for address in entry.downloads.values()} == {
+        "https"
+    }
+
+
+def test_a_refusal_says_how_to_give_a_token_and_does_not_repeat_it(tmp_path: Path, host: ServedFiles) -> None:
+    host.refuse_with = 401
+    with pytest.raises(ModelStoreError) as caught:
+        pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    assert "clustercore secrets set model-download-token" in caught.value.message
+    assert TOKEN not in caught.value.message

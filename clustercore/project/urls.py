@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path
-from django.views.generic import RedirectView
 
 from clustercore.project.api.schema import Docs, Schema
 from clustercore.project.api.status import Status
 from clustercore.project.flower.proxy import flower
-from clustercore.project.views import alive, ready
+from clustercore.project.views import alive, home, ready
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("", home, name="home"),
     path("", include("clustercore.access.urls")),
     path("", include("clustercore.jobs.urls")),
     path("", include("clustercore.nodes.urls")),

@@ -6,13 +6,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.urls import NoReverseMatch, reverse
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import ANONYMOUS, Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of
+from clustercore.access.services.identification import identity_of, require
+from clustercore.jobs.domain.chart import chart_of
+from clustercore.jobs.domain.figures import figures_of
+from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
+from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
+from clustercore.jobs.selectors.visibility import visible_jobs
+from clustercore.nodes.selectors import node_colours, node_standings
 from clustercore.project import health
 
 # Title, URL name, and what it takes to see the entry.
@@ -70,6 +78,29 @@ def _address(name: str) -> str:
 
 def _is_below(here: str, url: str) -> bool:
     return here == url if url == "/" else bool(url) and here.startswith(url)
+
+
+@require_safe
+@never_cache
+def home(request: HttpRequest) -> HttpResponse:
+    """The cluster now: what runs, on which machines, what waits and why, what failed, what came out."""
+    identity = require(request, Permission.VIEW)
+    jobs = visible_jobs(identity)
+    nodes = node_standings()
+    minutes = minutes_of_the_last_hour()
+    bad = failures(jobs)
+    context = {
+        "figures": figures_of(nodes, minutes),
+        "chart": chart_of(minutes),
+        "nodes": nodes,
+        "colours": node_colours(),
+        "open": open_jobs(jobs),
+        "recent": recent_jobs(jobs),
+        "causes": bad.causes,
+        "failed": bad.failed,
+    }
+    context["is_fresh"] = not (context["open"] or context["recent"] or context["causes"])
+    return render(request, "project/home.html", context)
 
 
 @require_safe

@@ -8,6 +8,9 @@ const LONGEST_WAIT = 15_000;
 const PATIENCE = 1_200;
 const POLL_EVERY = 5_000;
 const TRIES_BEFORE_POLLING = 3;
+const NOBODY = 4401;
+const NOT_ALLOWED = 4403;
+const LOST = "Connection lost, trying again. What you see may be old.";
 
 let socket = null;
 let wait = FIRST_WAIT;
@@ -17,6 +20,7 @@ let retry = 0;
 let poll = 0;
 let notice = 0;
 let followed = "";
+let watchdog = 0;
 
 const topics = () => {
   const named = [...document.querySelectorAll("[data-live]")].flatMap((element) => element.dataset.live.split(/\s+/));
@@ -37,6 +41,7 @@ function connect() {
 function opened() {
   if (everOpen && failures) announce("Connected again.");
   [wait, failures, everOpen, followed] = [FIRST_WAIT, 0, true, ""];
+  alive(20);
   clearInterval(poll);
   poll = 0;
   clearTimeout(notice);
@@ -53,6 +58,12 @@ function follow() {
   socket.send(JSON.stringify({ follow: wanted }));
 }
 
+// A connection can die without a word; the server sends at least a beat every so many seconds.
+function alive(seconds) {
+  clearTimeout(watchdog);
+  watchdog = setTimeout(() => socket?.close(), seconds * 2500);
+}
+
 function received(text) {
   let message;
   try {
@@ -60,31 +71,45 @@ function received(text) {
   } catch {
     return;
   }
+  alive(message.beat ?? 20);
+  if (message.notice !== undefined) show(message.notice);
   for (const [id, html] of Object.entries(message.html ?? {})) replace(id, html);
 }
 
 export function replace(id, html) {
-  const current = document.getElementById(id);
-  if (!current) return;
   const holder = document.createElement("template");
   holder.innerHTML = html.trim();
   const next = holder.content.firstElementChild;
   if (!next) return;
   localTimes(next);
+  const current = document.getElementById(id);
+  if (!current) return append(next);
   const said = next.dataset.announce;
   const news = said && said !== current.dataset.announce ? said : "";
-  const result = morph(current, next);
+  const isOther = next.dataset.state !== current.dataset.state;
+  morph(current, next);
   if (news) announce(news);
-  document.dispatchEvent(new CustomEvent("live:changed", { detail: { element: result } }));
+  // What a person may do depends on the state and on who they are: the buttons are fetched anew.
+  if (isOther) window.htmx?.trigger(document.body, "state-changed");
+}
+
+// A part that the page has not had yet, such as pieces that were cut just now.
+function append(next) {
+  const container = document.getElementById(next.dataset.into ?? "");
+  if (!container) return;
+  container.append(next);
+  window.htmx?.process(next);
 }
 
 function lost(event) {
   socket = null;
-  if (event.code === 4401 || event.code === 4403) return show("Your session has ended. Reload the page to sign in again.");
+  clearTimeout(watchdog);
+  if (event.code === NOBODY) return show("Your session has ended. Reload the page to sign in again.");
+  if (event.code === NOT_ALLOWED) return show("Your role does not allow live data. Reload the page to see what is new.");
   failures += 1;
   clearTimeout(notice);
   // A restart of the hub's web process takes a moment and is no news.
-  notice = setTimeout(() => show("Connection lost, trying again. What you see may be old."), PATIENCE);
+  notice = setTimeout(() => show(LOST), PATIENCE);
   if (!everOpen && failures >= TRIES_BEFORE_POLLING && !poll) poll = setInterval(refetch, POLL_EVERY);
   retry = setTimeout(connect, wait * (0.75 + Math.random() / 2));
   wait = Math.min(wait * 2, LONGEST_WAIT);
@@ -101,7 +126,7 @@ async function refetch() {
     clearTimeout(notice);
     show("");
   } catch {
-    show("Connection lost, trying again. What you see may be old.");
+    show(LOST);
   }
 }
 
@@ -123,6 +148,5 @@ window.addEventListener("online", returned);
 window.addEventListener("pageshow", returned);
 window.addEventListener("pagehide", () => socket?.close());
 document.addEventListener("htmx:afterSettle", follow);
-document.addEventListener("live:changed", follow);
 document.addEventListener("live:follow", follow);
 connect();

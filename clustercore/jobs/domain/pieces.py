@@ -1,0 +1,68 @@
+"""The grid of pieces: what each shows, in chunks, so that one small change sends little."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from clustercore.jobs.domain.progress import UnitProgress
+from clustercore.jobs.domain.words import duration_words, look_of, speed_words
+
+PIECES_PER_CHUNK = 50
+NO_COLOUR = "none"
+_QUARTERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One unit as a cell of the grid."""
+
+    unit: UnitProgress
+    colour: str
+    """`0` to `11`, the node's; `none` where no node has touched it."""
+    label: str
+    """Everything about it, for a screen reader and on hover."""
+
+    @property
+    def quarters(self) -> int:
+        """How many quarters of it are done: fine enough to see, coarse enough not to redraw all the time."""
+        return _QUARTERS if self.unit.state == "done" else int(self.unit.progress * _QUARTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Up to fifty pieces that follow one another."""
+
+    job_id: int
+    number: int
+    pieces: tuple[Piece, ...]
+
+
+def chunks_of(job_id: int, units: Sequence[UnitProgress], colours: Mapping[str, int]) -> list[Chunk]:
+    """The units that people count, cut into chunks; `colours` by a node's name."""
+    pieces = [Piece(unit, colour_of(unit.node, colours), _label(unit)) for unit in units]
+    starts = range(0, len(pieces), PIECES_PER_CHUNK)
+    return [
+        Chunk(job_id, number, tuple(pieces[start : start + PIECES_PER_CHUNK])) for number, start in enumerate(starts)
+    ]
+
+
+def colour_of(node: str, colours: Mapping[str, int]) -> str:
+    """The last part of a node's colour class."""
+    return str(colours[node]) if node in colours else NO_COLOUR
+
+
+def _label(unit: UnitProgress) -> str:
+    parts = [f"{unit.stage.capitalize()} {unit.ordinal + 1}: {look_of(unit.state).word}"]
+    if unit.node:
+        parts.append(f"on {unit.node}")
+    if unit.served_by:
+        parts.append(f"by {unit.served_by}")
+    if unit.seconds is not None:
+        speed = speed_words(unit.speed)
+        parts.append(f"in {duration_words(unit.seconds)}{f' ({speed})' if speed else ''}")
+    if unit.attempts > 1:
+        parts.append(f"attempt {unit.attempts}")
+    if unit.note and unit.state != "done":
+        parts.append(unit.note)
+    return ", ".join(parts)

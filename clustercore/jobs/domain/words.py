@@ -1,0 +1,95 @@
+"""How figures and states read to a person: lengths of time, and which of five tones a state has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+GOOD, GOING, WAITING, BAD, QUIET = "good", "going", "waiting", "bad", "quiet"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_EXACT_BELOW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a state shows itself: one of five tones, an icon (so that colour is not all), and a word."""
+
+    tone: str
+    icon: str
+    word: str
+
+
+_LOOKS: Mapping[str, Look] = {
+    # Jobs and units.
+    "running": Look(GOING, "play", "running"),
+    "leased": Look(GOING, "play", "running"),
+    "queued": Look(QUIET, "clock", "queued"),
+    "waiting": Look(WAITING, "clock", "waiting"),
+    "held": Look(WAITING, "pause", "held"),
+    "paused": Look(WAITING, "pause", "paused"),
+    "done": Look(GOOD, "check", "done"),
+    "failed": Look(BAD, "cross", "failed"),
+    "dead": Look(BAD, "cross", "given up"),
+    "cancelled": Look(QUIET, "stop", "cancelled"),
+    # Attempts.
+    "live": Look(GOING, "play", "running"),
+    "retry": Look(WAITING, "retry", "tried again"),
+    "expired": Look(BAD, "clock", "lost: no sign of life"),
+    "crashed": Look(BAD, "cross", "crashed"),
+    "handed_back": Look(WAITING, "leave", "handed back"),
+    "superseded": Look(QUIET, "stop", "superseded"),
+    # Nodes.
+    "online": Look(GOOD, "check", "working"),
+    "idle": Look(WAITING, "clock", "has nothing to do"),
+    "draining": Look(WAITING, "pause", "finishing, then drained"),
+    "drained": Look(QUIET, "pause", "drained"),
+    "offline": Look(QUIET, "stop", "offline"),
+}
+
+
+def look_of(state: str) -> Look:
+    """A state's look; one that is not known reads as it is written."""
+    return _LOOKS.get(state) or Look(QUIET, "dot", state.replace("_", " "))
+
+
+def duration_words(seconds: float | None) -> str:
+    """A length of time in at most two units: `4.2 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`; a dash for None."""
+    if seconds is None:
+        return "—"
+    seconds = max(0.0, seconds)
+    if seconds < _EXACT_BELOW:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    for unit, smaller, names in ((_DAY, _HOUR, ("d", "h")), (_HOUR, _MINUTE, ("h", "min")), (_MINUTE, 1, ("min", "s"))):
+        if whole >= unit:
+            first, rest = divmod(whole, unit)
+            second = rest // smaller
+            return f"{first} {names[0]} {second} {names[1]}" if second else f"{first} {names[0]}"
+    return f"{whole} s"
+
+
+def about(seconds: float | None) -> str:
+    """A guess, as coarse as it deserves, so that it does not jitter: `under a minute`, `about 12 min`."""
+    if seconds is None:
+        return ""
+    if seconds < _MINUTE:
+        return "under a minute"
+    if seconds < 10 * _MINUTE:
+        return f"about {round(seconds / _MINUTE)} min"
+    if seconds < 2 * _HOUR:
+        return f"about {round(seconds / (5 * _MINUTE)) * 5} min"
+    return f"about {round(seconds / _HOUR)} h"
+
+
+def speed_words(speed: float | None) -> str:
+    """How much faster than the sound itself: `12x real time`; empty when not known."""
+    if speed is None:
+        return ""
+    return f"{speed:.0f}x real time" if speed >= _EXACT_BELOW else f"{speed:.1f}x real time"
+
+
+def amount_words(megabytes: float) -> str:
+    """Memory: `512 MB`, `15.6 GB`."""
+    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"

@@ -1,0 +1,214 @@
+"""Pages of jobs: the list, one job, and what a person may do to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import require
+from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES, JobState
+from clustercore.jobs.domain.pieces import chunks_of
+from clustercore.jobs.domain.presentation import Presentation, presentation_of
+from clustercore.jobs.domain.progress import JobProgress
+from clustercore.jobs.domain.timeline import timeline_of
+from clustercore.jobs.models import Job
+from clustercore.jobs.selectors.board import ENDED_STATES, failures, open_jobs
+from clustercore.jobs.selectors.progress import attempts_of, job_progress, latest_events, pieces_by_job
+from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
+from clustercore.jobs.services import deeds
+from clustercore.jobs.services.control import NotPossible
+from clustercore.nodes.selectors import node_colours
+
+PAGE_ROWS = 25
+EVENTS = 100
+_LONGEST_SEARCH = 200
+
+# What a person reads once it is done, by verb.
+_DONE = {
+    "cancel": "Job {} is cancelled.",
+    "retry": "Job {} is tried again: what is done stays done.",
+    "pause": "Job {} is paused: what runs is finished, nothing new is taken.",
+    "resume": "Job {} goes on.",
+    "remove": "Job {} is removed, with its files and texts.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a list is narrowed to; `before` is the id that the page before ended with."""
+
+    state: str
+    search: str
+    mine: bool
+    before: int | None
+
+    @property
+    def is_narrow(self) -> bool:
+        return bool(self.state or self.search or self.mine)
+
+    def address_before(self, job_id: int) -> str:
+        """The address of the page after the one that ends with this job."""
+        given = {"state": self.state, "q": self.search, "mine": "yes" if self.mine else ""}
+        return f"{reverse('jobs:list')}?{urlencode({**{k: v for k, v in given.items() if v}, 'before': job_id})}"
+
+
+@require_safe
+@never_cache
+def job_list(request: HttpRequest) -> HttpResponse:
+    """Failed jobs by cause, then what runs, then what has ended; or one list, narrowed and searched."""
+    identity = require(request, Permission.VIEW)
+    wanted = _wanted(request)
+    jobs = _narrowed(visible_jobs(identity), wanted, identity)
+    context: dict[str, Any] = {"wanted": wanted, "states": [state.value for state in JobState]}
+    if wanted.is_narrow or wanted.before is not None:
+        context |= _page(jobs, wanted)
+    else:
+        bad = failures(jobs)
+        context |= {"causes": bad.causes, "failed": bad.failed} | {"open": open_jobs(jobs)}
+        context |= _page(jobs.filter(state__in=ENDED_STATES), wanted)
+        context["any"] = bool(context["causes"] or context["open"] or context["rows"])
+    return render(request, "jobs/list.html", context)
+
+
+def _wanted(request: HttpRequest) -> Wanted:
+    state = request.GET.get("state", "")
+    if state and state not in set(JobState):
+        raise RequestRefused(400, f"state: {state[:40]!r} is not one of {', '.join(JobState)}", param="state")
+    before = request.GET.get("before", "")
+    if before and not (before.isascii() and before.isdigit()):
+        raise RequestRefused(400, "before: not the number of a job", param="before")
+    # PostgreSQL knows no text with a NUL in it.
+    search = request.GET.get("q", "").replace("\0", "").strip()[:_LONGEST_SEARCH]
+    return Wanted(state, search, request.GET.get("mine") == "yes", int(before) if before else None)
+
+
+def _narrowed(jobs: QuerySet[Job], wanted: Wanted, identity: Identity) -> QuerySet[Job]:
+    if wanted.state:
+        jobs = jobs.filter(state=wanted.state)
+    if wanted.mine:
+        jobs = jobs.filter(owner=identity.user_id)
+    if wanted.search:
+        found = Q(title__icontains=wanted.search) | Q(error__icontains=wanted.search)
+        if wanted.search.isascii() and wanted.search.isdigit():
+            found |= Q(pk=int(wanted.search))
+        jobs = jobs.filter(found)
+    return jobs
+
+
+def _page(jobs: QuerySet[Job], wanted: Wanted) -> dict[str, Any]:
+    if wanted.before is not None:
+        jobs = jobs.filter(pk__lt=wanted.before)
+    found = job_progress(jobs.order_by("-id")[: PAGE_ROWS + 1])
+    rows = found[:PAGE_ROWS]
+    return {"rows": rows, "more": wanted.address_before(rows[-1].id) if len(found) > PAGE_ROWS else ""}
+
+
+@require_safe
+@never_cache
+def job_detail(request: HttpRequest, job_id: int) -> HttpResponse:
+    """One job: progress, pieces, what each node did, attempts, log, and what may be done to it."""
+    identity = require(request, Permission.VIEW)
+    found = job_progress(visible_jobs(identity).filter(pk=job_id), with_shares=True)
+    if not found:
+        raise RequestRefused(404, f"there is no job {job_id} that you may see", code="not_found")
+    return render(request, "jobs/detail.html", _detail_context(found[0], identity))
+
+
+def _detail_context(job: JobProgress, identity: Identity) -> dict[str, Any]:
+    colours = node_colours()
+    presentation = presentation_of(job.kind)
+    operable = operable_jobs(identity).filter(pk=job.id).exists()
+    return {
+        "job": job,
+        "colours": colours,
+        "chunks": chunks_of(job.id, pieces_by_job([job]).get(job.id, []), colours),
+        "timeline": timeline_of(job.id, attempts_of(job.id), colours),
+        "events": latest_events([job.id], EVENTS).get(job.id, []),
+        "presentation": presentation,
+        "facts": presentation.facts([job.id]).get(job.id, {}) if presentation is not None else {},
+        "result_url": presentation.result_url(job.id) if presentation is not None and job.state == "done" else "",
+        "operable": operable,
+        "actions": actions_for(job, presentation, identity, operable=operable),
+    }
+
+
+def actions_for(
+    job: JobProgress, presentation: Presentation | None, identity: Identity, *, operable: bool
+) -> Sequence[str]:
+    """The verbs that the job's state and the person's rights allow, in the order of their buttons."""
+    possible = {
+        "resume": job.state == JobState.PAUSED,
+        "retry": job.state in (JobState.FAILED, JobState.CANCELLED) or bool(job.failed),
+        "pause": job.state == JobState.RUNNING,
+        "share": True,
+        "cancel": job.state not in FINAL_JOB_STATES,
+        "remove": job.state in FINAL_JOB_STATES,
+    }
+    verbs = [verb for verb, is_possible in possible.items() if is_possible and operable]
+    if presentation is not None and identity.may(presentation.submit_permission):
+        verbs.append("clone")
+    return verbs
+
+
+@require_POST
+def act(request: HttpRequest, job_id: int, verb: str) -> HttpResponse:
+    """Does it, and goes back to the job, which says what came of it."""
+    identity = require(request, Permission.OPERATE)
+    try:
+        deeds.do(identity, verb, job_id)
+    except NotPossible as reason:
+        messages.warning(request, f"Not done: {reason}.")
+        return _to_job(job_id)
+    messages.success(request, _DONE[verb].format(job_id))
+    return HttpResponseRedirect(reverse("jobs:list")) if verb == "remove" else _to_job(job_id)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def act_after_asking(request: HttpRequest, job_id: int, verb: str) -> HttpResponse:
+    """What cannot be undone: GET asks (our script asks in a dialog instead), POST does it."""
+    if request.method == "POST":
+        return act(request, job_id, verb)
+    identity = require(request, Permission.OPERATE)
+    deeds.require_operable(identity, job_id)
+    job = job_progress(visible_jobs(identity).filter(pk=job_id))[0]
+    return render(request, "jobs/confirm.html", {"job": job, "verb": verb})
+
+
+@require_POST
+def share(request: HttpRequest, job_id: int) -> HttpResponse:
+    """Lets everybody who may sign in read the job, or (`shared=no`) nobody else any more."""
+    identity = require(request, Permission.OPERATE)
+    shared = request.POST.get("shared") == "yes"
+    deeds.edit(identity, job_id, shared=shared)
+    says = "Everybody who may sign in here can read job {} now." if shared else "Job {} is yours alone again."
+    messages.success(request, says.format(job_id))
+    return _to_job(job_id)
+
+
+@require_POST
+def clone(request: HttpRequest, job_id: int) -> HttpResponse:
+    """To the page where one of this kind is started, filled in with this job's settings."""
+    identity = require(request, Permission.SUBMIT)
+    kind = visible_jobs(identity).filter(pk=job_id).values_list("kind", flat=True).first()
+    presentation = presentation_of(kind) if kind is not None else None
+    if presentation is None:
+        raise RequestRefused(404, f"there is no job {job_id} that you may repeat", code="not_found")
+    return HttpResponseRedirect(f"{presentation.new_url()}?{urlencode({'from': job_id})}")
+
+
+def _to_job(job_id: int) -> HttpResponse:
+    return HttpResponseRedirect(reverse("jobs:detail", args=[job_id]))

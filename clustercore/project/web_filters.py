@@ -1,0 +1,78 @@
+"""Filters for every template, without `{% load %}`: how states and figures read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.template import Library
+from django.utils.html import conditional_escape, escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+
+from clustercore.jobs.domain import words
+
+register = Library()
+register.filter("look", words.look_of)
+register.filter("duration", words.duration_words)
+register.filter("about", words.about)
+register.filter("speed", words.speed_words)
+register.filter("megabytes", words.amount_words)
+
+
+@register.filter
+def percent(fraction: float) -> int:
+    """A fraction in whole hundredths; only what is complete reads 100."""
+    return int(max(0.0, min(1.0, fraction)) * 100)
+
+
+@register.filter
+def node_colour(name: str, colours: dict[str, int] | None) -> str:
+    """The class of a node's colour."""
+    return f"node-{colours[name]}" if colours and name in colours else "node-none"
+
+
+@register.filter
+def thousandths(fraction: float) -> int:
+    """A fraction as a whole number out of 1000, for a progress bar."""
+    return int(max(0.0, min(1.0, fraction)) * 1000)
+
+
+@register.filter
+def tone(look: words.Look) -> str:
+    """Which of the five tones a look has."""
+    return look.tone
+
+
+@register.filter
+def unlocal(number: float) -> str:
+    """A number as programs write it, whatever the language of the page."""
+    return f"{number:g}"
+
+
+@register.filter
+def item(values: Mapping[Any, Any], key: Any) -> Any:
+    """What a mapping has under a key; None where it has nothing."""
+    return values.get(key)
+
+
+@register.filter
+def commands(text: str) -> SafeString:
+    """Text in which whatever stands in backquotes is shown as something to type; everything is escaped."""
+    parts = str(text).split("`")
+    # An odd number of backquotes means that they are no quotes.
+    if len(parts) % 2 == 0:
+        return conditional_escape(text)
+    shown = [format_html("<code>{}</code>", part) if odd % 2 else escape(part) for odd, part in enumerate(parts)]
+    return mark_safe("".join(shown))
+
+
+@register.filter
+def word(state: str) -> str:
+    """A state in words."""
+    return words.look_of(state).word
+
+
+@register.filter
+def inverse(number: float) -> float | None:
+    """One divided by it: seconds of work per second of sound become a speed."""
+    return 1 / number if number else None

@@ -13,8 +13,9 @@ from celery.canvas import Signature
 
 from clustercore.jobs.domain.kinds import JobKind, Stage
 from clustercore.jobs.workflows import lone_bell, ring, wave
+from clustercore.nodes.domain.queues import queue_for
 from transcription import tasks
-from transcription.selectors import blobs_in_use, blobs_of
+from transcription.selectors import blobs_in_use, blobs_of, capability_of
 from transcription.services.cutting import cut, held_until_language, record_cut, record_piece
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.merging import merge, record_transcript
@@ -28,7 +29,9 @@ def canvases(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> list[Sign
     """The canvases for units of one stage: pieces go in a chord, other stages one by one."""
     stage = TRANSCRIPTION.stage(stage_name)
     if stage_name == "transcribe":
-        return [wave(stage, job_id, unit_ids[at : at + WIDEST_WAVE]) for at in range(0, len(unit_ids), WIDEST_WAVE)]
+        queue = queue_for(capability_of(job_id))
+        starts = range(0, len(unit_ids), WIDEST_WAVE)
+        return [wave(stage, job_id, unit_ids[at : at + WIDEST_WAVE], queue) for at in starts]
     return [lone_bell(stage, unit_id) for unit_id in unit_ids]
 
 

@@ -17,7 +17,7 @@ from clustercore.access.admin import ReadOnlyAdmin, display
 from clustercore.access.services import audit
 from clustercore.access.services.identification import identity_of
 from clustercore.blobs.domain.errors import BlobError
-from clustercore.blobs.models import Blob, Hub
+from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.blobs.selectors import download_path
 
 
@@ -67,3 +67,15 @@ class HubAdmin(ReadOnlyAdmin):
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Hub]) -> None:
         for hub in queryset:
             self.delete_model(request, hub)
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnlyAdmin):
+    """Resumable uploads under way, or not used yet; their owner ends them, or time does."""
+
+    list_display = ("name", "owner", "offset", "size", "state", "expires")
+    list_filter: ClassVar[Any] = ("state",)
+    search_fields = ("name", "owner__username")
+    list_select_related = ("owner",)
+    fields = ("id", "owner", "name", "media_type", "offset", "size", "state", "sha256", "created", "expires")
+    readonly_fields = fields

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
+from django.conf import settings
 from django.db import models
+
+from clustercore.blobs.domain.uploads import UploadState
 
 
 class Blob(models.Model):
@@ -35,3 +40,27 @@ class Hub(models.Model):
 
     def __str__(self) -> str:
         return self.blob_url or self.identity
+
+
+class Upload(models.Model):
+    """A file that comes in parts, over as many connections as it takes. Its file's size is the truth of `offset`."""
+
+    id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
+    name = models.CharField(max_length=300, help_text="The sender's file name; only ever shown as text.")
+    media_type = models.CharField(max_length=100, blank=True)
+    size = models.BigIntegerField(help_text="Bytes announced.")
+    offset = models.BigIntegerField(default=0, help_text="Bytes that came.")
+    state = models.CharField(
+        max_length=8, choices=[(state.value, state.value) for state in UploadState], default=UploadState.OPEN
+    )
+    sha256 = models.CharField(max_length=64, blank=True, help_text="Of the whole, once it is here.")
+    created = models.DateTimeField()
+    expires = models.DateTimeField(db_index=True, help_text="Unless something happens to it before.")
+
+    class Meta:
+        ordering = ["-created"]
+        indexes = [models.Index(fields=["owner", "state"], name="upload_by_owner_and_state")]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.offset} of {self.size} bytes)"

@@ -6,12 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import BigIntegerField, F, QuerySet, Sum
 from django.db.models.functions import Now
 
 from clustercore.blobs.domain.addresses import checked_hash
 from clustercore.blobs.domain.errors import BlobUnavailable
 from clustercore.blobs.domain.signing import signed_path
-from clustercore.blobs.models import Blob, Hub
+from clustercore.blobs.domain.uploads import UploadState
+from clustercore.blobs.models import Blob, Hub, Upload
 
 SIGNATURE_SECONDS = 3600
 
@@ -44,3 +46,16 @@ def download_path(sha256: str, seconds: int = SIGNATURE_SECONDS) -> str:
 def existing(sha256s: Collection[str]) -> set[str]:
     """Those of the hashes that the ledger holds as blobs not deleted."""
     return set(Blob.objects.filter(pk__in=list(sha256s), deleted=None).values_list("pk", flat=True))
+
+
+def uploads_of(owner_id: int | None) -> QuerySet[Upload]:
+    """Somebody's resumable uploads that have not expired, the newest first. Nobody sees another's."""
+    return Upload.objects.filter(owner_id=owner_id, expires__gt=Now()).exclude(owner_id=None)
+
+
+def promised_bytes() -> int:
+    """What the uploads that are open may still bring."""
+    found = Upload.objects.filter(state=UploadState.OPEN, expires__gt=Now()).aggregate(
+        left=Sum(F("size") - F("offset"), output_field=BigIntegerField())
+    )
+    return int(found["left"] or 0)

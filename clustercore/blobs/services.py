@@ -13,18 +13,27 @@ import time
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
 
+from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connections, transaction
+from django.db.models import DateTimeField, ExpressionWrapper
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from clustercore.access.domain.errors import RequestRefused
 from clustercore.blobs.adapters.cache import Cache
-from clustercore.blobs.adapters.files import Incoming, hash_of
+from clustercore.blobs.adapters.files import BLOCK_BYTES, hash_of
+from clustercore.blobs.adapters.partial import forget
+from clustercore.blobs.adapters.received import ReceivedFile
 from clustercore.blobs.adapters.remote import Remote
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.addresses import checked_hash, hub_base_url
-from clustercore.blobs.domain.errors import BlobError, BlobMissing, HubElsewhere, StoreFull
+from clustercore.blobs.domain.errors import BlobError, BlobMissing, BlobUnavailable, HubElsewhere, StoreFull
 from clustercore.blobs.domain.retention import to_drop
-from clustercore.blobs.models import Blob, Hub
+from clustercore.blobs.domain.uploads import UploadState
+from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.blobs.selectors import HubNow, existing, hub_now
 from clustercore.config.environment import environment
 
@@ -72,21 +81,114 @@ def store_file(path: Path, media_type: str = "") -> str:
         return _upload(path, media_type)
     with store.receive() as incoming:
         incoming.copy(path)
-        return adopt(store, incoming, incoming.finish(), media_type)
+        sha256 = incoming.finish()
+        return adopt(store, incoming.path, sha256, media_type)
 
 
-def adopt(store: Store, incoming: Incoming, sha256: str, media_type: str) -> str:
+def store_open_file(file: BinaryIO, media_type: str = "") -> str:
+    """`store_file` for a file that is open already, on the hub's machine: nobody can put another in its place."""
+    store = local_store(hub_now())
+    if store is None:
+        raise BlobUnavailable("only the hub's own machine can take a file by its path")
+    with store.receive() as incoming:
+        while block := file.read(BLOCK_BYTES):
+            incoming.write(block)
+        sha256 = incoming.finish()
+        return adopt(store, incoming.path, sha256, media_type)
+
+
+def keep(received: ReceivedFile) -> str:
+    """Makes the file of a form a blob; returns its SHA-256. Raises OSError."""
+    return adopt(received.store, received.incoming.path, received.sha256, received.media_type)
+
+
+def adopt(store: Store, arrived: Path, sha256: str, media_type: str) -> str:
     """Makes finished bytes a blob of the hub's store; the same bytes twice are one blob. Raises OSError."""
+    size = arrived.stat().st_size
     with transaction.atomic():
-        blob, _ = Blob.objects.get_or_create(
-            sha256=sha256, defaults={"size": incoming.size, "media_type": media_type[:100]}
-        )
+        blob, _ = Blob.objects.get_or_create(sha256=sha256, defaults={"size": size, "media_type": media_type[:100]})
         locked = Blob.objects.select_for_update().get(pk=blob.pk)
-        store.place(incoming, sha256)
+        store.place(arrived, sha256)
         if locked.deleted is not None:
             locked.deleted = None
             locked.save(update_fields=["deleted"])
     return sha256
+
+
+def open_upload(owner_id: int, name: str, media_type: str, size: int) -> Upload:
+    """Begins a resumable upload of `size` bytes. Raises RequestRefused (429) where too many are open already."""
+    limit = environment().max_open_uploads
+    with transaction.atomic():
+        # The owner's row is the lock: two requests at once must not both be the last one allowed.
+        get_user_model().objects.select_for_update(no_key=True).get(pk=owner_id)
+        if Upload.objects.filter(owner_id=owner_id, state=UploadState.OPEN, expires__gt=Now()).count() >= limit:
+            raise RequestRefused(
+                429,
+                f"{limit} uploads are open already (CLUSTERCORE_MAX_OPEN_UPLOADS): finish or delete one",
+                code="too_many_uploads",
+                retry_after=60,
+            )
+        upload = Upload.objects.create(
+            owner_id=owner_id,
+            name=name,
+            media_type=media_type[:100],
+            size=size,
+            created=Now(),
+            expires=_upload_expiry(),
+        )
+    upload.refresh_from_db()
+    return upload
+
+
+def note_upload(upload_id: UUID, offset: int, sha256: str = "") -> Upload:
+    """How far an upload came, and once it is whole its SHA-256; it is kept for longer again."""
+    state = UploadState.WHOLE if sha256 else UploadState.OPEN
+    Upload.objects.filter(pk=upload_id).update(offset=offset, state=state, sha256=sha256, expires=_upload_expiry())
+    return Upload.objects.get(pk=upload_id)
+
+
+def end_upload(store: Store, upload_id: UUID) -> None:
+    """Forgets an upload and what came of it; a blob that was made of it stays."""
+    Upload.objects.filter(pk=upload_id).delete()
+    forget(store.upload_path(upload_id))
+
+
+def keep_upload(upload_id: UUID) -> str:
+    """Makes a whole upload a blob, or finds that it is one; its SHA-256. Raises RequestRefused (409)."""
+    store = local_store(hub_now())
+    if store is None:
+        raise BlobUnavailable("this process does not have the hub's store")
+    with transaction.atomic():
+        upload = Upload.objects.select_for_update().get(pk=upload_id)
+        path = store.upload_path(upload_id)
+        if upload.state == UploadState.OPEN:
+            raise RequestRefused(
+                409,
+                f"{upload.offset} of {upload.size} bytes have come: send the rest first",
+                param="upload",
+                code="upload_incomplete",
+            )
+        if path.exists():
+            adopt(store, path, upload.sha256, upload.media_type)
+            forget(path)
+        elif not existing([upload.sha256]):
+            raise RequestRefused(409, "what was uploaded has been deleted: upload it again", param="upload")
+        Upload.objects.filter(pk=upload_id).update(state=UploadState.KEPT)
+    return upload.sha256
+
+
+def sweep_uploads(store: Store) -> None:
+    """Ends the uploads that expired, and removes files without one."""
+    for upload_id in Upload.objects.filter(expires__lt=Now()).values_list("pk", flat=True):
+        end_upload(store, upload_id)
+    known = {str(upload_id) for upload_id in Upload.objects.values_list("pk", flat=True)}
+    for path in store.upload_paths():
+        if path.name not in known:
+            forget(path)
+
+
+def _upload_expiry() -> Combinable:
+    return ExpressionWrapper(Now() + timedelta(hours=environment().upload_hours), output_field=DateTimeField())
 
 
 def local_path(sha256: str) -> Path:
@@ -137,6 +239,7 @@ def tidy_store() -> None:
     if store is None:
         return
     store.drop_abandoned()
+    sweep_uploads(store)
     for sha256 in Blob.objects.exclude(deleted=None).values_list("pk", flat=True):
         _remove_deleted_file(store, sha256)
     Blob.objects.filter(deleted__lt=Now() - timedelta(hours=TOMBSTONE_HOURS)).delete()

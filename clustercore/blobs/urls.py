@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path, register_converter
 
+from clustercore.blobs.api import OneUpload, Uploads
 from clustercore.blobs.views import download
 
 
@@ -22,4 +23,8 @@ class HashConverter:
 register_converter(HashConverter, "sha256")
 
 app_name = "blobs"
-urlpatterns = [path("<sha256:sha256>", download, name="download")]
+urlpatterns = [
+    path("blobs/<sha256:sha256>", download, name="download"),
+    path("api/v1/uploads", Uploads.as_view(), name="uploads"),
+    path("api/v1/uploads/<uuid:upload_id>", OneUpload.as_view(), name="upload"),
+]

@@ -41,10 +41,10 @@ def lone_bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature
     return message
 
 
-def wave(stage: Stage, job_id: int, unit_ids: Sequence[int]) -> chord:
+def wave(stage: Stage, job_id: int, unit_ids: Sequence[int], queue: str | None = None) -> chord:
     """A chord over units queued together; its body only hurries the job, so losing it loses nothing."""
     body = tasks.advance.si(job_id).set(queue=queue_for(MEDIA))
-    return chord([bell(stage, unit_id) for unit_id in unit_ids], body)
+    return chord([bell(stage, unit_id, queue) for unit_id in unit_ids], body)
 
 
 def ring(canvas: Signature) -> bool:

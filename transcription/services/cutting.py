@@ -15,6 +15,7 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.services.events import record_event
 from clustercore.nodes.selectors import live_slots
 from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.speech_task import capability_for
 from transcription.models import Piece, Recording
 
 WINDOW_SECONDS = 5.0
@@ -54,7 +55,10 @@ class Waves:
         }
         path.unlink()
         seconds = (piece["end_sample"] - piece["start_sample"]) / SAMPLE_RATE
-        return NewUnit(stage="transcribe", ordinal=piece["ordinal"], payload=payload, weight=seconds)
+        capability = capability_for(self.context.parameters)
+        return NewUnit(
+            stage="transcribe", ordinal=piece["ordinal"], payload=payload, weight=seconds, capability=capability
+        )
 
 
 def cut(context: UnitContext) -> Verdict:
@@ -79,7 +83,7 @@ def cut(context: UnitContext) -> Verdict:
         "directory": str(context.workspace),
         "piece_seconds": context.parameters.get("piece_seconds"),
         "longest_piece_seconds": environment().piece_seconds,
-        "slots": live_slots("stt"),
+        "slots": live_slots(capability_for(context.parameters)),
         "window_seconds": WINDOW_SECONDS,
         "maximum_seconds": environment().max_media_hours * 3600,
         "known": [[start, end] for start, end, _ in known],

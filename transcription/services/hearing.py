@@ -18,6 +18,7 @@ from clustercore.nodes.selectors import models_on
 from transcription.domain.cut import SAMPLE_RATE
 from transcription.domain.merge import HeardPiece, place
 from transcription.domain.selection import Candidate, select_models
+from transcription.domain.speech_task import capability_for, task_of
 from transcription.models import Piece, Segment
 
 DEFAULT_LANGUAGE = "en"
@@ -27,7 +28,11 @@ DEFAULT_LANGUAGE = "en"
 def transcribe(context: UnitContext) -> Verdict:
     """Handler: one piece to segments, by the best rung that works here."""
     selection = select_models(
-        _records(context), environment().stt_ladder, language=context.language, minimum_rung=context.minimum_rung
+        _records(context),
+        environment().stt_ladder,
+        language=context.language,
+        minimum_rung=context.minimum_rung,
+        capability=capability_for(context.parameters),
     )
     if not selection.candidates:
         return Retry(selection.reason, not_here=True)
@@ -36,6 +41,7 @@ def transcribe(context: UnitContext) -> Verdict:
         "language": context.language,
         "prompt": context.parameters["prompt"],
         "words": True,
+        "task": task_of(context.parameters),
     }
     failures: list[str] = []
     for candidate in selection.candidates:
@@ -53,7 +59,7 @@ def _records(context: UnitContext) -> list[ModelRecord]:
     """This node's models, narrowed to the engine and model that the user insists on, if any."""
     return [
         entry.record
-        for entry in models_on(context.node_id, "stt")
+        for entry in models_on(context.node_id, capability_for(context.parameters))
         if context.engine in ("", entry.record.engine) and context.model in ("", entry.record.model)
     ]
 

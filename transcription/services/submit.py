@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.db import transaction
@@ -10,12 +11,14 @@ from django.db import transaction
 from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.models import Job
-from clustercore.jobs.services.submit import JobRequest, refuse_over_backlog, submit_job
+from clustercore.jobs.services.submit import JobRequest, job_with_key, refuse_over_backlog, submit_job
 from transcription.domain.language import parse_language
+from transcription.domain.speech_task import Task
 from transcription.models import Recording
 
 QUALITIES = ("any", "normal", "best")
 KIND = "transcription"
+LONGEST_PROMPT = 10_000
 
 
 class InvalidRequest(ValueError):
@@ -34,6 +37,8 @@ class Wishes:
     """ISO 639-1 code or name; None and `auto` let the first piece decide."""
     prompt: str = ""
     """Words to expect, carried to every piece."""
+    task: str = Task.TRANSCRIBE
+    """`transcribe`: what is said, in its language; `translate`: the same in English."""
     quality: str = "normal"
     """`normal`: no rung more than one below the best live one; `best`: the best only; `any`: every rung."""
     engine: str = ""
@@ -43,6 +48,8 @@ class Wishes:
     piece_seconds: float | None = None
     """Length of the pieces; None lets the cutter choose for the machines there are."""
     priority: int = 0
+    title: str = ""
+    """What the job is called; empty: the file's name."""
     idempotency_key: str | None = None
     owner_id: int | None = None
     """Who asks; None for the command line."""
@@ -53,16 +60,41 @@ def submit_transcription(path: Path, name: str, wishes: Wishes) -> tuple[Job, bo
 
     Raises InvalidRequest, BacklogFull, OSError.
     """
-    language = _language(wishes.language)
-    engine, model = _engine(wishes.engine)
-    _check(path, wishes)
+    if not path.is_file():
+        raise InvalidRequest("file", f"{printable(path.name)!r} is not a file")
+    return submit_bytes(lambda: store_file(path), path.stat().st_size, name, wishes)
+
+
+def submit_bytes(store: Callable[[], str], size: int, name: str, wishes: Wishes) -> tuple[Job, bool]:
+    """Queues a job for `size` bytes that `store` makes a blob, called once nothing else can refuse them.
+
+    A job that is known by its idempotency key is returned as it is. Raises InvalidRequest, BacklogFull, OSError.
+    """
+    request = _request(printable(name), wishes)
+    if size == 0:
+        raise InvalidRequest("file", f"{printable(name)!r} is empty: nothing was recorded, or the copy failed")
+    known = job_with_key(request)
+    if known is not None:
+        return known, False
     limit = environment().backlog_limit
     refuse_over_backlog(limit)
-    blob = store_file(path)
-    request = JobRequest(
+    blob = store()
+    request = replace(request, parameters={**request.parameters, "blob": blob})
+    with transaction.atomic():
+        job, new = submit_job(request, backlog_limit=limit)
+        if new:
+            Recording.objects.create(job=job, blob=blob, name=printable(name))
+    return job, new
+
+
+def _request(name: str, wishes: Wishes) -> JobRequest:
+    language = _language(wishes.language)
+    engine, model = _engine(wishes.engine)
+    _check(wishes)
+    return JobRequest(
         kind=KIND,
-        title=printable(name),
-        parameters={"prompt": wishes.prompt, "piece_seconds": wishes.piece_seconds, "blob": blob},
+        title=printable(wishes.title) if wishes.title else name,
+        parameters={"prompt": wishes.prompt, "piece_seconds": wishes.piece_seconds, "task": wishes.task},
         language=language,
         priority=wishes.priority,
         min_rung=0 if wishes.quality == "any" else None,
@@ -73,11 +105,6 @@ def submit_transcription(path: Path, name: str, wishes: Wishes) -> tuple[Job, bo
         idempotency_key=wishes.idempotency_key,
         owner_id=wishes.owner_id,
     )
-    with transaction.atomic():
-        job, new = submit_job(request, backlog_limit=limit)
-        if new:
-            Recording.objects.create(job=job, blob=blob, name=printable(name))
-    return job, new
 
 
 def printable(name: str) -> str:
@@ -103,12 +130,17 @@ def _engine(text: str) -> tuple[str, str]:
     return engine, model
 
 
-def _check(path: Path, wishes: Wishes) -> None:
+def _check(wishes: Wishes) -> None:
     if wishes.quality not in QUALITIES:
         raise InvalidRequest("quality", f"{wishes.quality!r} is not one of {', '.join(QUALITIES)}")
+    if wishes.task not in list(Task):
+        raise InvalidRequest("task", f"{wishes.task!r} is not one of {', '.join(Task)}")
     if wishes.piece_seconds is not None and not 2 <= wishes.piece_seconds <= 3600:
         raise InvalidRequest("piece_seconds", f"{wishes.piece_seconds} is not between 2 and 3600")
-    if not path.is_file():
-        raise InvalidRequest("file", f"{printable(path.name)!r} is not a file")
-    if path.stat().st_size == 0:
-        raise InvalidRequest("file", f"{printable(path.name)!r} is empty: nothing was recorded, or the copy failed")
+    if not -100 <= wishes.priority <= 100:
+        raise InvalidRequest("priority", f"{wishes.priority} is not between -100 and 100")
+    if "\x00" in wishes.prompt or len(wishes.prompt) > LONGEST_PROMPT:
+        raise InvalidRequest("prompt", f"at most {LONGEST_PROMPT} characters of text, none of them NUL")
+    key = wishes.idempotency_key
+    if key is not None and not (0 < len(key) <= 200 and key.isprintable()):
+        raise InvalidRequest("Idempotency-Key", "1 to 200 printable characters")

@@ -85,7 +85,7 @@ class Incoming:
         self._file.close()
         self.path.unlink(missing_ok=True)
 
-    def write(self, block: bytes) -> None:
+    def write(self, block: bytes | bytearray) -> None:
         """Takes the next bytes. Raises StoreFull."""
         view = memoryview(block)
         with no_room_is_store_full(self.directory):

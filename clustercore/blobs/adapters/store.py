@@ -8,6 +8,7 @@ import secrets
 import shutil
 import time
 from pathlib import Path
+from uuid import UUID
 
 from clustercore.blobs.adapters.files import Incoming, flush_directory, put_in_place
 from clustercore.blobs.domain.addresses import relative_path
@@ -21,6 +22,7 @@ class Store:
     def __init__(self, data_dir: Path) -> None:
         self.root = data_dir / "blobs"
         self._incoming = self.root / "incoming"
+        self._uploads = self.root / "uploads"
         self._identity_file = self.root / "hub-identity"
 
     def path(self, sha256: str) -> Path:
@@ -31,9 +33,18 @@ class Store:
         """A place for bytes on their way in."""
         return Incoming(self._incoming)
 
-    def place(self, incoming: Incoming, sha256: str) -> None:
+    def upload_path(self, upload_id: UUID) -> Path:
+        """Where a resumable upload grows."""
+        self._uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return self._uploads / str(upload_id)
+
+    def upload_paths(self) -> list[Path]:
+        """Every resumable upload that has a file."""
+        return list(self._uploads.iterdir()) if self._uploads.is_dir() else []
+
+    def place(self, arrived: Path, sha256: str) -> None:
         """Puts finished bytes under their name. Raises OSError."""
-        put_in_place(incoming.path, self.path(sha256))
+        put_in_place(arrived, self.path(sha256))
 
     def remove(self, sha256: str) -> None:
         """Removes a blob's file; one that is not there is removed already."""

@@ -19,6 +19,8 @@ class NewUnit:
     payload: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
     """How much of the job's progress it stands for (seconds of audio, say)."""
+    capability: str = ""
+    """What a node must be able to do for it; empty: what its stage says."""
 
 
 class UnitContext(Protocol):

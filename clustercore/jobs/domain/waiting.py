@@ -24,7 +24,10 @@ def job_waits_because(
     if not nodes_online:
         return "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
     if not nodes_with_capability:
-        return f"no live node can do {capability!r}: `clustercore doctor` on a node says what is missing"
+        return (
+            f"no live node can do {capability!r}: `clustercore doctor` on a node says what is missing, "
+            "`clustercore models list --available` what can be pulled"
+        )
     if refused:
         return f"every able node has tried and failed; add a node, or mend and `clustercore retry`. Last: {refused}"
     return _no_model(":".join(part for part in (engine, model) if part), language, floor)

@@ -53,7 +53,7 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
 
     A known idempotency key gives the job that has it. Raises BacklogFull.
     """
-    known = _job_with_key(request)
+    known = job_with_key(request)
     if known is not None:
         return known, False
     refuse_over_backlog(backlog_limit)
@@ -61,7 +61,7 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
         with transaction.atomic():
             return _create(request), True
     except IntegrityError:
-        known = _job_with_key(request)
+        known = job_with_key(request)
         if known is None:
             raise
         return known, False
@@ -74,7 +74,8 @@ def refuse_over_backlog(limit: int) -> None:
         raise BacklogFull(waiting, limit)
 
 
-def _job_with_key(request: JobRequest) -> Job | None:
+def job_with_key(request: JobRequest) -> Job | None:
+    """The job that this request would find by its idempotency key."""
     if not request.idempotency_key:
         return None
     return Job.objects.filter(owner=request.owner_id, idempotency_key=request.idempotency_key).first()
@@ -128,7 +129,7 @@ def _insert(kind: JobKind, job_id: int, new: NewUnit) -> int | None:
         stage=new.stage,
         ordinal=new.ordinal,
         defaults={
-            "capability": stage.capability,
+            "capability": new.capability or stage.capability,
             "ranked": stage.ranked,
             "payload": dict(new.payload),
             "weight": new.weight,

@@ -11,7 +11,8 @@ from clustercore.nodes.domain.inventory import Inventory, RankedRecord
 from clustercore.nodes.domain.ladder import rung_of
 from clustercore.nodes.domain.queues import queue_for
 
-LADDERED = "stt"
+LADDERED = frozenset({"stt", "translate"})
+"""What the ladder ranks: a model that hears, and the same model where it translates too."""
 REASON_CHARACTERS = 400
 ENGINE_CHARACTERS = 60
 MODEL_CHARACTERS = 200
@@ -57,4 +58,4 @@ def _checked(record: ModelRecord) -> ModelRecord:
 
 
 def _rung(ladder: Sequence[str], record: ModelRecord) -> int:
-    return rung_of(ladder, record.engine, record.model) if record.capability == LADDERED else 0
+    return rung_of(ladder, record.engine, record.model) if record.capability in LADDERED else 0

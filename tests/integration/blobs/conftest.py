@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from clustercore.blobs import services as blobs
@@ -109,6 +110,7 @@ def _environment(data_dir: Path, services: Endpoints, database: str) -> dict[str
     return own | {
         "DJANGO_SETTINGS_MODULE": "clustercore.project.settings",
         "CLUSTERCORE_DATA_DIR": str(data_dir),
+        "CLUSTERCORE_SECRET_KEY": settings.SECRET_KEY,
         "CLUSTERCORE_MAX_UPLOAD_GB": str(UPLOAD_LIMIT_GB),
         "DATABASE_URL": database_url_of(services.database_url, database),
         "REDIS_URL": services.redis_url,

@@ -26,7 +26,7 @@ def test_bytes_get_their_name_only_when_they_are_whole(tmp_path: Path) -> None:
         incoming.write(CONTENT)
         assert not store.path(HASH).exists()
         assert incoming.finish() == HASH
-        store.place(incoming, HASH)
+        store.place(incoming.path, HASH)
     assert store.path(HASH).read_bytes() == CONTENT
     assert files_below(tmp_path) == [store.path(HASH)]
 

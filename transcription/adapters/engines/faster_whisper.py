@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +29,8 @@ from transcription.adapters.engines.speech_regions import speech_regions
 
 DETECTION_WINDOWS = 3
 """Windows of 30 s heard, at most, until one of them is sure of its language."""
+TRANSLATE = "translate"
+"""The capability of turning speech of any language into English text: a second record of the models that learned it."""
 NEEDED = ("config.json", "model.bin", "tokenizer.json")
 PULL = "clustercore models pull faster-whisper:small"
 INSTALL = "pip install 'clustercore[faster-whisper]'"
@@ -67,7 +69,11 @@ class FasterWhisper:
         folders = model_folders(models_directory, self.name)
         if not folders:
             return [self._record("small", 0, wheel or f"no faster-whisper model is here; type: {PULL}")]
-        return [self._record(folder.name, megabytes(folder), wheel or _missing(folder)) for folder in folders]
+        records = [self._record(folder.name, megabytes(folder), wheel or _missing(folder)) for folder in folders]
+        return [
+            *records,
+            *(replace(one, capability=TRANSLATE) for one in records if one.usable and translates(one.model)),
+        ]
 
     def _record(self, model: str, size_mb: int, reason: str) -> ModelRecord:
         english = is_english_only(model)
@@ -124,12 +130,14 @@ class FasterWhisper:
     def run(self, request: JsonObject, report: Report) -> JsonObject:
         """Transcribe one piece; the response is described in docs/architecture.md.
 
-        Raises EngineFailure `not_loaded`, `language_not_supported`, `media_missing`, `media_unreadable`,
-        `out_of_memory` or `engine_error`.
+        Raises EngineFailure `not_loaded`, `language_not_supported`, `translation_not_supported`, `media_missing`,
+        `media_unreadable`, `out_of_memory` or `engine_error`.
         """
         if self._model is None or self._watched is None:
             raise EngineFailure("not_loaded", "load a model before running a request")
         language = self._supported(request.get("language"))
+        if request.get("task") == TRANSLATE and not self._model.model.is_multilingual:
+            raise EngineFailure("translation_not_supported", f"an English-only model cannot translate; type: {PULL}")
         samples = read_samples(str(request["path"]))
         seconds = seconds_of(samples)
         response: dict[str, Any] = {"segments": [], "language": language, "seconds_of_audio": seconds}
@@ -170,6 +178,7 @@ class FasterWhisper:
         heard, information = self._model.transcribe(
             _as_floats(samples),
             language=language,
+            task=str(request.get("task") or "transcribe"),
             language_detection_segments=DETECTION_WINDOWS,
             initial_prompt=request.get("prompt") or None,
             word_timestamps=with_words,
@@ -257,6 +266,11 @@ class Progress:
 def is_english_only(model: str) -> bool:
     """By the names that Whisper's models bear: `small.en`, `distil-small.en`."""
     return model.endswith(".en") or ".en-" in model
+
+
+def translates(model: str) -> bool:
+    """Whether it learned to translate into English: turbo and distilled models did not, though they know languages."""
+    return not (is_english_only(model) or "turbo" in model or "distil" in model)
 
 
 def read_settings(folder: Path) -> ModelSettings:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,16 @@ def model_folder(models: Path, name: str) -> Path:
 
 def test_a_multilingual_model_hears_and_detects_any_language(tmp_path: Path) -> None:
     model_folder(tmp_path, "small")
-    (record,) = FasterWhisper().inventory(tmp_path)
+    record, translating = FasterWhisper().inventory(tmp_path)
     assert (record.usable, record.languages, record.detects_language) == (True, ("*",), True)
     assert record.memory_mb > 2
+    assert translating == replace(record, capability="translate")
+
+
+@pytest.mark.parametrize("model", ["small.en", "large-v3-turbo", "distil-large-v3"])
+def test_a_model_that_never_learned_to_translate_does_not_offer_it(tmp_path: Path, model: str) -> None:
+    model_folder(tmp_path, model)
+    assert [record.capability for record in FasterWhisper().inventory(tmp_path)] == ["stt"]
 
 
 def test_an_english_model_hears_english_and_detects_nothing(tmp_path: Path) -> None:

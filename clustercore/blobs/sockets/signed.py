@@ -1,20 +1,14 @@
-"""Taking blobs: PUT by signed URL, as ASGI itself.
-
-Django writes a whole request body to the system's temporary directory before it calls a view. Here the signature and
-the length are looked at before the first byte is read, and the bytes go straight to the disk of the store.
-"""
+"""Blobs by signed URL: what nodes and the hub send each other."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
 from clustercore.blobs.adapters.files import BLOCK_BYTES, Incoming
 from clustercore.blobs.adapters.store import Store
@@ -22,22 +16,23 @@ from clustercore.blobs.domain.errors import BlobCorrupt, BlobUnavailable, StoreF
 from clustercore.blobs.domain.signing import refusal
 from clustercore.blobs.selectors import existing, hub_now
 from clustercore.blobs.services import adopt, local_store
+from clustercore.blobs.sockets.bodies import (
+    SPARE_BYTES,
+    Body,
+    ClientLeft,
+    Receive,
+    Scope,
+    Send,
+    headers_of,
+    length_of,
+    with_database,
+)
 from clustercore.config.environment import environment
-
-Scope = dict[str, Any]
-Message = Mapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
 _PATH = re.compile(r"/blobs/([0-9a-f]{64})")
 _STRANGERS_DRAIN_BYTES = 1 << 20
-_SILENCE_SECONDS = 30.0
-_SPARE_BYTES = 64 << 20
-"""Room that an upload must leave on the disk, for the servers beside the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,45 +54,14 @@ class Upload:
     media_type: str
 
 
-class ClientLeft(Exception):
-    """The connection ended before the body did."""
+def takes_signed(scope: Scope) -> bool:
+    """Whether a request is a PUT of a blob."""
+    return scope["method"] == "PUT" and _PATH.fullmatch(scope["path"]) is not None
 
 
-class Body:
-    """The body of a request as it comes in."""
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self.more = True
-
-    async def next_block(self) -> bytes:
-        """Raises ClientLeft, and TimeoutError when nothing comes for half a minute."""
-        async with asyncio.timeout(_SILENCE_SECONDS):
-            message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise ClientLeft
-        self.more = message.get("more_body", False)
-        block: bytes = message.get("body", b"")
-        return block
-
-    async def drain(self, most: int) -> None:
-        """Reads and forgets the rest, up to so many bytes."""
-        seen = 0
-        while self.more and seen < most:
-            seen += len(await self.next_block())
-
-
-def with_uploads(application: Application) -> Application:
-    """`application`, with uploads of blobs taken in front of it."""
-
-    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        match = _PATH.fullmatch(scope["path"]) if scope["type"] == "http" and scope["method"] == "PUT" else None
-        if match is None:
-            await application(scope, receive, send)
-        else:
-            await _take_upload(_upload_of(scope, match.group(1)), receive, send)
-
-    return serve
+async def serve_signed(scope: Scope, receive: Receive, send: Send) -> None:
+    """Takes the blob, or says why not."""
+    await _take_upload(_upload_of(scope, scope["path"].rpartition("/")[2]), receive, send)
 
 
 async def _take_upload(upload: Upload, receive: Receive, send: Send) -> None:
@@ -114,13 +78,13 @@ async def _take_upload(upload: Upload, receive: Receive, send: Send) -> None:
 
 async def _answer(upload: Upload, body: Body) -> Answer:
     try:
-        admitted = await _with_database(lambda: _admit(upload))
+        admitted = await with_database(lambda: _admit(upload))
         if isinstance(admitted, Answer):
             return admitted
         store = admitted
         with store.receive() as incoming:
             await _read_body(incoming, upload, body)
-            return await _with_database(lambda: _keep(store, incoming, upload))
+            return await with_database(lambda: _keep(store, incoming, upload))
     except StoreFull as error:
         return Answer(507, str(error))
     except BlobCorrupt as error:
@@ -150,7 +114,7 @@ def _too_much(store: Store, upload: Upload) -> Answer | None:
     if upload.length > limit_gb * 1e9:
         return Answer(413, f"more than {limit_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)")
     free = store.free_bytes()
-    if upload.length + _SPARE_BYTES > free:
+    if upload.length + SPARE_BYTES > free:
         return Answer(507, f"{upload.length} bytes do not fit: {free} are free on the disk of {store.root}")
     return None
 
@@ -163,7 +127,7 @@ def _known_already(store: Store, upload: Upload) -> Answer | None:
 
 def _keep(store: Store, incoming: Incoming, upload: Upload) -> Answer:
     incoming.finish_as(upload.sha256)
-    adopt(store, incoming, upload.sha256, upload.media_type)
+    adopt(store, incoming.path, upload.sha256, upload.media_type)
     return Answer(201, "stored")
 
 
@@ -178,26 +142,14 @@ async def _read_body(incoming: Incoming, upload: Upload, body: Body) -> None:
             waiting.clear()
 
 
-async def _with_database(work: Callable[[], T]) -> T:
-    def run() -> T:
-        try:
-            return work()
-        finally:
-            # No request of Django's ends here, so nothing else would give this thread's connection back.
-            connections.close_all()
-
-    return await asyncio.to_thread(run)
-
-
 def _upload_of(scope: Scope, sha256: str) -> Upload:
     query = parse_qs(scope["query_string"].decode("latin-1"))
-    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    length = headers.get("content-length", "")
+    headers = headers_of(scope)
     return Upload(
         sha256=sha256,
         expires=query.get("expires", [""])[0],
         signature=query.get("signature", [""])[0],
-        length=int(length) if length.isdigit() else -1,
+        length=length_of(headers),
         media_type=headers.get("content-type", ""),
     )
 

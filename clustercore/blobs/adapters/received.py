@@ -1,0 +1,39 @@
+"""A file that came with a form: whole, hashed and on the store's disk, but nobody's yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clustercore.blobs.adapters.files import Incoming
+from clustercore.blobs.adapters.store import Store
+
+SCOPE_KEY = "clustercore.received"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """It is gone when its request ends, unless `blobs.services.keep` has made it a blob."""
+
+    store: Store
+    incoming: Incoming
+    sha256: str
+    field: str
+    name: str
+    """The sender's file name: only ever shown as text."""
+    media_type: str
+
+    @property
+    def size(self) -> int:
+        return self.incoming.size
+
+    def discard(self) -> None:
+        """Frees the disk now, where the request goes on for long."""
+        self.incoming.path.unlink(missing_ok=True)
+
+
+def received_with(scope: Mapping[str, Any]) -> ReceivedFile | None:
+    """The file that the form of a request brought; None when it brought none."""
+    found = scope.get(SCOPE_KEY)
+    return found if isinstance(found, ReceivedFile) else None

@@ -1,0 +1,174 @@
+"""What every way of taking bytes shares: the body as it comes, the ledger off the event loop, answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, connections
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.blobs.adapters.store import Store
+from clustercore.blobs.domain.errors import BlobRefused, BlobUnavailable, StoreFull
+from clustercore.blobs.selectors import hub_now
+from clustercore.blobs.services import local_store
+from clustercore.config.environment import environment
+
+Scope = dict[str, Any]
+Message = Mapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+BLOCK_BYTES = 256 << 10
+"""What one upload keeps in memory; smaller than a block of the store, because many upload at once."""
+SPARE_BYTES = 64 << 20
+"""Room that an upload must leave on the disk, for the servers beside the store."""
+_SILENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
+_SLOWEST_BYTES_PER_SECOND = 1000
+_DRAIN_SECONDS = 10.0
+_TRUSTED_DRAIN_BYTES = 64 << 20
+_STRANGERS_DRAIN_BYTES = 1 << 20
+
+
+class ClientLeft(Exception):
+    """The connection ended before the body did."""
+
+
+class Body:
+    """The body of a request as it comes in."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._began = time.monotonic()
+        self.more = True
+        self.size = 0
+
+    async def next_block(self) -> bytes:
+        """Raises ClientLeft, and TimeoutError when nothing comes for half a minute, or a minute brought too little."""
+        async with asyncio.timeout(_SILENCE_SECONDS):
+            message = await self._receive()
+        if message["type"] == "http.disconnect":
+            raise ClientLeft
+        self.more = message.get("more_body", False)
+        block: bytes = message.get("body", b"")
+        self.size += len(block)
+        waited = time.monotonic() - self._began
+        if self.more and waited > _PATIENCE_SECONDS and self.size < waited * _SLOWEST_BYTES_PER_SECOND:
+            raise TimeoutError
+        return block
+
+    async def drain(self, most: int) -> None:
+        """Reads and forgets the rest, up to so many bytes."""
+        until = self.size + most
+        while self.more and self.size < until:
+            await self.next_block()
+
+
+def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
+    """The headers by lower-case name; of one that was sent twice, the last."""
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def length_of(headers: Mapping[str, str]) -> int:
+    """The Content-Length in bytes; -1 if the request does not say."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() and len(length) < 19 else -1
+
+
+def hubs_store() -> Store:
+    """The store of this hub. Raises RequestRefused (503) where this process does not have it."""
+    try:
+        store = local_store(hub_now())
+    except BlobUnavailable as error:
+        raise RequestRefused(503, str(error), code="no_hub") from error
+    if store is None:
+        raise RequestRefused(503, "this process does not have the hub's store", code="no_hub")
+    return store
+
+
+def refuse_too_much(store: Store, size: int, promised: int = 0) -> None:
+    """Raises RequestRefused (413, 507). `promised`: what uploads that are under way may still bring."""
+    limit_gb = environment().max_upload_gb
+    if size > limit_gb * 1e9:
+        raise RequestRefused(413, f"more than {limit_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)", code="too_large")
+    free = store.free_bytes() - promised
+    if size + SPARE_BYTES > free:
+        raise RequestRefused(
+            507, f"{size} bytes do not fit: {max(free, 0)} are free on the hub's disk", code="disk_full"
+        )
+
+
+async def with_database(work: Callable[[], T]) -> T:
+    """Runs it in a thread that gives its database connection back. Raises what it raises."""
+
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            # No request of Django's ends here, so nothing else would give this thread's connection back.
+            connections.close_all()
+
+    return await asyncio.to_thread(run)
+
+
+def as_refusal(error: Exception) -> RequestRefused:
+    """What a client is told of an error that may end an upload. Raises the error when it is none of those."""
+    match error:
+        case RequestRefused():
+            return error
+        case StoreFull():
+            return RequestRefused(507, str(error), code="disk_full")
+        case BlobRefused():
+            return RequestRefused(400, str(error), code="refused")
+        case DatabaseError():
+            logger.warning("an upload failed: %s", error)
+            return RequestRefused(503, "the ledger does not answer: try again", code="no_ledger", retry_after=5)
+        case TimeoutError():
+            return RequestRefused(408, "the body came too slowly: send it again", code="too_slow")
+        case _:
+            raise error
+
+
+async def answer(send: Send, status: int, headers: Mapping[str, str], document: Any = None) -> None:
+    """A whole answer but for its end, so that a client still sending can be heard out first: see `finish`."""
+    body = b"" if document is None else json.dumps(document, ensure_ascii=False).encode()
+    told = {
+        **({"content-type": "application/json"} if body else {}),
+        **({} if status == 204 else {"content-length": str(len(body))}),
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        **headers,
+    }
+    pairs = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in told.items()]
+    await send({"type": "http.response.start", "status": status, "headers": pairs})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def refuse(error: RequestRefused, body: Body, send: Send, headers: Mapping[str, str] | None = None) -> None:
+    """The refusal in the one shape of errors, and the end of the request."""
+    told = dict(headers or {})
+    if error.retry_after is not None:
+        told["retry-after"] = str(error.retry_after)
+    if error.status == 401:
+        told["www-authenticate"] = 'Bearer realm="clustercore"'
+    await answer(send, error.status, told, error.body)
+    await finish(body, send, trusted=error.status not in (401, 403))
+
+
+async def finish(body: Body, send: Send, *, trusted: bool = True) -> None:
+    """Ends the answer. A client that is still sending might not see one that came with the end of the connection."""
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            await body.drain(_TRUSTED_DRAIN_BYTES if trusted else _STRANGERS_DRAIN_BYTES)
+    except (ClientLeft, TimeoutError):
+        pass
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,208 @@
+"""Forms with a file: the file goes to the store's disk as it comes, the fields go on to Django as a small form.
+
+The view finds the file by `blobs.adapters.received.received_with(scope)`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import identity_of_scope
+from clustercore.blobs.adapters.files import Incoming
+from clustercore.blobs.adapters.received import SCOPE_KEY, ReceivedFile
+from clustercore.blobs.adapters.store import Store
+from clustercore.blobs.domain.forms import MOST_FIELD_BYTES, MOST_PARTS, BrokenForm, Part, part_of, permission_at
+from clustercore.blobs.sockets.bodies import (
+    BLOCK_BYTES,
+    Application,
+    Body,
+    ClientLeft,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    as_refusal,
+    headers_of,
+    hubs_store,
+    length_of,
+    refuse,
+    refuse_too_much,
+    with_database,
+)
+from clustercore.config.environment import environment
+
+_MOST_HEADER_BYTES = 8 << 10
+_FORM = b"multipart/form-data"
+
+
+def takes_form(scope: Scope) -> bool:
+    """Whether a request posts a form with files to an address that takes them."""
+    if scope["method"] != "POST" or permission_at(scope["path"]) is None:
+        return False
+    return headers_of(scope).get("content-type", "").strip().lower().startswith(_FORM.decode())
+
+
+async def serve_form(application: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """Takes the file and lets the application answer, or says why not."""
+    body = Body(receive)
+    try:
+        store = await with_database(lambda: _admit(scope))
+        with store.receive() as incoming:
+            form = Form(incoming, headers_of(scope).get("content-type", ""))
+            await _read(form, body)
+            received = await asyncio.to_thread(_received, store, incoming, form)
+            await application(*_smaller(scope, receive, form, received), send)
+    except ClientLeft:
+        return
+    except Exception as error:  # what is no refusal is raised again
+        await refuse(as_refusal(error), body, send)
+
+
+def _admit(scope: Scope) -> Store:
+    """The store to read into. Raises RequestRefused before a byte of the body was read."""
+    identity = identity_of_scope(scope, changes=True)
+    if not identity.is_known:
+        raise RequestRefused(401, "send `Authorization: Bearer cc_…`, or sign in", code="missing_api_key")
+    wanted = permission_at(scope["path"]) or Permission.ADMINISTER
+    if not identity.may(wanted):
+        raise RequestRefused(403, f"this needs the permission {wanted.value!r}", code="not_permitted")
+    store = hubs_store()
+    refuse_too_much(store, max(0, length_of(headers_of(scope)) - MOST_FIELD_BYTES))
+    return store
+
+
+class Form:
+    """A form as it is read: fields in memory, within limits, the one file into `incoming`."""
+
+    def __init__(self, incoming: Incoming, content_type: str) -> None:
+        boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+        if not boundary:
+            raise BrokenForm("the Content-Type of the form names no boundary")
+        callbacks = {
+            "on_part_begin": self._begin,
+            "on_header_begin": self._header_begins,
+            "on_header_field": self._collect(lambda: self._header_name),
+            "on_header_value": self._collect(lambda: self._header_value),
+            "on_header_end": self._header_ends,
+            "on_headers_finished": self._part_starts,
+            "on_part_data": self._data,
+            "on_part_end": self._part_ends,
+            "on_end": self._end,
+        }
+        self._parser = MultipartParser(boundary, callbacks, max_header_size=_MOST_HEADER_BYTES)  # type: ignore[arg-type]
+        self.incoming = incoming
+        self.waiting = bytearray()
+        self.fields: list[tuple[str, str]] = []
+        self.file: Part | None = None
+        self.is_whole = False
+        self._headers: dict[str, str] = {}
+        self._header_name, self._header_value = bytearray(), bytearray()
+        self._part: Part | None = None
+        self._value = bytearray()
+        self._parts = 0
+        self._field_bytes = 0
+
+    def feed(self, block: bytes) -> None:
+        """Takes what came. Raises BrokenForm, RequestRefused."""
+        try:
+            self._parser.write(block)
+        except FormParserError as error:
+            raise BrokenForm(f"the form cannot be read: {error}") from error
+
+    def _collect(self, into: Callable[[], bytearray]) -> Callable[[bytes, int, int], None]:
+        def take(data: bytes, start: int, end: int) -> None:
+            into().extend(data[start:end])
+
+        return take
+
+    def _begin(self) -> None:
+        self._headers = {}
+        self._parts += 1
+        if self._parts > MOST_PARTS:
+            raise RequestRefused(413, f"the form has more than {MOST_PARTS} parts", code="too_many_parts")
+
+    def _header_begins(self) -> None:
+        self._header_name.clear()
+        self._header_value.clear()
+
+    def _header_ends(self) -> None:
+        name = self._header_name.decode("latin-1").strip().lower()
+        self._headers[name] = self._header_value.decode("utf-8", errors="replace").strip()
+
+    def _part_starts(self) -> None:
+        self._part = part_of(self._headers)
+        self._value.clear()
+        if self._part.file_name is not None:
+            if self.file is not None:
+                raise RequestRefused(
+                    400, "one file a request: send the next one in a request of its own", param=self._part.name
+                )
+            self.file = self._part
+
+    def _data(self, data: bytes, start: int, end: int) -> None:
+        if self._part is self.file:
+            self.waiting += data[start:end]
+            return
+        self._field_bytes += end - start
+        if self._field_bytes > MOST_FIELD_BYTES:
+            raise RequestRefused(
+                413, f"the fields of the form are larger than {MOST_FIELD_BYTES} bytes", code="too_large"
+            )
+        self._value += data[start:end]
+
+    def _part_ends(self) -> None:
+        if self._part is not None and self._part is not self.file:
+            self.fields.append((self._part.name, self._value.decode("utf-8", errors="replace")))
+
+    def _end(self) -> None:
+        self.is_whole = True
+
+
+async def _read(form: Form, body: Body) -> None:
+    limit = environment().max_upload_gb * 1e9
+    try:
+        while body.more:
+            form.feed(await body.next_block())
+            if body.size > limit + MOST_FIELD_BYTES:
+                raise RequestRefused(
+                    413, f"more than {environment().max_upload_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)", code="too_large"
+                )
+            if len(form.waiting) >= BLOCK_BYTES or not body.more:
+                block, form.waiting = form.waiting, bytearray()
+                await asyncio.to_thread(form.incoming.write, block)
+        if not form.is_whole:
+            raise BrokenForm("the form breaks off before its last boundary")
+    except BrokenForm as error:
+        raise RequestRefused(400, str(error), code="broken_form") from error
+
+
+def _received(store: Store, incoming: Incoming, form: Form) -> ReceivedFile | None:
+    part = form.file
+    # A browser sends a nameless, empty file where nobody chose one.
+    if part is None or not (part.file_name or incoming.size):
+        return None
+    return ReceivedFile(store, incoming, incoming.finish(), part.name, part.file_name or "", part.media_type)
+
+
+def _smaller(scope: Scope, receive: Receive, form: Form, received: ReceivedFile | None) -> tuple[Scope, Receive]:
+    """The request as Django gets it: the fields alone, and the file beside them."""
+    content = urlencode(form.fields).encode()
+    replaced = {
+        b"content-type": b"application/x-www-form-urlencoded",
+        b"content-length": str(len(content)).encode(),
+    }
+    dropped = {*replaced, b"transfer-encoding"}
+    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in dropped]
+    messages: list[Message] = [{"type": "http.request", "body": content, "more_body": False}]
+
+    async def receive_small() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return {**scope, "headers": [*headers, *replaced.items()], SCOPE_KEY: received}, receive_small

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from clustercore.access.api import resources
-from clustercore.access.views import account, people, sign_in
+from clustercore.access.views import account, audit, people, sign_in
 
 app_name = "access"
 
@@ -18,6 +18,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/password/", account.change_password, name="change-password"),
     path("account/tokens/", account.create_token, name="create-token"),
     path("account/tokens/<int:token_id>/revoke/", account.revoke_token, name="revoke-token"),
+    path("audit/", audit.audit_page, name="audit"),
+    path("audit/verify/", audit.verify_page, name="audit-verify"),
     path("people/", people.people_page, name="people"),
     path("people/<int:user_id>/role/", people.change_role, name="change-role"),
     path("people/<int:user_id>/disable/", people.disable, name="disable"),

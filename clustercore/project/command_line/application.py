@@ -64,7 +64,7 @@ for panel, commands in COMMANDS:
 application.command("rm", rich_help_panel=JOBS)(remove)
 application.add_typer(nodes, name="nodes", rich_help_panel=MACHINES)
 application.add_typer(models, name="models", rich_help_panel=MACHINES)
-application.add_typer(audit, name="audit", rich_help_panel=MACHINES)
+application.add_typer(audit, name="audit", rich_help_panel=PEOPLE)
 application.add_typer(users, name="users", rich_help_panel=PEOPLE)
 application.add_typer(tokens, name="tokens", rich_help_panel=PEOPLE)
 application.add_typer(secrets, name="secrets", rich_help_panel=PEOPLE)

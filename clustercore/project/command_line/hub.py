@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from clustercore.access.services.audit_checkpoints import establish_checkpoints
 from clustercore.blobs.services import establish_hub
 from clustercore.config.environment import environment
 from clustercore.embedded.adapters.secrets import free_loopback_port
@@ -101,6 +102,7 @@ def running_hub(
         chosen = choose_port(port)
         hub = Hub(f"http://127.0.0.1:{chosen}", chosen, lease)
         establish_hub(environment().data_dir, hub.web_url)
+        establish_checkpoints()
         tell("starting the web process" + (" and the nodes" if nodes else ""))
         stack.callback(_end, hub)
         _start_children(hub, nodes, flower)

@@ -102,6 +102,8 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> Response 
 def _first_problem(detail: Any, field: str | None = None) -> tuple[str | None, str]:
     if isinstance(detail, dict):
         name, inner = next(iter(detail.items()))
+        if isinstance(name, int):  # a place in a list, whose field is the list
+            return _first_problem(inner, field)
         return _first_problem(inner, None if name == "non_field_errors" else str(name))
     if isinstance(detail, list):
         return _first_problem(detail[0], field) if detail else (field, "invalid")

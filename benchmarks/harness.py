@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -45,6 +46,13 @@ def worker(name: str, *, slots: int = 1, include: str = "", **variables: str) ->
     finally:
         process.terminate()
         process.wait(30)
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str, every: float = 0.02) -> None:

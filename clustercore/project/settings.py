@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from clustercore.access.domain.roles import Permission
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.endpoints import database_settings
 from clustercore.embedded.domain.layout import Layout
@@ -138,6 +139,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
     "ENUM_NAME_OVERRIDES": {
+        "Permission": [permission.value for permission in Permission],
         "JobState": [state.value for state in JobState],
         "UnitState": [state.value for state in UnitState],
         "AttemptOutcome": [state.value for state in AttemptOutcome],

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from clustercore.telemetry.api import JobStream
+
+app_name = "telemetry"
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/jobs/<int:job_id>/stream", JobStream.as_view(), name="job-stream"),
+]

@@ -15,16 +15,26 @@ from clustercore.jobs.domain.progress import AttemptLine, EventLine, JobProgress
 from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
 
 Counts = Sequence[Mapping[str, Any]]
+_ATTEMPT_FIELDS = ("id", "unit_id", "stage", "ordinal", "number", "node", "outcome", "started", "ended", "reason")
+_ATTEMPT_COLUMNS = (
+    *("id", "unit_id", "unit__stage", "unit__ordinal", "number", "node_name", "outcome"),
+    *("started", "ended", "reason"),
+)
+_COLUMNS = (
+    *("id", "kind", "title", "state", "stage", "priority", "language", "waiting", "error", "shared"),
+    *("owner_id", "owner__username", "created", "finished", "now"),
+)
 
 
 def job_progress(jobs: QuerySet[Job], *, with_shares: bool = False) -> list[JobProgress]:
     """The jobs of a query set (sliced or not) in its order, in two queries; three with what each node did."""
-    rows = list(jobs.select_related("owner").defer("parameters").annotate(now=Now()))
-    ids = [job.pk for job in rows]
+    # Plain rows: for a list of jobs, model instances would cost as much as everything else.
+    rows = list(jobs.annotate(now=Now()).values_list(*_COLUMNS, named=True))
+    ids = [job.id for job in rows]
     counts = _unit_counts(ids)
-    main_stages = {job.pk: main_stage_of(job.kind) for job in rows}
+    main_stages = {job.id: main_stage_of(job.kind) for job in rows}
     shares = _shares(main_stages) if with_shares else {}
-    return [_progress(job, counts.get(job.pk, []), tuple(shares.get(job.pk, ()))) for job in rows]
+    return [_progress(job, counts.get(job.id, []), tuple(shares.get(job.id, ()))) for job in rows]
 
 
 def main_stage_of(kind: str) -> str | None:
@@ -86,17 +96,16 @@ def _units(units: QuerySet[Unit]) -> dict[int, list[UnitProgress]]:
 
 def attempts_of(job_id: int) -> list[AttemptLine]:
     """Every try at a unit of a job, in the order in which they began. One query."""
-    attempts = Attempt.objects.filter(unit__job_id=job_id).select_related("unit").order_by("started", "id")
-    return [_attempt(attempt) for attempt in attempts.defer("unit__payload", "unit__result")]
+    return attempts_by_job([job_id]).get(job_id, [])
 
 
-def latest_attempts(ids: Sequence[int], each: int) -> dict[int, list[AttemptLine]]:
-    """The newest tries of each job, newest first, at most `each` of a job. One query."""
-    place = Window(RowNumber(), partition_by=F("unit__job_id"), order_by=F("id").desc())
-    attempts = Attempt.objects.filter(unit__job_id__in=list(ids)).annotate(place=place).filter(place__lte=each)
+def attempts_by_job(ids: Sequence[int]) -> dict[int, list[AttemptLine]]:
+    """As `attempts_of`, for many jobs at once. One query."""
+    attempts = Attempt.objects.filter(unit__job_id__in=list(ids)).order_by("started", "id")
     found: dict[int, list[AttemptLine]] = {}
-    for attempt in attempts.select_related("unit").defer("unit__payload", "unit__result").order_by("-id"):
-        found.setdefault(attempt.unit.job_id, []).append(_attempt(attempt))
+    for job_id, served_by, *values in attempts.values_list("unit__job_id", "served_by", *_ATTEMPT_COLUMNS):
+        line = AttemptLine(served_by=served_label(served_by), **dict(zip(_ATTEMPT_FIELDS, values, strict=True)))
+        found.setdefault(job_id, []).append(line)
     return found
 
 
@@ -128,7 +137,7 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
     main = [row for row in counts if main_stage is None or row["stage"] == main_stage]
     ended = job.finished or job.now
     return JobProgress(
-        id=job.pk,
+        id=job.id,
         kind=job.kind,
         title=job.title,
         state=job.state,
@@ -138,7 +147,7 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
         waiting=job.waiting,
         error=job.error,
         owner_id=job.owner_id,
-        owner=job.owner.get_username() if job.owner is not None else "",
+        owner=job.owner__username or "",
         shared=job.shared,
         created=job.created,
         finished=job.finished,

@@ -9,14 +9,15 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connections
+from rest_framework.utils.encoders import JSONEncoder
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.telemetry.domain.topics import State, split_address, topic_named
 from clustercore.telemetry.domain.viewers import viewer_key
-from clustercore.telemetry.services.watching import Follower, Key, Watched, watcher_here
+from clustercore.telemetry.services.looking import Key
+from clustercore.telemetry.services.watching import Follower, Watched, watcher_here
 
 KEEP_ALIVE_SECONDS = 15.0
 RECHECK_SECONDS = 60.0
@@ -73,7 +74,7 @@ async def follow(address: str, identify: Identify) -> AsyncGenerator[State, None
 async def event_stream(
     address: str, identify: Identify, *, is_last: Callable[[State], bool] = lambda _state: False
 ) -> AsyncGenerator[str, None]:
-    """Server-sent events: `state` with the whole state as JSON, `notice`, `end`; a comment while nothing happens.
+    """Server-sent events: `progress` with the whole state as JSON, `notice`, `end`; a comment while nothing happens.
 
     It ends after the state that `is_last`, and when the key is gone or no longer theirs. Raises as `follow` does,
     before the first event.
@@ -85,7 +86,7 @@ async def event_stream(
             elif one.state is None:
                 yield ": still here\n\n"
             else:
-                yield _event("state", one.state)
+                yield _event("progress", one.state)
                 if is_last(one.state):
                     break
     yield _event("end", {})
@@ -144,4 +145,4 @@ async def _require(address: str, identify: Identify) -> Key:
 
 
 def _event(name: str, data: State) -> str:
-    return f"event: {name}\ndata: {json.dumps(data, cls=DjangoJSONEncoder)}\n\n"
+    return f"event: {name}\ndata: {json.dumps(data, cls=JSONEncoder)}\n\n"

@@ -1,0 +1,153 @@
+"""Lists of jobs under load: how many a second against a bare view of the same query, and how late at half of that.
+
+python -m benchmarks.lists [--jobs 20000] [--seconds 10] [--rounds 3]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks import harness
+
+DATA_DIRECTORY = harness.private_data_directory()
+
+import django  # noqa: E402
+
+django.setup()
+
+import httpx  # noqa: E402
+from django.contrib.auth.models import Group, User  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+
+from benchmarks.empty_units import EMPTY  # noqa: E402
+from clustercore.access.domain.roles import Permission, Role  # noqa: E402
+from clustercore.access.services.tokens import create_token  # noqa: E402
+from clustercore.embedded.services import ensure_running, stop  # noqa: E402
+from clustercore.jobs.models import Job  # noqa: E402
+from clustercore.project.web import command  # noqa: E402
+
+CONNECTIONS = 8
+PAGE = "/api/v1/jobs?limit=50"
+UNITS_OF_A_JOB = 8
+_JOBS = """
+INSERT INTO jobs_job (kind, title, state, stage, priority, owner_id, shared, parameters, critical_accuracy, engine,
+                      model, error, waiting, created, finished)
+SELECT %(kind)s, 'recording ' || n || '.flac', (ARRAY['done', 'running', 'failed', 'paused'])[1 + n %% 4], 'nothing', 0,
+       %(owner)s, false, '{}', false, '', '', CASE WHEN n %% 4 = 2 THEN 'nothing 3: no memory' ELSE '' END, '',
+       now() - n * interval '1 minute', CASE WHEN n %% 4 IN (0, 2) THEN now() END
+FROM generate_series(1, %(jobs)s) AS n
+"""
+_UNITS = """
+INSERT INTO jobs_unit (job_id, stage, ordinal, capability, ranked, payload, weight, state, attempts_made, failures,
+                       strikes, excluded_nodes, progress, error, hold_reason, created)
+SELECT j.id, 'nothing', n, 'media', false, '{}', 30, (ARRAY['done', 'queued', 'leased'])[1 + n %% 3], 1, 0, 0, '{}',
+       0.5, '', '', now()
+FROM jobs_job j CROSS JOIN generate_series(1, %(units)s) AS n
+"""
+
+
+def fill_ledger(jobs: int) -> tuple[int, str]:
+    """That many jobs of one operator, each with its units; returns the operator's id and token."""
+    owner = User.objects.create_user("operator")
+    owner.groups.add(Group.objects.get(name=Role.OPERATOR.value))
+    with connection.cursor() as cursor:
+        cursor.execute(_JOBS, {"kind": EMPTY.name, "owner": owner.pk, "jobs": jobs})
+        cursor.execute(_UNITS, {"units": UNITS_OF_A_JOB})
+        cursor.execute("ANALYZE")
+    return owner.pk, create_token(owner, "benchmark", frozenset({Permission.VIEW}))[1]
+
+
+@contextmanager
+def web_process(port: int) -> Iterator[None]:
+    """The product's web process with the benchmark's addresses."""
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "benchmarks.lists_settings",
+        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
+    }
+    with (DATA_DIRECTORY / "web.log").open("wb") as log:
+        process = subprocess.Popen(command(port=port), env=environment, stdout=log, stderr=log)
+    try:
+        harness.wait_until(lambda: _answers(port), 60, "the web process", every=0.2)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def load(port: int, path: str, token: str, seconds: float, rate: float | None = None) -> dict[str, Any]:
+    """What `http_load` measured."""
+    options = ["--token", token, "--connections", str(CONNECTIONS), "--seconds", str(seconds)]
+    options += ["--rate", str(rate)] if rate is not None else []
+    asked = [sys.executable, "-m", "benchmarks.http_load", "127.0.0.1", str(port), path, *options]
+    found: dict[str, Any] = json.loads(subprocess.run(asked, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return found
+
+
+def per_second(measured: dict[str, Any]) -> float:
+    return float(measured["answers"] / measured["seconds"])
+
+
+def measure(port: int, token: str, bare: str, seconds: float, rounds: int) -> tuple[dict[str, float], list[float]]:
+    """Interleaved rounds of both, then half of what the list can."""
+    for path in (PAGE, bare):
+        load(port, path, token, 2)
+    pairs = [(per_second(load(port, PAGE, token, seconds)), per_second(load(port, bare, token, seconds)))
+             for _ in range(rounds)]  # fmt: skip
+    saturation = statistics.median(pair[0] for pair in pairs)
+    bare_saturation = statistics.median(pair[1] for pair in pairs)
+    half = load(port, PAGE, token, seconds, rate=saturation / 2)["milliseconds"]
+    metrics = {
+        "p95_ms_at_half": round(harness.quantile(half, 0.95), 1),
+        "saturation_over_bare": round(statistics.median(ours / theirs for ours, theirs in pairs), 3),
+        "lists_per_second": round(saturation, 1),
+        "bare_per_second": round(bare_saturation, 1),
+        "median_ms_at_half": round(statistics.median(half), 1),
+    }
+    return metrics, half
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    arguments.add_argument("--jobs", type=int, default=20_000, help="jobs in the ledger")
+    arguments.add_argument("--seconds", type=float, default=10, help="length of one measurement")
+    arguments.add_argument("--rounds", type=int, default=3)
+    chosen = arguments.parse_args()
+    port = harness.free_port()
+    with ensure_running(DATA_DIRECTORY, linger_seconds=5):
+        call_command("migrate", verbosity=0)
+        owner, token = fill_ledger(chosen.jobs)
+        with web_process(port):
+            metrics, half = measure(port, token, f"/bare/jobs?owner={owner}", chosen.seconds, chosen.rounds)
+        details = {"jobs": Job.objects.count(), "units_of_a_job": UNITS_OF_A_JOB, "page": PAGE, "rounds": chosen.rounds}
+    stop(DATA_DIRECTORY)
+    title = "Lists of jobs (limits: 150 ms at the 95th percentile, 0.6 of the bare view)"
+    harness.print_table(title, ("metric", "value"), list(metrics.items()))
+
+    def draw(axes: Any) -> None:
+        axes.hist(half, bins=60)
+        axes.set(xlabel="answered after (ms)", ylabel="how many", title="Lists of jobs at half the measured saturation")
+
+    harness.publish("lists", metrics, details, draw)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""Progress for programs, as it happens: server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import close_old_connections
+from django.http import StreamingHttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from clustercore.access.api import requester
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import identity_of_scope
+from clustercore.jobs.domain.progress import FINAL_STATES
+from clustercore.jobs.services.deeds import require_visible
+from clustercore.telemetry.services.following import event_stream
+
+_EXAMPLE = """event: progress
+data: {"id": 7, "state": "running", "fraction": 0.42, "units": {"done": 5, "running": 2, …}, …}
+
+: still here
+
+event: progress
+data: {"id": 7, "state": "done", "fraction": 1.0, …}
+
+event: end
+data: {}
+
+"""
+
+
+class WhateverIsAccepted(BaseContentNegotiation):
+    """A stream is a stream and an error is JSON, whatever `Accept` says."""
+
+    def select_parser(self, request: Request, parsers: Sequence[Any]) -> Any:  # noqa: ARG002
+        return parsers[0]
+
+    def select_renderer(
+        self,
+        request: Request,  # noqa: ARG002
+        renderers: Sequence[BaseRenderer],
+        format_suffix: str | None = None,  # noqa: ARG002
+    ) -> tuple[BaseRenderer, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class JobStream(APIView):
+    """One job, followed."""
+
+    permissions = {"GET": Permission.VIEW}
+    content_negotiation_class = WhateverIsAccepted
+
+    @extend_schema(
+        operation_id="jobs_stream",
+        tags=["jobs"],
+        summary="Follow a job: server-sent events until it is over",
+        responses={
+            (200, "text/event-stream"): OpenApiResponse(
+                OpenApiTypes.STR,
+                description="`event: progress` with the job as `GET /jobs/{job_id}` gives it, whole at once and then "
+                "whenever it changed; a comment every 15 seconds; `event: notice` when the ledger is away; "
+                "`event: end` when the job is over or gone.",
+                examples=[OpenApiExample("a job that ends", value=_EXAMPLE, media_type="text/event-stream")],
+            )
+        },
+    )
+    def get(self, request: Request, job_id: int) -> StreamingHttpResponse:
+        """After a broken connection ask again: the whole state comes first, so that nothing is missed."""
+        require_visible(requester(request), job_id)
+        scope = request._request.scope  # type: ignore[attr-defined]
+        events = event_stream(
+            f"job:{job_id}",
+            # Asked anew each minute: a token may have been revoked, or the job no longer be shared.
+            lambda: identity_of_scope(scope),
+            is_last=lambda state: state["state"] in FINAL_STATES,
+        )
+        response = StreamingHttpResponse(
+            events,
+            content_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+        # The request's own connection would be kept from the pool for as long as somebody follows.
+        close_old_connections()
+        return response

@@ -6,6 +6,7 @@ import logging
 import uuid
 from http import HTTPStatus
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -21,11 +22,13 @@ PROGRAM_PATHS = ("/api", "/v1", "/metrics")
 REQUEST_ID = "clustercore.request_id"
 """The key of `request.META` that holds what the answer's `x-request-id` says."""
 
+TOO_LARGE = "the request is larger than this address takes"
+
 _REMEDIES = {
     400: "the request could not be read",
     404: "there is no such address here: the list is at /api/v1/docs",
     405: "this address does not take {method}: see the Allow header",
-    413: "the request is larger than this address takes",
+    413: TOO_LARGE,
     500: "something went wrong here; the hub's log has it under the request id {request_id}",
 }
 _TITLES = {
@@ -49,7 +52,7 @@ class Errors(Passage):
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Refusals that a view raised; Django logs and answers the rest, and `after` gives that its shape."""
-        refused = refusal_of(error)
+        refused = RequestRefused(413, TOO_LARGE) if isinstance(error, RequestDataTooBig) else refusal_of(error)
         if refused is not None:
             return refusal(request, refused)
         _logger.error("request %s failed: %s %s", request.META[REQUEST_ID], request.method, request.path)

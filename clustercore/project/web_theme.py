@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
@@ -20,6 +21,9 @@ ADMIN_THEME: dict[str, Any] = {
     "SITE_TITLE": "clustercore",
     "SITE_HEADER": "clustercore",
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("clustercore/mark.svg")},
+    ],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {
@@ -48,6 +52,7 @@ ADMIN_THEME: dict[str, Any] = {
             _group(
                 "Storage",
                 _page("Blobs", "database", "blobs_blob"),
+                _page("Uploads", "upload", "blobs_upload"),
                 _page("Hub", "hub", "blobs_hub"),
             ),
             _group(

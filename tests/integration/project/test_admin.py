@@ -18,7 +18,7 @@ from clustercore.access.models import ApiToken, AuditEntry
 from clustercore.access.services import audit
 from clustercore.access.services.tokens import create_token
 from clustercore.blobs import services as blobs
-from clustercore.blobs.models import Blob, Hub
+from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
@@ -102,6 +102,7 @@ def rows() -> dict[str, Any]:
     )
     Transcript.objects.create(recording=recording, text="what was heard", language="en", sha256="c" * 64)
     Blob.objects.create(sha256="d" * 64, size=5_000_000, media_type="audio/flac")
+    Upload.objects.create(owner=person("otto"), name=MARKUP, size=10, created=now, expires=now)
     audit.record(identity("otto"), "job.cancel", MARKUP)
     create_token(person("otto"), "for the nightly run", frozenset({Scope.VIEW}))
     blobs.establish_hub(environment().data_dir, "http://127.0.0.1:7000")

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from clustercore.project.flower.process import arguments, credentials, socket_path, with_remedy
+
+
+def test_a_failed_task_names_the_page_where_its_unit_is_retried() -> None:
+    task = SimpleNamespace(exception="AttemptFailed('unit 12 of job 3 (transcribe 4): out of memory')")
+    assert with_remedy(task).exception.endswith("/admin/jobs/unit/12/change/")
+    assert "/admin/" not in task.exception
+
+
+def test_a_task_that_did_not_fail_or_is_not_about_a_unit_is_shown_as_it_is() -> None:
+    for exception in (None, "", "ConnectionError('no route')"):
+        assert with_remedy(SimpleNamespace(exception=exception)).exception == exception
+
+
+def test_it_listens_on_a_socket_and_on_no_port(tmp_path: Path) -> None:
+    words = arguments(tmp_path)
+    assert f"--unix_socket={socket_path(tmp_path)}" in words
+    assert not any("port" in word or "address" in word for word in words)
+
+
+def test_its_password_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    assert credentials(tmp_path) == credentials(tmp_path)
+    assert (tmp_path / "secrets" / "flower").stat().st_mode & 0o077 == 0

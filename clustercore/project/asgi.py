@@ -10,6 +10,13 @@ import clustercore.project.celery  # noqa: F401  (without it tasks bind to Celer
 
 _django = get_asgi_application()
 
-from clustercore.blobs.sockets import with_uploads  # noqa: E402  (needs the applications that Django has set up)
+# What follows needs the applications that Django has set up.
+from channels.routing import ProtocolTypeRouter  # noqa: E402
 
-application = with_uploads(_django)
+from clustercore.blobs.sockets import with_uploads  # noqa: E402
+from clustercore.project.middleware.handshakes import guarded  # noqa: E402
+from clustercore.telemetry.sockets import LiveConsumer  # noqa: E402
+
+application = ProtocolTypeRouter(
+    {"http": with_uploads(_django), "websocket": guarded({"/live": LiveConsumer.as_asgi()})}
+)

@@ -13,6 +13,8 @@ from clustercore.config.interpreter import PACKAGE_ROOT, python_command
 APPLICATION = "clustercore.project.asgi:application"
 _SHUTDOWN_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 30
+_MOST_SOCKET_BYTES = 16_384
+"""Of one message that a page sends; what it gets may be longer."""
 
 
 def server(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> uvicorn.Server:
@@ -27,6 +29,11 @@ def server(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None =
         log_config=None,
         access_log=False,
         server_header=False,
+        # uvicorn would believe X-Forwarded-For from loopback, which is where the gateway's strangers come from.
+        proxy_headers=False,
+        ws_max_size=_MOST_SOCKET_BYTES,
+        # Compression would cost every watcher some hundred kilobytes and a share of a processor.
+        ws_per_message_deflate=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
@@ -44,7 +51,10 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = 
 def command(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> list[str]:
     """The same as a command line for a process of its own."""
     where = ["--uds", str(unix_socket)] if unix_socket else ["--host", host, "--port", str(port)]
-    options = ["--lifespan", "off", "--no-access-log", "--no-server-header"]
+    options = ["--lifespan", "off", "--no-access-log", "--no-server-header", "--no-proxy-headers"]
     seconds = ["--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS), "--timeout-graceful-shutdown", str(_SHUTDOWN_SECONDS)]
+    sockets = ["--ws-max-size", str(_MOST_SOCKET_BYTES), "--ws-per-message-deflate", "false"]
     # By default uvicorn puts the current directory first on the path.
-    return python_command("-m", "uvicorn", APPLICATION, "--app-dir", str(PACKAGE_ROOT), *where, *options, *seconds)
+    return python_command(
+        "-m", "uvicorn", APPLICATION, "--app-dir", str(PACKAGE_ROOT), *where, *options, *sockets, *seconds
+    )

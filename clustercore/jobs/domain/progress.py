@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 FINAL_STATES = frozenset({"done", "failed", "cancelled"})
@@ -46,7 +46,8 @@ class JobProgress:
     shared: bool
     created: datetime
     finished: datetime | None
-    elapsed_seconds: float
+    elapsed_seconds: float = field(compare=False)
+    """Until now, or until it ended; time alone is no change."""
     fraction: float
     done: int
     running: int

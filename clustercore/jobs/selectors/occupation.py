@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, F, FloatField, Sum
+from django.db.models import Count, FloatField, Sum
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Now, TruncMinute
 
@@ -62,16 +62,14 @@ class Minute:
 
 
 def minutes_of_the_last_hour() -> list[Minute]:
-    """Sixty minutes, oldest first, the running one last; a minute in which nothing ended is zero. One query."""
+    """Sixty minutes, oldest first, the running one last, idle ones included; empty when nothing ended. One query."""
     done = Attempt.objects.filter(outcome=AttemptOutcome.DONE, ended__gt=Now() - RECENTLY).order_by()
-    groups = done.annotate(minute=TruncMinute("ended"), now=Now()).values("minute")
-    rows = {
-        row["minute"]: row for row in groups.annotate(units=Count("id"), audio=summed("audio_seconds"), now=F("now"))
-    }
-    now = next((row["now"] for row in rows.values()), None)
-    if now is None:
+    groups = done.annotate(minute=TruncMinute("ended")).values("minute")
+    counted = groups.annotate(units=Count("id"), audio=summed("audio_seconds"), last=TruncMinute(Now()))
+    rows = {row["minute"]: row for row in counted}
+    if not rows:
         return []
-    last = now.replace(second=0, microsecond=0)
+    last = next(iter(rows.values()))["last"]
     every = [last - timedelta(minutes=before) for before in range(59, -1, -1)]
     return [
         Minute(

@@ -69,8 +69,9 @@ class NodeStanding:
     version: str
     slots: int
     busy: int
-    last_seen: datetime
-    seen_seconds_ago: float
+    last_seen: datetime = field(compare=False)
+    seen_seconds_ago: float = field(compare=False)
+    """One more sign of life is no change."""
     started: datetime
     drained: bool
     capabilities: tuple[str, ...]

@@ -9,11 +9,25 @@ from typing import Any
 from clustercore.access.domain.identity import Identity
 
 Facts = Mapping[str, Any]
-"""What a topic knows of one key at one moment: the context of its templates. Compared with `==` to see a change."""
+"""What a topic knows of one key at one moment. Compared with `==` to see a change."""
+Known = Mapping[str, Facts | None]
+"""The keys to load, each with the facts that the last look found; None at first."""
 State = Mapping[str, Any]
 """Plain JSON values: what programs get."""
-Fragments = Mapping[str, str]
-"""HTML by the `id` of the element that it replaces: what pages get."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One element of a page. It is made again only when what it is made of has changed."""
+
+    id: str
+    """The `id` of the element that it replaces, and of its own outermost element."""
+    of: Any
+    """What it shows, compared with `==`."""
+    make: Callable[[], str]
+    """Renders it."""
+    every: float = 0.0
+    """A costly part is made at most once in so many seconds; the last change is never left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,15 +37,15 @@ class Topic:
     name: str
     allowed: Callable[[Identity, str], bool]
     """Whether somebody may follow this key; asked when following begins and every minute after. Reads the ledger."""
-    load: Callable[[Sequence[str]], Mapping[str, Facts]]
-    """The facts of each key now, for all keys that anybody follows, in a fixed number of queries.
+    load: Callable[[Known], Mapping[str, Facts]]
+    """The facts of each key now, in a fixed number of queries; a key that is missing from the answer is gone.
 
-    A key that is missing from the answer is gone.
+    A loader that can tell cheaply that nothing changed gives back the facts that it was given.
     """
     state: Callable[[str, Facts], State]
     """What programs get, made once for all who follow the key."""
-    render: Callable[[str, Facts], Fragments]
-    """The page's parts, made once for all who follow the key."""
+    parts: Callable[[str, Facts], Sequence[Part]]
+    """What pages get, made once for all who follow the key."""
     per_identity: bool = False
     """Whether each person sees something else: then `load` gets `viewer_key(identity, key)` for a key."""
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import DatabaseError, InterfaceError
 
-from clustercore.telemetry.domain.topics import Facts, State, Topic
+from clustercore.telemetry.domain.topics import Facts, State
+from clustercore.telemetry.services.looking import Asked, Found, Key, Looker, Parts
 
 logger = logging.getLogger(__name__)
 
@@ -31,18 +32,6 @@ SHORTEST_PAUSE_SECONDS = 0.05
 AWAY = "The ledger does not answer; trying again."
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One thing to follow: `address` as the follower named it, `key` as the topic's loader takes it."""
-
-    topic: Topic
-    key: str
-    address: str = field(compare=False)
-
-    def __hash__(self) -> int:
-        return hash((self.topic.name, self.key))
-
-
 @dataclass(slots=True, eq=False)
 class Watched:
     """What is known of a key that somebody follows. `version` grows with each change; 0 before the first look."""
@@ -51,8 +40,9 @@ class Watched:
     facts: Facts | None = None
     """None before the first look, and when the key is gone."""
     state: State = field(default_factory=dict)
-    fragments: dict[str, tuple[int, str]] = field(default_factory=dict)
-    """HTML by element id, each with the version in which it last changed."""
+    parts: Parts = field(default_factory=dict)
+    """By element id, each with the version in which it last changed."""
+    is_overdue: bool = False
     followers: set[Follower] = field(default_factory=set)
     messages: dict[int, str] = field(default_factory=dict)
     """For pages, by the version that a follower knew before; forgotten with each change."""
@@ -63,25 +53,19 @@ class Watched:
 
     def is_ready_for(self, follower: Follower) -> bool:
         """Whether a new follower can be told something at once, rather than after the next look."""
-        return self.version > 0 and (self.is_gone or bool(self.fragments) or not follower.pages)
+        return self.version > 0 and (self.is_gone or bool(self.parts) or not follower.pages)
 
     def page_message(self, address: str, known: int) -> str:
-        """What changed after version `known`, as the JSON that pages get; made once for all who stand there."""
+        """What changed after version `known`, as the JSON that pages get; made once for all who stand there.
+
+        Empty when nothing did that a page shows.
+        """
         if known not in self.messages:
-            html = {name: html for name, (at, html) in self.fragments.items() if at > known}
+            html = {name: part.html for name, part in self.parts.items() if part.version > known}
             body: dict[str, Any] = {"topic": address, "version": self.version, "html": html}
-            self.messages[known] = json.dumps(body | {"gone": True} if self.is_gone else body)
+            shown = json.dumps(body | {"gone": True} if self.is_gone else body)
+            self.messages[known] = shown if html or self.is_gone or not known else ""
         return self.messages[known]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a look found: a key's facts, and what they look like; `facts` None when the key is gone."""
-
-    key: Key
-    facts: Facts | None
-    state: State
-    fragments: Mapping[str, str]
 
 
 class Follower:
@@ -153,7 +137,7 @@ class Watcher:
         """Keys with a follower that knows nothing yet: the next look tells them, changed or not."""
         self._new = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._complained: set[str] = set()
+        self._looker = Looker()
 
     @property
     def is_running(self) -> bool:
@@ -202,23 +186,32 @@ class Watcher:
 
     async def _look(self) -> bool:
         """One look at everything that is followed; whether the ledger answered."""
-        known = {key: watched.facts for key, watched in self.watched.items() if key not in self._unlooked}
-        pages = {key for key, watched in self.watched.items() if any(one.pages for one in watched.followers)}
-        looked_at = list(self.watched)
-        looking = asyncio.ensure_future(asyncio.to_thread(self._load, looked_at, known, pages))
+        looking = asyncio.ensure_future(asyncio.to_thread(self._looker.look, [*map(self._asked, self.watched)]))
         try:
             done, _ = await asyncio.wait({looking}, timeout=SILENCE_SECONDS)
             if not done:
                 self._say(AWAY)
-            changes = await looking
+            found = await looking
         except (DatabaseError, InterfaceError) as error:
             logger.warning("live data: %s", error)
             self._say(AWAY)
             return False
         self._say("")
-        for change in changes:
-            self._apply(change, change.key in pages)
+        for one in found:
+            self._apply(one)
         return True
+
+    def _asked(self, key: Key) -> Asked:
+        watched = self.watched[key]
+        return Asked(
+            key=key,
+            facts=watched.facts,
+            state=watched.state,
+            parts=watched.parts,
+            is_new=key in self._unlooked,
+            is_overdue=watched.is_overdue,
+            for_pages=any(one.pages for one in watched.followers),
+        )
 
     def _say(self, notice: str) -> None:
         everybody = {follower for watched in self.watched.values() for follower in watched.followers}
@@ -230,60 +223,22 @@ class Watcher:
         for follower in new:
             follower.notify(notice)
 
-    def _apply(self, change: Change, for_pages: bool) -> None:
-        watched = self.watched.get(change.key)
+    def _apply(self, found: Found) -> None:
+        key = found.asked.key
+        watched = self.watched.get(key)
         if watched is None:
             return
-        if for_pages or not any(one.pages for one in watched.followers):
-            self._unlooked.discard(change.key)
+        if found.asked.for_pages or not any(one.pages for one in watched.followers):
+            self._unlooked.discard(key)
         self._version += 1
         watched.version = self._version
-        watched.facts, watched.state = change.facts, change.state
-        before = watched.fragments
-        watched.fragments = {
-            name: before[name] if name in before and before[name][1] == html else (self._version, html)
-            for name, html in change.fragments.items()
+        watched.facts, watched.state, watched.is_overdue = found.facts, found.state, found.is_overdue
+        watched.parts = {
+            name: part if part.version else replace(part, version=self._version) for name, part in found.parts.items()
         }
         watched.messages.clear()
         for follower in watched.followers:
-            follower.tell(change.key)
-
-    def _load(self, keys: list[Key], known: Mapping[Key, Facts | None], pages: set[Key]) -> list[Change]:
-        """In a thread: the fixed number of queries of each topic, then what changed is rendered."""
-        by_topic: dict[str, list[Key]] = {}
-        for key in keys:
-            by_topic.setdefault(key.topic.name, []).append(key)
-        changes: list[Change] = []
-        try:
-            for together in by_topic.values():
-                changes += self._load_topic(together, known, pages)
-        finally:
-            # No request of Django's ends here: this gives the thread's connection back to the pool.
-            connections.close_all()
-        return changes
-
-    def _load_topic(self, keys: list[Key], known: Mapping[Key, Facts | None], pages: set[Key]) -> list[Change]:
-        topic = keys[0].topic
-        try:
-            found = topic.load([key.key for key in keys])
-            changed = [key for key in keys if key not in known or found.get(key.key) != known[key]]
-            changes = [_change(key, found.get(key.key), key in pages) for key in changed]
-        except (DatabaseError, InterfaceError):
-            raise
-        except Exception:
-            # One topic's mistake must not silence the others; it is told once, not four times a second.
-            if topic.name not in self._complained:
-                logger.exception("the topic %s cannot be shown", topic.name)
-            self._complained.add(topic.name)
-            return []
-        self._complained.discard(topic.name)
-        return changes
-
-
-def _change(key: Key, facts: Facts | None, for_pages: bool) -> Change:
-    if facts is None:
-        return Change(key, None, {}, {})
-    return Change(key, facts, key.topic.state(key.key, facts), key.topic.render(key.key, facts) if for_pages else {})
+            follower.tell(key)
 
 
 _WATCHERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()

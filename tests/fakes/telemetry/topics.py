@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from clustercore.access.domain.identity import Identity
-from clustercore.telemetry.domain.topics import Facts, Fragments, State, Topic
+from clustercore.telemetry.domain.topics import Facts, Known, Part, State, Topic
 
 
 class Written:
@@ -17,24 +18,31 @@ class Written:
         self.facts: dict[str, Facts] = dict(facts)
         self.looks = 0
         self.rendered = 0
+        self.every: dict[str, float] = {}
         self.error: Exception | None = None
         self.while_loading: Callable[[], None] = lambda: None
         self.threads: set[int] = set()
 
-    def load(self, keys: Sequence[str]) -> Mapping[str, Facts]:
+    def load(self, known: Known) -> Mapping[str, Facts]:
         self.looks += 1
         self.threads.add(threading.get_ident())
         self.while_loading()
         if self.error is not None:
             raise self.error
-        return {key: dict(self.facts[key]) for key in keys if key in self.facts}
+        return {key: dict(self.facts[key]) for key in known if key in self.facts}
 
-    def render(self, key: str, facts: Facts) -> Fragments:
+    def parts(self, key: str, facts: Facts) -> Sequence[Part]:
+        return [
+            Part(id=f"{key}-{name}", of=value, make=partial(self._make, value), every=self.every.get(name, 0.0))
+            for name, value in facts.items()
+        ]
+
+    def _make(self, value: object) -> str:
         self.rendered += 1
-        return {f"{key}-{name}": f"<p>{value}</p>" for name, value in facts.items()}
+        return f"<p>{value}</p>"
 
     def topic(self, name: str = "written", allowed: Callable[[Identity, str], bool] = lambda _who, _key: True) -> Topic:
-        return Topic(name=name, allowed=allowed, load=self.load, state=_as_it_is, render=self.render)
+        return Topic(name=name, allowed=allowed, load=self.load, state=_as_it_is, parts=self.parts)
 
 
 def _as_it_is(_key: str, facts: Facts) -> State:

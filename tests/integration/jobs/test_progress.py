@@ -10,9 +10,9 @@ from clustercore.jobs.domain.progress import JobProgress, NodeShare
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.selectors.progress import (
+    attempts_by_job,
     attempts_of,
     job_progress,
-    latest_attempts,
     latest_events,
     pieces_by_job,
     units_of,
@@ -77,7 +77,7 @@ def test_the_number_of_queries_does_not_grow_with_the_jobs() -> None:
             jobs = job_progress(Job.objects.order_by("-id")[:50], with_shares=True)
             pieces_by_job(jobs)
             ids = [job.id for job in jobs]
-            latest_attempts(ids, 5)
+            attempts_by_job(ids)
             latest_events(ids, 5)
         return len(captured)
 
@@ -111,7 +111,9 @@ def test_a_unit_shows_its_latest_attempt_and_the_timeline_every_one() -> None:
     assert shown.speed == 4.0
     lines = attempts_of(job.pk)
     assert [(line.node, line.outcome, line.reason) for line in lines[:1]] == [(LAPTOP, "retry", "no room")]
-    assert latest_attempts([job.pk], 1)[job.pk][0].node == WORKSTATION
+    assert [(line.node, line.stage, line.served_by) for line in lines[1:]] == [
+        (WORKSTATION, "part", "faster-whisper:small")
+    ]
 
 
 def test_the_grid_holds_the_pieces_of_each_job_by_ordinal() -> None:

@@ -12,7 +12,8 @@ import pytest
 from django.db import OperationalError
 
 from clustercore.telemetry.services import watching
-from clustercore.telemetry.services.watching import AWAY, Follower, Key, Watcher, watcher_here
+from clustercore.telemetry.services.looking import Key
+from clustercore.telemetry.services.watching import AWAY, Follower, Watcher, watcher_here
 from tests.fakes.telemetry.topics import Written
 
 
@@ -202,7 +203,7 @@ def test_a_look_that_hangs_is_told_before_it_ends(monkeypatch: pytest.MonkeyPatc
     async def scene() -> None:
         follower = follower_of(key_of(written))
         await follower.news()
-        written.while_loading = lambda: bool(answers.wait(8)) or None  # type: ignore[assignment, return-value]
+        written.while_loading = lambda: bool(answers.wait(8)) or None  # type: ignore[assignment]
         await follower.news()
         assert follower.take_notice() == AWAY
         answers.set()
@@ -273,6 +274,38 @@ def test_another_list_replaces_the_first() -> None:
         written.facts = {"a": {"done": 3}, "b": {"done": 4}}
         assert (await message(follower))["topic"] == "written:b"
         assert [key.key for key in watcher_here().watched] == ["b"]
+        follower.close()
+
+    within_ten_seconds(scene)
+
+
+def test_a_costly_part_is_made_seldom_and_its_last_change_is_not_left_out() -> None:
+    written = Written(a={"done": 0, "costly": 0})
+    written.every = {"costly": 0.3}
+
+    async def scene() -> None:
+        follower = follower_of(key_of(written))
+        await follower.news()
+        for step in range(1, 4):
+            written.facts["a"] = {"done": step, "costly": step}
+            shown = await message(follower)
+            assert shown["html"] == {"a-done": f"<p>{step}</p>"}
+        assert (await message(follower))["html"] == {"a-costly": "<p>3</p>"}
+        assert written.rendered == 2 + 3 + 1
+        follower.close()
+
+    within_ten_seconds(scene)
+
+
+def test_what_no_page_shows_is_not_sent_to_pages() -> None:
+    written = Written(a={"done": 1})
+
+    async def scene() -> None:
+        follower = follower_of(key_of(written))
+        await follower.news()
+        written.facts["a"] = {"done": "1"}
+        [(key, watched, known)] = await follower.news()
+        assert watched.page_message(key.address, known) == ""
         follower.close()
 
     within_ten_seconds(scene)

@@ -1,0 +1,95 @@
+"""What can be followed of jobs: `job:ID` is one of them, `jobs` the lists as each person sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.roles import Permission
+from clustercore.jobs.api.bodies import job_body, job_detail_body
+from clustercore.jobs.models import Job
+from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
+from clustercore.jobs.selectors.progress import attempts_by_job, job_progress, latest_events, pieces_by_job
+from clustercore.jobs.selectors.pulse import pulses
+from clustercore.jobs.selectors.visibility import visible_jobs
+from clustercore.nodes.selectors import node_colours
+from clustercore.telemetry.domain.topics import Facts, Known, State, Topic
+from clustercore.telemetry.domain.viewers import viewer_of
+from clustercore.telemetry.services.fragments import job_parts, list_parts
+
+EVENTS = 100
+
+
+def _may_follow(identity: Identity, key: str) -> bool:
+    # Only the plain spelling of a number: one job, one key.
+    if not (key.isascii() and key.isdigit() and len(key) < 19 and str(int(key)) == key):
+        return False
+    return visible_jobs(identity).filter(pk=int(key)).exists()
+
+
+def _load_jobs(known: Known) -> Mapping[str, Facts]:
+    """One query while nothing changes; what changed is read in full, in a fixed number more."""
+    now = pulses([int(key) for key in known])
+    same = {key: facts for key, facts in known.items() if facts is not None and now.get(int(key)) == facts["pulse"]}
+    changed = [job_id for job_id in now if str(job_id) not in same]
+    return {**same, **(_read(changed, now) if changed else {})}
+
+
+def _read(ids: Sequence[int], now: Mapping[int, str]) -> Mapping[str, Facts]:
+    jobs = job_progress(Job.objects.filter(pk__in=list(ids)), with_shares=True)
+    colours = node_colours()
+    pieces, attempts, events = pieces_by_job(jobs), attempts_by_job(ids), latest_events(ids, EVENTS)
+    return {
+        str(job.id): {
+            "pulse": now[job.id],
+            "job": job,
+            "colours": colours,
+            "pieces": pieces.get(job.id, []),
+            "attempts": attempts.get(job.id, []),
+            "events": events.get(job.id, []),
+        }
+        for job in jobs
+    }
+
+
+def _job_state(_key: str, facts: Facts) -> State:
+    return job_detail_body(facts["job"])
+
+
+def _may_see_lists(identity: Identity, key: str) -> bool:
+    return key == "" and identity.may(Permission.VIEW)
+
+
+def _load_lists(known: Known) -> Mapping[str, Facts]:
+    """A fixed number of queries for each person who may see other jobs than the others; administrators are one."""
+    found: dict[str, Facts] = {}
+    of_all: Facts | None = None
+    for key in known:
+        identity, _ = viewer_of(key)
+        if not identity.may(Permission.ADMINISTER):
+            found[key] = _lists_of(identity)
+            continue
+        if of_all is None:
+            of_all = _lists_of(identity)
+        found[key] = of_all
+    return found
+
+
+def _lists_of(identity: Identity) -> Facts:
+    jobs = visible_jobs(identity)
+    return {"failures": failures(jobs), "open": open_jobs(jobs), "recent": recent_jobs(jobs)}
+
+
+def _list_state(_key: str, facts: Facts) -> State:
+    return {
+        "open": [job_body(job) for job in facts["open"]],
+        "recent": [job_body(job) for job in facts["recent"]],
+        "causes": [asdict(cause) for cause in facts["failures"].causes],
+    }
+
+
+JOB = Topic(name="job", allowed=_may_follow, load=_load_jobs, state=_job_state, parts=job_parts)
+JOBS = Topic(
+    name="jobs", allowed=_may_see_lists, load=_load_lists, state=_list_state, parts=list_parts, per_identity=True
+)

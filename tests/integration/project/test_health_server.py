@@ -33,7 +33,7 @@ def process(unix_socket: Path, service_environment: dict[str, str]) -> Iterator[
 
 
 def client(unix_socket: Path) -> httpx.Client:
-    return httpx.Client(transport=httpx.HTTPTransport(uds=str(unix_socket)), base_url="http://hub", timeout=10)
+    return httpx.Client(transport=httpx.HTTPTransport(uds=str(unix_socket)), base_url="http://localhost", timeout=10)
 
 
 def wait_until_alive(unix_socket: Path, process: subprocess.Popen[bytes]) -> None:
@@ -52,7 +52,7 @@ def test_it_serves_on_a_unix_socket_and_ends_in_order_when_told(
     wait_until_alive(unix_socket, process)
     with client(unix_socket) as asking:
         assert asking.get("/readyz").json()["ready"] is True
-        assert asking.get("/admin/login/").status_code == 200
+        assert asking.get("/sign-in/").status_code == 200
         styles = asking.get("/static/unfold/css/styles.css")
         assert (styles.status_code, styles.headers["Content-Type"]) == (200, 'text/css; charset="utf-8"')
         part = asking.get(

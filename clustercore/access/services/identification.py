@@ -17,6 +17,7 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.selectors import administrator_names, identity_of_token, identity_of_user
+from clustercore.access.services.tokens import note_use
 
 _ATTRIBUTE = "_clustercore_identity"
 BEARER = "bearer "
@@ -98,4 +99,6 @@ def _from_token(header: str) -> Identity:
             "the token is unknown, revoked or expired: make one under Account, and send `Authorization: Bearer cc_…`",
             code="invalid_api_key",
         )
+    if identity.token_id is not None:
+        note_use(identity.token_id)
     return identity

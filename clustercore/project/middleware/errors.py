@@ -36,6 +36,8 @@ _TITLES = {
     401: "Sign in first",
     403: "That is not yours to do",
     404: "There is nothing here",
+    409: "That cannot be done now",
+    410: "This link is dead",
     413: "That was too large",
     429: "Not so fast",
     500: "Something went wrong here",

@@ -212,3 +212,11 @@ def test_a_changed_password_ends_other_sessions_and_needs_the_present_one() -> N
     assert here.post("/account/password/", {"current": PASSWORD, **new}).status_code == 302
     assert here.get("/account/").status_code == 200
     assert elsewhere.get("/account/").status_code == 302
+
+
+def test_a_token_remembers_when_it_was_used() -> None:
+    token = token_of("otto")
+    assert ApiToken.objects.get().last_used is None
+    Client().get(ME, **bearing(token))
+    used = ApiToken.objects.get().last_used
+    assert used is not None and timezone.now() - used < timedelta(minutes=1)

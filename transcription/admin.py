@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from django.contrib import admin
 
 from clustercore.access.admin import ReadOnlyAdmin, ReadOnlyInline, display
-from transcription.models import Piece, Recording, Segment, Transcript
+from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn, Transcript
 
 
 class PieceInline(ReadOnlyInline):
@@ -54,6 +56,33 @@ class SegmentAdmin(ReadOnlyAdmin):
     @display(description="seconds", ordering="start")
     def span(self, segment: Segment) -> str:
         return f"{segment.start:.2f} to {segment.end:.2f}"
+
+
+@admin.register(Correction)
+class CorrectionAdmin(ReadOnlyAdmin):
+    list_display = ("segment_id", "word", "replaced", "text", "author_name", "at", "withdrawn")
+    list_display_links = ("replaced", "text")
+    list_filter: ClassVar[Any] = ("at", ("withdrawn", admin.EmptyFieldListFilter))
+    list_select_related = ("segment",)
+    search_fields = ("text", "replaced", "author_name", "=segment__recording__job__id")
+    fields = ("segment", "word", "replaced", "text", "author", "author_name", "at", "withdrawn")
+    readonly_fields = fields
+
+
+@admin.register(SpeakerTurn)
+class SpeakerTurnAdmin(ReadOnlyAdmin):
+    list_display = ("segment_id", "label", "alone", "author_name", "at", "withdrawn")
+    list_display_links = ("label", "segment_id")
+    list_filter: ClassVar[Any] = ("at", ("withdrawn", admin.EmptyFieldListFilter))
+    search_fields = ("label", "author_name", "=segment__recording__job__id")
+
+
+@admin.register(Speaker)
+class SpeakerAdmin(ReadOnlyAdmin):
+    list_display = ("recording", "label", "name")
+    list_display_links = ("label", "name")
+    list_select_related = ("recording",)
+    search_fields = ("name", "recording__name")
 
 
 @admin.register(Transcript)

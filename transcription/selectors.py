@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import shorten
+from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import Now
 
+from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.models import Job
 from transcription.domain import transcript as heard
-from transcription.domain.corrections import Change, Standing, standing
+from transcription.domain.corrections import Change, Standing, corrected, standing
+from transcription.domain.cut import SAMPLE_RATE
 from transcription.domain.merge import in_order
 from transcription.domain.reading import Provenance, Reading, segments_shown
 from transcription.domain.speakers import Turn, speakers_along
 from transcription.domain.speech_task import capability_for
 from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn
+
+PREVIEW_PIECES = 2
+PREVIEW_SEGMENTS = 12
+PREVIEW_CHARACTERS = 420
 
 
 def blobs_of(job_id: int) -> Sequence[str]:
@@ -104,6 +113,84 @@ def voices_of(recording: Recording) -> Voices:
     return Voices(dict(zip(ids, labels, strict=True)), beginnings, names)
 
 
+def hearing_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """How far the pieces of recordings are heard, by job: plain values, in two queries."""
+    states = dict(Job.objects.filter(pk__in=job_ids, recording__isnull=False).values_list("pk", "state"))
+    pieces: dict[int, list[tuple[int, str]]] = {job_id: [] for job_id in states}
+    rows = Piece.objects.filter(recording__job__in=states).order_by("ordinal")
+    for job_id, ordinal, unit_state in rows.values_list("recording__job_id", "ordinal", "unit__state"):
+        pieces[job_id].append((ordinal, unit_state))
+    return {
+        job_id: {
+            "state": states[job_id],
+            "pieces": len(found),
+            "heard": [ordinal for ordinal, unit_state in found if unit_state == UnitState.DONE],
+            "going": sum(1 for _, unit_state in found if unit_state == UnitState.LEASED),
+        }
+        for job_id, found in pieces.items()
+    }
+
+
+def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """What only a transcription knows of itself, by job; in a fixed number of queries."""
+    recordings = list(Recording.objects.select_related("job").filter(job__in=job_ids).annotate(now=Now()))
+    hearing = hearing_of(job_ids)
+    heard_seconds = _heard_seconds(recordings)
+    heard_by = _heard_by(recordings)
+    previews = _previews(recordings)
+    return {
+        recording.job_id: {
+            "file_name": recording.name,
+            "seconds": recording.seconds,
+            "container": recording.container,
+            "codec": recording.codec,
+            "sample_rate": recording.sample_rate,
+            "channels": recording.channels,
+            "language": recording.job.language or "",
+            "pieces": hearing[recording.job_id]["pieces"],
+            "pieces_heard": len(hearing[recording.job_id]["heard"]),
+            "speed": _speed(recording, heard_seconds.get(recording.pk, 0.0)),
+            "heard_by": heard_by.get(recording.pk, []),
+            "preview": previews.get(recording.pk, ""),
+        }
+        for recording in recordings
+    }
+
+
+def _speed(recording: Recording, heard_seconds: float) -> float | None:
+    ended = recording.job.finished or recording.now  # type: ignore[attr-defined]  # annotated
+    elapsed = (ended - recording.job.created).total_seconds()
+    return round(heard_seconds / elapsed, 2) if heard_seconds and elapsed > 0 else None
+
+
+def _heard_seconds(recordings: Sequence[Recording]) -> dict[int, float]:
+    rows = Piece.objects.filter(recording__in=recordings, unit__state=UnitState.DONE).order_by()
+    sums = rows.values_list("recording").annotate(samples=Sum(F("end_sample") - F("start_sample")))
+    return {recording_id: samples / SAMPLE_RATE for recording_id, samples in sums}
+
+
+def _heard_by(recordings: Sequence[Recording]) -> dict[int, list[dict[str, Any]]]:
+    rows = Segment.objects.filter(recording__in=recordings).order_by()
+    names = ("node_name", "engine", "model", "rung")
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for recording_id, node, engine, model, rung, count in (
+        rows.values_list("recording", *names).annotate(segments=Count("pk")).order_by("-segments", *names)
+    ):
+        found[recording_id].append({"node": node, "engine": engine, "model": model, "rung": rung, "segments": count})
+    return found
+
+
+def _previews(recordings: Sequence[Recording]) -> dict[int, str]:
+    """How each text begins, as people corrected it."""
+    rows = Segment.objects.filter(recording__in=recordings, piece__ordinal__lt=PREVIEW_PIECES)
+    beginnings = list(rows.filter(position__lt=PREVIEW_SEGMENTS).order_by("recording", "piece__ordinal", "position"))
+    counting = _standing_by_segment(Correction.objects.filter(segment__in=beginnings))
+    texts: dict[int, list[str]] = defaultdict(list)
+    for row in beginnings:
+        texts[row.recording_id].append(corrected(_segment(row), counting.get(row.pk, Standing())).text)
+    return {pk: shorten(heard.joined(parts), PREVIEW_CHARACTERS, placeholder=" …") for pk, parts in texts.items()}
+
+
 def standing_of(segment: Segment) -> Standing:
     """What counts of the corrections of one segment."""
     return standing(_changes(counting_corrections(segment)))
@@ -120,10 +207,14 @@ def heard_segment(segment: Segment) -> heard.Segment:
 
 
 def _counting(recording: Recording) -> dict[int, Standing]:
+    return _standing_by_segment(Correction.objects.filter(segment__recording=recording))
+
+
+def _standing_by_segment(rows: QuerySet[Correction]) -> dict[int, Standing]:
     by_segment: dict[int, list[Correction]] = defaultdict(list)
-    for correction in Correction.objects.filter(segment__recording=recording, withdrawn=None).order_by("pk"):
+    for correction in rows.filter(withdrawn=None).order_by("pk"):
         by_segment[correction.segment_id].append(correction)
-    return {segment_id: standing(_changes(rows)) for segment_id, rows in by_segment.items()}
+    return {segment_id: standing(_changes(found)) for segment_id, found in by_segment.items()}
 
 
 def _changes(rows: Iterable[Correction]) -> list[Change]:

@@ -2,6 +2,32 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from transcription.api.catalogue import model_list, one_model
+from transcription.api.creating import Transcriptions
+from transcription.api.openai import transcribe, translate
+from transcription.api.transcripts import TranscriptText
+from transcription.views.downloads import download
+from transcription.views.reading import piece, read
+from transcription.views.remarks import correction, rename, speaker
+from transcription.views.sound import audio
+from transcription.views.submitting import new
+
+app_name = "transcription"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/v1/transcriptions", Transcriptions.as_view(), name="api-create"),
+    path("api/v1/transcriptions/<int:job_id>/transcript", TranscriptText.as_view(), name="api-transcript"),
+    path("v1/audio/transcriptions", transcribe, name="openai-transcriptions"),
+    path("v1/audio/translations", translate, name="openai-translations"),
+    path("v1/models", model_list, name="openai-models"),
+    path("v1/models/<path:name>", one_model, name="openai-model"),
+    path("transcribe/", new, name="new"),
+    path("transcripts/<int:job_id>/", read, name="read"),
+    path("transcripts/<int:job_id>/audio", audio, name="audio"),
+    path("transcripts/<int:job_id>/download/<str:format_name>", download, name="download"),
+    path("transcripts/<int:job_id>/pieces/<int:ordinal>", piece, name="piece"),
+    path("transcripts/<int:job_id>/segments/<int:segment_id>/correction", correction, name="correction"),
+    path("transcripts/<int:job_id>/segments/<int:segment_id>/speaker", speaker, name="speaker"),
+    path("transcripts/<int:job_id>/segments/<int:segment_id>/rename", rename, name="rename"),
+]

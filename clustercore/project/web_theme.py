@@ -48,6 +48,9 @@ ADMIN_THEME: dict[str, Any] = {
                 _page("Recordings", "graphic_eq", "transcription_recording"),
                 _page("Transcripts", "article", "transcription_transcript"),
                 _page("Segments", "notes", "transcription_segment"),
+                _page("Corrections", "edit_note", "transcription_correction"),
+                _page("Speakers", "record_voice_over", "transcription_speaker"),
+                _page("Speaker turns", "forum", "transcription_speakerturn"),
             ),
             _group(
                 "Storage",

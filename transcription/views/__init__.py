@@ -1,0 +1,1 @@
+"""Pages about recordings: asking for a transcription, reading it, hearing it, correcting it, taking it away."""

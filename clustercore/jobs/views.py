@@ -154,13 +154,11 @@ def actions_for(
         "retry": job.state in (JobState.FAILED, JobState.CANCELLED) or bool(job.failed),
         "pause": job.state == JobState.RUNNING,
         "share": True,
+        "clone": presentation is not None and identity.may(presentation.submit_permission),
         "cancel": job.state not in FINAL_JOB_STATES,
         "remove": job.state in FINAL_JOB_STATES,
     }
-    verbs = [verb for verb, is_possible in possible.items() if is_possible and operable]
-    if presentation is not None and identity.may(presentation.submit_permission):
-        verbs.append("clone")
-    return verbs
+    return [verb for verb, is_possible in possible.items() if is_possible and (operable or verb == "clone")]
 
 
 @require_POST

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.template import Library
@@ -76,3 +76,9 @@ def word(state: str) -> str:
 def inverse(number: float) -> float | None:
     """One divided by it: seconds of work per second of sound become a speed."""
     return 1 / number if number else None
+
+
+@register.filter
+def in_values(value: str, entries: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of these entries has this `value`."""
+    return any(entry["value"] == value for entry in entries)

@@ -39,8 +39,8 @@ _LOOKS: Mapping[str, Look] = {
     "handed_back": Look(WAITING, "leave", "handed back"),
     "superseded": Look(QUIET, "stop", "superseded"),
     # Nodes.
-    "online": Look(GOOD, "check", "working"),
-    "idle": Look(WAITING, "clock", "has nothing to do"),
+    "online": Look(GOOD, "check", "ready"),
+    "idle": Look(WAITING, "clock", "not needed now"),
     "draining": Look(WAITING, "pause", "finishing, then drained"),
     "drained": Look(QUIET, "pause", "drained"),
     "offline": Look(QUIET, "stop", "offline"),

@@ -33,6 +33,7 @@ def job_parts(key: str, facts: Facts) -> Sequence[Part]:
     chunks = chunks_of(job.id, facts["pieces"], colours)
     return [
         part(f"job-{key}-status", "jobs/live/status.html", {"job": job}),
+        part(f"job-{key}-row", "jobs/live/row.html", {"job": job}),
         *(part(f"job-{key}-pieces-{one.number}", "jobs/live/pieces.html", {"chunk": one}) for one in chunks),
         part(
             f"job-{key}-shares",

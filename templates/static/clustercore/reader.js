@@ -63,7 +63,6 @@ function show(word) {
   word.classList.add("chosen");
   const choice = byId("choice");
   if (!choice) return;
-  choice.hidden = false;
   byId("chosen-time").textContent = clock(Number(word.dataset.t));
   byId("chosen-word").textContent = word.textContent;
   byId("chosen-note").textContent = word.title;
@@ -158,7 +157,6 @@ if (player) {
   player.addEventListener("seeked", mark);
   byId("speed").addEventListener("change", (event) => (player.playbackRate = Number(event.target.value)));
   const follow = byId("follow");
-  follow.hidden = false;
   follow.addEventListener("click", () => setFollowing(!following));
   addEventListener("wheel", personScrolled, { passive: true });
   addEventListener("touchmove", (event) => event.target.closest?.("#deck") || personScrolled(), { passive: true });
@@ -320,11 +318,15 @@ async function fill(answer) {
 // Beside what is corrected where there is room; on a narrow screen the style sheet puts it at the bottom.
 function settle(anchor) {
   const box = anchor.getBoundingClientRect();
+  const lowest = innerHeight - editor.offsetHeight - 8;
+  const rightmost = innerWidth - editor.offsetWidth - 8;
   const below = box.bottom + 8;
-  const room = innerHeight - editor.offsetHeight - 8;
-  const left = Math.min(Math.max(box.left - 16, 8), innerWidth - editor.offsetWidth - 8);
-  editor.style.setProperty("--editor-top", `${Math.max(8, below <= room ? below : Math.min(room, box.top - editor.offsetHeight - 8))}px`);
-  editor.style.setProperty("--editor-left", `${left}px`);
+  const above = box.top - editor.offsetHeight - 8;
+  const fits = below <= lowest || above >= 8;
+  const top = below <= lowest ? below : fits ? above : Math.min(box.top - 40, lowest);
+  const left = fits ? Math.min(box.left - 16, rightmost) : rightmost - 16;
+  editor.style.setProperty("--editor-top", `${Math.max(8, top)}px`);
+  editor.style.setProperty("--editor-left", `${Math.max(8, left)}px`);
 }
 
 editor.addEventListener("click", (event) => {
@@ -466,7 +468,6 @@ function stepMatch(by) {
 }
 
 if (search) {
-  search.hidden = false;
   field.addEventListener("input", () => {
     clearTimeout(pending);
     pending = setTimeout(find, 120);
@@ -510,7 +511,7 @@ async function fetchNew() {
   }
   fetching = false;
   if (transcript.querySelector(".segment")) byId("nothing-heard")?.remove();
-  if (!chosen) choose(transcript.querySelector("[data-t]"));
+  if (!chosen) begin();
   // The page came before there was any sound, and so without a player.
   if (!player && Number(progress.dataset.pieces)) location.reload();
 }
@@ -533,6 +534,8 @@ document.addEventListener("live:changed", (event) => {
 function begin() {
   const segment = /^#s\d+$/.test(location.hash) ? byId(location.hash.slice(1)) : null;
   choose(firstWord(segment) ?? transcript.querySelector("[data-t]"));
+  if (chosen) show(chosen);
+  byId("deck")?.classList.add("deck-ready");
   if (segment && player) player.currentTime = Number(segment.dataset.start);
 }
 

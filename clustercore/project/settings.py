@@ -186,5 +186,10 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     # At INFO httpx writes every address, and the blobs' addresses carry their signatures.
-    "loggers": {"httpx": {"level": "WARNING"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler"}},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        # Django writes tracebacks of failed requests only while DEBUG is on; ours go to the web process's log.
+        "django.request": {"level": "ERROR", "handlers": ["stderr"]},
+    },
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import psycopg
@@ -23,6 +23,7 @@ from tests.web.browser import Browser, chromium, why_not
 from tests.web.hub import Hub, running_hub
 
 DATABASE = "pages"
+LOG_CHARACTERS = 4000
 
 
 @pytest.fixture(scope="package")
@@ -72,6 +73,17 @@ def browser(hub: Hub, tmp_path: Path) -> Iterator[Browser]:
     with chromium(hub.url, tmp_path / "chromium") as window:
         yield window
         assert window.complaints() == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows the end of the web process's log."""
+    report = yield
+    hub = getattr(item, "funcargs", {}).get("hub")
+    if report.failed and hub is not None:
+        log = (hub.cluster.directory / "web.log").read_text()
+        report.sections.append(("log of the web process", log[-LOG_CHARACTERS:]))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -78,6 +78,8 @@ def people_with_roles() -> list[tuple[User, Role | None]]:
 
 def tokens_of(identity: Identity) -> QuerySet[ApiToken]:
     """A person's tokens, newest first; revoked ones are among them for a month."""
+    if identity.user_id is None:
+        return ApiToken.objects.none()
     recent = Q(revoked=None) | Q(revoked__gt=Now() - timedelta(days=30))
     return ApiToken.objects.filter(recent, user_id=identity.user_id)
 

@@ -69,6 +69,6 @@ def empty(buckets: list[str]) -> None:
 
 def _run(script: str, keys: list[str], arguments: list[int]) -> int:
     try:
-        return int(client().eval(script, len(keys), *keys, *arguments))  # type: ignore[arg-type]
+        return int(client().eval(script, len(keys), *keys, *arguments))
     except redis.RedisError as error:
         raise CountersAway(str(error)) from error

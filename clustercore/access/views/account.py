@@ -41,7 +41,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
     identity = person_of_session(request)
     form = ChangePasswordForm(request.POST)
     if form.is_valid():
-        user = User.objects.get(pk=identity.user_id)
+        user = User.objects.get(username=identity.name)
         try:
             check_password_of(request, user, form.cleaned_data["current"])
             people.change_password(identity, user, form.cleaned_data["password"])

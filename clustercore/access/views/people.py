@@ -49,7 +49,7 @@ def _deed(
     @require_POST
     @never_cache
     @wraps(deed)
-    def view(request: HttpRequest, *arguments: Arguments.args, **named: Arguments.kwargs) -> HttpResponse:
+    def view(request: HttpRequest, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> HttpResponse:
         actor = require(request, Permission.ADMINISTER)
         try:
             return deed(request, actor, *arguments, **named)

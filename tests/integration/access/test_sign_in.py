@@ -176,6 +176,7 @@ def test_a_session_gets_a_new_key_when_somebody_signs_in() -> None:
     session["planted"] = True
     session.save()
     planted = session.session_key
+    assert planted is not None
     client.cookies["sessionid"] = planted
     try_to_sign_in("otto", PASSWORD, client=client)
     assert client.session.session_key != planted

@@ -11,7 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from clustercore.access.domain.identity import Identity
-from clustercore.access.domain.roles import Permission
+from clustercore.access.domain.roles import Permission, Role
 from clustercore.access.models import ApiToken, AuditEntry
 from clustercore.access.services import people
 from clustercore.access.services.tokens import create_token, revoke_token
@@ -79,8 +79,8 @@ def test_nobody_gives_a_token_more_than_they_may(name: str, scope: str) -> None:
 def test_a_token_narrows_and_never_widens_when_its_owner_falls() -> None:
     token = token_of("ada", Permission.VIEW, Permission.ADMINISTER)
     person("otto")
-    people.add_person(identity("ada"), "second", people.Role.ADMINISTRATOR)
-    people.set_role(identity("otto"), person("ada").pk, people.Role.VIEWER)
+    people.add_person(identity("ada"), "second", Role.ADMINISTRATOR)
+    people.set_role(identity("otto"), person("ada").pk, Role.VIEWER)
     assert Client().get(ME, **bearing(token)).json()["permissions"] == ["view"]
 
 

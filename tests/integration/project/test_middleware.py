@@ -192,7 +192,7 @@ class TestHosts:
     def test_only_a_trusted_proxy_can_say_that_it_speaks_tls(self, settings: Any) -> None:
         settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
         settings.TRUSTED_PROXIES = ["10.0.0.2"]
-        tls = {"HTTP_X_FORWARDED_PROTO": "https"}
+        tls: dict[str, Any] = {"HTTP_X_FORWARDED_PROTO": "https"}
         trusted = Client().get("/sign-in/", REMOTE_ADDR="10.0.0.2", **tls)
         claimed = Client().get("/sign-in/", REMOTE_ADDR="192.0.2.1", **tls)
         assert [bool(answer.cookies["csrftoken"]["secure"]) for answer in (trusted, claimed)] == [True, False]

@@ -161,7 +161,7 @@ class JobEvent(models.Model):
 class Counter(models.Model):
     """A cluster-wide count (fenced results, rejected messages …), added to in the ledger so that nothing resets it."""
 
-    name = models.CharField(max_length=60, primary_key=True)
+    name = models.CharField(max_length=200, primary_key=True)
     value = models.BigIntegerField(default=0)
 
     def __str__(self) -> str:

@@ -9,6 +9,7 @@ from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.domain.kinds import NewUnit, Stage, kind_named
 from clustercore.jobs.domain.lifecycle import JobState, UnitState
 from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.submit import queue_units
 
@@ -69,6 +70,7 @@ def _end(job: Job, state: JobState, error: str) -> None:
     job.finished = Now()
     job.save(update_fields=["state", "error", "waiting", "finished"])
     record_event(job.pk, str(state), f"{state}: {error}" if error else str(state))
+    count_finished(job, state)
 
 
 def is_moving(job_id: int) -> bool:

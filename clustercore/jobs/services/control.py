@@ -18,6 +18,7 @@ from clustercore.jobs.domain.lifecycle import (
     moved,
 )
 from clustercore.jobs.models import Attempt, Job, Unit
+from clustercore.jobs.services.counting import count_finished, keep_counts_of
 from clustercore.jobs.services.events import record_event
 
 
@@ -45,6 +46,7 @@ def cancel_job(job_id: int, reason: str = "cancelled by a user") -> Job:
     # A claim that committed while the line above waited for its unit has left one more live attempt.
     _cancel_attempts(job, reason)
     _set_state(job, JobState.CANCELLED, reason)
+    count_finished(job, JobState.CANCELLED)
     return job
 
 
@@ -148,6 +150,7 @@ def remove_job(job_id: int) -> Sequence[str]:
     if job.state not in FINAL_JOB_STATES:
         raise NotPossible(f"job {job_id} is {job.state}: `clustercore cancel {job_id}` first")
     blobs = list(kind_named(job.kind).blobs_of(job_id))
+    keep_counts_of(job_id)
     job.delete()
     return blobs
 

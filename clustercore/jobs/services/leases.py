@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from clustercore.jobs.domain.counters import EXPIRED
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.events import count, record_event
@@ -86,7 +87,7 @@ def reap(lease_seconds: float) -> int | None:
             text = f"{stage} {ordinal} goes to another node: nothing was heard from {node_name}"
             record_event(job_id, "lease_lost", text, unit_id=unit_id, node_name=node_name)
         if lost:
-            count("leases.expired", len(lost))
+            count(EXPIRED, len(lost))
     return len(lost)
 
 

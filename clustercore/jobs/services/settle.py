@@ -14,6 +14,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.statements import fetch_prepared
+from clustercore.jobs.domain.counters import FENCED
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState, moved
 from clustercore.jobs.domain.verdict import (
@@ -86,7 +87,7 @@ def settle(attempt_id: int, verdict: Verdict, *, served_by: Mapping[str, Any] | 
 
 def _count_late(attempt_id: int) -> Settled:
     Attempt.objects.filter(pk=attempt_id).update(fenced_results=F("fenced_results") + 1)
-    count("results.fenced")
+    count(FENCED)
     return Settled.FENCED
 
 

@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from clustercore.jobs.domain.kinds import JobKind, NewUnit, kind_named
 from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, UnitState
 from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
 
 
@@ -101,6 +102,7 @@ def _create(request: JobRequest) -> Job:
         created=Now(),
     )
     record_event(job.pk, "submitted", f"submitted: {job.title}")
+    count_submitted(kind.name)
     queue_units(kind, job.pk, [NewUnit(stage=first.name, ordinal=0, payload=request.payload)])
     return job
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, connections
+from django.db import InterfaceError, OperationalError, connections
 
 from clustercore.telemetry.domain.topics import Facts, Part, State, Topic
 
@@ -76,7 +76,7 @@ class Looker:
         self._complained: set[str] = set()
 
     def look(self, asked: Sequence[Asked]) -> list[Found]:
-        """The fixed number of queries of each topic. Raises DatabaseError, InterfaceError when the ledger is away."""
+        """The fixed number of queries of each topic. Raises OperationalError, InterfaceError: the ledger is away."""
         by_topic: dict[str, list[Asked]] = {}
         for one in asked:
             by_topic.setdefault(one.key.topic.name, []).append(one)
@@ -96,7 +96,7 @@ class Looker:
         try:
             facts = topic.load({one.key.key: one.facts for one in together})
             found = [new for one in together if (new := _found(one, facts.get(one.key.key))) is not None]
-        except (DatabaseError, InterfaceError):
+        except (OperationalError, InterfaceError):
             raise
         except Exception:
             # One topic's mistake must not silence the others; it is told once, not four times a second.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from django.db import DatabaseError, InterfaceError
+from django.db import InterfaceError, OperationalError
 
 from clustercore.telemetry.domain.topics import Facts, State
 from clustercore.telemetry.services.looking import Asked, Found, Key, Looker, Parts
@@ -192,8 +192,13 @@ class Watcher:
             if not done:
                 self._say(AWAY)
             found = await looking
-        except (DatabaseError, InterfaceError) as error:
+        except (OperationalError, InterfaceError) as error:
             logger.warning("live data: %s", error)
+            self._say(AWAY)
+            return False
+        except Exception:
+            # Whatever it was: who follows must not be left with a picture that stands still.
+            logger.exception("live data")
             self._say(AWAY)
             return False
         self._say("")

@@ -44,7 +44,7 @@ def test_a_page_gets_the_whole_state_first_and_then_what_changed(web: Web) -> No
         first = heard(page)
         assert first["topic"] == f"job:{job.pk}"
         assert set(first["html"]) == {
-            f"job-{job.pk}-{name}" for name in ("status", "shares", "events", "timeline", "pieces-0")
+            f"job-{job.pk}-{name}" for name in ("status", "row", "shares", "events", "timeline", "pieces-0")
         }
         assert "0 of 4" in first["html"][f"job-{job.pk}-status"]
 
@@ -75,7 +75,7 @@ def test_after_a_lost_connection_the_whole_state_comes_again(web: Web) -> None:
     with web.open(user=person("otto")) as page:
         follow(page, f"job:{job.pk}")
         again = heard(page)
-        assert len(again["html"]) == 5
+        assert len(again["html"]) == 6
         if "1 of 4" not in again["html"][f"job-{job.pk}-status"]:
             heard_until(page, "1 of 4")
 

@@ -1,0 +1,27 @@
+"""The names of the counts that nothing resets, and the buckets in which durations are counted."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+
+JOB_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0)
+"""Upper bounds in seconds of how long jobs wait and take."""
+UNIT_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
+"""Upper bounds in seconds of how long units take."""
+
+FENCED, EXPIRED = "results.fenced", "leases.expired"
+SUBMITTED, FINISHED = "jobs.submitted", "jobs.finished"
+WAITED, TOOK = "jobs.waited", "jobs.took"
+UNITS_REMOVED = "units.removed"
+"""What was done by the units of jobs that have been removed."""
+MILLISECONDS, SOUND_MILLISECONDS = "ms", "sound_ms"
+
+
+def counter_name(*parts: object) -> str:
+    """Parts joined by `/`, which no kind, engine or outcome holds."""
+    return "/".join(str(part) for part in parts)
+
+
+def bucket_of(seconds: float, bounds: tuple[float, ...]) -> int:
+    """The place of the bucket: the first whose bound is not below `seconds`; `len(bounds)` beyond the last."""
+    return bisect_left(bounds, seconds)

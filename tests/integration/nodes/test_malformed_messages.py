@@ -57,8 +57,12 @@ def with_headers(**headers: Any) -> dict[str, Any]:
 
 def malformed(trap: Path) -> list[bytes]:
     pickled = base64.b64encode(pickle.dumps(Trap(trap))).decode()
+    yaml = base64.b64encode(f"!!python/object/apply:os.mkdir [{trap}]".encode()).decode()
     messages = [
         envelope(**{"content-type": "application/x-python-serialize", "body": pickled}),
+        envelope(**{"content-type": "application/x-yaml", "body": yaml}),
+        envelope(**{"content-type": "application/data", "body": pickled}),
+        envelope(**{"content-type": "application/json; serializer=pickle", "body": pickled}),
         envelope(body=base64.b64encode(b"x" * 10_000_000).decode()),
         envelope(body="%%%"),
         envelope(body=None),

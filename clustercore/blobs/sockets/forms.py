@@ -84,7 +84,7 @@ class Form:
     def __init__(self, incoming: Incoming, content_type: str) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
         if not boundary:
-            raise BrokenForm("the Content-Type of the form names no boundary")
+            raise RequestRefused(400, "the Content-Type of the form names no boundary", code="broken_form")
         callbacks = {
             "on_part_begin": self._begin,
             "on_header_begin": self._header_begins,

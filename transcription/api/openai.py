@@ -1,0 +1,187 @@
+"""`/v1`: transcriptions, translations and models as the clients of the OpenAI API want them.
+
+A request waits in an asynchronous view, never in a thread, and looks at the ledger now and then. When its client hangs
+up, the job goes on, and the client's next request finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from functools import partial
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+
+from clustercore.access.domain.errors import RequestRefused, error_body
+from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import require
+from clustercore.blobs.adapters.received import ReceivedFile, received_with
+from clustercore.blobs.services import keep
+from clustercore.config.environment import environment
+from clustercore.telemetry.services.following import in_thread
+from transcription.domain.openai_answers import NoSpeakers, Stream, answer, event, refuse_without_speakers
+from transcription.domain.openai_request import BadParameter, Wanted, wanted_from
+from transcription.domain.speech_task import Task
+from transcription.selectors import transcript_of
+from transcription.services.attaching import Sent, find_or_submit
+from transcription.services.outcomes import Outcome, leading_pieces, outcome_of, segments_between
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0
+KEEP_ALIVE_SECONDS = 10.0
+WAIT_AGAIN_SECONDS = 30
+"""What a client is told to wait before it asks for a job again that no node can do yet."""
+
+
+class Unserved(Exception):
+    """The job ended without a transcript, or cannot go on; `refusal` is what the client is told."""
+
+    def __init__(self, refusal: RequestRefused, *, retry: bool) -> None:
+        super().__init__(refusal.message)
+        self.refusal, self.retry = refusal, retry
+
+
+@csrf_exempt
+async def transcribe(request: HttpRequest) -> HttpResponseBase:
+    """POST: what is said, in its own language."""
+    return await _hear(request, Task.TRANSCRIBE)
+
+
+@csrf_exempt
+async def translate(request: HttpRequest) -> HttpResponseBase:
+    """POST: what is said, in English."""
+    return await _hear(request, Task.TRANSLATE)
+
+
+async def _hear(request: HttpRequest, task: str) -> HttpResponseBase:
+    if request.method != "POST":
+        return HttpResponse(status=405, headers={"Allow": "POST"})
+    wanted, received, identity = await sync_to_async(_read)(request, task)
+    key = request.headers.get("Idempotency-Key")
+    sent = Sent(sha256=received.sha256, size=received.size, name=received.name, store=lambda: keep(received))
+    job_id = await in_thread(lambda: find_or_submit(identity, wanted, sent, key))
+    received.discard()
+    # The thread of this request would keep its connection to the ledger for as long as the client waits.
+    await sync_to_async(connections.close_all)()
+    if wanted.stream:
+        response: HttpResponseBase = StreamingHttpResponse(
+            _events(job_id, wanted),
+            content_type="text/event-stream; charset=utf-8",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+    else:
+        response = await _whole(job_id, wanted)
+    response["X-Clustercore-Job"] = str(job_id)
+    return response
+
+
+def _read(request: HttpRequest, task: str) -> tuple[Wanted, ReceivedFile, Identity]:
+    identity = require(request, Permission.SUBMIT)
+    require(request, Permission.VIEW)
+    received = received_with(getattr(request, "scope", {}))
+    if received is None or received.field != "file":
+        raise RequestRefused(
+            400, "file: send the recording in the field `file` of a multipart/form-data request", param="file"
+        )
+    fields = [(name, text) for name, texts in request.POST.lists() for text in texts]
+    try:
+        wanted = wanted_from([(name, str(text)) for name, text in fields], task)
+    except BadParameter as error:
+        raise RequestRefused(400, str(error), param=error.name, code="invalid_parameter") from None
+    return wanted, received, identity
+
+
+async def _whole(job_id: int, wanted: Wanted) -> HttpResponse:
+    try:
+        await _until_over(job_id)
+        transcript = await in_thread(lambda: transcript_of(job_id, as_heard=True))
+        body, media_type = answer(transcript, wanted)
+    except NoSpeakers as error:
+        raise RequestRefused(400, str(error), param="response_format", code="no_speakers") from None
+    except Unserved as error:
+        return _unserved(error)
+    return HttpResponse(body.encode(), content_type=media_type)
+
+
+async def _until_over(job_id: int) -> None:
+    """Returns when the job is done. Raises Unserved."""
+    patience, pause = Patience(job_id), FIRST_PAUSE_SECONDS
+    while not patience.look(await in_thread(lambda: outcome_of(job_id))):
+        await asyncio.sleep(pause)
+        pause = min(LONGEST_PAUSE_SECONDS, pause * 1.3)
+
+
+class Patience:
+    """How long a request waits for a job that no node can do."""
+
+    def __init__(self, job_id: int) -> None:
+        self._job_id = job_id
+        self._stuck_since: float | None = None
+
+    def look(self, outcome: Outcome | None) -> bool:
+        """Whether the job is done. Raises Unserved when it will not be, or not soon."""
+        if outcome is None:
+            raise Unserved(RequestRefused(404, f"job {self._job_id} was removed", code="job_removed"), retry=False)
+        if outcome.is_over and outcome.state != "done":
+            raise Unserved(_failure(self._job_id, outcome), retry=False)
+        now = time.monotonic()
+        self._stuck_since = (self._stuck_since or now) if outcome.stuck else None
+        if self._stuck_since is not None and now - self._stuck_since >= environment().node_wait_seconds:
+            message = f"job {self._job_id} waits, and stays: {outcome.stuck}. The same request finds it again"
+            raise Unserved(
+                RequestRefused(503, message, code="no_able_node", retry_after=WAIT_AGAIN_SECONDS), retry=True
+            )
+        return outcome.is_over
+
+
+def _failure(job_id: int, outcome: Outcome) -> RequestRefused:
+    if outcome.state == "cancelled":
+        return RequestRefused(409, f"job {job_id} was cancelled", code="job_cancelled")
+    if outcome.bad_media:
+        return RequestRefused(400, f"file: {outcome.error}", param="file", code="unusable_media")
+    return RequestRefused(500, f"job {job_id} failed: {outcome.error}", code="job_failed")
+
+
+def _unserved(error: Unserved) -> HttpResponse:
+    refused = error.refusal
+    response = JsonResponse(refused.body, status=refused.status)
+    response["x-should-retry"] = "true" if error.retry else "false"
+    if refused.retry_after is not None:
+        response["Retry-After"] = str(refused.retry_after)
+    return response
+
+
+async def _events(job_id: int, wanted: Wanted) -> AsyncGenerator[str, None]:
+    """Text as it becomes final, in order; an error in the middle is an event that clients raise."""
+    patience, stream, heard = Patience(job_id), Stream(wanted), 0
+    spoke = time.monotonic()
+    try:
+        while True:
+            over = patience.look(await in_thread(lambda: outcome_of(job_id)))
+            now_heard = await in_thread(lambda: leading_pieces(job_id))
+            if now_heard > heard:
+                first, heard = heard, now_heard
+                segments = await in_thread(partial(segments_between, job_id, first, now_heard))
+                for one in stream.segments(segments):
+                    yield event(one)
+                    spoke = time.monotonic()
+            if over:
+                break
+            if time.monotonic() - spoke > KEEP_ALIVE_SECONDS:
+                spoke = time.monotonic()
+                yield ": still at work\n\n"
+            await asyncio.sleep(FIRST_PAUSE_SECONDS)
+        transcript = await in_thread(lambda: transcript_of(job_id, as_heard=True))
+        if wanted.format == "diarized_json":
+            refuse_without_speakers(transcript)
+        yield event(stream.done(transcript))
+    except Unserved as error:
+        yield event(error.refusal.body)
+    except NoSpeakers as error:
+        yield event(error_body(400, str(error), param="response_format", code="no_speakers"))
+    yield "data: [DONE]\n\n"

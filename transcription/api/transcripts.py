@@ -1,0 +1,116 @@
+"""`GET /api/v1/transcriptions/<job>/transcript`: the text in every format."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from django.http import HttpResponse
+from django.utils.http import content_disposition_header, parse_etags
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from clustercore.access.api import requester
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.roles import Permission
+from clustercore.jobs.domain.lifecycle import JobState
+from clustercore.jobs.selectors.visibility import visible_jobs
+from transcription.domain.exports import EXPORTS, as_document, export
+from transcription.domain.naming import download_name
+from transcription.models import Recording
+from transcription.selectors import transcript_of
+
+COMPLETE = "X-Transcript-Complete"
+
+
+class ByFormat(BaseContentNegotiation):
+    """The format is asked for by `?format=`, and errors are JSON, whatever a client says that it accepts."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:  # noqa: ARG002
+        return parsers[0]
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:  # noqa: ARG002
+        return renderers[0], renderers[0].media_type
+
+
+class TranscriptText(APIView):
+    """The transcript of one job."""
+
+    permissions = {"GET": Permission.VIEW}
+    content_negotiation_class = ByFormat
+
+    @extend_schema(
+        operation_id="transcriptions_transcript",
+        tags=["transcriptions"],
+        summary="The transcript in one of its formats",
+        parameters=[
+            OpenApiParameter("format", OpenApiTypes.STR, enum=list(EXPORTS), default="json"),
+            OpenApiParameter(
+                "as_heard",
+                OpenApiTypes.BOOL,
+                description="What the engines said, without what people corrected.",
+                default=False,
+            ),
+            OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="A known `ETag`."),
+        ],
+        responses={
+            (200, "application/json"): {"type": "object", "required": ["text", "complete"]},
+            **{
+                (200, exporter.media_type.partition(";")[0]): {"type": "string"}
+                for exporter in EXPORTS.values()
+                if exporter.media_type != "application/json"
+            },
+            304: OpenApiResponse(description="Unchanged."),
+        },
+    )
+    def get(self, request: Request, job_id: int) -> HttpResponse:
+        """Of a job that is not done, what was heard so far: then `X-Transcript-Complete` is `false`, and so is the
+        field `complete` of JSON formats. The `ETag` is of the content."""
+        name = request.GET.get("format", "json")
+        if name not in EXPORTS:
+            raise RequestRefused(
+                400, f"format: {name[:40]!r} is not one of {', '.join(EXPORTS)}", param="format", code="invalid"
+            )
+        recording = _recording(request, job_id)
+        complete = recording.job.state == JobState.DONE
+        text = _text(job_id, name, complete=complete, as_heard=_is_true(request.GET.get("as_heard")))
+        etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
+        if etag in parse_etags(request.headers.get("If-None-Match", "")):
+            return _told(HttpResponse(status=304), etag, complete=complete)
+        response = HttpResponse(text.encode(), content_type=EXPORTS[name].media_type)
+        ending = EXPORTS[name].extension if complete else f"partial.{EXPORTS[name].extension}"
+        disposition = content_disposition_header(True, download_name(recording.name, ending))
+        response["Content-Disposition"] = disposition or "attachment"
+        return _told(response, etag, complete=complete)
+
+
+def _recording(request: Request, job_id: int) -> Recording:
+    seen = Recording.objects.select_related("job").filter(job__in=visible_jobs(requester(request)), job_id=job_id)
+    recording = seen.first()
+    if recording is None:
+        raise RequestRefused(404, f"there is no transcript {job_id} that you may read", code="not_found")
+    return recording
+
+
+def _text(job_id: int, name: str, *, complete: bool, as_heard: bool) -> str:
+    text = export(transcript_of(job_id, as_heard=as_heard), name)
+    if EXPORTS[name].media_type != "application/json":
+        return text
+    return as_document({**json.loads(text), "complete": complete})
+
+
+def _told(response: HttpResponse, etag: str, *, complete: bool) -> HttpResponse:
+    response["ETag"] = etag
+    response[COMPLETE] = "true" if complete else "false"
+    response["Cache-Control"] = "private, no-cache"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "sandbox; default-src 'none'"
+    return response
+
+
+def _is_true(text: str | None) -> bool:
+    return text is not None and text.lower() not in ("false", "0")

@@ -1,0 +1,95 @@
+"""Requests of the OpenAI-compatible API as jobs: a request that is sent again finds the job that serves it already.
+
+Clients of that API send a request again when no answer came within their time limit, without saying that it is the
+same one. Two requests of one person are therefore taken for one when they hear the same bytes in the same way, and the
+first one's job is still at work, or was done in the last minutes. Whoever wants it heard anew says so by an
+`Idempotency-Key` of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.identity import Identity
+from clustercore.access.services import audit
+from clustercore.jobs.domain.lifecycle import JobState
+from clustercore.jobs.models import Job
+from clustercore.nodes.selectors import usable_models
+from transcription.domain.openai_request import BEHAVIOURS, Wanted
+from transcription.domain.speech_task import Task, capability_for
+from transcription.services.submit import Wishes, submit_bytes
+
+SAME_REQUEST = timedelta(minutes=10)
+"""As long as the clients' own time limit."""
+NOBODY_TRANSLATES = (
+    "no live node can translate: `clustercore models pull faster-whisper:small` on one of them, then try again"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A file that came with a request."""
+
+    sha256: str
+    size: int
+    name: str
+    store: Callable[[], str]
+    """Makes it a blob."""
+
+
+def find_or_submit(identity: Identity, wanted: Wanted, sent: Sent, key: str | None) -> int:
+    """The id of the job that serves a request. Raises RequestRefused, InvalidRequest, BacklogFull."""
+    refuse_unknown_model(wanted)
+    start = f"v1:{wanted.digest(sent.sha256)}:"
+    if key is None:
+        found = _serving(identity, start)
+        if found is not None:
+            return found.pk
+        key = start + str(Job.objects.filter(owner=identity.user_id, idempotency_key__startswith=start).count())
+    wishes = Wishes(
+        language=wanted.language,
+        prompt=wanted.prompt,
+        task=wanted.task,
+        quality=wanted.quality,
+        engine=wanted.engine,
+        idempotency_key=key,
+        owner_id=identity.user_id,
+    )
+    job, is_new = submit_bytes(sent.store, sent.size, sent.name or "recording", wishes)
+    if is_new:
+        audit.record(identity, "job.submit", f"job {job.pk}")
+    return job.pk
+
+
+def refuse_unknown_model(wanted: Wanted) -> None:
+    """Raises RequestRefused: 404 for a model that no live node has, 503 where nobody can translate."""
+    capability = capability_for({"task": wanted.task})
+    able = {f"{model.engine}:{model.model}" for model in usable_models(capability)}
+    if wanted.model in BEHAVIOURS:
+        if wanted.task == Task.TRANSLATE and not able:
+            raise RequestRefused(503, NOBODY_TRANSLATES, param="model", code="no_able_node", retry_after=30)
+        return
+    if wanted.model in able:
+        return
+    if wanted.model in {f"{model.engine}:{model.model}" for model in usable_models("stt")}:
+        raise RequestRefused(400, f"model: {wanted.model!r} cannot translate; {NOBODY_TRANSLATES}", param="model")
+    raise RequestRefused(
+        404,
+        f"model: no live node has {wanted.model[:200]!r}; GET /v1/models lists what there is",
+        param="model",
+        code="model_not_found",
+    )
+
+
+def _serving(identity: Identity, start: str) -> Job | None:
+    serves = Q(state__in=[JobState.RUNNING, JobState.PAUSED]) | Q(
+        state=JobState.DONE, finished__gt=Now() - SAME_REQUEST
+    )
+    jobs = Job.objects.filter(serves, owner=identity.user_id, idempotency_key__startswith=start)
+    return jobs.order_by("-pk").first()

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging.config
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import uvicorn
+from django.conf import settings
+from uvicorn.config import LOGGING_CONFIG
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from clustercore.config.interpreter import PACKAGE_ROOT, python_command
+from clustercore.config.interpreter import python_command
+from clustercore.embedded.domain.preface import FalsePreface, opening_of, preface_secret
 
 APPLICATION = "clustercore.project.asgi:application"
+_SERVE = "import sys; from clustercore.project.web import serve_as_told; serve_as_told(sys.argv[1:])"
 _SHUTDOWN_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 30
 _MOST_SOCKET_BYTES = 16_384
@@ -22,6 +30,7 @@ def server(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None =
     `run()` blocks, and setting `should_exit` ends either."""
     config = uvicorn.Config(
         APPLICATION,
+        http=_Protocol,
         host=host,
         port=port,
         uds=str(unix_socket) if unix_socket else None,
@@ -49,12 +58,46 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = 
 
 
 def command(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> list[str]:
-    """The same as a command line for a process of its own."""
-    where = ["--uds", str(unix_socket)] if unix_socket else ["--host", host, "--port", str(port)]
-    options = ["--lifespan", "off", "--no-access-log", "--no-server-header", "--no-proxy-headers"]
-    seconds = ["--timeout-keep-alive", str(_KEEP_ALIVE_SECONDS), "--timeout-graceful-shutdown", str(_SHUTDOWN_SECONDS)]
-    sockets = ["--ws-max-size", str(_MOST_SOCKET_BYTES), "--ws-per-message-deflate", "false"]
-    # By default uvicorn puts the current directory first on the path.
-    return python_command(
-        "-m", "uvicorn", APPLICATION, "--app-dir", str(PACKAGE_ROOT), *where, *options, *sockets, *seconds
-    )
+    """`serve` as the command line of a process of its own, which says in words what it does."""
+    where = [str(unix_socket)] if unix_socket else [host, str(port)]
+    return python_command("-c", _SERVE, *where)
+
+
+def serve_as_told(words: Sequence[str]) -> None:
+    """What `command` starts: a unix socket's path, or a host and a port."""
+    logging.config.dictConfig(LOGGING_CONFIG)
+    if len(words) == 1:
+        serve(unix_socket=Path(words[0]))
+    else:
+        serve(host=words[0], port=int(words[1]))
+
+
+def secret_of_preface() -> str:
+    """What the gateway says to be believed about who is behind a connection."""
+    return preface_secret(settings.SECRET_KEY)
+
+
+class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """HTTP behind the gateway, which says in a line of its own who is behind each connection; without it, as ever."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._head: bytes | None = b""
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is None:
+            super().data_received(data)
+            return
+        try:
+            opening = opening_of(self._head + data, secret_of_preface())
+        except FalsePreface:
+            self.transport.close()
+            return
+        if opening is None:
+            self._head += data
+            return
+        self._head = None
+        if opening.peer is not None:
+            self.client = opening.peer
+        if opening.rest:
+            super().data_received(opening.rest)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from clustercore.embedded.domain.endpoints import Endpoints, public_database_url, public_redis_url
 from clustercore.embedded.domain.errors import EmbeddedError
+from clustercore.embedded.domain.preface import preface
 from clustercore.embedded.domain.protocols import LONGEST_HEAD, Protocol, protocol_of
 
 LOG = logging.getLogger("clustercore.embedded.gateway")
@@ -36,6 +37,8 @@ class Address:
     host: str = "127.0.0.1"
     port: int = 0
     path: str | None = None
+    preface_secret: str | None = None
+    """Given, each connection there begins with a line that names the client: see `domain/preface.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +148,13 @@ class _Gateway:
         head, protocol = await self._first_bytes(client[0])
         if protocol not in self._upstreams:
             return
-        upstream = await _open(self._upstreams[protocol])
+        address = self._upstreams[protocol]
+        upstream = await _open(address)
         if upstream is None:
             LOG.warning("%s cannot be reached behind the gateway", protocol.value)
             return
         try:
-            upstream[1].write(head)
+            upstream[1].write(_preface(address, client[1]) + head)
             await _copy_both_ways(client, upstream)
         finally:
             await _finish(upstream[1])
@@ -165,6 +169,13 @@ class _Gateway:
                     if (protocol := protocol_of(head)) is not None:
                         return head, protocol
         return head, Protocol.UNKNOWN
+
+
+def _preface(address: Address, client: asyncio.StreamWriter) -> bytes:
+    if address.preface_secret is None:
+        return b""
+    host, port = client.get_extra_info("peername")[:2]
+    return preface(address.preface_secret, host, port)
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:

@@ -23,6 +23,7 @@ from clustercore.config.interpreter import python_command
 from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.locks import is_locked, try_lock
 from clustercore.embedded.services import status, stop
+from clustercore.project import web
 from clustercore.project.command_line.cluster import (
     endpoints,
     log_directory,
@@ -161,7 +162,9 @@ def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddr
         embedded=uses_embedded_servers(),
     )
     if listen is not None:
-        upstreams = upstreams_of(endpoints(), Address("127.0.0.1", hub.web_port))
+        upstreams = upstreams_of(
+            endpoints(), Address("127.0.0.1", hub.web_port, preface_secret=web.secret_of_preface())
+        )
         host, port = stack.enter_context(running_gateway(listen.host, listen.port, upstreams))
         shown = reachable_host(host)
         state.listens_on, state.listen_asked = f"{host}:{port}", f"{listen.host}:{listen.port}"

@@ -57,7 +57,8 @@ class Errors(Passage):
         refused = RequestRefused(413, TOO_LARGE) if isinstance(error, RequestDataTooBig) else refusal_of(error)
         if refused is not None:
             return refusal(request, refused)
-        _logger.error("request %s failed: %s %s", request.META[REQUEST_ID], request.method, request.path)
+        number = request.META[REQUEST_ID]
+        _logger.error("request %s failed: %s %s", number, request.method, request.path, exc_info=error)
         return None
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:

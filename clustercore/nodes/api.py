@@ -133,7 +133,10 @@ class NodeDetail(APIView):
         return Response(node_detail_body(name))
 
     @extend_schema(
-        operation_id="nodes_forget", tags=["nodes"], summary="Forget a node that is offline", responses={204: None}
+        operation_id="nodes_forget",
+        tags=["nodes"],
+        summary="Forget a node that is offline",
+        responses={204: None, 409: None},
     )
     def delete(self, request: Request, name: str) -> Response:
         """It leaves the lists; what it did stays told with its jobs. Should it come back, it joins anew."""

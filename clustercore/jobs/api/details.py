@@ -65,7 +65,7 @@ class JobDetail(APIView):
         return Response(detail_of(requester(request), job_id))
 
     @extend_schema(
-        operation_id="jobs_remove", tags=["jobs"], summary="Remove a job that is over", responses={204: None}
+        operation_id="jobs_remove", tags=["jobs"], summary="Remove a job that is over", responses={204: None, 409: None}
     )
     def delete(self, request: Request, job_id: int) -> Response:
         """With its recordings, texts and every node's copies. There is no way back."""
@@ -87,7 +87,11 @@ class JobDeed(APIView):
 
 def _documented(verb: str, summary: str) -> Callable[[type[JobDeed]], type[JobDeed]]:
     schema = extend_schema(
-        operation_id=f"jobs_{verb}", tags=["jobs"], summary=summary, request=None, responses=JobDetailSerializer
+        operation_id=f"jobs_{verb}",
+        tags=["jobs"],
+        summary=summary,
+        request=None,
+        responses={200: JobDetailSerializer, 409: None},
     )
     return extend_schema_view(post=schema)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.utils.module_loading import import_string
-from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema_field
 from rest_framework import serializers
 
 from clustercore.access.api import StrictSerializer
@@ -26,12 +25,6 @@ def fact_serializers() -> list[type[serializers.Serializer[Any]]]:
     return [serializer_of(presentation) for presentation in presentations()]
 
 
-FACTS = PolymorphicProxySerializer(
-    component_name="JobFacts", serializers=fact_serializers, resource_type_field_name=None, many=False
-)
-
-
-@extend_schema_field(FACTS)
 class FactsField(serializers.Field[Any, Any, Any, Any]):
     """What only the kind of a job knows; null for a kind that tells nothing."""
 

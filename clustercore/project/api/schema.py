@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from drf_spectacular.extensions import OpenApiAuthenticationExtension, OpenApiSerializerExtension
+from drf_spectacular.extensions import (
+    OpenApiAuthenticationExtension,
+    OpenApiSerializerExtension,
+    OpenApiSerializerFieldExtension,
+)
 from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import PolymorphicProxySerializer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from clustercore.access.api import StrictSerializer
 from clustercore.access.domain.errors import error_body
+from clustercore.jobs.api.serializers import FactsField, fact_serializers
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 _REFUSALS = {
@@ -80,6 +86,16 @@ class StrictExtension(OpenApiSerializerExtension):
         return {**schema, "additionalProperties": False} if direction == "request" else schema
 
 
+class FactsExtension(OpenApiSerializerFieldExtension):
+    """What a kind tells of its jobs, by the serializers of all kinds that are registered when the schema is made."""
+
+    target_class = FactsField
+
+    def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
+        kinds = PolymorphicProxySerializer("JobFacts", fact_serializers(), resource_type_field_name=None, many=False)
+        return dict(auto_schema._map_serializer_field(kinds, direction))
+
+
 def document_refusals(result: dict[str, Any], **_options: Any) -> dict[str, Any]:
     """Adds to each operation the refusals that may meet it, where it does not document them itself."""
     components = result.setdefault("components", {})
@@ -90,10 +106,12 @@ def document_refusals(result: dict[str, Any], **_options: Any) -> dict[str, Any]
         components["schemas"]["JobFacts"] = {"anyOf": kinds} if kinds else {"type": "object"}
     components["responses"] = {f"Refused{status}": _response(status) for status in _REFUSALS}
     for path, operation in _operations(result):
+        responses = operation.setdefault("responses", {})
         for status in _refusals_of(path, operation):
-            responses = operation.setdefault("responses", {})
-            if status not in responses:
-                responses[status] = {"$ref": f"#/components/responses/Refused{status}"}
+            responses.setdefault(status, {"$ref": f"#/components/responses/Refused{status}"})
+        for status, response in responses.items():
+            if status >= "400" and "content" not in response and "$ref" not in response:
+                responses[status] = _with_error_shape(status, response)
     return result
 
 
@@ -106,13 +124,20 @@ def _operations(result: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _refusals_of(path: str, operation: dict[str, Any]) -> Iterator[str]:
     has_body = "requestBody" in operation
-    if has_body or any(parameter["in"] == "query" for parameter in operation.get("parameters", ())):
+    if has_body or any(parameter["in"] in {"query", "header"} for parameter in operation.get("parameters", ())):
         yield "400"
     yield from ("401", "403", "406", "429", "503")
     if "{" in path:
         yield "404"
     if has_body:
         yield "415"
+
+
+def _with_error_shape(status: str, response: dict[str, Any]) -> dict[str, Any]:
+    """A refusal that a view names without saying more: `responses={409: None}`."""
+    if status in _REFUSALS and response.get("description", "") in ("", "No response body"):
+        return {"$ref": f"#/components/responses/Refused{status}"}
+    return {**response, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
 
 
 def _response(status: str) -> dict[str, Any]:

@@ -93,11 +93,12 @@ def name_speaker(identity: Identity, recording: Recording, label: str, name: str
 def say_speaker(
     identity: Identity, segment: Segment, label: str | None, *, name: str = "", alone: bool = False
 ) -> SpeakerTurn:
-    """Who speaks from this segment on, or in it `alone`. `label` None is somebody new, an empty one nobody known.
-
-    Raises InvalidRequest.
+    """Who speaks from this segment on, or in it `alone`. `label` None is somebody new, unless there is one of that
+    `name`; an empty one is nobody known. Raises InvalidRequest.
     """
-    known = [one for one, _ in voices_of(_locked(segment.recording)).known]
+    known = dict(voices_of(_locked(segment.recording)).known)
+    if label is None:
+        label = next((one for one, called in known.items() if called == one_line(name)), None)
     new = label is None
     chosen = next_label(known) if label is None else label
     if not new and chosen not in ["", *known]:

@@ -9,8 +9,8 @@ from clustercore.jobs.domain.verdict import Done, Fail
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import retry_job
 from tests.people import identity, person
-from tests.talk import ended, hear, heard_in, taken, talk
-from transcription.models import Correction, Recording, Segment, Transcript
+from tests.talk import ended, hear, heard_in, merge, taken, talk
+from transcription.models import Correction, Recording, Segment, SpeakerTurn, Transcript
 from transcription.selectors import transcript_of
 from transcription.services.remarks import (
     NothingToUndo,
@@ -114,6 +114,13 @@ def test_from_here_on_somebody_new_speaks(job: Job) -> None:
         undo_speaker(identity("otto"), segments(job)[2])
 
 
+def test_somebody_new_with_a_known_name_is_not_new(job: Job) -> None:
+    for segment in segments(job)[0], segments(job)[2]:
+        say_speaker(identity("otto"), segment, None, name=" Ben ")
+    say_speaker(identity("otto"), segments(job)[1], None)
+    assert [turn.label for turn in SpeakerTurn.objects.order_by("pk")] == ["A", "A", "B"]
+
+
 @pytest.mark.parametrize(("label", "name"), [("Z", "Zoe"), ("A", " \n "), ("A", "x" * 81)])
 def test_only_a_speaker_who_is_there_gets_a_name_that_is_one(job: Job, label: str, name: str) -> None:
     say_speaker(identity("otto"), segments(job)[0], None)
@@ -157,9 +164,7 @@ def test_what_people_said_survives_a_retry_of_the_job_and_the_merge() -> None:
     retry_job(job.pk)
     claimed = taken()
     ended(claimed, Done(heard_in(2)))
-    merging = taken("merge")
-    text = transcript_of(job.pk, as_heard=True).text
-    ended(merging, Done({"text": text, "sha256": "0" * 64}))
+    merge(job)
     assert Job.objects.get().state == "done"
     assert [segment.pk for segment in segments(job)][: len(before)] == before
     assert transcript_of(job.pk).text == HEARD.replace("Anna", "Hanna")

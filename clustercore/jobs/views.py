@@ -35,6 +35,7 @@ from clustercore.nodes.selectors import node_colours
 PAGE_ROWS = 25
 EVENTS = 100
 _LONGEST_SEARCH = 200
+_MOST_DIGITS = 19
 
 # What a person reads once it is done, by verb.
 _DONE = {
@@ -88,7 +89,7 @@ def _wanted(request: HttpRequest) -> Wanted:
     if state and state not in set(JobState):
         raise RequestRefused(400, f"state: {state[:40]!r} is not one of {', '.join(JobState)}", param="state")
     before = request.GET.get("before", "")
-    if before and not (before.isascii() and before.isdigit()):
+    if before and not (before.isascii() and before.isdigit() and len(before) < _MOST_DIGITS):
         raise RequestRefused(400, "before: not the number of a job", param="before")
     # PostgreSQL knows no text with a NUL in it.
     search = request.GET.get("q", "").replace("\0", "").strip()[:_LONGEST_SEARCH]
@@ -102,7 +103,7 @@ def _narrowed(jobs: QuerySet[Job], wanted: Wanted, identity: Identity) -> QueryS
         jobs = jobs.filter(owner=identity.user_id)
     if wanted.search:
         found = Q(title__icontains=wanted.search) | Q(error__icontains=wanted.search)
-        if wanted.search.isascii() and wanted.search.isdigit():
+        if wanted.search.isascii() and wanted.search.isdigit() and len(wanted.search) < _MOST_DIGITS:
             found |= Q(pk=int(wanted.search))
         jobs = jobs.filter(found)
     return jobs

@@ -21,7 +21,7 @@ _FIELDS = (
 
 def bare_jobs(request: HttpRequest) -> JsonResponse:
     """The rows that the list of jobs is made of, as they come."""
-    owner = request.GET["owner"]
+    owner = int(request.GET["owner"])
     jobs = list(
         Job.objects.filter(owner=owner)
         .order_by("-id")

@@ -27,7 +27,7 @@ _DECIMALS = 3
 
 class NodeModelSerializer(serializers.Serializer[Any]):
     capability = serializers.CharField()
-    label = serializers.CharField(help_text="`engine:model`.")
+    label = serializers.CharField(help_text="`engine:model`.")  # type: ignore[assignment]
     rung = serializers.IntegerField(help_text="Its place on the ladder; higher is better.")
     languages = serializers.ListField(child=serializers.CharField(), help_text="`*` stands for all.")
     memory_mb = serializers.IntegerField()

@@ -50,7 +50,7 @@ _ERROR = {
 }
 
 
-class IdentityScheme(OpenApiAuthenticationExtension):
+class IdentityScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """A bearer token, or the session's cookie."""
 
     target_class = "clustercore.access.api.IdentityAuthentication"
@@ -75,25 +75,26 @@ class IdentityScheme(OpenApiAuthenticationExtension):
         ]
 
 
-class StrictExtension(OpenApiSerializerExtension):
+class StrictExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
     """A serializer that refuses unknown fields says so in the schema."""
 
     target_class = StrictSerializer
     match_subclasses = True
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
-        schema: dict[str, Any] = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        plain = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)  # type: ignore[no-untyped-call]
+        schema: dict[str, Any] = plain
         return {**schema, "additionalProperties": False} if direction == "request" else schema
 
 
-class FactsExtension(OpenApiSerializerFieldExtension):
+class FactsExtension(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
     """What a kind tells of its jobs, by the serializers of all kinds that are registered when the schema is made."""
 
     target_class = FactsField
 
     def map_serializer_field(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         kinds = PolymorphicProxySerializer("JobFacts", fact_serializers(), resource_type_field_name=None, many=False)
-        return dict(auto_schema._map_serializer_field(kinds, direction))
+        return dict(auto_schema._map_serializer_field(kinds, direction))  # type: ignore[no-untyped-call]
 
 
 def document_refusals(result: dict[str, Any], **_options: Any) -> dict[str, Any]:

@@ -116,7 +116,7 @@ async def test_it_ends_when_the_token_is_revoked(monkeypatch: pytest.MonkeyPatch
     stream = await follow(await sync_to_async(job_of)("otto"), await sync_to_async(bearer)("otto"))
     assert (await stream.next())[0] == "progress"
     await ApiToken.objects.all().adelete()
-    names = []
+    names: list[str] = []
     while not names or names[-1] != "end":
         names.append((await stream.next())[0])
     assert set(names) <= {":", "end"}

@@ -14,9 +14,10 @@ _django = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from clustercore.blobs.sockets import with_uploads  # noqa: E402
+from clustercore.project.middleware.arrivals import guarded_uploads  # noqa: E402
 from clustercore.project.middleware.handshakes import guarded  # noqa: E402
 from clustercore.telemetry.sockets import LiveConsumer  # noqa: E402
 
 application = ProtocolTypeRouter(
-    {"http": with_uploads(_django), "websocket": guarded({"/live": LiveConsumer.as_asgi()})}
+    {"http": guarded_uploads(with_uploads(_django)), "websocket": guarded({"/live": LiveConsumer.as_asgi()})}
 )

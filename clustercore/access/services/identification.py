@@ -65,14 +65,14 @@ def identity_of_scope(scope: Mapping[str, Any], *, changes: bool = False) -> Ide
 
     With `changes`, a session must also send its CSRF token from an origin of ours. Raises RequestRefused (401, 403).
     """
-    request = _request_of(scope)
+    request = request_of(scope)
     identity = identity_of(request)
     if changes and identity.is_known and identity.token_id is None:
         _refuse_forged(request)
     return identity
 
 
-def _request_of(scope: Mapping[str, Any]) -> HttpRequest:
+def request_of(scope: Mapping[str, Any]) -> HttpRequest:
     """Cookies, session and user as Django's middleware would have found them; the body is left alone."""
     # A WebSocket's scope has no method; every other than POST keeps the CSRF check from looking for a form.
     request = ASGIRequest({**scope, "method": "GET" if scope["type"] == "websocket" else "PATCH"}, io.BytesIO())

@@ -44,16 +44,24 @@ class Headers(Passage):
     """Adds what Django's SecurityMiddleware does not: the content policy, the permissions policy, secure cookies."""
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        response.setdefault("Content-Security-Policy", policy_of(request.path))
-        response.setdefault("Permissions-Policy", PERMISSIONS)
-        response.setdefault("X-Content-Type-Options", "nosniff")
-        response.setdefault("Referrer-Policy", "same-origin")
-        response.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-        response.setdefault("X-Frame-Options", "DENY")
+        for name, value in headers_of_answers(request.path).items():
+            response.setdefault(name, value)
         if request.is_secure():
             for cookie in response.cookies.values():
                 cookie["secure"] = True
         return response
+
+
+def headers_of_answers(path: str) -> dict[str, str]:
+    """What every answer from an address says, unless it says something stricter itself."""
+    return {
+        "Content-Security-Policy": policy_of(path),
+        "Permissions-Policy": PERMISSIONS,
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "same-origin",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "X-Frame-Options": "DENY",
+    }
 
 
 def policy_of(path: str) -> str:

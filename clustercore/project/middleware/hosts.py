@@ -29,19 +29,25 @@ class Hosts(Passage):
         if not is_among(request.META.get("REMOTE_ADDR", ""), settings.TRUSTED_PROXIES):
             # Django reads it to tell whether a request came by TLS.
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
-        if request.path.startswith(FREE_PREFIXES) or request.path in FREE_PATHS:
-            return None
-        # HTTP/1.0 may leave it out: then it is the address that the client connected to.
-        header = request.META.get("HTTP_HOST", request.META.get("SERVER_NAME", ""))
-        name = host_name(header)
-        if name is None:
-            return _plainly(request, RequestRefused(400, "the Host header is malformed", code="bad_host"))
-        if not is_own_name(name, own_names()):
-            return _plainly(request, _unknown_name(name))
-        if _is_foreign_change(request, header):
-            message = "this came from another site's page, in your name: nothing was done"
-            return _plainly(request, RequestRefused(403, message, code="foreign_origin"))
+        refused = refused_place(request)
+        return _plainly(request, refused) if refused is not None else None
+
+
+def refused_place(request: HttpRequest) -> RequestRefused | None:
+    """Why a request is not served under this name, or not from this origin."""
+    if request.path.startswith(FREE_PREFIXES) or request.path in FREE_PATHS:
         return None
+    # HTTP/1.0 may leave it out: then it is the address that the client connected to.
+    header = request.META.get("HTTP_HOST", request.META.get("SERVER_NAME", ""))
+    name = host_name(header)
+    if name is None:
+        return RequestRefused(400, "the Host header is malformed", code="bad_host")
+    if not is_own_name(name, own_names()):
+        return _unknown_name(name)
+    if _is_foreign_change(request, header):
+        message = "this came from another site's page, in your name: nothing was done"
+        return RequestRefused(403, message, code="foreign_origin")
+    return None
 
 
 def own_names() -> frozenset[str]:

@@ -6,6 +6,7 @@ import logging
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -19,6 +20,9 @@ from clustercore.project.middleware.errors import PROGRAM_PREFIXES, refusal
 from clustercore.project.middleware.passage import Passage
 
 WINDOW_SECONDS = 60
+COUNTED = "clustercore.counted"
+"""The key in the scope of a request that was counted before Django saw it."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -37,17 +41,27 @@ class Limits(Passage):
         return response
 
     def before(self, request: HttpRequest) -> HttpResponse | None:
-        try:
-            wait = limits.take(_bucket(request), settings.REQUESTS_PER_MINUTE, WINDOW_SECONDS)
-        except CountersAway as error:
-            # This limit guards against haste, not against strangers: to refuse everybody's work because the counters
-            # are away would do what it is there to prevent. Sign-in, which guards passwords, refuses instead.
-            _logger.warning("requests are not counted: Redis does not answer (%s)", error)
+        if isinstance(request, ASGIRequest) and COUNTED in request.scope:
             return None
-        if wait == 0:
-            return None
-        message = f"more than {settings.REQUESTS_PER_MINUTE} requests in a minute: wait {wait} s"
-        return refusal(request, RequestRefused(429, message, code="rate_limit_exceeded", retry_after=wait))
+        refused = refused_haste(request)
+        return refusal(request, refused) if refused is not None else None
+
+
+def refused_haste(request: HttpRequest) -> RequestRefused | None:
+    """Counts a request of whoever sends it; why it is not served, if it is one too many."""
+    if not request.path.startswith(PROGRAM_PREFIXES):
+        return None
+    try:
+        wait = limits.take(_bucket(request), settings.REQUESTS_PER_MINUTE, WINDOW_SECONDS)
+    except CountersAway as error:
+        # This limit guards against haste, not against strangers: to refuse everybody's work because the counters
+        # are away would do what it is there to prevent. Sign-in, which guards passwords, refuses instead.
+        _logger.warning("requests are not counted: Redis does not answer (%s)", error)
+        return None
+    if wait == 0:
+        return None
+    message = f"more than {settings.REQUESTS_PER_MINUTE} requests in a minute: wait {wait} s"
+    return RequestRefused(429, message, code="rate_limit_exceeded", retry_after=wait)
 
 
 def _bucket(request: HttpRequest) -> str:

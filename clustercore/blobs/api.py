@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 from uuid import UUID
 
@@ -87,5 +88,6 @@ def upload_body(upload: Upload) -> dict[str, Any]:
 def describe_uploads(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """A hook of the schema: the operations of tus, which no view of Django's serves."""
     for path, operations in (("/api/v1/uploads", COLLECTION), ("/api/v1/uploads/{upload_id}", ONE)):
-        result["paths"].setdefault(path, {}).update(operations)
+        # The hooks that follow add to each operation.
+        result["paths"].setdefault(path, {}).update(deepcopy(dict(operations)))
     return result

@@ -131,6 +131,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "clustercore.blobs.api.describe_uploads",
+        "transcription.api.catalogue.describe_openai",
         "clustercore.project.api.schema.document_refusals",
     ],
     "SCHEMA_PATH_PREFIX": "/api/v1",

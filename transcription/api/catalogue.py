@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,6 +12,7 @@ from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import require
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.openai_request import BEHAVIOURS
+from transcription.domain.openai_schema import PATHS
 
 
 def model_list(request: HttpRequest) -> HttpResponse:
@@ -47,3 +49,11 @@ def _models() -> list[dict[str, Any]]:
 def _model(name: str, created: int, owner: str) -> dict[str, Any]:
     """`created`: since when a live node serves it, in seconds since 1970."""
     return {"id": name, "object": "model", "created": created, "owned_by": owner}
+
+
+def describe_openai(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A hook of the schema: addresses that no view of REST framework's serves."""
+    for path, operations in PATHS.items():
+        # The hooks that follow add to each operation.
+        result["paths"].setdefault(path, {}).update(deepcopy(dict(operations)))
+    return result

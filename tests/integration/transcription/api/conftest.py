@@ -35,6 +35,7 @@ from tests.web.hub import answers, process
 DATABASE = "programs"
 NODE = "workstation"
 NODE_WAIT_SECONDS = 2.0
+BACKLOG_LIMIT = 400
 IMPORTS = "imports"
 SETTINGS = {
     "CLUSTERCORE_ENGINES": json.dumps(
@@ -46,6 +47,7 @@ SETTINGS = {
     ),
     "CLUSTERCORE_STT_LADDER": json.dumps(["oracle:*", "interpreter:*"]),
     "CLUSTERCORE_NODE_WAIT_SECONDS": str(NODE_WAIT_SECONDS),
+    "CLUSTERCORE_BACKLOG_LIMIT": str(BACKLOG_LIMIT),
     "CLUSTERCORE_REQUESTS_PER_MINUTE": "100000",
     "CLUSTERCORE_MAX_UPLOAD_GB": "0.02",
 }

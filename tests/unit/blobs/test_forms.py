@@ -1,0 +1,53 @@
+"""How the parts of a form are told apart, and what tus headers say."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from clustercore.blobs.domain.forms import BrokenForm, Part, part_of
+from clustercore.blobs.domain.uploads import metadata_of, plain_number
+
+
+def part(disposition: str) -> Part:
+    return part_of({"content-disposition": disposition})
+
+
+@pytest.mark.parametrize(
+    ("disposition", "name", "file_name"),
+    [
+        ('form-data; name="file"; filename="talk.flac"', "file", "talk.flac"),
+        ("form-data; name=file; filename=talk.flac", "file", "talk.flac"),
+        ('form-data; name="model"', "model", None),
+        ('form-data; name="a\\"b"; filename="c\\\\d;e"', 'a"b', "c\\d;e"),
+        ('form-data; filename="x.flac"; name="file"', "file", "x.flac"),
+        ('form-data; name="file"; filename=""', "file", ""),
+    ],
+)
+def test_a_part_is_a_file_when_it_names_one(disposition: str, name: str, file_name: str | None) -> None:
+    found = part(disposition)
+    assert (found.name, found.file_name) == (name, file_name)
+
+
+@pytest.mark.parametrize("disposition", ["", "form-data", 'form-data; filename="x"'])
+def test_a_part_without_a_name_breaks_the_form(disposition: str) -> None:
+    with pytest.raises(BrokenForm):
+        part(disposition)
+
+
+def test_metadata_are_texts_in_base64() -> None:
+    encoded = base64.b64encode("Vortrag über Bäume.flac".encode()).decode()
+    assert metadata_of(f"filename {encoded}, empty") == {"filename": "Vortrag über Bäume.flac", "empty": ""}
+    assert metadata_of("") == {}
+
+
+@pytest.mark.parametrize("header", ["filename ***", "filename /w==", "filename " + "A" * 9000])
+def test_metadata_that_are_none_are_refused(header: str) -> None:
+    with pytest.raises(ValueError, match="Upload-Metadata"):
+        metadata_of(header)
+
+
+@pytest.mark.parametrize(("text", "number"), [("7", 7), ("0", 0), ("", None), ("-1", None), ("1.5", None), ("²", None)])
+def test_offsets_are_plain_numbers(text: str, number: int | None) -> None:
+    assert plain_number(text) == number

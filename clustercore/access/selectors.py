@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
-from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Q, QuerySet
+from django.contrib.auth.models import AnonymousUser, Group, User
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
 from clustercore.access.domain.identity import ANONYMOUS, Identity
@@ -23,23 +25,29 @@ def identity_of_user(user: User | AnonymousUser) -> Identity:
 
 def identity_of_token(token: str) -> Identity | None:
     """The identity behind a token; None when it is unknown, revoked or expired, or its user is disabled."""
-    row = (
-        ApiToken.objects.select_related("user")
-        .filter(Q(expires=None) | Q(expires__gt=Now()), digest=digest_of(token), revoked=None, user__is_active=True)
-        .first()
+    groups = Group.objects.filter(user=OuterRef("user")).values("name")
+    valid = ApiToken.objects.filter(
+        Q(expires=None) | Q(expires__gt=Now()), digest=digest_of(token), revoked=None, user__is_active=True
     )
+    # One query: every request of a program begins with it.
+    row = valid.values_list(
+        "pk", "scopes", "user_id", "user__username", "user__is_superuser", ArraySubquery(groups)
+    ).first()
     if row is None:
         return None
+    token_id, scopes, user_id, name, is_superuser, names = row
     known = {permission.value for permission in Permission}
-    scopes = frozenset(Permission(scope) for scope in row.scopes if scope in known)
-    return Identity(row.user_id, row.user.get_username(), role_of(row.user), scopes, row.pk)
+    allowed = frozenset(Permission(scope) for scope in scopes if scope in known)
+    return Identity(user_id, name, _role(is_superuser, names), allowed, token_id)
 
 
 def role_of(user: User) -> Role | None:
     """The highest role among a user's groups; a superuser is an administrator."""
-    if user.is_superuser:
-        return Role.ADMINISTRATOR
-    return highest(frozenset(user.groups.values_list("name", flat=True)))
+    return _role(user.is_superuser, () if user.is_superuser else user.groups.values_list("name", flat=True))
+
+
+def _role(is_superuser: bool, groups: Iterable[str]) -> Role | None:
+    return Role.ADMINISTRATOR if is_superuser else highest(frozenset(groups))
 
 
 def audit_entries(*, actor: str = "", action: str = "", target: str = "") -> QuerySet[AuditEntry]:

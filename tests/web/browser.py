@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selenium.common.exceptions import StaleElementReferenceException, WebDriverException
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -88,7 +88,7 @@ class Browser:
 
     def press(self, *keys: str) -> None:
         """On whatever has the focus."""
-        self.driver.switch_to.active_element.send_keys(*keys)
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def run(self, script: str, *arguments: Any) -> Any:
         """JavaScript, as a debugger runs it: the page's content policy does not stop it."""
@@ -172,7 +172,8 @@ def chromium(url: str, directory: Path) -> Iterator[Browser]:
     options.binary_location = str(shutil.which(CHROMIUM))
     for flag in (*FLAGS, f"--user-data-dir={directory / 'profile'}", f"--window-size={DESKTOP[0]},{DESKTOP[1]}"):
         options.add_argument(flag)
-    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    several = "profile.default_content_setting_values.automatic_downloads"
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads), several: 1})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = Chrome(options=options, service=ChromeService(str(shutil.which(DRIVER))))
     try:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -89,6 +89,28 @@ class NodeListSerializer(serializers.Serializer[Any]):
     results = NodeSerializer(many=True)
 
 
+_NODE = {
+    "name": "workstation",
+    "hostname": "workstation.lan",
+    "condition": "online",
+    "why": "",
+    "drained": False,
+    "capabilities": ["media", "stt"],
+    "slots": 1,
+    "busy": 1,
+    "operating_system": "Linux 6.12",
+    "architecture": "x86_64",
+    "cores": 16,
+    "memory_mb": 64000,
+    "gpus": ["NVIDIA GeForce RTX 4070"],
+    "version": "0.1.0",
+    "started": "2026-11-21T08:00:00Z",
+    "last_seen": "2026-11-21T12:00:00Z",
+    "seen_seconds_ago": 2.1,
+}
+_LIST_EXAMPLE = OpenApiExample("one machine", value={"results": [_NODE]}, response_only=True)
+
+
 def node_body(node: NodeStanding) -> dict[str, Any]:
     """As NodeSerializer describes it."""
     body = {name: getattr(node, name) for name in NodeSerializer._declared_fields}
@@ -115,7 +137,11 @@ class NodeList(APIView):
     permissions = {"GET": Permission.VIEW}
 
     @extend_schema(
-        operation_id="nodes_list", tags=["nodes"], summary="Every node that ever joined", responses=NodeListSerializer
+        operation_id="nodes_list",
+        tags=["nodes"],
+        summary="Every node that ever joined",
+        responses=NodeListSerializer,
+        examples=[_LIST_EXAMPLE],
     )
     def get(self, _request: Request) -> Response:
         """Live ones first."""

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 from clustercore.access.api import requester
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
+from clustercore.jobs.api import examples
 from clustercore.jobs.api.bodies import job_detail_body, unit_body
 from clustercore.jobs.api.pages import PAGE_PARAMETERS, page_body, page_of
 from clustercore.jobs.api.serializers import (
@@ -44,7 +45,13 @@ class JobDetail(APIView):
 
     permissions = {"GET": Permission.VIEW, "PATCH": Permission.OPERATE, "DELETE": Permission.OPERATE}
 
-    @extend_schema(operation_id="jobs_read", tags=["jobs"], summary="One job", responses=JobDetailSerializer)
+    @extend_schema(
+        operation_id="jobs_read",
+        tags=["jobs"],
+        summary="One job",
+        responses=JobDetailSerializer,
+        examples=[examples.JOB],
+    )
     def get(self, request: Request, job_id: int) -> Response:
         """How far it is, what each node did of it, and what its kind knows."""
         return Response(detail_of(requester(request), job_id))
@@ -55,6 +62,7 @@ class JobDetail(APIView):
         summary="Change a job's title, priority or sharing",
         request=JobChangeSerializer,
         responses=JobDetailSerializer,
+        examples=[examples.CHANGE, examples.JOB],
     )
     def patch(self, request: Request, job_id: int) -> Response:
         """A field that is left out stays; any other field is refused."""
@@ -92,6 +100,7 @@ def _documented(verb: str, summary: str) -> Callable[[type[JobDeed]], type[JobDe
         summary=summary,
         request=None,
         responses={200: JobDetailSerializer, 409: None},
+        examples=[examples.JOB],
     )
     return extend_schema_view(post=schema)
 

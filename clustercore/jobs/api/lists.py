@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from clustercore.access.api import requester
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
+from clustercore.jobs.api import examples
 from clustercore.jobs.api.bodies import job_body
 from clustercore.jobs.api.pages import PAGE_PARAMETERS, page_body, page_of
 from clustercore.jobs.api.serializers import CauseListSerializer, JobPageSerializer
@@ -82,6 +83,7 @@ class JobList(APIView):
         summary="Jobs, newest first",
         parameters=[JobFilterSerializer, *PAGE_PARAMETERS],
         responses=JobPageSerializer,
+        examples=[examples.JOBS],
     )
     def get(self, request: Request) -> Response:
         """One's own jobs and those that are shared; administrators see all."""
@@ -104,6 +106,7 @@ class CauseList(APIView):
         summary="Failed jobs, grouped by their cause",
         parameters=[JobFilterSerializer],
         responses=CauseListSerializer,
+        examples=[examples.CAUSES],
     )
     def get(self, request: Request) -> Response:
         """The most frequent cause first, a hundred causes at most; with the filters of the list."""

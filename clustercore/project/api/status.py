@@ -8,7 +8,7 @@ from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -64,6 +64,22 @@ class StatusSerializer(serializers.Serializer[Any]):
     )
 
 
+_EXAMPLE = OpenApiExample(
+    "no machine is on",
+    value={
+        "version": "0.1.0",
+        "ready": True,
+        "checks": {name: {"ok": True, "reason": ""} for name in ("database", "broker", "migrations", "disk")},
+        "free_disk_gb": 412.5,
+        "nodes": {"online": 0, "working": 0, "known": 3},
+        "queue": {"queued": 12, "leased": 0, "held": 0, "oldest_waiting_seconds": 310.2},
+        "jobs": {"running": 1, "paused": 0, "done": 40, "failed": 2, "cancelled": 0},
+        "reasons": ["no node is online, and 12 queued wait for one: start one with `clustercore node`"],
+    },
+    response_only=True,
+)
+
+
 def status_body(identity: Identity) -> dict[str, Any]:
     """As StatusSerializer describes it. Raises DatabaseError."""
     checked = async_to_sync(health.readiness)(health.CHECKS)
@@ -98,8 +114,8 @@ def _about_nodes(nodes: dict[str, int], *, waiting: int) -> list[str]:
         return []
     if nodes["online"]:
         return ["no node takes work: all that are online are drained or held; GET /api/v1/nodes says why"]
-    unit = f", and {waiting} pieces of work wait" if waiting else ""
-    return [f"no node is online{unit}: start one with `clustercore node`"]
+    queued = f", and {waiting} queued wait for one" if waiting else ""
+    return [f"no node is online{queued}: start one with `clustercore node`"]
 
 
 class Status(APIView):
@@ -108,7 +124,11 @@ class Status(APIView):
     permissions = {"GET": Permission.VIEW}
 
     @extend_schema(
-        operation_id="status_read", tags=["status"], summary="How the cluster is", responses=StatusSerializer
+        operation_id="status_read",
+        tags=["status"],
+        summary="How the cluster is",
+        responses=StatusSerializer,
+        examples=[_EXAMPLE],
     )
     def get(self, request: Request) -> Response:
         """Always 200 while the ledger answers; `/readyz` is the one for load balancers."""

@@ -1,0 +1,54 @@
+"""What answers look like, for who reads the description."""
+
+from __future__ import annotations
+
+from drf_spectacular.utils import OpenApiExample
+
+_JOB = {
+    "id": 7,
+    "kind": "transcription",
+    "title": "interview.m4a",
+    "state": "running",
+    "stage": "transcribe",
+    "priority": 0,
+    "language": "en",
+    "waiting": "",
+    "error": "",
+    "owner": "otto",
+    "shared": False,
+    "created": "2026-11-21T12:00:00Z",
+    "finished": None,
+    "elapsed_seconds": 61.2,
+    "seconds_left": 91.8,
+    "fraction": 0.4,
+    "units": {"done": 4, "running": 2, "failed": 0, "total": 10, "all_queued": True},
+}
+_SHARE = {
+    "node": "workstation",
+    "served_by": "faster-whisper:large-v3",
+    "rung": 5,
+    "done": 4,
+    "running": 2,
+    "work_seconds": 55.0,
+    "audio_seconds": 1100.0,
+    "speed": 20.0,
+}
+
+JOB = OpenApiExample("a job that is running", value={**_JOB, "shares": [_SHARE], "facts": None, "result_url": None},
+                     response_only=True)  # fmt: skip
+JOBS = OpenApiExample("one page", value={"results": [_JOB], "next_cursor": "Nw"}, response_only=True)
+CHANGE = OpenApiExample("sooner, and for all to read", value={"priority": 10, "shared": True}, request_only=True)
+CAUSES = OpenApiExample(
+    "two jobs, one cause",
+    value={
+        "results": [
+            {
+                "cause": "every able node has tried and failed",
+                "jobs": 2,
+                "newest": [9, 7],
+                "last_failed": "2026-11-21T12:00:00Z",
+            }
+        ]
+    },
+    response_only=True,
+)

@@ -8,12 +8,13 @@ from typing import Any
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.parsers import FormParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clustercore.access.api import StrictSerializer, requester
+from clustercore.access.api.parsing import JSONParser
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services import audit

@@ -24,7 +24,7 @@ function askFirst() {
     document.getElementById("confirm-form").action = link.href;
     document.getElementById("confirm-question").textContent = link.dataset.confirm;
     document.getElementById("confirm-text").textContent = link.dataset.confirmText || "";
-    document.getElementById("confirm-yes").textContent = link.textContent.trim();
+    document.getElementById("confirm-yes").textContent = link.dataset.confirmYes || link.textContent.trim();
     dialog.showModal();
     dialog.addEventListener("close", () => (document.getElementById(link.id) || link).focus(), { once: true });
   });

@@ -86,10 +86,10 @@ export function replace(id, html) {
   if (!current) return append(next);
   const said = next.dataset.announce;
   const news = said && said !== current.dataset.announce ? said : "";
-  const isOther = next.dataset.state !== current.dataset.state;
+  const isOther = next.dataset.again !== current.dataset.again;
   morph(current, next);
   if (news) announce(news);
-  // What a person may do depends on the state and on who they are: the buttons are fetched anew.
+  // Buttons depend on the state and on who looks, a kind's own part on the first result: the page is asked for them.
   if (isOther) window.htmx?.trigger(document.body, "state-changed");
 }
 

@@ -35,16 +35,10 @@ class Form(forms.Form):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         named.setdefault("label_suffix", "")
         super().__init__(*arguments, **named)
-        for name, field in self.fields.items():
-            if field.help_text:
-                field.widget.attrs["aria-describedby"] = f"help-{name}"
 
     def refuse(self, refused: RequestRefused) -> None:
         """Shows a refusal at the field that it names."""
         self.add_error(refused.param if refused.param in self.fields else None, refused.message)
-        for name in self.errors:
-            if name in self.fields:
-                self.fields[name].widget.attrs["aria-invalid"] = "true"
 
 
 def _name(**attributes: Any) -> forms.CharField:

@@ -9,6 +9,7 @@ import pytest
 
 from clustercore.access.models import AuditEntry
 from clustercore.jobs.models import Attempt, Job, Unit
+from clustercore.project.flower.process import socket_path
 from tests.cast import LAPTOP, WORKSTATION
 from tests.faults.waiting import until
 from tests.people import token_of
@@ -105,11 +106,22 @@ def test_what_it_changes_must_come_from_this_site_and_is_recorded(hub_with_flowe
     assert (entry.actor, entry.target) == ("ada", "api/task/revoke/no-such-task")
 
 
-def test_a_program_with_an_administrators_token_may_ask_it(hub_with_flower: Hub) -> None:
+def test_no_token_opens_it(hub_with_flower: Hub) -> None:
     header = {"Authorization": f"Bearer {token_of('ada')}"}
-    assert httpx.get(f"{hub_with_flower.url}/flower/api/workers", headers=header).status_code == 200
-    viewer = {"Authorization": f"Bearer {token_of('vera')}"}
-    assert httpx.get(f"{hub_with_flower.url}/flower/api/workers", headers=viewer).status_code == 403
+    assert httpx.get(f"{hub_with_flower.url}/flower/api/workers", headers=header).status_code == 403
+
+
+def test_without_flower_a_person_is_told_how_to_have_it_back(hub_with_flower: Hub) -> None:
+    socket = socket_path(hub_with_flower.cluster.data_directory)
+    aside = socket.with_suffix(".aside")
+    socket.rename(aside)
+    try:
+        with hub_with_flower.signed_in("ada") as client:
+            answer = client.get("/flower/")
+    finally:
+        aside.rename(socket)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    assert "--no-flower" in answer.text
 
 
 def test_a_person_goes_from_flower_to_the_unit_and_retries_it(browser: Browser, hub_with_flower: Hub) -> None:

@@ -54,8 +54,10 @@ async def flower(request: HttpRequest, place: str = "") -> HttpResponseBase:  # 
     Flower's pages know no CSRF token of ours: what would change something must come from this very site instead.
     """
     identity = await sync_to_async(require)(request, Permission.ADMINISTER)
+    if identity.token_id is not None:
+        raise RequestRefused(403, "Flower is opened by signing in: no token opens it", code="session_needed")
     if request.method not in SAFE_METHODS:
-        if identity.token_id is None and not _is_from_this_site(request):
+        if not _is_from_this_site(request):
             raise RequestRefused(403, "this request comes from another site", code="csrf_failed")
         if request.path not in READS_BY_POST:
             await sync_to_async(_note)(identity, request)

@@ -59,8 +59,8 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "clustercore.project.middleware.errors.Errors",
     "clustercore.project.middleware.headers.Headers",
+    "clustercore.project.middleware.errors.Errors",
     "clustercore.project.middleware.hosts.Hosts",
     "django.middleware.security.SecurityMiddleware",
     "clustercore.project.web_static.StaticFilesMiddleware",

@@ -1,1 +1,1 @@
-"""What every request passes, outermost first: errors, headers, hosts, then Django's own, then limits."""
+"""What every request passes, outermost first: headers, errors, hosts, then Django's own, then limits."""

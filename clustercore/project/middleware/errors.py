@@ -18,6 +18,7 @@ from clustercore.access.domain.refusals import refusal_of
 from clustercore.project.middleware.passage import Passage
 
 PROGRAM_PREFIXES = ("/api/", "/v1/")
+DOCUMENTATION = "/api/v1/docs"
 PROGRAM_PATHS = ("/api", "/v1", "/metrics")
 REQUEST_ID = "clustercore.request_id"
 """The key of `request.META` that holds what the answer's `x-request-id` says."""
@@ -47,7 +48,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Errors(Passage):
-    """Outermost: gives each request an id, and each failure its shape."""
+    """Gives each request an id, and each failure its shape."""
 
     def before(self, request: HttpRequest) -> None:
         request.META[REQUEST_ID] = uuid.uuid4().hex
@@ -64,7 +65,9 @@ class Errors(Passage):
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.status_code >= 400 and is_for_programs(request.path) and not _is_json(response):
             response = _reshaped(request, response)
-        if response.status_code == HTTPStatus.UNAUTHORIZED and is_for_programs(request.path):
+        if response.status_code == HTTPStatus.UNAUTHORIZED and _is_page_among_programs(request):
+            response = _to_sign_in(request)
+        elif response.status_code == HTTPStatus.UNAUTHORIZED and is_for_programs(request.path):
             response.setdefault("WWW-Authenticate", 'Bearer realm="clustercore"')
         response["x-request-id"] = request.META[REQUEST_ID]
         return response
@@ -128,6 +131,11 @@ def _to_sign_in(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request") == "true":
         return HttpResponse(status=204, headers={"HX-Redirect": reverse("access:sign-in")})
     return HttpResponseRedirect(address)
+
+
+def _is_page_among_programs(request: HttpRequest) -> bool:
+    """The description of the API stands beside the API, but people open it in a browser."""
+    return request.path == DOCUMENTATION and "text/html" in request.headers.get("Accept", "")
 
 
 def _is_json(response: HttpResponseBase) -> bool:

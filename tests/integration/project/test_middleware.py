@@ -134,6 +134,11 @@ class TestErrors:
         assert Client().get("/viewing", **bearing("cc_wrong")).status_code == 302
         assert Client().post("/refusing", **bearing("cc_wrong")).status_code == 503
 
+    def test_the_description_of_the_api_sends_browsers_to_sign_in_and_programs_away(self) -> None:
+        browser = Client().get("/api/v1/docs", HTTP_ACCEPT="text/html,*/*;q=0.8")
+        assert (browser.status_code, browser["Location"]) == (302, "/sign-in/?next=%2Fapi%2Fv1%2Fdocs")
+        assert Client().get("/api/v1/docs").status_code == 401
+
     def test_each_answer_has_a_number_of_its_own(self) -> None:
         numbers = {
             Client().get(path)["x-request-id"] for path in (ME, "/", "/healthz", "/none", "/static/clustercore/app.css")
@@ -215,7 +220,7 @@ class TestHeaders:
     def test_only_the_listed_third_party_pages_run_scripts_in_the_page(self) -> None:
         assert set(EXCEPTIONS) == {"/admin/", "/flower/", "/api/v1/docs"}
         for prefix, policy in EXCEPTIONS.items():
-            assert "'unsafe-inline'" in policy_of(f"{prefix}x")
+            assert "style-src 'self' 'unsafe-inline'" in policy_of(f"{prefix}x")
             assert {name: policy[name] for name in OWN_PAGES} == OWN_PAGES
 
     def test_our_own_pages_have_no_script_or_style_in_them(self) -> None:

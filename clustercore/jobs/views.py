@@ -62,8 +62,8 @@ class Wanted:
 
     def address_before(self, job_id: int) -> str:
         """The address of the page after the one that ends with this job."""
-        given = {"state": self.state, "q": self.search, "mine": "yes" if self.mine else ""}
-        return f"{reverse('jobs:list')}?{urlencode({**{k: v for k, v in given.items() if v}, 'before': job_id})}"
+        given = {"state": self.state, "q": self.search, "mine": "yes" if self.mine else "", "before": str(job_id)}
+        return f"{reverse('jobs:list')}?{urlencode({name: value for name, value in given.items() if value})}"
 
 
 @require_safe

@@ -76,7 +76,7 @@ class NodeAdmin(ReadOnlyAdmin):
         with transaction.atomic():
             names = [node.name for node in nodes if DEEDS[verb](node.name)]
             for name in names:
-                audit.record(identity_of(request), f"node.{verb}", f"node {name}")
+                audit.record(identity_of(request), f"nodes.{verb}", f"node {name}")
         return len(names)
 
 

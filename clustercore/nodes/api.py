@@ -169,7 +169,7 @@ class NodeDetail(APIView):
         with transaction.atomic():
             if not forget(name):
                 raise _no_node(name)
-            audit.record(requester(request), "node.forget", f"node {name}")
+            audit.record(requester(request), "nodes.forget", f"node {name}")
         return Response(status=204)
 
 
@@ -190,7 +190,7 @@ class NodeDrain(APIView):
         with transaction.atomic():
             if not drain(name):
                 raise _no_node(name)
-            audit.record(requester(request), "node.drain", f"node {name}")
+            audit.record(requester(request), "nodes.drain", f"node {name}")
         return Response(node_detail_body(name))
 
 
@@ -211,5 +211,5 @@ class NodeUndrain(APIView):
         with transaction.atomic():
             if not undrain(name):
                 raise _no_node(name)
-            audit.record(requester(request), "node.undrain", f"node {name}")
+            audit.record(requester(request), "nodes.undrain", f"node {name}")
         return Response(node_detail_body(name))

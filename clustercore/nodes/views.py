@@ -54,7 +54,7 @@ def act(request: HttpRequest, name: str, verb: str) -> HttpResponse:
     with transaction.atomic():
         if not deed(name):
             raise _no_node(name)
-        audit.record(identity, f"node.{verb}", f"node {name}")
+        audit.record(identity, f"nodes.{verb}", f"node {name}")
     messages.success(request, says.format(name))
     return HttpResponseRedirect(reverse("nodes:detail", args=[name]))
 
@@ -67,7 +67,7 @@ def forget(request: HttpRequest, name: str) -> HttpResponse:
         with transaction.atomic():
             if not services.forget(name):
                 raise _no_node(name)
-            audit.record(identity, "node.forget", f"node {name}")
+            audit.record(identity, "nodes.forget", f"node {name}")
     except services.StillThere as reason:
         messages.warning(request, f"Not done: {reason}.")
         return HttpResponseRedirect(reverse("nodes:detail", args=[name]))

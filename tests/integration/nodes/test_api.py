@@ -58,7 +58,7 @@ def test_draining_is_said_and_ended() -> None:
     assert "undrain" in drained["why"]
     assert client.post(f"/api/v1/nodes/{WORKSTATION}/undrain").json()["condition"] == "online"
     actions = AuditEntry.objects.filter(actor="otto", target=f"node {WORKSTATION}").order_by("seq")
-    assert [entry.action for entry in actions] == ["node.drain", "node.undrain"]
+    assert [entry.action for entry in actions] == ["nodes.drain", "nodes.undrain"]
 
 
 def test_only_one_that_is_gone_is_forgotten() -> None:

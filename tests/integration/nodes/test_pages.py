@@ -88,7 +88,7 @@ def test_draining_is_done_said_and_recorded_and_offered_back() -> None:
     node.refresh_from_db()
     assert not node.drained
     done = list(AuditEntry.objects.order_by("seq").values_list("actor", "action", "target"))
-    assert done == [("otto", "node.drain", "node pi"), ("otto", "node.undrain", "node pi")]
+    assert done == [("otto", "nodes.drain", "node pi"), ("otto", "nodes.undrain", "node pi")]
 
 
 @pytest.mark.parametrize("verb", ["drain", "undrain", "forget"])

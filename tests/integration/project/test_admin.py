@@ -24,7 +24,7 @@ from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitStat
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
 from clustercore.nodes.models import Node, NodeModel
 from tests.people import PASSWORD, identity, person, token_of
-from transcription.models import Piece, Recording, Segment, Transcript
+from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn, Transcript
 
 pytestmark = pytest.mark.django_db
 
@@ -87,7 +87,7 @@ def rows() -> dict[str, Any]:
     piece = Piece.objects.create(
         recording=recording, unit=unit, ordinal=3, start_sample=16_000, end_sample=40_000, blob="b" * 64
     )
-    Segment.objects.create(
+    segment = Segment.objects.create(
         recording=recording,
         piece=piece,
         position=0,
@@ -101,6 +101,9 @@ def rows() -> dict[str, Any]:
         real_time_factor=0.2,
     )
     Transcript.objects.create(recording=recording, text="what was heard", language="en", sha256="c" * 64)
+    Correction.objects.create(segment=segment, word=1, text=MARKUP, replaced="was", author_name="otto")
+    SpeakerTurn.objects.create(segment=segment, label="A", author_name="otto")
+    Speaker.objects.create(recording=recording, label="A", name=MARKUP)
     Blob.objects.create(sha256="d" * 64, size=5_000_000, media_type="audio/flac")
     Upload.objects.create(owner=person("otto"), name=MARKUP, size=10, created=now, expires=now)
     audit.record(identity("otto"), "job.cancel", MARKUP)
@@ -151,6 +154,9 @@ def test_every_list_and_every_page_can_be_seen(admin_client: Client, rows: dict[
         (Recording, ["1:02:05", "mp3"]),
         (Segment, ["1.25 to 2.50", "what was heard"]),
         (Transcript, ["what was heard"]),
+        (Correction, ["was", "otto"]),
+        (SpeakerTurn, ["A", "otto"]),
+        (Speaker, ["A", "alert"]),
         (Blob, ["dddddddddddddddd", "4.8", "audio/flac"]),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
@@ -291,7 +297,7 @@ def test_every_deed_is_in_the_audit_log(client: Client, rows: dict[str, Any]) ->
     act(client, "disable", person("otto"))
     written = list(AuditEntry.objects.filter(actor="ada").order_by("seq").values_list("actor", "action"))
     assert written == [
-        ("ada", action) for action in ("unit.requeue", "job.pause", "node.drain", "token.revoked", "person.disabled")
+        ("ada", action) for action in ("unit.requeue", "job.pause", "nodes.drain", "token.revoked", "person.disabled")
     ]
 
 

@@ -80,9 +80,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """A failure shows the end of the web process's log."""
     report = yield
     hub = getattr(item, "funcargs", {}).get("hub")
-    if report.failed and hub is not None:
-        log = (hub.cluster.directory / "web.log").read_text()
-        report.sections.append(("log of the web process", log[-LOG_CHARACTERS:]))
+    log = hub.cluster.directory / "web.log" if hub is not None else None
+    if report.failed and log is not None and log.exists():
+        report.sections.append(("log of the web process", log.read_text()[-LOG_CHARACTERS:]))
     return report
 
 

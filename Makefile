@@ -22,7 +22,7 @@ SHOW := sed -u -n -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collec
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
-.PHONY: help demo up engines test check faults bench lock wheels build clean
+.PHONY: help demo up engines test check faults bench screenshots lock wheels build clean
 
 help: ## Show this list
 	@echo "clustercore: private speech, language and data work on every machine you own"
@@ -53,6 +53,9 @@ faults: $(VENV)/.test ## Kill and starve things, the slow ways too; every outcom
 
 bench: $(VENV)/.test ## Run one benchmark, NAME=overhead or NAME=speedup
 	@$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
+
+screenshots: $(VENV)/.test ## Take the pictures of docs/screenshots anew (needs Chromium)
+	@$(BIN)/python -m tests.web.screenshots
 
 lock: $(VENV)/.check ## Resolve the locked requirements again (UPGRADE=1 for newer versions)
 	@$(COMPILE) --universal --only-binary :all: --no-binary srt pyproject.toml requirements/build.in \

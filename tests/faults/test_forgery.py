@@ -132,8 +132,8 @@ def test_forged_results_and_bells_change_nothing(
         bell("transcription.transcribe", {"unit": 1}),
     ]
     # The one slot is taken, so that media bells alone are heard while the piece is in hand.
-    for message in forged:
-        broker.lpush("cap.media", message)
+    for forgery in forged:
+        broker.lpush("cap.media", forgery)
     cluster.start("pi", CLUSTERCORE_STT_LADDER=json.dumps(["nothing:*"]))
     until(lambda: broker.llen("cap.media") == 0, 30, "nobody heard the forged bells")
     assert what_the_ledger_says(job) == before

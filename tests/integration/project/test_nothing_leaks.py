@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,15 +241,16 @@ def whole(response: httpx.Response) -> str:
 
 def everything_in(client: redis.Redis) -> str:
     """Every key and value, as Redis would dump them."""
+    untyped: Any = client
     texts = []
-    for key in client.keys("*"):
-        kind = client.type(key)
-        value: Any = {
-            b"string": lambda key=key: client.get(key),
-            b"list": lambda key=key: client.lrange(key, 0, -1),
-            b"hash": lambda key=key: client.hgetall(key),
-            b"set": lambda key=key: client.smembers(key),
-            b"zset": lambda key=key: client.zrange(key, 0, -1),
+    for key in untyped.keys("*"):
+        kind = untyped.type(key)
+        value = {
+            b"string": partial(untyped.get, key),
+            b"list": partial(untyped.lrange, key, 0, -1),
+            b"hash": partial(untyped.hgetall, key),
+            b"set": partial(untyped.smembers, key),
+            b"zset": partial(untyped.zrange, key, 0, -1),
         }[kind]()
         texts.append(f"{key!r} {value!r}")
     return "\n".join([*texts, *(json.dumps(body) for body in bodies(client))])

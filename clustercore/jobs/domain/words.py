@@ -57,7 +57,7 @@ def duration_words(seconds: float | None) -> str:
     if seconds is None:
         return "—"
     seconds = max(0.0, seconds)
-    if seconds < _EXACT_BELOW:
+    if 0 < seconds < _EXACT_BELOW:
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < _MINUTE:

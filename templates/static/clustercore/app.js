@@ -122,7 +122,16 @@ function describe(item) {
   if (place) place.textContent = item.getAttribute("aria-label");
 }
 
+// A job that ended moves from one list to the other, unless the reader has gone on to further pages of it.
+function ended() {
+  document.body.addEventListener("state-changed", () => {
+    const part = document.getElementById("jobs-ended-part");
+    if (part && part.querySelectorAll(".job-row").length === Number(part.dataset.rows)) window.htmx?.trigger(part, "ended");
+  });
+}
+
 askFirst();
+ended();
 closeMenus();
 copying();
 roving();

@@ -12,7 +12,7 @@ from clustercore.jobs.domain.words import about, amount_words, duration_words, l
     ("seconds", "words"),
     [
         (None, "—"),
-        (-3.0, "0.0 s"),
+        (-3.0, "0 s"),
         (4.21, "4.2 s"),
         (59.4, "59 s"),
         (59.6, "1 min"),

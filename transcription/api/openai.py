@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator
 from functools import partial
 
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
@@ -25,6 +24,7 @@ from clustercore.blobs.adapters.received import ReceivedFile, received_with
 from clustercore.blobs.services import keep
 from clustercore.config.environment import environment
 from clustercore.telemetry.services.following import in_thread
+from clustercore.telemetry.services.idling import hold_nothing
 from transcription.domain.openai_answers import NoSpeakers, Stream, answer, event, refuse_without_speakers
 from transcription.domain.openai_request import BadParameter, Wanted, wanted_from
 from transcription.domain.speech_task import Task
@@ -62,12 +62,12 @@ async def _hear(request: HttpRequest, task: str) -> HttpResponseBase:
     if request.method != "POST":
         return HttpResponse(status=405, headers={"Allow": "POST"})
     wanted, received, identity = await sync_to_async(_read)(request, task)
+    # First of all: whoever holds a connection while it asks for another one can wait for ever.
+    await hold_nothing()
     key = request.headers.get("Idempotency-Key")
     sent = Sent(sha256=received.sha256, size=received.size, name=received.name, store=lambda: keep(received))
     job_id = await in_thread(lambda: find_or_submit(identity, wanted, sent, key))
     received.discard()
-    # The thread of this request would keep its connection to the ledger for as long as the client waits.
-    await sync_to_async(connections.close_all)()
     if wanted.stream:
         response: HttpResponseBase = StreamingHttpResponse(
             _events(job_id, wanted),
@@ -158,6 +158,8 @@ def _unserved(error: Unserved) -> HttpResponse:
 
 async def _events(job_id: int, wanted: Wanted) -> AsyncGenerator[str, None]:
     """Text as it becomes final, in order; an error in the middle is an event that clients raise."""
+    # Middleware has looked at the answer since the view returned it.
+    await hold_nothing()
     patience, stream, heard = Patience(job_id), Stream(wanted), 0
     spoke = time.monotonic()
     try:

@@ -10,14 +10,17 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from clustercore.jobs.domain.kinds import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.selectors.eligibility import below_floor, claimable
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import pause_job
 from clustercore.jobs.services.settle import settle
-from clustercore.nodes.models import Node
+from clustercore.jobs.services.submit import queue_units
+from clustercore.nodes.models import Node, NodeModel
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
+from tests.fakes.jobs import kinds as fake_kinds
 from tests.integration.jobs.conftest import submitted, with_parts
 
 
@@ -186,3 +189,19 @@ def test_many_nodes_claiming_at_once_take_each_unit_exactly_once() -> None:
         taken.append(found)
     assert sorted(unit.ordinal for unit in taken) == list(range(40))
     assert Attempt.objects.count() == 40
+
+
+def test_a_part_that_needs_more_than_its_stage_goes_to_a_node_that_can_and_sets_the_floor_among_those() -> None:
+    best, able = start_node(WORKSTATION), start_node(PI)
+    Node.objects.filter(pk=able.pk).update(capabilities=["media", "stt", "translate"])
+    able.refresh_from_db()
+    NodeModel.objects.create(
+        node=able, capability="translate", engine="faster-whisper", model="tiny", languages=["*"], rung=1
+    )
+    job = submitted(language="de")
+    Unit.objects.filter(job=job).update(state="done")
+    queue_units(fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=0, capability="translate")])
+    assert claim(as_claimant(best), None) is None
+    taken = claim(as_claimant(able), None)
+    assert taken is not None
+    assert (taken.stage, taken.minimum_rung) == ("part", 0)

@@ -224,3 +224,25 @@ def test_a_broken_vosk_model_is_corrupt_for_the_real_wheel(tmp_path: Path) -> No
     with pytest.raises(EngineFailure, match="clustercore models pull vosk:en-small") as caught:
         Vosk().load("en-small", tmp_path)
     assert caught.value.code == "model_corrupt"
+
+
+def test_whisper_is_told_whether_to_translate(whisper: FasterWhisper, clip: Path) -> None:
+    request = {"path": str(clip), "language": "de", "prompt": "", "words": True}
+    transcribed = whisper.run({**request, "task": "transcribe"}, lambda *_: None)
+    translated = whisper.run({**request, "task": "translate"}, lambda *_: None)
+    assert translated["language"] == transcribed["language"] == "de"
+    # Random weights make no sense of it, but hear another token among those that they begin with.
+    assert translated["segments"] != transcribed["segments"]
+
+
+def test_an_english_model_says_that_it_cannot_translate(models: Path, clip: Path) -> None:
+    engine = FasterWhisper()
+    engine.load("random", models)
+    engine._model.model = EnglishOnly()
+    with pytest.raises(EngineFailure) as refused:
+        engine.run({"path": str(clip), "language": None, "prompt": "", "task": "translate"}, lambda *_: None)
+    assert refused.value.code == "translation_not_supported"
+
+
+class EnglishOnly:
+    is_multilingual = False

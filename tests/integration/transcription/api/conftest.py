@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Hub:
 
     url: str
     cluster: Cluster
+    web: subprocess.Popen[bytes]
     tokens: dict[str, str] = field(default_factory=dict)
     recordings: dict[str, Recording] = field(default_factory=dict)
     http: httpx2.Client = field(default_factory=lambda: httpx2.Client(trust_env=False))
@@ -126,10 +128,10 @@ def hub(ledger: Endpoints) -> Iterator[Hub]:
     establish_hub(DATA_DIRECTORY, url)
     cluster = Cluster(DATA_DIRECTORY, directory, environment)
     log = directory / "web.log"
-    with process(cluster, "web", web.command(port=port)):
+    with process(cluster, "web", web.command(port=port)) as started:
         until(lambda: answers(url), 60, lambda: f"the web process does not answer: {log.read_text()[-3000:]}")
         start_node(cluster)
-        running = Hub(url, cluster)
+        running = Hub(url, cluster, started)
         yield running
         running.http.close()
         cluster.stop(*cluster.workers)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import time
 from typing import Any
 
 import httpx
 import openai
+import psutil
 import pytest
 
 from clustercore.access.domain.roles import Permission
@@ -301,3 +303,41 @@ def test_too_many_requests_are_told_to_wait(hub: Hub) -> None:
         programs.post("/uploads", cast_to=object, options={"headers": {"Tus-Resumable": "1.0.0", "Upload-Length": "9"}})
     assert refused.value.code == "too_many_uploads"
     assert int(refused.value.response.headers["Retry-After"]) > 0
+
+
+def test_many_who_wait_hold_neither_threads_nor_connections(hub: Hub) -> None:
+    recording = hub.recording("crowd")
+    hub.cluster.pull(seconds="2")
+    process = psutil.Process(hub.web.pid)
+    before = process.num_threads()
+    headers = {"Authorization": f"Bearer {hub.token('otto')}"}
+
+    async def wait(client: httpx.AsyncClient, number: int) -> str:
+        form = {"model": AUTO, "language": "en", "stream": "true" if number % 2 else "false"}
+        files = {"file": ("crowd.flac", recording.path.read_bytes())}
+        told = await client.post("/v1/audio/transcriptions", data=form, files=files)
+        return told.text
+
+    async def look(client: httpx.AsyncClient) -> tuple[int, float]:
+        job = await asyncio.to_thread(until, lambda: Job.objects.filter(title="crowd.flac").first(), 20, "no job")
+        await asyncio.to_thread(
+            until, lambda: job.units.filter(state="leased", stage="transcribe").exists(), 20, "idle"
+        )
+        began = time.monotonic()
+        assert (await client.get("/v1/models")).status_code == 200
+        return process.num_threads(), time.monotonic() - began
+
+    async def crowd() -> tuple[list[str], tuple[int, float]]:
+        limits = httpx.Limits(max_connections=100)
+        async with httpx.AsyncClient(
+            base_url=hub.url, headers=headers, timeout=90, trust_env=False, limits=limits
+        ) as client:
+            waiting = asyncio.gather(*(wait(client, number) for number in range(40)))
+            seen = await look(client)
+            return await waiting, seen
+
+    answers, (threads, seconds) = asyncio.run(crowd())
+    assert [answer[:300] for answer in answers if recording.words[-1] not in answer] == []
+    assert threads - before < 15, f"{threads - before} threads for 40 who wait"
+    assert seconds < 5
+    assert Job.objects.filter(title="crowd.flac").count() == 1

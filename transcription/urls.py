@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
+from transcription.api import remarks
 from transcription.api.catalogue import model_list, one_model
 from transcription.api.creating import Transcriptions
 from transcription.api.openai import transcribe, translate
@@ -15,6 +16,8 @@ from transcription.views.sound import audio
 from transcription.views.submitting import new
 
 app_name = "transcription"
+
+_API = "api/v1/transcriptions/<int:job_id>"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/transcriptions", Transcriptions.as_view(), name="api-create"),
     path("api/v1/transcriptions/<int:job_id>/transcript", TranscriptText.as_view(), name="api-transcript"),
@@ -22,6 +25,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("v1/audio/translations", translate, name="openai-translations"),
     path("v1/models", model_list, name="openai-models"),
     path("v1/models/<path:name>", one_model, name="openai-model"),
+    path(f"{_API}/segments", remarks.Segments.as_view(), name="api-segments"),
+    path(f"{_API}/corrections", remarks.Corrections.as_view(), name="api-corrections"),
+    path(f"{_API}/corrections/<int:correction_id>", remarks.OneCorrection.as_view(), name="api-correction"),
+    path(f"{_API}/speakers", remarks.Speakers.as_view(), name="api-speakers"),
+    path(f"{_API}/speakers/<str:label>", remarks.OneSpeaker.as_view(), name="api-speaker"),
+    path(f"{_API}/turns/<int:turn_id>", remarks.OneTurn.as_view(), name="api-turn"),
     path("transcribe/", new, name="new"),
     path("transcripts/<int:job_id>/", read, name="read"),
     path("transcripts/<int:job_id>/audio", audio, name="audio"),

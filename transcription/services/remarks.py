@@ -69,10 +69,16 @@ def undo_correction(identity: Identity, where: Where) -> Correction:
     row = counting_corrections(where.segment).filter(word=where.word).last()
     if row is None:
         raise NothingToUndo(f"{where} has no correction that could be undone")
-    Correction.objects.filter(pk=row.pk).update(withdrawn=Now())
-    row.refresh_from_db()
-    _audit(identity, "transcript.correction_undone", where.segment, correction=row.pk, word=where.word)
+    withdraw_correction(identity, row)
     return row
+
+
+@transaction.atomic
+def withdraw_correction(identity: Identity, row: Correction) -> None:
+    """Takes one correction back; what was there before it, or was said after it, counts. Raises NothingToUndo."""
+    if not Correction.objects.filter(pk=row.pk, withdrawn=None).update(withdrawn=Now()):
+        raise NothingToUndo(f"correction {row.pk} was undone already")
+    _audit(identity, "transcript.correction_undone", row.segment, correction=row.pk, word=row.word)
 
 
 @transaction.atomic
@@ -122,10 +128,16 @@ def undo_speaker(identity: Identity, segment: Segment) -> SpeakerTurn:
     row = SpeakerTurn.objects.filter(segment=segment, withdrawn=None).order_by("pk").last()
     if row is None:
         raise NothingToUndo(f"nobody said who speaks in segment {segment.pk}")
-    SpeakerTurn.objects.filter(pk=row.pk).update(withdrawn=Now())
-    row.refresh_from_db()
-    _audit(identity, "transcript.speaker_undone", segment, turn=row.pk)
+    withdraw_turn(identity, row)
     return row
+
+
+@transaction.atomic
+def withdraw_turn(identity: Identity, row: SpeakerTurn) -> None:
+    """Takes back what was said on who speaks. Raises NothingToUndo."""
+    if not SpeakerTurn.objects.filter(pk=row.pk, withdrawn=None).update(withdrawn=Now()):
+        raise NothingToUndo(f"what was said as {row.pk} was undone already")
+    _audit(identity, "transcript.speaker_undone", row.segment, turn=row.pk)
 
 
 def _locked(recording: Recording) -> Recording:

@@ -9,12 +9,14 @@ from django.utils.http import content_disposition_header, parse_etags
 from django.views.decorators.http import require_safe
 
 from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import require
 from clustercore.jobs.domain.progress import FINAL_STATES
 from transcription.domain.exports import EXPORTS, export
 from transcription.domain.naming import download_name
 from transcription.models import Recording
 from transcription.selectors import transcript_of
-from transcription.views.access import recording_to_read
+from transcription.services.readers import recording_to_read
 
 _ENDINGS = {"verbose_json": "verbose.json", "diarized_json": "diarized.json"}
 
@@ -25,7 +27,7 @@ def download(request: HttpRequest, job_id: int, format_name: str) -> HttpRespons
 
     `?as_heard` gives what the engines said. `?view` shows plain text in the browser.
     """
-    _, recording = recording_to_read(request, job_id)
+    recording = recording_to_read(require(request, Permission.VIEW), job_id)
     if format_name not in EXPORTS:
         raise RequestRefused(404, f"there is no format {format_name[:40]!r}; there are {', '.join(EXPORTS)}")
     text = export(transcript_of(job_id, as_heard="as_heard" in request.GET), format_name)

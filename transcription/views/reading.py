@@ -15,6 +15,8 @@ from django.views.decorators.http import require_safe
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import require
 from clustercore.jobs.domain.progress import FINAL_STATES
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.telemetry.domain.topics import Known, Topic
@@ -24,7 +26,7 @@ from transcription.domain.language import language_name
 from transcription.domain.playing import playable_type
 from transcription.models import Piece, Recording
 from transcription.selectors import Voices, hearing_of, readings_of, voices_of
-from transcription.views.access import may_change, recording_to_read
+from transcription.services.readers import may_change, recording_to_read
 from transcription.views.lines import Line, lines_by_piece, short_clock
 
 FORMATS = (
@@ -57,7 +59,8 @@ class Part:
 @never_cache
 def read(request: HttpRequest, job_id: int) -> HttpResponse:
     """The whole page."""
-    identity, recording = recording_to_read(request, job_id)
+    identity = require(request, Permission.VIEW)
+    recording = recording_to_read(identity, job_id)
     hearing = hearing_of([job_id])[job_id]
     parts = _parts(recording, hearing)
     spoken = voices_of(recording)
@@ -81,7 +84,8 @@ def read(request: HttpRequest, job_id: int) -> HttpResponse:
 @never_cache
 def piece(request: HttpRequest, job_id: int, ordinal: int) -> HttpResponse:
     """One piece of the page, for a reader that was open before it was heard."""
-    identity, recording = recording_to_read(request, job_id)
+    identity = require(request, Permission.VIEW)
+    recording = recording_to_read(identity, job_id)
     parts = _parts(recording, hearing_of([job_id])[job_id], only=ordinal)
     if not parts:
         raise RequestRefused(404, f"there is no piece {ordinal} of this recording yet")

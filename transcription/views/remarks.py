@@ -13,9 +13,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import require
 from transcription.domain.corrections import is_place, what_stands
 from transcription.models import Correction, Recording, Segment, SpeakerTurn
 from transcription.selectors import heard_segment, standing_of, voices_of
+from transcription.services.readers import recording_to_change, segment_of
 from transcription.services.remarks import (
     NothingToUndo,
     Where,
@@ -26,7 +29,6 @@ from transcription.services.remarks import (
     undo_speaker,
 )
 from transcription.services.submit import InvalidRequest
-from transcription.views.access import recording_to_change, segment_of
 from transcription.views.lines import short_clock
 from transcription.views.reading import segment_html
 
@@ -37,7 +39,8 @@ NEW_SPEAKER = "new"
 @never_cache
 def correction(request: HttpRequest, job_id: int, segment_id: int) -> HttpResponse:
     """The form for a word (`?word=`) or a whole segment; a POST keeps its text, or undoes the last one."""
-    identity, recording = recording_to_change(request, job_id)
+    identity = require(request, Permission.VIEW)
+    recording = recording_to_change(identity, job_id)
     where = _where(request, segment_of(recording, segment_id))
     if request.method != "POST":
         return _correction_form(request, where)
@@ -55,7 +58,8 @@ def correction(request: HttpRequest, job_id: int, segment_id: int) -> HttpRespon
 @never_cache
 def speaker(request: HttpRequest, job_id: int, segment_id: int) -> HttpResponse:
     """The form for who speaks from a segment on; a POST keeps it, or undoes what was said there last."""
-    identity, recording = recording_to_change(request, job_id)
+    identity = require(request, Permission.VIEW)
+    recording = recording_to_change(identity, job_id)
     segment = segment_of(recording, segment_id)
     if request.method != "POST":
         return _speaker_form(request, segment)
@@ -76,7 +80,8 @@ def speaker(request: HttpRequest, job_id: int, segment_id: int) -> HttpResponse:
 @never_cache
 def rename(request: HttpRequest, job_id: int, segment_id: int) -> HttpResponse:
     """What the speaker of a segment is called in all segments."""
-    identity, recording = recording_to_change(request, job_id)
+    identity = require(request, Permission.VIEW)
+    recording = recording_to_change(identity, job_id)
     segment = segment_of(recording, segment_id)
     try:
         name_speaker(identity, recording, request.POST.get("label", ""), request.POST.get("called", ""))

@@ -8,6 +8,8 @@ from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
 from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import require
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store
@@ -16,7 +18,7 @@ from transcription.adapters.joined_pieces import JoinedPieces, PieceFile
 from transcription.domain.naming import download_name
 from transcription.domain.playing import playable_type
 from transcription.models import Piece, Recording
-from transcription.views.access import recording_to_read
+from transcription.services.readers import recording_to_read
 
 NEVER_SNIFFED = "application/octet-stream"
 
@@ -27,7 +29,7 @@ def audio(request: HttpRequest, job_id: int) -> HttpResponseBase:
 
     `?as=wave` joins the pieces in any case; `?as=file` is the file as it came, to be kept.
     """
-    _, recording = recording_to_read(request, job_id)
+    recording = recording_to_read(require(request, Permission.VIEW), job_id)
     wanted = request.GET.get("as", "")
     media_type = playable_type(recording.container, recording.codec)
     if wanted == "file":

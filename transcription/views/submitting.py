@@ -52,7 +52,9 @@ def new(request: HttpRequest) -> HttpResponse:
     except InvalidRequest as error:
         return _page(request, source, request.POST.dict(), error, 422)
     except BacklogFull as error:
-        return _page(request, source, request.POST.dict(), InvalidRequest("file", str(error)), 503)
+        response = _page(request, source, request.POST.dict(), InvalidRequest("file", str(error)), 503)
+        response["Retry-After"] = str(error.retry_after)
+        return response
     if len(jobs) == 1:
         return HttpResponseRedirect(reverse("jobs:detail", args=[jobs[0].pk]))
     messages.success(request, f"{len(jobs)} recordings are on their way.")

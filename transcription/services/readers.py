@@ -1,32 +1,27 @@
-"""Which recording an address names, for whoever asks."""
+"""Which recording somebody means, if it is theirs to read or to change."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest
-
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
-from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
 from clustercore.jobs.services.deeds import require_operable
 from transcription.models import Recording, Segment
 
 
-def recording_to_read(request: HttpRequest, job_id: int) -> tuple[Identity, Recording]:
-    """Raises RequestRefused: 401 for strangers, 404 for what is not there or not theirs to see."""
-    identity = require(request, Permission.VIEW)
+def recording_to_read(identity: Identity, job_id: int) -> Recording:
+    """Raises RequestRefused (404) for what is not there or not theirs to see: nobody can tell which."""
     recording = Recording.objects.select_related("job").filter(job__in=visible_jobs(identity), job_id=job_id).first()
     if recording is None:
         raise RequestRefused(404, f"there is no transcript {job_id} that you may read", code="not_found")
-    return identity, recording
+    return recording
 
 
-def recording_to_change(request: HttpRequest, job_id: int) -> tuple[Identity, Recording]:
+def recording_to_change(identity: Identity, job_id: int) -> Recording:
     """As `recording_to_read`, and 403 for who may only read."""
-    identity, recording = recording_to_read(request, job_id)
+    recording = recording_to_read(identity, job_id)
     require_operable(identity, job_id)
-    return identity, recording
+    return recording
 
 
 def may_change(identity: Identity, recording: Recording) -> bool:

@@ -20,6 +20,10 @@ _ATTEMPT_COLUMNS = (
     *("id", "unit_id", "unit__stage", "unit__ordinal", "number", "node_name", "outcome"),
     *("started", "ended", "reason"),
 )
+_UNIT_COLUMNS = (
+    *("job_id", "id", "stage", "ordinal", "state", "progress", "attempts_made"),
+    *("error", "hold_reason"),
+)
 _COLUMNS = (
     *("id", "kind", "title", "state", "stage", "priority", "language", "waiting", "error", "shared"),
     *("owner_id", "owner__username", "created", "finished", "now"),
@@ -85,12 +89,13 @@ def pieces_by_job(jobs: Iterable[JobProgress]) -> dict[int, list[UnitProgress]]:
 
 
 def _units(units: QuerySet[Unit]) -> dict[int, list[UnitProgress]]:
-    rows = list(units.defer("payload", "result"))
-    attempts = Attempt.objects.filter(unit__in=units.order_by().values("pk"), number=F("unit__attempts_made"))
-    latest = {attempt.unit_id: attempt for attempt in attempts.order_by()}
+    # Plain rows here too: a job of two hundred pieces is read four times a second while somebody watches.
+    rows = list(units.values_list(*_UNIT_COLUMNS))
+    tries = Attempt.objects.filter(unit__in=units.order_by().values("pk"), number=F("unit__attempts_made")).order_by()
+    latest = {unit_id: rest for unit_id, *rest in tries.values_list("unit_id", "node_name", "served_by", "reason")}
     found: dict[int, list[UnitProgress]] = {}
-    for unit in rows:
-        found.setdefault(unit.job_id, []).append(_unit(unit, latest.get(unit.pk)))
+    for job_id, *row in rows:
+        found.setdefault(job_id, []).append(_unit(row, latest.get(row[0])))
     return found
 
 
@@ -226,22 +231,23 @@ def _share(row: Mapping[str, Any], running: int) -> NodeShare:
     )
 
 
-def _unit(unit: Unit, attempt: Attempt | None) -> UnitProgress:
-    served: Mapping[str, Any] = attempt.served_by if attempt is not None else {}
+def _unit(row: Sequence[Any], latest: Sequence[Any] | None) -> UnitProgress:
+    unit_id, stage, ordinal, state, progress, attempts, error, hold_reason = row
+    node, served, reason = latest if latest is not None else ("", {}, "")
     return UnitProgress(
-        id=unit.pk,
-        stage=unit.stage,
-        ordinal=unit.ordinal,
-        state=unit.state,
-        progress=unit.progress,
-        attempts=unit.attempts_made,
-        node=attempt.node_name if attempt is not None else "",
+        id=unit_id,
+        stage=stage,
+        ordinal=ordinal,
+        state=state,
+        progress=progress,
+        attempts=attempts,
+        node=node,
         served_by=served_label(served),
         rung=served.get("rung"),
         seconds=served.get("seconds"),
         audio_seconds=served.get("audio_seconds"),
         device=served.get("device") or "",
-        note=unit.error or unit.hold_reason or (attempt.reason if attempt is not None else ""),
+        note=error or hold_reason or reason,
     )
 
 

@@ -110,7 +110,8 @@ async def news_of(
             for _, watched, _ in found:
                 if watched.is_gone:
                     return
-                yield News(state=watched.state)
+                if watched.state is not None:
+                    yield News(state=watched.state)
             if not found and notice is None:
                 yield News()
             if clock() >= due:

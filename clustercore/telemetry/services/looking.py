@@ -14,8 +14,8 @@ from clustercore.telemetry.domain.topics import Facts, Part, State, Topic
 
 logger = logging.getLogger(__name__)
 
-SHARE_OF_A_THREAD = 0.25
-"""A topic that is slow to load is looked at so seldom that it takes no more than this of the time."""
+LONGEST_PAUSE_SECONDS = 1.0
+"""A topic that costs much is left alone for as long as it last kept a processor busy, and no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,27 +49,28 @@ class Asked:
 
     key: Key
     facts: Facts | None
-    state: State
+    state: State | None
     parts: Parts
     is_new: bool
     is_overdue: bool
     """A part was left as it was, because it had been made just before."""
     for_pages: bool
+    for_programs: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look found to be new; `facts` None when the key is gone."""
+    """What a look found to be new; `facts` None when the key is gone. The state is made only for programs."""
 
     asked: Asked
     facts: Facts | None
-    state: State
-    parts: Parts
+    state: State | None = None
+    parts: Parts = field(default_factory=dict)
     is_overdue: bool = False
 
 
 class Looker:
-    """Looks, and remembers how long each topic takes. One look at a time."""
+    """Looks, and remembers what each topic costs. One look at a time."""
 
     def __init__(self) -> None:
         self._due: dict[str, float] = {}
@@ -92,7 +93,7 @@ class Looker:
 
     def _look_at(self, together: Sequence[Asked]) -> list[Found]:
         topic = together[0].key.topic
-        began = time.monotonic()
+        began = time.thread_time()
         try:
             facts = topic.load({one.key.key: one.facts for one in together})
             found = [new for one in together if (new := _found(one, facts.get(one.key.key))) is not None]
@@ -105,8 +106,7 @@ class Looker:
             self._complained.add(topic.name)
             return []
         self._complained.discard(topic.name)
-        ended = time.monotonic()
-        self._due[topic.name] = ended + (ended - began) * (1 / SHARE_OF_A_THREAD - 1)
+        self._due[topic.name] = time.monotonic() + min(time.thread_time() - began, LONGEST_PAUSE_SECONDS)
         return found
 
 
@@ -116,7 +116,7 @@ def _found(asked: Asked, facts: Facts | None) -> Found | None:
     if not is_changed and not asked.is_overdue:
         return None
     if facts is None:
-        return Found(asked, None, {}, {})
+        return Found(asked, None)
     topic, key = asked.key.topic, asked.key.key
     made = (
         [(part.id, *_made(part, asked.parts.get(part.id))) for part in topic.parts(key, facts)]
@@ -125,7 +125,7 @@ def _found(asked: Asked, facts: Facts | None) -> Found | None:
     )
     if not is_changed and all(part.version for _, part, _ in made):
         return None
-    state = topic.state(key, facts) if is_changed else asked.state
+    state = topic.state(key, facts) if is_changed and asked.for_programs else asked.state
     parts = {name: part for name, part, _ in made}
     return Found(asked, facts, state, parts, any(is_overdue for _, _, is_overdue in made))
 

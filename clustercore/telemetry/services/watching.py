@@ -39,7 +39,8 @@ class Watched:
     version: int = 0
     facts: Facts | None = None
     """None before the first look, and when the key is gone."""
-    state: State = field(default_factory=dict)
+    state: State | None = None
+    """None while only pages follow."""
     parts: Parts = field(default_factory=dict)
     """By element id, each with the version in which it last changed."""
     is_overdue: bool = False
@@ -52,8 +53,8 @@ class Watched:
         return self.version > 0 and self.facts is None
 
     def is_ready_for(self, follower: Follower) -> bool:
-        """Whether a new follower can be told something at once, rather than after the next look."""
-        return self.version > 0 and (self.is_gone or bool(self.parts) or not follower.pages)
+        """Whether a follower can be told something at once, rather than after the next look."""
+        return self.is_gone or (bool(self.parts) if follower.pages else self.state is not None)
 
     def page_message(self, address: str, known: int) -> str:
         """What changed after version `known`, as the JSON that pages get; made once for all who stand there.
@@ -216,6 +217,7 @@ class Watcher:
             is_new=key in self._unlooked,
             is_overdue=watched.is_overdue,
             for_pages=any(one.pages for one in watched.followers),
+            for_programs=not all(one.pages for one in watched.followers),
         )
 
     def _say(self, notice: str) -> None:
@@ -233,8 +235,6 @@ class Watcher:
         watched = self.watched.get(key)
         if watched is None:
             return
-        if found.asked.for_pages or not any(one.pages for one in watched.followers):
-            self._unlooked.discard(key)
         self._version += 1
         watched.version = self._version
         watched.facts, watched.state, watched.is_overdue = found.facts, found.state, found.is_overdue
@@ -242,6 +242,8 @@ class Watcher:
             name: part if part.version else replace(part, version=self._version) for name, part in found.parts.items()
         }
         watched.messages.clear()
+        if all(map(watched.is_ready_for, watched.followers)):
+            self._unlooked.discard(key)
         for follower in watched.followers:
             follower.tell(key)
 

@@ -121,7 +121,7 @@ def test_a_slow_follower_gets_the_newest_state_and_nothing_piles_up() -> None:
         assert len(slow._changed) == 2
         news = await slow.news()
         slow.close()
-        assert [watched.state for _, watched, _ in news] == [{"done": 19}, {"done": 0}]
+        assert [watched.facts for _, watched, _ in news] == [{"done": 19}, {"done": 0}]
 
     within_ten_seconds(scene)
 
@@ -187,7 +187,7 @@ def test_followers_are_told_when_the_ledger_is_away_and_when_it_is_back() -> Non
         written.error, written.facts["a"] = None, {"done": 2}
         told: list[Any] = []
         while {"done": 2} not in told:
-            told += [watched.state for _, watched, _ in await follower.news()]
+            told += [watched.facts for _, watched, _ in await follower.news()]
         assert follower.take_notice() == ""
         follower.close()
         late.close()
@@ -254,9 +254,25 @@ def test_a_page_that_joins_a_program_gets_its_parts() -> None:
     async def scene() -> None:
         program = follower_of(key_of(written), pages=False)
         [(_, watched, _)] = await program.news()
-        assert (dict(watched.state), written.rendered) == ({"done": 1}, 0)
+        assert (watched.state, written.rendered) == ({"done": 1}, 0)
         page = follower_of(key_of(written))
         assert (await message(page))["html"] == {"a-done": "<p>1</p>"}
+        program.close()
+        page.close()
+
+    within_ten_seconds(scene)
+
+
+def test_a_program_that_joins_a_page_gets_the_state_that_nobody_had_asked_for() -> None:
+    written = Written(a={"done": 1})
+
+    async def scene() -> None:
+        page = follower_of(key_of(written))
+        [(_, watched, _)] = await page.news()
+        assert watched.state is None
+        program = follower_of(key_of(written), pages=False)
+        [(_, watched, _)] = await program.news()
+        assert watched.state == {"done": 1}
         program.close()
         page.close()
 

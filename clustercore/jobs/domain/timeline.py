@@ -13,6 +13,8 @@ from clustercore.jobs.domain.words import duration_words, look_of
 WIDTH = 1000.0
 """Bars are placed on a line of this length; the page stretches it."""
 ROW_HEIGHT = 16
+ROWS = 200
+"""Of the table."""
 _LEAST_SECONDS = 10.0
 _LEAST_WIDTH = 2.0
 _TICKS = 4
@@ -57,13 +59,14 @@ class Timeline:
     lanes: tuple[Lane, ...]
     ticks: tuple[str, ...]
     attempts: tuple[AttemptLine, ...]
-    """All of them, for those who read the table."""
+    """The latest, for those who read the table; a page of all would be slow to make and to read."""
+    total: int
 
 
 def timeline_of(job_id: int, attempts: Sequence[AttemptLine], colours: Mapping[str, int]) -> Timeline:
     """Lanes in the order in which the nodes first took part."""
     if not attempts:
-        return Timeline(job_id, (), (), ())
+        return Timeline(job_id, (), (), (), 0)
     begin = min(attempt.started for attempt in attempts)
     span = _span(begin, attempts)
     by_node: dict[str, list[AttemptLine]] = {}
@@ -71,7 +74,7 @@ def timeline_of(job_id: int, attempts: Sequence[AttemptLine], colours: Mapping[s
         by_node.setdefault(attempt.node, []).append(attempt)
     lanes = tuple(_lane(node, lines, begin, span, colours) for node, lines in by_node.items())
     ticks = tuple(duration_words(span * part / _TICKS) if part else "start" for part in range(_TICKS + 1))
-    return Timeline(job_id, lanes, ticks, tuple(attempts))
+    return Timeline(job_id, lanes, ticks, tuple(attempts[-ROWS:]), len(attempts))
 
 
 def _span(begin: datetime, attempts: Iterable[AttemptLine]) -> float:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from clustercore.jobs.domain.progress import AttemptLine
-from clustercore.jobs.domain.timeline import WIDTH, timeline_of
+from clustercore.jobs.domain.timeline import ROWS, WIDTH, timeline_of
 
 BEGIN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
@@ -70,3 +70,11 @@ def test_a_bar_says_what_it_was() -> None:
     assert lane.bars[0].label == (
         "transcribe 4, attempt 2 on pi, lost: no sign of life after 20 s: no heartbeat for 20 s"
     )
+
+
+def test_the_table_has_the_latest_attempts_and_says_how_many_there_were() -> None:
+    tried = [attempt(number, "pi", number, number + 1) for number in range(ROWS + 5)]
+    timeline = timeline_of(7, tried, {})
+    assert timeline.total == ROWS + 5
+    assert (len(timeline.attempts), timeline.attempts[-1].id) == (ROWS, ROWS + 4)
+    assert len(timeline.lanes[0].bars) == ROWS + 5

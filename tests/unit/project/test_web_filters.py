@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+
 import pytest
 
-from clustercore.project.web_filters import commands, in_values, item, node_colour, percent, thousandths, unlocal
+from clustercore.project.web_filters import (
+    commands,
+    in_values,
+    item,
+    moment,
+    node_colour,
+    percent,
+    thousandths,
+    unlocal,
+)
 
 
 def test_only_what_is_complete_reads_a_hundred_per_cent() -> None:
@@ -29,6 +40,13 @@ def test_a_node_without_a_colour_has_the_neutral_one() -> None:
     assert node_colour("pi", {"pi": 0}) == "node-0"
     assert node_colour("gone", {"pi": 0}) == "node-none"
     assert node_colour("pi", None) == "node-none"
+
+
+def test_a_moment_is_in_utc_until_the_page_knows_better() -> None:
+    at = datetime(2026, 11, 21, 13, 5, 7, tzinfo=timezone(timedelta(hours=1)))
+    assert moment(at) == (
+        '<time datetime="2026-11-21T12:05:07+00:00" data-precision="seconds">21 Nov 12:05:07 UTC</time>'
+    )
 
 
 def test_small_ones() -> None:

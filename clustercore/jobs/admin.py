@@ -131,21 +131,7 @@ class JobAdmin(ReadOnlyAdmin):
 
 @admin.register(Unit)
 class UnitAdmin(ReadOnlyAdmin):
-    list_display = (
-        "id",
-        "job",
-        "stage",
-        "ordinal",
-        "capability",
-        "state_label",
-        "progress",
-        "attempts_made",
-        "failures",
-        "strikes",
-        "why",
-        "created",
-        "finished",
-    )
+    list_display = ("id", "state_label", "why", "job", "stage", "ordinal", "attempts_made", "share", "finished")
     list_filter = ("state", "stage", "capability", ("attempts__node", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("job",)
     search_fields = ("=id", "=job__id", "job__title", "error")
@@ -155,6 +141,10 @@ class UnitAdmin(ReadOnlyAdmin):
     @display(description="state", ordering="state", label=UNIT_LABELS)
     def state_label(self, unit: Unit) -> str:
         return unit.state
+
+    @display(description="progress", ordering="progress")
+    def share(self, unit: Unit) -> str:
+        return f"{unit.progress:.0%}"
 
     @display(description="why")
     def why(self, unit: Unit) -> str:

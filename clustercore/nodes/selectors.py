@@ -128,7 +128,8 @@ def _standing(node: Any, is_live: bool, models: list[NodeModel], work: NodeWork)
         is_live=is_live,
         drained=node.drained,
         hold_reason=node.hold_reason,
-        idle_reason=node.idle_reason,
+        # Of waiting work that is not for it; while it works, that is no reason to call it idle.
+        idle_reason="" if work.holdings else node.idle_reason,
     )
     tests: dict[str, Any] = (node.self_test or {}).get("models", {})
     return NodeStanding(

@@ -7,6 +7,12 @@ from typing import Any
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
+_LIGHTNESS = {50: 97.5, 100: 94, 200: 88, 300: 80, 400: 71, 500: 58, 600: 45, 700: 38, 800: 32, 900: 27, 950: 20}
+_TEAL = {
+    str(step): f"oklch({lightness}% {0.02 if step < 200 else 0.075} 217)" for step, lightness in _LIGHTNESS.items()
+}
+"""The colour of our own pages, in the steps that the theme asks for."""
+
 
 def _page(title: str, icon: str, model: str) -> dict[str, Any]:
     """One entry of the sidebar; `model` as `application_model`, `icon` from Material Symbols."""
@@ -24,6 +30,7 @@ ADMIN_THEME: dict[str, Any] = {
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("clustercore/mark.svg")},
     ],
+    "COLORS": {"primary": _TEAL},
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {

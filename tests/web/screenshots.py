@@ -150,7 +150,7 @@ def pictures_of(jobs: dict[str, int]) -> list[Picture]:
         Picture("account", "/account/", SOME),
         Picture("people", "/people/"),
         Picture("audit", "/audit/", SOME),
-        Picture("admin-units", "/admin/jobs/unit/"),
+        Picture("admin-units", "/admin/jobs/unit/?state__exact=failed"),
         Picture("flower-tasks", "/flower/tasks", before=until_tasks),
         Picture("api", "/api/v1/docs", before=until_api),
     ]
@@ -168,6 +168,7 @@ def correct_a_word(browser: Browser) -> None:
 
 
 def until_tasks(browser: Browser) -> None:
+    browser.find("button[data-task-state=FAILURE]").click()
     browser.until_text("AttemptFailed")
 
 
@@ -223,6 +224,7 @@ def main() -> int:
             return 1
         PICTURES.mkdir(exist_ok=True)
         with chromium(hub.web_url, Path(name) / "chromium") as browser:
+            browser.driver.execute_cdp_cmd("Emulation.setScrollbarsHidden", {"hidden": True})
             take(browser, Picture("setup", make_setup_path(), SOME))
             people()
             take(browser, Picture("sign-in", "/sign-in/", EVERYWHERE))
@@ -231,7 +233,8 @@ def main() -> int:
             talk = Path(transcription.__file__).parent / "samples" / "conversation.opus"
             jobs["running"] = submitted("Interview with the harbour master.opus", "otto", talk, piece_seconds=7.0).pk
             browser.open(f"/jobs/{jobs['running']}/")
-            browser.until(lambda: browser.all(".piece-done"), "no piece is done", 120)
+            pieces = f"#job-{jobs['running']}-pieces .piece-done"
+            browser.until(lambda: len(browser.all(pieces)) > 5, "no pieces are done", 120)
             for picture in pictures_of(jobs):
                 tell(picture.name)
                 take(browser, picture)

@@ -20,7 +20,8 @@ _SAME = (
     (r"^[a-z_]+ \d+: ", ""),
     (r"\m[0-9a-f]{16,}\M", "…"),
     (r"(/[^\s/:;,'\"]+){2,}", "/…"),
-    (r"\d+(\.\d+)?", "N"),
+    # Where a word begins: the 3 of MP3 is part of a name.
+    (r"\m\d+(\.\d+)?", "N"),
 )
 """What differs between errors of one cause (pattern, replacement): pieces, hashes, paths, numbers."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from clustercore.blobs.sockets.bodies import Application, Receive, Scope, Send
 from clustercore.blobs.sockets.forms import serve_form, takes_form
+from clustercore.blobs.sockets.plain import serve_plain
 from clustercore.blobs.sockets.resumable import serve_upload, takes_upload
 from clustercore.blobs.sockets.signed import serve_signed, takes_signed
 
@@ -27,6 +28,6 @@ def with_uploads(application: Application) -> Application:
         elif takes_form(scope):
             await serve_form(application, scope, receive, send)
         else:
-            await application(scope, receive, send)
+            await serve_plain(application, scope, receive, send)
 
     return serve

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from tests.integration.transcription.api.conftest import Hub
@@ -89,3 +91,20 @@ def test_a_stranger_is_refused_before_a_byte_is_read(hub: Hub) -> None:
         answer = send(hub, b"", length=5_000_000, token=token, expect=True)
         assert status_of(answer) == status and "100 Continue" not in answer
         assert '"error"' in answer
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tokens", "/sign-in/", "/v1/models"])
+def test_a_large_body_where_nobody_uploads_is_refused_before_it_is_written_anywhere(hub: Hub, path: str) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(200):
+            yield bytes(100_000)
+
+    with httpx.Client(base_url=hub.url, trust_env=False, timeout=30) as client:
+        told = client.post(
+            path, content=endless(), headers={"Content-Length": "20000000", "Content-Type": "text/plain"}
+        )
+        assert told.status_code == 413
+        untold = client.post(path, content=endless(), headers={"Content-Type": "text/plain"})
+        assert untold.status_code == 413
+    with hub.client("vera") as onlooker:
+        assert onlooker.post(path, content=bytes(11_000_000)).status_code == 413

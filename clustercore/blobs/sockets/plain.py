@@ -1,0 +1,57 @@
+"""Every other request: what its body may weigh, before Django writes it to the system's temporary directory."""
+
+from __future__ import annotations
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import identity_of_scope
+from clustercore.blobs.sockets.bodies import (
+    Application,
+    Body,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    as_refusal,
+    headers_of,
+    hubs_store,
+    length_of,
+    refuse,
+    refuse_too_much,
+    with_database,
+)
+
+SMALL_BYTES = 10_000_000
+"""Whatever is no upload fits in this. The form of a page may bring more, from who may submit recordings."""
+
+
+async def serve_plain(application: Application, scope: Scope, receive: Receive, send: Send) -> None:
+    """Lets the application answer, unless the body is too large for who sends it."""
+    length = length_of(headers_of(scope))
+    try:
+        if length > SMALL_BYTES:
+            await with_database(lambda: _admit(scope, length))
+        await application(scope, _counted(receive, max(length, SMALL_BYTES)), send)
+    except RequestRefused as error:
+        await refuse(as_refusal(error), Body(receive), send)
+
+
+def _admit(scope: Scope, length: int) -> None:
+    if not identity_of_scope(scope).may(Permission.SUBMIT):
+        raise RequestRefused(413, f"more than {SMALL_BYTES // 1_000_000} MB", code="too_large")
+    refuse_too_much(hubs_store(), length)
+
+
+def _counted(receive: Receive, most: int) -> Receive:
+    """A body whose length nobody told is counted as it comes; Django reads all of it before it does anything."""
+    come = 0
+
+    async def counting() -> Message:
+        nonlocal come
+        message = await receive()
+        come += len(message.get("body", b""))
+        if come > most:
+            raise RequestRefused(413, f"more than {most // 1_000_000} MB without a Content-Length", code="too_large")
+        return message
+
+    return counting

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+from clustercore.nodes.domain.standing import ModelStanding
 
 PIECES_STAGE = "transcribe"
 FINAL_STATES = ("done", "failed", "cancelled")
@@ -103,18 +104,8 @@ class EventFigures:
     node: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFigures:
-    """One model of a node's inventory, with what its self-test said."""
-
-    capability: str
-    label: str
-    rung: int
-    languages: tuple[str, ...]
-    memory_mb: int
-    usable: bool
-    reason: str = ""
-    self_test: dict[str, Any] = field(default_factory=dict)
+ModelFigures = ModelStanding
+"""One model of a node's inventory, with what its self-test said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

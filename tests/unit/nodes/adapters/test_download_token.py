@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
 from clustercore.nodes.adapters.model_store import pull
@@ -107,6 +108,21 @@ def test_nothing_of_the_catalogue_goes_unencrypted() -> None:
     assert {urlsplit(address).scheme for entry in CATALOGUE.values() for address in entry.downloads.values()} == {
         "https"
     }
+
+
+def test_a_redirect_from_tls_to_plain_http_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.url.scheme, request.headers.get("authorization")))
+        if request.url.scheme == "https":
+            return httpx.Response(302, headers={"Location": f"http://{request.url.host}{request.url.path}"})
+        return httpx.Response(200, content=b"{}")
+
+    asked: list[tuple[str, str | None]] = []
+    with httpx.Client(transport=httpx.MockTransport(answer)) as client:
+        monkeypatch.setattr(httpx, "stream", client.stream)
+        with pytest.raises(ModelStoreError, match="not encrypted"):
+            pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    assert asked == [("https", f"Bearer {TOKEN}"), ("http", None)]
 
 
 def test_a_refusal_says_how_to_give_a_token_and_does_not_repeat_it(tmp_path: Path, host: ServedFiles) -> None:

@@ -56,6 +56,8 @@ class JobStream(APIView):
 
     permissions = {"GET": Permission.VIEW}
     content_negotiation_class = WhateverIsAccepted
+    # The answer to HEAD would be as long as the job, and nobody would read it.
+    http_method_names = ["get", "options"]
 
     @extend_schema(
         operation_id="jobs_stream",

@@ -161,3 +161,5 @@ class Docs(SpectacularSwaggerSplitView):
     """The schema to read and to try; its script is a file of its own, so that no inline script need be allowed."""
 
     url_name = "schema"
+    # What DRF answers to OPTIONS is no page.
+    http_method_names = ["get", "head"]

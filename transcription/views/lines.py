@@ -23,7 +23,6 @@ class Line:
 
     id: int
     start: float
-    end: float
     said: SafeString
     speaker: str
     label: str
@@ -65,7 +64,6 @@ def _line(reading: Reading, same_source: bool) -> Line:
     return Line(
         id=reading.id,
         start=reading.heard.start,
-        end=reading.heard.end,
         said=_said(reading),
         speaker=reading.speaker,
         label=reading.label,

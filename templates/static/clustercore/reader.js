@@ -493,8 +493,10 @@ if (search) {
 // ---------------------------------------------------------------- what is heard meanwhile
 
 let fetching = false;
+let again = false;
 
 async function fetchNew() {
+  again = fetching;
   if (fetching) return;
   fetching = true;
   const progress = byId("transcript-progress");
@@ -510,6 +512,7 @@ async function fetchNew() {
     stale = true;
   }
   fetching = false;
+  if (again) return fetchNew();
   if (transcript.querySelector(".segment")) byId("nothing-heard")?.remove();
   if (!chosen) begin();
   // The page came before there was any sound, and so without a player.
@@ -525,8 +528,10 @@ function newPart(ordinal) {
   return part;
 }
 
-document.addEventListener("live:changed", (event) => {
-  if (event.detail.element.id === "transcript-progress") fetchNew();
+// live.js changes the attributes of the element, which stays the same.
+new MutationObserver(fetchNew).observe(byId("transcript-progress"), {
+  attributes: true,
+  attributeFilter: ["data-heard", "data-pieces", "data-state"],
 });
 
 // ---------------------------------------------------------------- where to begin

@@ -7,7 +7,9 @@ import re
 from html import unescape
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from clustercore.access.models import AuditEntry
@@ -242,3 +244,37 @@ def test_a_transcript_that_was_cut_short_says_what_is_missing_and_where_to_go() 
     assert "1 of 3 pieces are in the text" in text
     assert 'data-live=""' in text
     assert f'href="{reverse("jobs:detail", args=[job.pk])}"' in text
+
+
+def test_two_hours_of_talk_cost_no_more_queries_than_a_minute(job: Job) -> None:
+    client = signed_in("otto")
+    with CaptureQueriesContext(connection) as few:
+        client.get(address("read", job))
+    lengthen(job, 20_000)
+    with CaptureQueriesContext(connection) as many:
+        text = client.get(address("read", job)).content.decode()
+    assert len(words_on(text)) >= 20_000
+    assert len(many) == len(few)
+
+
+def lengthen(job: Job, words: int) -> None:
+    """As many words more in the last piece, in segments of a dozen."""
+    last = segment(job, 3)
+    spoken = [{"word": f"word{n}", "start": n / 3, "end": (n + 1) / 3, "probability": n % 10 / 10} for n in range(12)]
+    Segment.objects.bulk_create(
+        Segment(
+            recording=last.recording,
+            piece=last.piece,
+            position=1 + number,
+            start=last.end + number * 4,
+            end=last.end + number * 4 + 4,
+            text=" ".join(str(word["word"]) for word in spoken),
+            words=spoken,
+            node_name=last.node_name,
+            engine=last.engine,
+            model=last.model,
+            rung=last.rung,
+            real_time_factor=0.1,
+        )
+        for number in range(-(-words // 12))
+    )

@@ -18,9 +18,11 @@ from clustercore.access.api import requester
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.domain.lifecycle import JobState
+from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.visibility import visible_jobs
 from transcription.domain.exports import EXPORTS, as_document, export
 from transcription.domain.naming import download_name
+from transcription.domain.speech_task import task_of
 from transcription.models import Recording
 from transcription.selectors import transcript_of
 
@@ -77,7 +79,7 @@ class TranscriptText(APIView):
             )
         recording = _recording(request, job_id)
         complete = recording.job.state == JobState.DONE
-        text = _text(job_id, name, complete=complete, as_heard=_is_true(request.GET.get("as_heard")))
+        text = _text(recording.job, name, complete=complete, as_heard=_is_true(request.GET.get("as_heard")))
         etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
         if etag in parse_etags(request.headers.get("If-None-Match", "")):
             return _told(HttpResponse(status=304), etag, complete=complete)
@@ -96,11 +98,14 @@ def _recording(request: Request, job_id: int) -> Recording:
     return recording
 
 
-def _text(job_id: int, name: str, *, complete: bool, as_heard: bool) -> str:
-    text = export(transcript_of(job_id, as_heard=as_heard), name)
+def _text(job: Job, name: str, *, complete: bool, as_heard: bool) -> str:
+    text = export(transcript_of(job.pk, as_heard=as_heard), name)
     if EXPORTS[name].media_type != "application/json":
         return text
-    return as_document({**json.loads(text), "complete": complete})
+    document = json.loads(text)
+    if "task" in document:
+        document["task"] = task_of(job.parameters)
+    return as_document({**document, "complete": complete})
 
 
 def _told(response: HttpResponse, etag: str, *, complete: bool) -> HttpResponse:

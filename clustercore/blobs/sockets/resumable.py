@@ -170,8 +170,20 @@ def _find(request: Request) -> tuple[Store, Upload]:
 async def _head(store: Store, upload: Upload) -> Answer:
     # Who asks how much came has lost the connection that was bringing it.
     await _interrupt(upload.pk)
-    told = {"upload-length": str(upload.size), **_expiry(upload)}
-    return Answer(200, {**told, "upload-offset": str(await asyncio.to_thread(_size_of, store, upload))})
+    size = await asyncio.to_thread(_size_of, store, upload)
+    if upload.state == UploadState.OPEN and size == upload.size:
+        # All of it came, and whoever was to write that down did not live to do it.
+        upload = await _complete(store, upload)
+    return Answer(200, {"upload-length": str(upload.size), "upload-offset": str(size), **_expiry(upload)})
+
+
+async def _complete(store: Store, upload: Upload) -> Upload:
+    def finish_file() -> str:
+        with PartialFile(store.upload_path(upload.pk)) as file:
+            return file.finish()
+
+    sha256 = await asyncio.to_thread(finish_file)
+    return await with_database(lambda: note_upload(upload.pk, upload.size, sha256))
 
 
 async def _patch(store: Store, upload: Upload, request: Request, body: Body) -> Answer:

@@ -124,6 +124,14 @@ def test_a_hub_that_started_anew_goes_on_where_the_file_ends(hub: RunningHub, ot
     assert Upload.objects.get(pk=id_in(place)).sha256 == HASH
 
 
+def test_a_whole_file_that_nobody_wrote_down_is_found_by_asking_for_it(hub: RunningHub, otto: httpx.Client) -> None:
+    place = begin(otto)
+    Store(hub.data_dir).upload_path(id_in(place)).write_bytes(CONTENT)
+    assert offset_of(otto, place) == len(CONTENT)
+    upload = Upload.objects.get(pk=id_in(place))
+    assert (upload.state, upload.sha256) == ("whole", HASH)
+
+
 def test_a_part_that_begins_elsewhere_is_refused_and_told_where(otto: httpx.Client) -> None:
     place = begin(otto)
     send(otto, place, 0, CONTENT[:1000])

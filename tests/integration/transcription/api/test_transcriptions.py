@@ -20,11 +20,12 @@ from transcription.models import Recording, Segment
 PLACE = "/api/v1/transcriptions"
 
 
-def submit(
-    hub: Hub, name: str = "rest", person: str = "otto", headers: dict[str, str] | None = None, **fields: Any
-) -> httpx.Response:
+def submit(hub: Hub, name: str = "rest", person: str = "otto", key: str = "", **fields: Any) -> httpx.Response:
     """A form with a recording."""
-    with hub.client(person, **(headers or {})) as client, hub.recording(name).path.open("rb") as file:
+    with (
+        hub.client(person, **({"Idempotency-Key": key} if key else {})) as client,
+        hub.recording(name).path.open("rb") as file,
+    ):
         return client.post(PLACE, files={"file": file}, data={"language": "en", **fields})
 
 
@@ -68,13 +69,13 @@ def test_a_resumable_upload_becomes_a_job_and_may_be_used_again(hub: Hub) -> Non
 
 
 def test_the_same_key_is_the_same_job(hub: Hub) -> None:
-    first = submit(hub, headers={"Idempotency-Key": "k1"})
-    again = submit(hub, headers={"Idempotency-Key": "k1"})
+    first = submit(hub, key="k1")
+    again = submit(hub, key="k1")
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["id"] == again.json()["id"]
-    other = submit(hub, person="olga", headers={"Idempotency-Key": "k1"})
+    other = submit(hub, person="olga", key="k1")
     assert other.status_code == 201
-    assert submit(hub, headers={"Idempotency-Key": "k" * 201}).json()["error"]["param"] == "Idempotency-Key"
+    assert submit(hub, key="k" * 201).json()["error"]["param"] == "Idempotency-Key"
 
 
 @pytest.mark.parametrize(
@@ -172,6 +173,14 @@ def test_the_transcript_comes_in_every_format_as_something_no_browser_shows(hub:
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "format")
 
 
+def test_a_translation_is_asked_for_by_its_task(hub: Hub) -> None:
+    job = finished(hub, submit(hub, name="formats", task="translate"))
+    with hub.client() as client:
+        told = client.get(f"{PLACE}/{job.pk}/transcript?format=verbose_json").json()
+    assert told["task"] == "translate"
+    assert told["text"].split()[0] == hub.recording("formats").words[0].replace("w", "English-")
+
+
 def test_an_unchanged_transcript_is_not_sent_again(hub: Hub) -> None:
     job = finished(hub, submit(hub, name="formats"))
     place = f"{PLACE}/{job.pk}/transcript?format=srt"
@@ -234,7 +243,7 @@ def test_what_is_no_recording_fails_with_the_reason_whatever_it_calls_itself(hub
 
 
 def test_a_full_backlog_is_told_with_the_time_to_wait(hub: Hub) -> None:
-    known = submit(hub, name="rest", headers={"Idempotency-Key": "before"})
+    known = submit(hub, name="rest", key="before")
     crowd = Job.objects.create(kind="transcription", title="crowd", state="paused", created=Now())
     Unit.objects.bulk_create(
         Unit(job=crowd, stage="transcribe", ordinal=number, capability="stt", created=Now())
@@ -247,7 +256,7 @@ def test_a_full_backlog_is_told_with_the_time_to_wait(hub: Hub) -> None:
     with pytest.raises(openai.InternalServerError, match="pieces of work are waiting"):
         hub.sdk().audio.transcriptions.create(model="whisper-1", file=hub.recording("crowded out").path)
     assert kept_files(hub) == before
-    again = submit(hub, name="rest", headers={"Idempotency-Key": "before"})
+    again = submit(hub, name="rest", key="before")
     assert (again.status_code, again.json()["id"]) == (200, known.json()["id"])
     crowd.delete()
     finished(hub, submit(hub, name="crowded out"))

@@ -281,11 +281,17 @@ class Upload {
     const link = document.createElement("a");
     link.href = form.dataset.job.replace("/0/", `/${job.id}/`);
     link.className = "job-row-title";
-    link.textContent = `Job ${job.id}: ${this.file.name}`;
+    const name = document.createElement("bdi");
+    name.textContent = this.file.name;
+    link.append(name);
+    // As the live row is built, so that the link stays the same one when that comes: it may have the focus by then.
+    const main = document.createElement("div");
+    main.className = "job-row-main";
+    main.append(link);
     const row = document.createElement("li");
     row.className = "job-row";
     row.id = `job-${job.id}-row`;
-    row.append(link);
+    row.append(main);
     const rows = document.createElement("ul");
     rows.className = "job-rows";
     rows.dataset.live = `job:${job.id}`;

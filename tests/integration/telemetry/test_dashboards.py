@@ -67,6 +67,12 @@ def test_nothing_is_told_that_nobody_looks_at(exposed: set[str]) -> None:
     assert {re.sub(r"_(total|bucket|sum|count|info)$", "", name) for name in exposed} == looked_at
 
 
+def test_every_metric_is_described_and_every_described_one_exists(exposed: set[str]) -> None:
+    text = (DEPLOY.parent / "docs" / "monitoring.md").read_text()
+    described = {name for line in text.splitlines() if line.startswith("| `") for name in _NAME.findall(line)}
+    assert described == {re.sub(r"_(bucket|sum|count)$", "", name) for name in exposed}
+
+
 def test_the_scrape_configuration_names_the_alerts_beside_it() -> None:
     read = yaml.safe_load((DEPLOY / "prometheus" / "prometheus.yml").read_text())
     assert all((DEPLOY / "prometheus" / name).exists() for name in read["rule_files"])

@@ -52,7 +52,9 @@ class SegmentSerializer(serializers.Serializer[Any]):
     heard = serializers.CharField(help_text="As the engine gave it.")
     words = SegmentWordSerializer(many=True, help_text="Those of `text`, where their times are known.")
     heard_words = SegmentWordSerializer(many=True, help_text="A correction names one of these by its place, from 0.")
-    label = serializers.CharField(help_text="Of who speaks; empty where nobody said.")
+    label = serializers.CharField(  # type: ignore[assignment]  # a field of that name, not its caption
+        help_text="Of who speaks; empty where nobody said."
+    )
     speaker = serializers.CharField(help_text="The name of the label; the label itself where it has no name.")
     node = serializers.CharField()
     engine = serializers.CharField()
@@ -90,7 +92,7 @@ class CorrectionWishSerializer(StrictSerializer):
 
 
 class SpeakerSerializer(serializers.Serializer[Any]):
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]
     name = serializers.CharField(help_text="The label itself until somebody gives a name.")
 
 
@@ -103,7 +105,7 @@ class SpeakersSerializer(serializers.Serializer[Any]):
 
 class TurnWishSerializer(StrictSerializer):
     segment = serializers.IntegerField(min_value=1, max_value=_LARGEST_ID)
-    label = serializers.CharField(
+    label = serializers.CharField(  # type: ignore[assignment]
         max_length=LABEL_CHARACTERS,
         required=False,
         allow_null=True,

@@ -152,7 +152,8 @@ def hearing_parts(key: str, hearing: Mapping[str, Any]) -> list[TopicPart]:
     """The part of the reader that says how far the hearing is; the page fetches the pieces that it names."""
 
     def make() -> str:
-        return render_to_string("transcription/progress.html", {"hearing": progress_of(hearing), "job_id": int(key)})
+        context = {"hearing": progress_of(hearing), "job_id": int(key), "live": True}
+        return render_to_string("transcription/progress.html", context)
 
     return [TopicPart(id="transcript-progress", of=hearing, make=make)]
 

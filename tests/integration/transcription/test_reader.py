@@ -25,7 +25,7 @@ from transcription.services.remarks import Where, correct, say_speaker
 pytestmark = pytest.mark.django_db
 
 ATTACK = '</p><script>alert(1)</script><img src=x onerror="alert(2)">'
-BY_SCRIPT = {"HTTP_HX_REQUEST": "true"}
+BY_SCRIPT = {"HX-Request": "true"}
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def test_whom_it_is_shared_with_may_read_and_take_it_but_not_change_it(job: Job)
     assert "edit-word" not in page
     assert client.get(address("download", job, "srt")).status_code == 200
     for name in ("correction", "speaker", "rename"):
-        assert client.post(address(name, job, one), {"text": "x", "label": "new"}, **BY_SCRIPT).status_code == 403
+        assert client.post(address(name, job, one), {"text": "x", "label": "new"}, headers=BY_SCRIPT).status_code == 403
     assert client.get(address("correction", job, one)).status_code == 403
     assert not Correction.objects.exists()
     assert not SpeakerTurn.objects.exists()
@@ -122,31 +122,35 @@ def test_a_segment_of_another_transcript_is_not_reached_through_one_s_own(job: J
 def test_a_correction_needs_a_form_of_ours(job: Job) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(person("otto"))
-    assert client.post(address("correction", job, segment(job, 0).pk), {"text": "x"}, **BY_SCRIPT).status_code == 403
+    assert (
+        client.post(address("correction", job, segment(job, 0).pk), {"text": "x"}, headers=BY_SCRIPT).status_code == 403
+    )
     assert not Correction.objects.exists()
 
 
 def test_a_word_is_corrected_shown_with_what_was_heard_and_undone(job: Job) -> None:
     client, one = signed_in("otto"), segment(job, 3)
-    answer = client.post(address("correction", job, one.pk), {"word": "1", "text": "stream"}, **BY_SCRIPT)
+    answer = client.post(address("correction", job, one.pk), {"word": "1", "text": "stream"}, headers=BY_SCRIPT)
     assert answer.content.decode().startswith(f'<div class="segment" id="s{one.pk}"')
     assert words_on(answer.content.decode()) == ["I", "stream", "for", "you."]
     assert 'title="heard: scream"' in answer.content.decode()
-    form = client.get(f"{address('correction', job, one.pk)}?word=1", **BY_SCRIPT).content.decode()
+    form = client.get(f"{address('correction', job, one.pk)}?word=1", headers=BY_SCRIPT).content.decode()
     assert 'value="stream"' in form
     assert "scream" in form
     assert "otto" in form
     assert "<html" not in form
-    answer = client.post(address("correction", job, one.pk), {"word": "1", "undo": "yes"}, **BY_SCRIPT)
+    answer = client.post(address("correction", job, one.pk), {"word": "1", "undo": "yes"}, headers=BY_SCRIPT)
     assert words_on(answer.content.decode()) == ["I", "scream", "for", "you."]
     assert AuditEntry.objects.filter(actor="otto", target=f"job {job.pk}").count() == 2
-    again = client.post(address("correction", job, one.pk), {"word": "1", "undo": "yes"}, **BY_SCRIPT)
+    again = client.post(address("correction", job, one.pk), {"word": "1", "undo": "yes"}, headers=BY_SCRIPT)
     assert again.status_code == 409
 
 
 def test_a_deleted_word_stays_on_the_page_struck_out(job: Job) -> None:
     client, one = signed_in("otto"), segment(job, 3)
-    answer = client.post(address("correction", job, one.pk), {"word": "0", "text": "I", "delete": "yes"}, **BY_SCRIPT)
+    answer = client.post(
+        address("correction", job, one.pk), {"word": "0", "text": "I", "delete": "yes"}, headers=BY_SCRIPT
+    )
     assert "<del>I</del>" in answer.content.decode()
     assert transcript_of(job.pk).segments[3].text == "scream for you."
 
@@ -168,11 +172,13 @@ def test_a_word_that_is_not_there_is_not_found(job: Job, word: str) -> None:
 
 def test_what_cannot_be_kept_is_said_at_the_field_and_what_was_typed_is_kept(job: Job) -> None:
     client, typed = signed_in("otto"), "x" * 201
-    answer = client.post(address("correction", job, segment(job, 0).pk), {"word": "0", "text": typed}, **BY_SCRIPT)
+    answer = client.post(
+        address("correction", job, segment(job, 0).pk), {"word": "0", "text": typed}, headers=BY_SCRIPT
+    )
     assert answer.status_code == 422
     assert "at most 200" in answer.content.decode()
     assert typed in answer.content.decode()
-    answer = client.post(address("speaker", job, segment(job, 0).pk), {"label": "nobody"}, **BY_SCRIPT)
+    answer = client.post(address("speaker", job, segment(job, 0).pk), {"label": "nobody"}, headers=BY_SCRIPT)
     assert answer.status_code == 422
     assert "nobody speaks as" in unescape(answer.content.decode())
 
@@ -180,10 +186,10 @@ def test_what_cannot_be_kept_is_said_at_the_field_and_what_was_typed_is_kept(job
 def test_speakers_are_said_and_renamed_for_the_whole_page(job: Job) -> None:
     client = signed_in("otto")
     first, third = segment(job, 0).pk, segment(job, 2).pk
-    client.post(address("speaker", job, first), {"label": "new", "name": "Anna"}, **BY_SCRIPT)
-    answer = client.post(address("speaker", job, third), {"label": "new", "name": "Ben"}, **BY_SCRIPT)
+    client.post(address("speaker", job, first), {"label": "new", "name": "Anna"}, headers=BY_SCRIPT)
+    answer = client.post(address("speaker", job, third), {"label": "new", "name": "Ben"}, headers=BY_SCRIPT)
     assert json.loads(answer.content)["names"] == {"A": "Anna", "B": "Ben"}
-    answer = client.post(address("rename", job, third), {"label": "B", "called": "Benjamin"}, **BY_SCRIPT)
+    answer = client.post(address("rename", job, third), {"label": "B", "called": "Benjamin"}, headers=BY_SCRIPT)
     told = json.loads(answer.content)
     assert told["names"]["B"] == "Benjamin"
     assert list(told["labels"].values()) == ["A", "A", "B", "B"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from clustercore.access.domain.identity import Identity, at_terminal
 from clustercore.config.environment import environment
 from clustercore.embedded.adapters.directories import layout_of
 from clustercore.embedded.adapters.secrets import replace
@@ -72,6 +74,11 @@ def cluster() -> Iterator[None]:
         if "jobs_job" not in connection.introspection.table_names():
             raise Unreachable(NOT_MIGRATED)
         yield
+
+
+def account() -> Identity:
+    """Who types, as the audit log names them: an account of this machine, which holds the ledger's password."""
+    return at_terminal(getpass.getuser())
 
 
 def migrate() -> None:

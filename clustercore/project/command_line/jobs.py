@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
+from django.db import transaction
 from rich.console import Group
 from rich.text import Text
 from typer import Argument, Option
 
+from clustercore.access.services.audit import record
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.services.control import (
     NotPossible,
@@ -19,7 +21,7 @@ from clustercore.jobs.services.control import (
     retry_job,
 )
 from clustercore.jobs.services.removal import remove_job_and_blobs
-from clustercore.project.command_line.cluster import cluster
+from clustercore.project.command_line.cluster import account, cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, complain, output, say, write_json
 from clustercore.project.command_line.ledger import (
     events_of,
@@ -102,30 +104,32 @@ def job(
 
 def cancel(ids: Ids) -> int:
     """End jobs now; what is done stays, `clustercore retry` takes it up again."""
-    return _for_each(ids, cancel_job, "cancelled")
+    return _for_each(ids, "cancel", cancel_job, "cancelled")
 
 
 def pause(ids: Ids) -> int:
     """Let jobs take no further work; what runs goes on."""
-    return _for_each(ids, pause_job, "paused; `clustercore resume` lets it go on")
+    return _for_each(ids, "pause", pause_job, "paused; `clustercore resume` lets it go on")
 
 
 def resume(ids: Ids) -> int:
     """Let paused jobs go on."""
-    return _for_each(ids, resume_job, "resumed")
+    return _for_each(ids, "resume", resume_job, "resumed")
 
 
 def retry(ids: Ids) -> int:
     """Try again what failed or was cancelled; what is done stays done."""
-    return _for_each(ids, retry_job, "queued again")
+    return _for_each(ids, "retry", retry_job, "queued again")
 
 
 def remove(ids: Ids) -> int:
     """Delete jobs that are over, with their recordings, texts and every node's copies; exported files stay."""
-    return _for_each(ids, remove_job_and_blobs, "removed", all_must_exist=True)
+    return _for_each(ids, "remove", remove_job_and_blobs, "removed", all_must_exist=True)
 
 
-def _for_each(ids: Sequence[int], action: Callable[[int], object], done: str, *, all_must_exist: bool = False) -> int:
+def _for_each(
+    ids: Sequence[int], verb: str, action: Callable[[int], object], done: str, *, all_must_exist: bool = False
+) -> int:
     """Every id is tried; exit code 1 if one of them was refused. `all_must_exist` does nothing where one is unknown."""
     code = ExitCode.DONE
     with cluster():
@@ -133,7 +137,9 @@ def _for_each(ids: Sequence[int], action: Callable[[int], object], done: str, *,
             require_jobs(ids)
         for one in ids:
             try:
-                action(one)
+                with transaction.atomic():
+                    action(one)
+                    record(account(), f"job.{verb}", f"job {one}")
                 say(f"job {one}: {done}")
             except NotPossible as error:
                 complain(str(error))

@@ -6,11 +6,13 @@ import time
 from dataclasses import asdict
 from typing import Annotated
 
+from django.db import transaction
 from rich.live import Live
 from typer import Argument, Context, Option, Typer
 
+from clustercore.access.services.audit import record
 from clustercore.nodes import services
-from clustercore.project.command_line.cluster import cluster
+from clustercore.project.command_line.cluster import account, cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, output, say, write_json
 from clustercore.project.command_line.ledger import all_nodes
 from clustercore.project.command_line.rendering import nodes_table
@@ -67,7 +69,10 @@ def remove(name: Name) -> int:
     """Forget a node that is offline; what it did stays told with its jobs. Should it come back, it joins anew."""
     with cluster():
         try:
-            known = services.forget(name)
+            with transaction.atomic():
+                known = services.forget(name)
+                if known:
+                    record(account(), "nodes.forget", f"node {name}")
         except services.StillThere as error:
             raise CommandError(str(error), ExitCode.FAILED) from None
     _require(known, name)
@@ -76,8 +81,10 @@ def remove(name: Name) -> int:
 
 
 def _set(name: str, *, drained: bool) -> int:
-    with cluster():
+    with cluster(), transaction.atomic():
         known = services.drain(name) if drained else services.undrain(name)
+        if known:
+            record(account(), "nodes.drain" if drained else "nodes.undrain", f"node {name}")
     _require(known, name)
     say(f"node {name}: {'drained; it finishes what it has' if drained else 'works again'}")
     return ExitCode.DONE

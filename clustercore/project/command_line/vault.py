@@ -10,11 +10,10 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Context, Option, Typer
 
-from clustercore.access.domain.identity import Identity, at_terminal
 from clustercore.access.domain.sealing import LONGEST_VALUE, SecretRefused
 from clustercore.access.services import vault
 from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN
-from clustercore.project.command_line.cluster import cluster
+from clustercore.project.command_line.cluster import account, cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, output, say, write_json
 from clustercore.project.command_line.rendering import printable
 
@@ -72,7 +71,7 @@ def set_secret(name: Name) -> int:
     value = _value_of(name)
     try:
         with cluster():
-            vault.put(_account(), name, value)
+            vault.put(account(), name, value)
     except SecretRefused as refused:
         raise CommandError(str(refused), ExitCode.USAGE) from refused
     except vault.VaultLocked as locked:
@@ -85,7 +84,7 @@ def set_secret(name: Name) -> int:
 def remove_secrets(names: Annotated[list[str], Argument(metavar="NAME…")]) -> int:
     """Forget secrets; this works without their keys too."""
     with cluster():
-        missing = [name for name in names if not vault.remove(_account(), name)]
+        missing = [name for name in names if not vault.remove(account(), name)]
     for name in names:
         if name not in missing:
             say(f"{name}: removed")
@@ -99,7 +98,7 @@ def rotate() -> int:
     """Encrypt every secret with a new key, and forget the old ones."""
     try:
         with cluster():
-            count = vault.rotate(_account())
+            count = vault.rotate(account())
     except vault.VaultLocked as locked:
         raise CommandError(str(locked)) from locked
     said = "1 secret is" if count == 1 else f"{count} secrets are"
@@ -111,7 +110,3 @@ def _value_of(name: str) -> str:
     if sys.stdin.isatty():
         return getpass.getpass(f"{name} (not shown): ")
     return sys.stdin.read(LONGEST_VALUE + 2)
-
-
-def _account() -> Identity:
-    return at_terminal(getpass.getuser())

@@ -19,7 +19,7 @@ def bare(number: int) -> int:
 
 
 @shared_task(name="benchmarks.unit")
-def unit(unit_id: int) -> int | None:
+def unit(unit_id: int) -> str:
     """The same nothing, with claim, lease, fence and finish."""
     return work(unit_id)
 

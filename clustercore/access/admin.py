@@ -99,12 +99,13 @@ def act(
     *also_refused: type[Exception],
 ) -> None:
     """Does `deed` to each row; says how many it was done to, and why not to the others."""
+    refusals: tuple[type[Exception], ...] = (RequestRefused, *also_refused)
     done = 0
     for row in rows:
         try:
             deed(row)
             done += 1
-        except (RequestRefused, *also_refused) as reason:
+        except refusals as reason:
             model_admin.message_user(request, str(reason), messages.WARNING)
     if done:
         model_admin.message_user(request, f"done: {done}", messages.SUCCESS)

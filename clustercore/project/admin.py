@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.contrib.admin import AdminSite
-from django.http import HttpRequest, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from unfold.sites import UnfoldAdminSite
 
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import identity_of, require
 from clustercore.access.services.sign_in import sign_out
 
-if TYPE_CHECKING:
-    ThemedSite = AdminSite
-else:
-    from unfold.sites import UnfoldAdminSite as ThemedSite
 
-
-class AdministratorsSite(ThemedSite):
+class AdministratorsSite(UnfoldAdminSite):  # type: ignore[misc]
     """Named in `project.apps.AdministrationConfig`."""
 
     def has_permission(self, request: HttpRequest) -> bool:
@@ -27,7 +22,7 @@ class AdministratorsSite(ThemedSite):
         identity = identity_of(request)
         return identity.token_id is None and identity.may(Permission.ADMINISTER)
 
-    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:  # noqa: ARG002
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseRedirect:  # noqa: ARG002
         """Where the admin sends whoever it does not let in. Raises RequestRefused (401, 403)."""
         goal = request.GET.get("next", "")
         if not url_has_allowed_host_and_scheme(goal, allowed_hosts=None):
@@ -37,12 +32,12 @@ class AdministratorsSite(ThemedSite):
         require(request, Permission.ADMINISTER)
         return HttpResponseRedirect(goal)
 
-    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:  # noqa: ARG002
+    def logout(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseRedirect:  # noqa: ARG002
         """The same end of a session as on every page."""
         if request.method == "POST":
             sign_out(request, identity_of(request))
         return HttpResponseRedirect(reverse("access:sign-in"))
 
-    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:  # noqa: ARG002
+    def password_change(self, *_request: Any, **_context: Any) -> HttpResponseRedirect:
         """Passwords are changed on the account page, which asks for the old one and notes the change."""
         return HttpResponseRedirect(reverse("access:account"))

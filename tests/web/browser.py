@@ -150,7 +150,8 @@ class Browser:
 
     def complaints(self) -> list[str]:
         """Errors of the console since the last look, refused content and failed scripts among them."""
-        lines = [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        lines = [entry["message"] for entry in entries if entry["level"] == "SEVERE"]
         return [line for line in lines if not any(part in line for part in self.forgiven)]
 
     def overflow(self) -> int:

@@ -152,7 +152,8 @@ def test_another_machine_without_credentials_gets_nowhere(data_directory: Path, 
     """A25: every port that this machine listens on is tried from there, and what lies behind the one that is open."""
     with up(data_directory, f"{HUB_ADDRESS}:0") as hub:
         gateway = int(hub.state["listens_on"].rpartition(":")[2])
-        ports = sorted({one.laddr.port for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN})
+        listening = [one.laddr for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+        ports = sorted({address.port for address in listening if address})
         database = urlsplit(hub.state["database_url"])
         words = [*elsewhere.prefix, *python_command(str(PROBE), HUB_ADDRESS, str(gateway), str(database.username))]
         answered = subprocess.run([*words, *map(str, ports)], capture_output=True, text=True, timeout=120, check=True)

@@ -54,6 +54,10 @@ def _language(language: str | None) -> str:
 def node_idles_because(*, floor: int, best_here: str, best_anywhere: str, best_node: str) -> str:
     """Why waiting work of a capability is not for this node."""
     where = f" on {best_node}" if best_node else ""
+    if floor <= 0:
+        # Every rung may serve, so it is not the rung: somebody insists on an engine, a model or a language.
+        asked = f"{best_anywhere}{where}" if best_node else "an engine, model or language that no live node has"
+        return f"what waits asks for {asked}; this node has {best_here}"
     return (
         f"{best_here} is below rung {floor}, the floor while {best_anywhere}{where} serves; "
         "`--quality any` lets every rung take part"

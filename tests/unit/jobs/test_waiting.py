@@ -55,3 +55,10 @@ def test_work_that_every_able_node_failed_at_waits_with_what_went_wrong() -> Non
     said = reason(refused="no rung of this node worked: oracle:tones: out of memory")
     assert "every able node has tried" in said and "out of memory" in said
     assert reason(refused="anything", nodes_able=1) == ""
+
+
+def test_a_node_that_waiting_work_does_not_ask_for_is_not_told_of_rungs() -> None:
+    nobody = node_idles_because(floor=0, best_here="vosk:en", best_anywhere="what was asked for", best_node="")
+    assert nobody == "what waits asks for an engine, model or language that no live node has; this node has vosk:en"
+    other = node_idles_because(floor=0, best_here="vosk:en", best_anywhere="faster-whisper:small", best_node="studio")
+    assert other == "what waits asks for faster-whisper:small on studio; this node has vosk:en"

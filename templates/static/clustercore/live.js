@@ -109,7 +109,7 @@ function lost(event) {
   failures += 1;
   clearTimeout(notice);
   // A restart of the hub's web process takes a moment and is no news.
-  notice = setTimeout(() => show(LOST), PATIENCE);
+  if (!poll) notice = setTimeout(() => show(LOST), PATIENCE);
   if (!everOpen && failures >= TRIES_BEFORE_POLLING && !poll) poll = setInterval(refetch, POLL_EVERY);
   retry = setTimeout(connect, wait * (0.75 + Math.random() / 2));
   wait = Math.min(wait * 2, LONGEST_WAIT);

@@ -31,13 +31,15 @@ _CHAIN_LOCK = 0x61756474
 def record(identity: Identity, action: str, target: str = "", **detail: Any) -> None:
     """Adds to the log that `identity` did `action` (`token.created`) to `target` (`job 7`).
 
-    `detail` is JSON values, and never a secret: what is named like one is masked. The entry is of the caller's
+    `detail` is JSON values, and never a secret: what is named like one is masked. Of a program's token its number is
+    added. The entry is of the caller's
     transaction and goes with it, so that a deed without its entry, or an entry without its deed, cannot be. Call it
     last there: until the transaction ends, nobody else can write the log.
     """
     with transaction.atomic():
         previous = _locked_head()
-        at, stored = _as_stored(clean_detail(detail))
+        by_token = {} if identity.token_id is None else {"token_id": identity.token_id}
+        at, stored = _as_stored(clean_detail({**detail, **by_token}))
         entry = Entry(
             seq=previous.seq + 1 if previous else 1,
             at=at,

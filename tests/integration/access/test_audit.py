@@ -42,6 +42,11 @@ def test_an_entry_says_who_did_what_to_what_and_when() -> None:
     assert holds()
 
 
+def test_what_a_program_did_is_told_with_the_number_of_its_token() -> None:
+    record(Identity(7, "ada", None, frozenset(), 31), "job.cancelled", "job 7", reason="too long")
+    assert AuditEntry.objects.get().detail == {"reason": "too long", "token_id": 31}
+
+
 def test_whatever_a_text_holds_the_chain_holds() -> None:
     record(at_terminal("root"), "file.uploaded", "../\0\udce4\n\u202e", name="ä\0\ud800 -->", nested={"x": ["\0"]})
     record(ADA, "x" * 10_000, "y" * 10_000)

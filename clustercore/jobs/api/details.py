@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework.request import Request
@@ -39,7 +40,7 @@ def detail_of(identity: Identity, job_id: int) -> dict[str, Any]:
     return job_detail_body(found[0])
 
 
-@method_decorator(conditional_page, name="dispatch")
+@method_decorator([conditional_page, cache_control(private=True, no_cache=True)], name="dispatch")
 class JobDetail(APIView):
     """One job."""
 

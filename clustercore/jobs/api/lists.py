@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 from django.utils.decorators import method_decorator
+from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -71,7 +72,7 @@ def _filtered(jobs: QuerySet[Job], wanted: dict[str, Any], identity: Identity) -
     return jobs
 
 
-@method_decorator(conditional_page, name="dispatch")
+@method_decorator([conditional_page, cache_control(private=True, no_cache=True)], name="dispatch")
 class JobList(APIView):
     """Jobs that one may see."""
 

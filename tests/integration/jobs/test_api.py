@@ -138,7 +138,9 @@ class TestOneJob:
         job, client = job_of("otto"), as_("otto")
         cancel_job(job.pk)
         for path in ("/api/v1/jobs", f"/api/v1/jobs/{job.pk}"):
-            tag = client.get(path)["ETag"]
+            first = client.get(path)
+            tag = first["ETag"]
+            assert set(first["Cache-Control"].split(", ")) == {"private", "no-cache"}
             again = client.get(path, headers={"If-None-Match": tag})
             assert (again.status_code, again.content) == (304, b"")
             assert again["ETag"] == tag

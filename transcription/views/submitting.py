@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -83,12 +85,19 @@ def _submit(request: HttpRequest, identity: Identity, source: Recording | None) 
         raise InvalidRequest("file", "choose a recording first: audio or video")
     jobs = []
     for number, (path, name) in enumerate(given):
-        key = wishes.idempotency_key and f"{wishes.idempotency_key}-{number}"
-        job, is_new = submit_transcription(path, name, replace(wishes, idempotency_key=key))
+        job, is_new = submit_transcription(path, name, _once(wishes, f"{number} {name} {path.stat().st_size}"))
         if is_new:
             audit.record(identity, "job.submit", f"job {job.pk}")
         jobs.append(job)
     return jobs
+
+
+def _once(wishes: Wishes, what: str) -> Wishes:
+    """The same form sent twice is one job; sent again with another file or other wishes it is another."""
+    if wishes.idempotency_key is None:
+        return wishes
+    digest = hashlib.sha256(repr((wishes, what)).encode()).hexdigest()
+    return replace(wishes, idempotency_key=f"form-{digest}")
 
 
 def _again(source: Recording) -> Path:
@@ -142,6 +151,7 @@ def _page(
         "source": source,
         "errors": {error.field: str(error).partition(": ")[2]} if error else {},
         "max_upload_gb": environment().max_upload_gb,
+        "key": values.get("key") or secrets.token_hex(16),
     }
     return render(request, "transcription/new.html", context, status=status)
 

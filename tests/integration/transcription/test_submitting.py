@@ -74,9 +74,15 @@ def test_several_recordings_become_several_jobs() -> None:
 
 
 def test_the_same_form_sent_twice_is_one_job() -> None:
+    client = signed_in()
+    key = context(client)["key"]
     for _ in range(2):
-        signed_in().post(NEW, {"file": recording(), "key": "form-1"})
+        client.post(NEW, {"file": recording(), "key": key})
     assert Job.objects.count() == 1
+    client.post(NEW, {"file": recording(), "key": key, "language": "de"})
+    client.post(NEW, {"file": recording("other.wav"), "key": key})
+    client.post(NEW, {"file": recording(), "key": context(client)["key"]})
+    assert Job.objects.count() == 4
 
 
 @pytest.mark.parametrize(

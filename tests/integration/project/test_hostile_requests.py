@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -91,6 +92,19 @@ def test_a_document_that_cannot_be_is_refused(path: str) -> None:
     for body in BODIES:
         answer = quickly(partial(client.post, path, body, content_type="application/json"))
         assert 400 <= answer.status_code < 500, (body[:40], answer.content[:500])
+
+
+@pytest.mark.parametrize("field", ["url", "media_url", "source", "webhook", "callback_url", "file"])
+def test_nobody_gives_the_hub_an_address_to_fetch(field: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as canary:
+        canary.setblocking(False)
+        address = f"http://127.0.0.1:{canary.getsockname()[1]}/talk.mp3"
+        answer = program().post("/api/v1/transcriptions", {field: address}, content_type="application/json")
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == field
+        with pytest.raises(BlockingIOError):
+            canary.accept()
+    assert not Job.objects.exists()
 
 
 PATTERNS = [

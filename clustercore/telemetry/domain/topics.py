@@ -46,6 +46,8 @@ class Topic:
     """What programs get, made once for all who follow the key."""
     parts: Callable[[str, Facts], Sequence[Part]]
     """What pages get, made once for all who follow the key."""
+    every: float = 0.0
+    """Seconds between two looks, for what costs the ledger much and is not followed step by step; 0: every look."""
     per_identity: bool = False
     """Whether each person sees something else: then `load` gets `viewer_key(identity, key)` for a key."""
 

@@ -40,5 +40,7 @@ def _cluster_state(_key: str, facts: Facts) -> State:
     }
 
 
-NODES = Topic(name="nodes", allowed=_may_see, load=_load_nodes, state=_node_state, parts=node_parts)
-CLUSTER = Topic(name="cluster", allowed=_may_see, load=_load_cluster, state=_cluster_state, parts=cluster_parts)
+NODES = Topic(name="nodes", allowed=_may_see, load=_load_nodes, state=_node_state, parts=node_parts, every=1.0)
+CLUSTER = Topic(
+    name="cluster", allowed=_may_see, load=_load_cluster, state=_cluster_state, parts=cluster_parts, every=2.0
+)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
@@ -11,7 +12,7 @@ from clustercore.jobs.api.bodies import job_body, job_detail_body
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
 from clustercore.jobs.selectors.progress import attempts_by_job, job_progress, latest_events, pieces_by_job
-from clustercore.jobs.selectors.pulse import pulses
+from clustercore.jobs.selectors.pulse import last_event_id, pulses
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.nodes.selectors import node_colours
 from clustercore.telemetry.domain.topics import Facts, Known, State, Topic
@@ -19,6 +20,8 @@ from clustercore.telemetry.domain.viewers import viewer_of
 from clustercore.telemetry.services.fragments import job_parts, list_parts
 
 EVENTS = 100
+RENAMED_SECONDS = 5.0
+"""How old the jobs that are over may look: giving one another title or sharing it is no event."""
 
 
 def _may_follow(identity: Identity, key: str) -> bool:
@@ -61,24 +64,40 @@ def _may_see_lists(identity: Identity, key: str) -> bool:
     return key == "" and identity.may(Permission.VIEW)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """When the jobs that are over were last read, and what had happened by then. Time alone is no change."""
+
+    event: int = field(compare=False)
+    at: float = field(compare=False)
+
+    def is_good(self, event: int) -> bool:
+        return self.event == event and time.monotonic() < self.at + RENAMED_SECONDS
+
+
 def _load_lists(known: Known) -> Mapping[str, Facts]:
     """A fixed number of queries for each person who may see other jobs than the others; administrators are one."""
+    event = last_event_id()
     found: dict[str, Facts] = {}
     of_all: Facts | None = None
-    for key in known:
+    for key, facts in known.items():
         identity, _ = viewer_of(key)
         if not identity.may(Permission.ADMINISTER):
-            found[key] = _lists_of(identity)
+            found[key] = _lists_of(identity, facts, event)
             continue
         if of_all is None:
-            of_all = _lists_of(identity)
+            of_all = _lists_of(identity, facts, event)
         found[key] = of_all
     return found
 
 
-def _lists_of(identity: Identity) -> Facts:
+def _lists_of(identity: Identity, facts: Facts | None, event: int) -> Facts:
+    """What runs is read each time; what is over, of which there may be thousands, when something has happened."""
     jobs = visible_jobs(identity)
-    return {"failures": failures(jobs), "open": open_jobs(jobs), "recent": recent_jobs(jobs)}
+    if facts is not None and facts["read"].is_good(event):
+        return {**facts, "open": open_jobs(jobs)}
+    read = _Read(event, time.monotonic())
+    return {"read": read, "failures": failures(jobs), "open": open_jobs(jobs), "recent": recent_jobs(jobs)}
 
 
 def _list_state(_key: str, facts: Facts) -> State:

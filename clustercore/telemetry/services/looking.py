@@ -15,7 +15,8 @@ from clustercore.telemetry.domain.topics import Facts, Part, State, Topic
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 1.0
-"""A topic that costs much is left alone for as long as it last kept a processor busy, and no longer than this."""
+"""A topic that costs much is left alone for as long as it last kept a processor busy, here or at the ledger (half of
+the time that it took, at a guess), and no longer than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Looker:
 
     def _look_at(self, together: Sequence[Asked]) -> list[Found]:
         topic = together[0].key.topic
-        began = time.thread_time()
+        began, worked = time.monotonic(), time.thread_time()
         try:
             facts = topic.load({one.key.key: one.facts for one in together})
             found = [new for one in together if (new := _found(one, facts.get(one.key.key))) is not None]
@@ -106,7 +107,9 @@ class Looker:
             self._complained.add(topic.name)
             return []
         self._complained.discard(topic.name)
-        self._due[topic.name] = time.monotonic() + min(time.thread_time() - began, LONGEST_PAUSE_SECONDS)
+        ended = time.monotonic()
+        cost = max(time.thread_time() - worked, (ended - began) / 2)
+        self._due[topic.name] = max(began + topic.every, ended + min(cost, LONGEST_PAUSE_SECONDS))
         return found
 
 

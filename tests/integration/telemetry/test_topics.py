@@ -1,0 +1,95 @@
+"""How much it costs to follow: the number of queries does not grow with what is followed."""
+
+from __future__ import annotations
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from clustercore.access.domain.identity import Identity
+from clustercore.jobs.domain.verdict import Done, Fail
+from clustercore.jobs.models import Job
+from clustercore.jobs.services.claim import claim
+from clustercore.jobs.services.control import cancel_job
+from clustercore.jobs.services.settle import settle
+from clustercore.telemetry.domain.topics import Facts, Topic
+from clustercore.telemetry.domain.viewers import viewer_key
+from clustercore.telemetry.services.cluster_topics import CLUSTER, NODES
+from clustercore.telemetry.services.job_topics import JOB, JOBS
+from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
+from tests.integration.jobs.conftest import with_parts
+from tests.people import identity, person
+
+
+def queries_of(topic: Topic, known: dict[str, Facts | None]) -> tuple[int, dict[str, Facts]]:
+    with CaptureQueriesContext(connection) as captured:
+        found = dict(topic.load(known))
+    return len(captured), found
+
+
+def key_of(who: Identity) -> str:
+    return viewer_key(who, "")
+
+
+def test_while_nothing_changes_many_jobs_cost_one_query() -> None:
+    start_node(LAPTOP)
+    jobs = [with_parts(3)[0] for _ in range(4)]
+    few, found = queries_of(JOB, {str(jobs[0].pk): None})
+    many, found = queries_of(JOB, {str(job.pk): None for job in jobs})
+    assert few == many > 1
+    again, same = queries_of(JOB, dict(found))
+    assert again == 1
+    assert all(same[key] is found[key] for key in found)
+
+
+def test_only_the_job_that_changed_is_read_again() -> None:
+    node = start_node(LAPTOP)
+    jobs = [with_parts(2)[0] for _ in range(3)]
+    _, found = queries_of(JOB, {str(job.pk): None for job in jobs})
+    taken = claim(as_claimant(node), None)
+    assert taken is not None
+    settle(taken.attempt_id, Done({}))
+    _, after = queries_of(JOB, dict(found))
+    assert [key for key in found if after[key] is not found[key]] == [str(taken.job_id)]
+    assert after[str(taken.job_id)]["job"].done == 1
+
+
+def test_a_job_that_is_gone_is_missing() -> None:
+    job, _ = with_parts(1)
+    Job.objects.filter(pk=job.pk).delete()
+    assert queries_of(JOB, {str(job.pk): None})[1] == {}
+
+
+def test_all_administrators_cost_as_much_as_one() -> None:
+    ada = identity("ada")
+    other = Identity(10_000, "adele", ada.role)
+    with_parts(1, owner_id=person("otto").pk)
+    one, _ = queries_of(JOBS, {key_of(ada): None})
+    both, found = queries_of(JOBS, {key_of(ada): None, key_of(other): None})
+    assert one == both
+    assert found[key_of(ada)] == found[key_of(other)]
+
+
+def test_jobs_that_are_over_are_read_again_when_something_happened() -> None:
+    node, otto = start_node(LAPTOP), identity("otto")
+    key = key_of(otto)
+    job, _ = with_parts(1, owner_id=otto.user_id)
+    first, found = queries_of(JOBS, {key: None})
+    quiet, _ = queries_of(JOBS, dict(found))
+    assert quiet < first
+    taken = claim(as_claimant(node), None)
+    assert taken is not None
+    settle(taken.attempt_id, Fail("no room on the disk"))
+    _, after = queries_of(JOBS, dict(found))
+    assert [cause.cause for cause in after[key]["failures"].causes] == ["no room on the disk"]
+    cancelled, _ = with_parts(1, owner_id=otto.user_id)
+    cancel_job(cancelled.pk)
+    _, last = queries_of(JOBS, dict(after))
+    assert [one.id for one in last[key]["recent"]] == [cancelled.pk]
+    assert job.pk in last[key]["failures"].failed
+
+
+def test_the_cluster_costs_the_same_with_more_nodes() -> None:
+    start_node(LAPTOP)
+    few = [queries_of(topic, {"": None})[0] for topic in (NODES, CLUSTER)]
+    start_node(WORKSTATION)
+    assert [queries_of(topic, {"": None})[0] for topic in (NODES, CLUSTER)] == few

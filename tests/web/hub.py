@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -102,9 +103,12 @@ def answers(url: str) -> bool:
 
 def flower_answers(data_directory: Path) -> bool:
     """Whether Flower takes its password on its socket."""
-    transport = httpx.HTTPTransport(uds=str(socket_path(data_directory)))
+    path = str(socket_path(data_directory))
     try:
-        with httpx.Client(transport=transport, auth=credentials(data_directory)) as client:
+        # httpx forgets to close a unix socket that refuses it.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(path)
+        with httpx.Client(transport=httpx.HTTPTransport(uds=path), auth=credentials(data_directory)) as client:
             return client.get("http://flower/flower/workers?json=1").status_code == 200
-    except httpx.HTTPError:
+    except (OSError, httpx.HTTPError):
         return False

@@ -21,6 +21,8 @@ import pytest
 from clustercore.config.interpreter import child_variables, python_command
 from tests.architecture.source import ROOT
 from tests.faults.namespaces import HUB_ADDRESS, Namespace, namespace, why_not
+from tests.faults.waiting import until
+from tests.web.hub import flower_answers
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -28,7 +30,7 @@ START_SECONDS = 90.0
 PROGRAMS = {
     # A word of the command line tells the program; the first that fits counts.
     "web process": "project.web",
-    "Flower": "flower",
+    "Flower": "run_celery",
     "supervisor": "adapters.supervisor",
     "PostgreSQL": "postgres",
     "Redis": "valkey",
@@ -47,9 +49,9 @@ class Up:
 
 
 @contextmanager
-def up(directory: Path, listen: str) -> Iterator[Up]:
+def up(directory: Path, listen: str, *more: str) -> Iterator[Up]:
     """`clustercore up --listen` without a node, until the end of the block."""
-    words = ["--data-dir", str(directory), "up", "--listen", listen, "--no-node"]
+    words = ["--data-dir", str(directory), "up", "--listen", listen, "--no-node", *more]
     unset = ("DATABASE_URL", "REDIS_URL", "CLUSTERCORE_DATA_DIR", "CLUSTERCORE_TEST_DATA_DIR", "DJANGO_SETTINGS_MODULE")
     log = directory / "up.log"
     with log.open("wb") as output:
@@ -84,7 +86,7 @@ def data_directory() -> Iterator[Path]:
 
 def programs_of(hub: Up) -> list[psutil.Process]:
     """Everything that belongs to the hub: what `up` started, and the supervisor, which detached itself."""
-    found = [hub.process, *hub.process.children(recursive=True)]
+    found = [hub.process, *hub.process.children(recursive=True)] if hub.process.is_running() else []
     for process in psutil.process_iter():
         with suppress(psutil.Error):
             words = process.cmdline()
@@ -136,7 +138,17 @@ def documented() -> set[tuple[str, str, str]]:
 
 def test_a_hub_opens_what_is_documented_and_nothing_else(data_directory: Path) -> None:
     with up(data_directory, "127.0.0.1:0") as hub:
-        assert opened(hub) == documented()
+        until(lambda: opened(hub) == documented(), 30, lambda: f"{opened(hub)} is not {documented()}")
+        [flower] = [process for process in programs_of(hub) if name_of(process) == "Flower"]
+        flower.kill()
+        flower.wait(10)
+        until(lambda: flower_answers(data_directory), 30, "Flower is not started again")
+    assert programs_of(hub) == []
+
+
+def test_a_hub_without_flower_opens_no_socket_of_it(data_directory: Path) -> None:
+    with up(data_directory, "127.0.0.1:0", "--no-flower") as hub:
+        assert opened(hub) == {row for row in documented() if row[0] != "Flower"}
 
 
 @pytest.fixture

@@ -31,14 +31,13 @@ from clustercore.jobs.services.submit import BacklogFull
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.language import LANGUAGES, language_name
 from transcription.models import Recording
-from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
+from transcription.services.submit import LONGEST_PROMPT, InvalidRequest, Wishes, submit_transcription
 
 QUALITIES = (
     ("normal", "Normal", "The best machine that is on, and those one step below it."),
     ("best", "Best", "Only the best model of the cluster; it may have to wait for its machine."),
     ("any", "Any machine", "Every machine helps, also with small models: soonest, and roughest."),
 )
-LONGEST_PROMPT = 2000
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

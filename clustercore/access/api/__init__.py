@@ -60,6 +60,8 @@ class MethodPermission(BasePermission):
     """A view's `permissions` says what each method needs; a method that is not named needs what `GET` does not give."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
+        if not hasattr(view, str(request.method).lower()):
+            return True  # nothing is done: the view answers 405, and which methods there are is no secret
         wanted: Mapping[str, Permission] = getattr(view, "permissions", {})
         default = Permission.VIEW if request.method in SAFE_METHODS else Permission.ADMINISTER
         method = "GET" if request.method == "HEAD" else str(request.method)
@@ -107,7 +109,8 @@ def _first_problem(detail: Any, field: str | None = None) -> tuple[str | None, s
         return _first_problem(inner, None if name == "non_field_errors" else str(name))
     if isinstance(detail, list):
         return _first_problem(detail[0], field) if detail else (field, "invalid")
-    return field, f"{field}: {detail}" if field else str(detail)
+    named = not field or str(detail).startswith(f"{field}:")
+    return field, str(detail) if named else f"{field}: {detail}"
 
 
 def _code(error: exceptions.APIException) -> str | None:

@@ -23,6 +23,8 @@ NOTE_SECONDS = 60
 _noted: dict[int, float] = {}
 """When this process last noted a token's use, by its own clock; one entry for each token that was ever good here."""
 
+LONGEST_NAME = 80
+
 
 def create_token(
     user: User, name: str, scopes: frozenset[Permission], *, expires: datetime | None = None
@@ -69,6 +71,8 @@ def make_token(
     _require_held(owner, scopes)
     if not name.strip():
         raise RequestRefused(400, "name: say what the token is for", param="name")
+    if len(name.strip()) > LONGEST_NAME:
+        raise RequestRefused(400, f"name: {LONGEST_NAME} characters at most", param="name")
     if expires is not None and expires <= timezone.now():
         raise RequestRefused(400, "expires: this moment has passed", param="expires")
     with transaction.atomic():

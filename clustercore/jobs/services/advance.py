@@ -44,7 +44,7 @@ def _move_on(job: Job) -> None:
     if broken:
         # Whatever the held units wait for will not come any more.
         held.update(state=UnitState.CANCELLED, finished=Now(), error="another part of the job failed")
-        _end(job, JobState.FAILED, "; ".join(f"{unit.stage} {unit.ordinal}: {unit.error}" for unit in broken))
+        _end(job, JobState.FAILED, "; ".join(_named_error(job, unit) for unit in broken))
         return
     if held.exists():
         return
@@ -55,6 +55,12 @@ def _move_on(job: Job) -> None:
     job.stage = following.name
     job.save(update_fields=["stage"])
     queue_units(kind_named(job.kind), job.pk, [NewUnit(stage=following.name, ordinal=0)])
+
+
+def _named_error(job: Job, unit: Unit) -> str:
+    """Which of many broke; where there is but one of its stage, a number would say nothing."""
+    is_one_of_many = unit.stage == kind_named(job.kind).main_stage
+    return f"{unit.stage} {unit.ordinal}: {unit.error}" if is_one_of_many else unit.error
 
 
 def _next_barrier(job: Job) -> Stage | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import django
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
-from django.db.utils import DatabaseError, InterfaceError, ProgrammingError
+from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 from pydantic import ValidationError
 
 from clustercore.blobs.domain.errors import BlobError, BlobRefused, StoreFull
@@ -44,7 +44,8 @@ def _settings_refused(error: Exception) -> str:
     for problem in error.errors() if isinstance(error, ValidationError) else []:
         field = str(problem["loc"][0]) if problem["loc"] else "settings"
         name = field if field.isupper() else f"CLUSTERCORE_{field.upper()}"
-        problems.append(f"{name}: {problem['msg']} (it is {problem.get('input')!r})")
+        said = problem["msg"].removeprefix("Value error, ")
+        problems.append(f"{name}: {said} (it is {problem.get('input')!r})")
     return "; ".join(problems)
 
 
@@ -65,7 +66,7 @@ EXPECTED: tuple[tuple[tuple[type[Exception], ...], ExitCode, Callable[[Exception
     ((StoreFull, BlobRefused), ExitCode.FAILED, _message),
     ((EmbeddedError, BlobError), ExitCode.UNREACHABLE, _message),
     ((ProgrammingError,), ExitCode.UNREACHABLE, _tables_missing),
-    ((DatabaseError, InterfaceError, psycopg.OperationalError), ExitCode.UNREACHABLE, _database_away),
+    ((OperationalError, InterfaceError, psycopg.OperationalError), ExitCode.UNREACHABLE, _database_away),
 )
 """Kinds of failure that a person can act on, with their exit code and words; the first that fits counts."""
 
@@ -158,7 +159,8 @@ def _causes(error: BaseException | None) -> Iterator[Exception]:
 def _usage(error: Exception) -> tuple[str, int]:
     context = getattr(error, "ctx", None)
     where = f"\nTry `{context.command_path} --help`." if context is not None else ""
-    return f"{error.format_message()}{where}", int(getattr(error, "exit_code", ExitCode.USAGE))  # type: ignore[attr-defined]
+    message = error.format_message().replace("Value error, ", "")  # type: ignore[attr-defined]
+    return f"{message}{where}", int(getattr(error, "exit_code", ExitCode.USAGE))
 
 
 def _debug_is_set() -> bool:

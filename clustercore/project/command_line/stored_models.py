@@ -12,6 +12,7 @@ from typer import Argument, Context, Option, Typer
 
 from clustercore.access.services.vault import VaultLocked, get, key_file
 from clustercore.config.environment import environment
+from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.nodes.adapters.model_store import list_models, pull, remove
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, DOWNLOAD_TOKEN, ModelStoreError, entry_for
 from clustercore.project.command_line.cluster import cluster
@@ -97,7 +98,11 @@ def pull_here(
     unverified = [name for name, against in pulled.verified.items() if against == "nothing"]
     if unverified:
         remark(f"Not compared with any checksum, because none was to be had: {', '.join(unverified)}", "yellow")
-    remark("A running node notices it within half a minute.", "dim")
+    reason = _why_unusable(pulled.label)
+    if reason:
+        remark(f"No engine here can use it yet. {reason}", "yellow")
+    else:
+        remark("A running node notices it within half a minute.", "dim")
     return ExitCode.DONE
 
 
@@ -111,6 +116,14 @@ def remove_here(labels: Annotated[list[str], Argument(metavar="LABEL…")]) -> i
             raise _refused(failure) from failure
         say(f"{label}: removed, {megabytes(freed / 1e6)} freed")
     return ExitCode.DONE
+
+
+def _why_unusable(label: str) -> str:
+    """What the engine says that keeps the model from being used on this machine: nothing where it can be."""
+    settings = environment()
+    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
+    records = [one.record for one in inventory.records if f"{one.record.engine}:{one.record.model}" == label]
+    return "" if any(record.usable for record in records) else next((record.reason for record in records), "")
 
 
 def _token_for(label: str) -> str | None:

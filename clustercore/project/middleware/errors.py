@@ -44,6 +44,7 @@ _TITLES = {
     500: "Something went wrong here",
     503: "Not just now",
 }
+_TITLES_BY_CODE = {"csrf_failed": "This form is out of date"}
 _logger = logging.getLogger(__name__)
 
 
@@ -85,17 +86,18 @@ def refusal(request: HttpRequest, refused: RequestRefused) -> HttpResponse:
     elif refused.status == HTTPStatus.UNAUTHORIZED and request.method in ("GET", "HEAD"):
         response = _to_sign_in(request)
     else:
-        response = error_page(request, refused.status, refused.message)
+        response = error_page(request, refused.status, refused.message, _TITLES_BY_CODE.get(refused.code or "", ""))
     if refused.retry_after is not None:
         response["Retry-After"] = str(refused.retry_after)
     return response
 
 
-def error_page(request: HttpRequest, status: int, message: str) -> HttpResponse:
+def error_page(request: HttpRequest, status: int, message: str, title: str = "") -> HttpResponse:
     """A page that says what is wrong and what to do; programs get the one shape."""
     if is_for_programs(request.path):
         return _in_shape(request, status)
-    context = {"title": _TITLES.get(status, "That did not work"), "message": message, "status": status}
+    title = title or _TITLES.get(status, "That did not work")
+    context = {"title": title, "message": message, "status": status}
     return render(request, "access/refused.html", context, status=status)
 
 

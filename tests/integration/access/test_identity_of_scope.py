@@ -49,7 +49,8 @@ def test_a_session_is_its_user(kind: str) -> None:
 def test_a_bearer_token_is_its_user_within_its_scopes() -> None:
     token = token_of("otto", Permission.VIEW)
     found = identity_of_scope(scope_with(authorization=f"Bearer {token}"), changes=True)
-    assert (found.name, found.permissions) == ("otto", {Permission.VIEW})
+    assert found.name == "otto"
+    assert found.permissions == {Permission.VIEW}
 
 
 def test_nothing_sent_is_nobody() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
-_LIGHTNESS = {50: 97.5, 100: 94, 200: 88, 300: 80, 400: 71, 500: 58, 600: 45, 700: 38, 800: 32, 900: 27, 950: 20}
+_LIGHTNESS = {50: 97.5, 100: 94, 200: 88, 300: 80, 400: 71, 500: 63, 600: 45, 700: 38, 800: 32, 900: 27, 950: 20}
 _TEAL = {
     str(step): f"oklch({lightness}% {0.02 if step < 200 else 0.075} 217)" for step, lightness in _LIGHTNESS.items()
 }

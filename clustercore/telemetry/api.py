@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db import close_old_connections
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
@@ -83,11 +82,8 @@ class JobStream(APIView):
             lambda: identity_of_scope(scope),
             is_last=lambda state: state["state"] in FINAL_STATES,
         )
-        response = StreamingHttpResponse(
+        return StreamingHttpResponse(
             events,
             content_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
-        # The request's own connection would be kept from the pool for as long as somebody follows.
-        close_old_connections()
-        return response

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import django
+import numpy as np
 from PIL import Image
 
 if TYPE_CHECKING:
@@ -206,7 +207,8 @@ def save(png: bytes, name: str) -> None:
     common = sorted(image.getcolors(image.width * image.height) or [], reverse=True)[:COLOURS]
     rare = image.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).getpalette() or []
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*(part for _, colour in common for part in tuple(colour)), *rare[: 3 * COLOURS]])
+    colours = np.array([colour for _, colour in common], dtype=np.uint8)
+    palette.putpalette([*colours.flatten().tolist(), *rare[: 3 * COLOURS]])
     small = image.quantize(palette=palette, dither=Image.Dither.NONE)
     small.save(PICTURES / f"{name}.png", optimize=True)
 

@@ -127,8 +127,9 @@ def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:
     recording.seconds = result["samples"] / SAMPLE_RATE
     recording.save()
     pieces = recording.pieces.count()
+    noun = "piece" if pieces == 1 else "pieces"
     record_event(
-        recording.job_id, "cut", f"cut into {pieces} pieces ({recording.seconds:.1f} s of sound)", unit_id=unit_id
+        recording.job_id, "cut", f"cut into {pieces} {noun} ({recording.seconds:.1f} s of sound)", unit_id=unit_id
     )
     for note in result.get("notes", []):
         record_event(recording.job_id, "note", str(note), unit_id=unit_id)

@@ -44,7 +44,10 @@ def _no_model(wanted: str, language: str | None, floor: int) -> str:
             f"no live node reaches rung {floor} for {_language(language)}: start a node with a better model, "
             "or submit with `--quality any`"
         )
-    return f"no live node hears {_language(language)}: `clustercore models pull faster-whisper:small` on one"
+    return (
+        f"no live node hears {_language(language)}: `clustercore models pull faster-whisper:small` on one "
+        "that has faster-whisper (pip install 'clustercore[faster-whisper]')"
+    )
 
 
 def _language(language: str | None) -> str:

@@ -146,7 +146,8 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
         kind=job.kind,
         title=job.title,
         state=job.state,
-        stage=job.stage,
+        # A stage that feeds another goes on beside it: people ask where the work is.
+        stage=main_stage if main_stage and _count(main, UnitState.LEASED) else job.stage,
         priority=job.priority,
         language=job.language,
         waiting=job.waiting,

@@ -16,6 +16,7 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.telemetry.domain.topics import State, split_address, topic_named
 from clustercore.telemetry.domain.viewers import viewer_key
+from clustercore.telemetry.services.idling import hold_nothing
 from clustercore.telemetry.services.looking import Key
 from clustercore.telemetry.services.watching import Follower, Watched, watcher_here
 
@@ -79,6 +80,7 @@ async def event_stream(
     It ends after the state that `is_last`, and when the key is gone or no longer theirs. Raises as `follow` does,
     before the first event.
     """
+    await hold_nothing()
     async with aclosing(news_of(address, identify, remark_after=KEEP_ALIVE_SECONDS)) as news:
         async for one in news:
             if one.notice is not None:

@@ -17,7 +17,7 @@ register.filter("look", words.look_of)
 register.filter("duration", words.duration_words)
 register.filter("about", words.about)
 register.filter("speed", words.speed_words)
-register.filter("megabytes", words.amount_words)
+register.filter("memory", words.memory_words)
 
 
 @register.filter

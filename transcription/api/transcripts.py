@@ -67,6 +67,7 @@ class TranscriptText(APIView):
                 if exporter.media_type != "application/json"
             },
             304: OpenApiResponse(description="Unchanged."),
+            409: None,
         },
     )
     def get(self, request: Request, job_id: int) -> HttpResponse:
@@ -79,6 +80,7 @@ class TranscriptText(APIView):
             )
         recording = _recording(request, job_id)
         complete = recording.job.state == JobState.DONE
+        _require_something(recording)
         text = _text(recording.job, name, complete=complete, as_heard=_is_true(request.GET.get("as_heard")))
         etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
         if etag in parse_etags(request.headers.get("If-None-Match", "")):
@@ -96,6 +98,17 @@ def _recording(request: Request, job_id: int) -> Recording:
     if recording is None:
         raise RequestRefused(404, f"there is no transcript {job_id} that you may read", code="not_found")
     return recording
+
+
+def _require_something(recording: Recording) -> None:
+    """An empty text would be taken for silence where nothing was ever listened to."""
+    job = recording.job
+    ended_badly = job.state in (JobState.FAILED, JobState.CANCELLED)
+    if ended_badly and not recording.segments.exists():
+        message = f"there is no transcript: the job {job.state}: {job.error}"
+        if job.state == JobState.CANCELLED:
+            message = f"there is no transcript: the job was cancelled before anything was heard ({job.error})"
+        raise RequestRefused(409, message, code=f"job_{job.state}")
 
 
 def _text(job: Job, name: str, *, complete: bool, as_heard: bool) -> str:

@@ -147,7 +147,8 @@ def _create(request: Request) -> Answer:
     assert owner_id is not None
     size = plain_number(request.headers.get("upload-length", ""))
     if not size:
-        raise RequestRefused(400, "Upload-Length must say the whole size in bytes, at least 1", param="Upload-Length")
+        message = "Upload-Length must say the whole size in bytes: a number from 1, of at most 15 digits"
+        raise RequestRefused(400, message, param="Upload-Length")
     try:
         told = metadata_of(request.headers.get("upload-metadata", ""))
     except ValueError as error:

@@ -90,6 +90,6 @@ def speed_words(speed: float | None) -> str:
     return f"{speed:.0f}x real time" if speed >= _EXACT_BELOW else f"{speed:.1f}x real time"
 
 
-def amount_words(megabytes: float) -> str:
-    """Memory: `512 MB`, `15.6 GB`."""
-    return f"{megabytes:.0f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+def memory_words(mebibytes: float) -> str:
+    """Memory as machines are sold: `512 MB`, `15.6 GB`, counted by 1,024."""
+    return f"{mebibytes:.0f} MB" if mebibytes < 1000 else f"{mebibytes / 1024:.1f} GB"

@@ -19,6 +19,7 @@ from django.db import DatabaseError, InterfaceError
 from clustercore.blobs.domain.addresses import hub_base_url
 from clustercore.blobs.models import Hub
 from clustercore.config.environment import environment
+from clustercore.jobs.domain.words import memory_words
 from clustercore.nodes.adapters.hardware import read_gpus, usable_cores
 from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.project.command_line.cluster import (
@@ -28,7 +29,7 @@ from clustercore.project.command_line.cluster import (
     uses_embedded_servers,
 )
 from clustercore.project.command_line.ledger import all_nodes
-from clustercore.project.command_line.rendering import counted, megabytes, printable
+from clustercore.project.command_line.rendering import counted, printable
 
 OK, HINT, BROKEN = "ok", "hint", "broken"
 NEEDED_CAPABILITIES = ("media", "stt")
@@ -56,7 +57,7 @@ def machine_findings() -> Iterator[Finding]:
     yield _disk(environment().data_dir)
     yield _ffmpeg()
     gpus = read_gpus()
-    shown = ", ".join(f"{gpu.name} ({megabytes(gpu.memory_mb)}, driver {gpu.driver})" for gpu in gpus)
+    shown = ", ".join(f"{gpu.name} ({memory_words(gpu.memory_mb)}, driver {gpu.driver})" for gpu in gpus)
     yield Finding("gpu", OK, shown or "none, or no NVIDIA driver; everything works without one, large models slowly")
 
 

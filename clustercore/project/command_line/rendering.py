@@ -13,6 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from clustercore.jobs.domain.words import memory_words
 from clustercore.nodes.adapters.model_store import StoredModel
 from clustercore.nodes.domain.model_catalogue import CatalogueEntry
 from clustercore.project.command_line.figures import (
@@ -73,8 +74,8 @@ def speed_text(speed: float | None) -> str:
 
 
 def megabytes(size_mb: float) -> str:
-    """`812 MB` or `15.6 GB`."""
-    return f"{size_mb:.0f} MB" if size_mb < 1000 else f"{size_mb / 1024:.1f} GB"
+    """The size of files: `812 MB` or `15.6 GB`, counted by 1,000."""
+    return f"{size_mb:.0f} MB" if size_mb < 1000 else f"{size_mb / 1000:.1f} GB"
 
 
 def live_jobs(jobs: Sequence[JobFigures]) -> RenderableType:
@@ -217,7 +218,9 @@ def nodes_table(nodes: Sequence[NodeFigures], *, with_models: bool = True) -> Re
     for node in nodes:
         name = Text(printable(node.name, _NAME_WIDTH), "bold")
         state = state_text(node.condition).append(f"\n{printable(node.why)}" if node.why else "", "yellow")
-        machine = Text(f"{node.cores} cores, {megabytes(node.memory_mb)}, {node.operating_system} {node.architecture}")
+        machine = Text(
+            f"{node.cores} cores, {memory_words(node.memory_mb)}, {node.operating_system} {node.architecture}"
+        )
         machine.append("".join(f"\n{gpu}" for gpu in node.gpus))
         table.add_row(
             name, state, f"{node.busy}/{node.slots}", machine, node.version, f"{duration(node.seen_seconds_ago)} ago"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
-from clustercore.jobs.domain.words import about, amount_words, duration_words, look_of, speed_words
+from clustercore.jobs.domain.words import about, duration_words, look_of, memory_words, speed_words
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_guess_is_as_coarse_as_it_deserves(seconds: float | None, words: str) 
 
 def test_speeds_and_amounts_read_as_people_say_them() -> None:
     assert (speed_words(None), speed_words(2.25), speed_words(31.7)) == ("", "2.2x real time", "32x real time")
-    assert (amount_words(512), amount_words(15_600)) == ("512 MB", "15.6 GB")
+    assert (memory_words(512), memory_words(15_974)) == ("512 MB", "15.6 GB")
 
 
 @pytest.mark.parametrize("state", [*JobState, *UnitState, *AttemptOutcome])

@@ -203,6 +203,16 @@ def test_what_was_heard_so_far_is_told_as_a_part(hub: Hub) -> None:
         assert client.get(place, headers={"If-None-Match": early.headers["ETag"]}).status_code == 200
 
 
+def test_nothing_heard_is_not_told_as_silence(hub: Hub) -> None:
+    with hub.client() as client:
+        sent = client.post(PLACE, files={"file": ("notes.mp3", b"no recording at all " * 99)}, data={"language": "en"})
+        job = Job.objects.get(pk=sent.json()["id"])
+        until(lambda: Job.objects.get(pk=job.pk).state == "failed", 30, "the job fails")
+        refused = client.get(f"{PLACE}/{job.pk}/transcript?format=txt")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "job_failed")
+    assert "not a recording" in refused.json()["error"]["message"]
+
+
 def test_another_persons_transcript_is_not_there(hub: Hub) -> None:
     job = finished(hub, submit(hub, name="formats"))
     for person, status in (("olga", 404), ("vera", 404), ("ada", 200), ("otto", 200)):

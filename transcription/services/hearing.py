@@ -16,6 +16,7 @@ from clustercore.jobs.services.events import record_event
 from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
 from clustercore.nodes.selectors import models_on
 from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.language import language_name
 from transcription.domain.merge import HeardPiece, place
 from transcription.domain.selection import Candidate, select_models
 from transcription.domain.speech_task import capability_for, task_of
@@ -124,7 +125,7 @@ def detect(context: UnitContext) -> Verdict:
         only = (
             DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in served or "*" in served else min(served, default=DEFAULT_LANGUAGE)
         )
-        return Done({"language": only, "how": "no live node can tell languages apart"})
+        return Done({"language": only, "how": "no live node can tell languages apart", "assumed": True})
     request = {
         "path": str(context.fetch(context.payload["blob"])),
         "language": None,
@@ -149,4 +150,10 @@ def record_language(unit_id: int, result: Mapping[str, Any]) -> None:
     job = Job.objects.get(units=unit_id)
     Job.objects.filter(pk=job.pk).update(language=result["language"])
     record_event(job.pk, "language", f"language {result['language']}: {result['how']}", unit_id=unit_id)
+    if result.get("assumed"):
+        name = language_name(result["language"])
+        text = (
+            f"the language was taken to be {name}, because {result['how']}: if it is another, ask again and say which"
+        )
+        record_event(job.pk, "note", text, unit_id=unit_id)
     release_units(job.pk, "transcribe")

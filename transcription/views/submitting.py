@@ -145,6 +145,7 @@ def _page(
         "languages": sorted(((code, language_name(code)) for code in LANGUAGES), key=lambda pair: pair[1]),
         "qualities": QUALITIES,
         "engines": _engines(),
+        "detects_language": usable_models("stt").filter(detects_language=True).exists(),
         "values": values,
         "from_job": source.job if source else None,
         "source": source,

@@ -64,8 +64,9 @@ class MethodPermission(BasePermission):
             return True  # nothing is done: the view answers 405, and which methods there are is no secret
         wanted: Mapping[str, Permission] = getattr(view, "permissions", {})
         default = Permission.VIEW if request.method in SAFE_METHODS else Permission.ADMINISTER
-        method = "GET" if request.method == "HEAD" else str(request.method)
-        return requester(request).may(wanted.get(method, default))
+        needed = wanted.get("GET" if request.method == "HEAD" else str(request.method), default)
+        self.message = f"this needs the permission {needed.value!r}"
+        return requester(request).may(needed)
 
 
 class KnownPermission(BasePermission):

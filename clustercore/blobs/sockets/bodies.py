@@ -39,6 +39,11 @@ _TRUSTED_DRAIN_BYTES = 64 << 20
 _STRANGERS_DRAIN_BYTES = 1 << 20
 
 
+# A hub that stops ends the connections of those who are still sending, as if they had left: they are told when to come
+# back. Whoever did leave does not hear it.
+STOPPED = RequestRefused(503, "the connection ended before the bytes did: send them again", retry_after=5)
+
+
 class ClientLeft(Exception):
     """The connection ended before the body did."""
 

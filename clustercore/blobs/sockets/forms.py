@@ -21,6 +21,7 @@ from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.forms import MOST_FIELD_BYTES, MOST_PARTS, BrokenForm, Part, part_of, permission_at
 from clustercore.blobs.sockets.bodies import (
     BLOCK_BYTES,
+    STOPPED,
     Application,
     Body,
     ClientLeft,
@@ -60,7 +61,7 @@ async def serve_form(application: Application, scope: Scope, receive: Receive, s
             received = await asyncio.to_thread(_received, store, incoming, form)
             await application(*_smaller(scope, receive, form, received), send)
     except ClientLeft:
-        return
+        await refuse(STOPPED, body, send)
     except Exception as error:  # what is no refusal is raised again
         await refuse(as_refusal(error), body, send)
 

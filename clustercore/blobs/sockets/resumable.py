@@ -34,6 +34,7 @@ from clustercore.blobs.selectors import promised_bytes, uploads_of
 from clustercore.blobs.services import end_upload, note_upload, open_upload
 from clustercore.blobs.sockets.bodies import (
     BLOCK_BYTES,
+    STOPPED,
     Body,
     ClientLeft,
     Receive,
@@ -93,7 +94,7 @@ async def serve_upload(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, told.status, {**_SPOKEN, **told.headers})
         await finish(body, send)
     except ClientLeft:
-        return
+        await refuse(STOPPED, body, send)
     except Exception as error:  # what is no refusal is raised again
         refusal = as_refusal(error)
         supported = {"tus-version": VERSION} if refusal.status == 412 else {}

@@ -148,7 +148,7 @@ def remove_job(job_id: int) -> Sequence[str]:
     """Deletes a job that has ended and all its rows; returns the hashes of the blobs it brought."""
     job = _locked(job_id)
     if job.state not in FINAL_JOB_STATES:
-        raise NotPossible(f"job {job_id} is {job.state}: `clustercore cancel {job_id}` first")
+        raise NotPossible(f"job {job_id} is {job.state}: cancel it first")
     blobs = list(kind_named(job.kind).blobs_of(job_id))
     keep_counts_of(job_id)
     job.delete()

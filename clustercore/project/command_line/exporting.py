@@ -50,7 +50,7 @@ def _write(job: JobFigures, formats: list[str], directory: Path, *, force: bool)
         complain(f"job {job.id} has no text: it transcribes nothing")
         return False
     if job.state != "done" and not transcript.segments:
-        complain(f"job {job.id} is {job.state}, and there is no text yet")
+        complain(f"job {job.id} is {job.state}, and no text of it was heard")
         return False
     if job.state != "done":
         remark(f"job {job.id} is {job.state}: this is what is there so far, {job.done} pieces of {job.total}", "yellow")

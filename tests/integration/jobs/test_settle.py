@@ -278,7 +278,7 @@ def test_a_job_that_no_live_node_can_do_says_why_and_stops_saying_so_when_one_ca
 
 def test_only_a_job_that_has_ended_can_be_removed() -> None:
     job = submitted()
-    with pytest.raises(NotPossible, match="clustercore cancel"):
+    with pytest.raises(NotPossible, match="cancel it first"):
         remove_job(job.pk)
     cancel_job(job.pk)
     remove_job(job.pk)

@@ -27,8 +27,6 @@ from clustercore.project.command_line.figures import (
 from transcription.models import Piece, Recording
 
 SAMPLE_RATE = 16_000
-NODE_PATIENCE_SECONDS = 5.0
-"""A cluster that has just been started has its nodes a moment later."""
 NO_NODE = "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
 
 
@@ -50,8 +48,7 @@ def jobs_now(ids: Sequence[int]) -> list[JobFigures]:
 
 def _without_nodes(job: JobFigures) -> JobFigures:
     """Agents say why a job waits; where there is none, nobody has said it yet."""
-    said_or_soon = job.waiting or job.elapsed < NODE_PATIENCE_SECONDS
-    return job if job.is_over or said_or_soon else replace(job, waiting=NO_NODE)
+    return job if job.is_over or job.waiting else replace(job, waiting=NO_NODE)
 
 
 def latest_jobs(state: str | None, limit: int) -> list[JobFigures]:

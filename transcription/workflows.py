@@ -25,11 +25,14 @@ WIDEST_WAVE = 100
 """A chord's cost grows faster than its width: thousands at once take many seconds to build."""
 
 
-def canvases(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> list[Signature]:
-    """The canvases for units of one stage: pieces go in a chord, other stages one by one."""
+def canvases(job_id: int, stage_name: str, unit_ids: Sequence[int], capability: str) -> list[Signature]:
+    """The canvases for units of one stage: pieces go in a chord, other stages one by one.
+
+    `capability` is what the pieces ask of a node: to hear, or to translate.
+    """
     stage = TRANSCRIPTION.stage(stage_name)
     if stage_name == "transcribe":
-        queue = queue_for(capability_of(job_id))
+        queue = queue_for(capability)
         starts = range(0, len(unit_ids), WIDEST_WAVE)
         return [wave(stage, job_id, unit_ids[at : at + WIDEST_WAVE], queue) for at in starts]
     return [lone_bell(stage, unit_id) for unit_id in unit_ids]
@@ -37,7 +40,7 @@ def canvases(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> list[Sign
 
 def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
     """Rings for units just queued."""
-    for canvas in canvases(job_id, stage_name, unit_ids):
+    for canvas in canvases(job_id, stage_name, unit_ids, capability_of(job_id)):
         if not ring(canvas):
             return
 

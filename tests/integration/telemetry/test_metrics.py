@@ -16,6 +16,7 @@ from prometheus_client.samples import Sample
 
 from clustercore import __version__
 from clustercore.access.domain.roles import Permission
+from clustercore.access.services.audit_verification import verify_chain
 from clustercore.jobs.domain.verdict import Crashed, Done, HandBack
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.claim import claim
@@ -143,7 +144,9 @@ def test_nodes_tell_whether_they_are_there_and_what_they_have(client: Client, no
     assert not any("temperature" in name or "utilization" in name for name in found)
 
 
-def test_what_went_wrong_is_counted(client: Client, node: Node) -> None:
+def test_what_went_wrong_is_counted(client: Client, node: Node, settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    verify_chain()  # anew: other tests had logs of their own
     with_parts(1)
     taken = claim(as_claimant(node), None)
     assert taken is not None

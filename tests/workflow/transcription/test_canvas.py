@@ -7,8 +7,8 @@ from celery.canvas import chord
 from transcription.workflows import canvases
 
 
-def wave_of(*unit_ids: int) -> chord:
-    [canvas] = canvases(7, "transcribe", unit_ids, "stt")
+def wave_of(*unit_ids: int, capability: str = "stt") -> chord:
+    [canvas] = canvases(7, "transcribe", unit_ids, capability)
     assert isinstance(canvas, chord)
     return canvas
 
@@ -26,7 +26,7 @@ def test_a_wave_of_pieces_is_achord_whose_body_advances_the_job() -> None:
 
 
 def test_pieces_to_be_translated_ask_for_a_node_that_translates() -> None:
-    [wave] = canvases(7, "transcribe", [1, 2], "translate")
+    wave = wave_of(1, 2, capability="translate")
     assert [bell.options["queue"] for bell in wave.tasks] == ["cap.translate"] * 2
 
 

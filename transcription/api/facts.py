@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import inline_serializer
 from rest_framework import serializers
+
+from transcription.domain.exports import EXPORTS
 
 
 class HeardBySerializer(serializers.Serializer[Any]):
@@ -34,4 +37,5 @@ class TranscriptionFactsSerializer(serializers.Serializer[Any]):
     preview = serializers.CharField(help_text="How the text begins.")
     reader_url = serializers.CharField()
     audio_url = serializers.CharField()
-    downloads = serializers.DictField(child=serializers.CharField(), help_text="Address by format.")
+    # Named, so that generators of clients make one class of it.
+    downloads = inline_serializer("TranscriptDownloads", {name: serializers.CharField() for name in EXPORTS})

@@ -52,7 +52,7 @@ faults: $(VENV)/.test ## Kill and starve things, the slow ways too; every outcom
 	@CLUSTERCORE_FAULT_RESULTS=benchmarks/results/faults $(PYTEST) tests/faults -m "fault or not fault" $(ARGS)
 
 bench: $(VENV)/.test ## Run one benchmark, NAME=overhead, speedup, watchers, uploads or lists
-	@$(BIN)/python -m benchmarks.$(NAME) $(ARGS)
+	@$(BIN)/python -m benchmarks $(NAME) $(ARGS)
 
 screenshots: $(VENV)/.test ## Take the pictures of docs/screenshots anew (needs Chromium)
 	@$(BIN)/python -m tests.web.screenshots

@@ -17,11 +17,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
+import psutil
+
 RESULTS = Path(__file__).parent / "results"
 
 
 def private_data_directory() -> Path:
-    """A data directory of this benchmark's own; must be called before Django's settings are imported."""
+    """Makes a data directory of this benchmark's own; must be called before Django's settings are imported."""
     directory = Path(tempfile.mkdtemp(prefix="clustercore-benchmark-"))
     directory.chmod(0o711)
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
@@ -32,10 +35,15 @@ def private_data_directory() -> Path:
     return directory
 
 
+def data_directory() -> Path:
+    """The directory that `private_data_directory` made."""
+    return Path(os.environ["CLUSTERCORE_DATA_DIR"])
+
+
 @contextmanager
 def worker(name: str, *, slots: int = 1, include: str = "", **variables: str) -> Iterator[subprocess.Popen[bytes]]:
     """One node as a process of its own; its log lies in the data directory."""
-    directory = Path(os.environ["CLUSTERCORE_DATA_DIR"])
+    directory = data_directory()
     environment = {**os.environ, "CLUSTERCORE_NODE_NAME": name, "CLUSTERCORE_SLOTS": str(slots), **variables}
     command = [sys.executable, "-m", "celery", "-A", "clustercore", "worker", "--loglevel", "warning"]
     command += ["--include", include] if include else []
@@ -53,6 +61,27 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+@contextmanager
+def web_process(command: Sequence[str], port: int, **variables: str) -> Iterator[psutil.Process]:
+    """The product's web process, as `clustercore up` starts it, once it answers; its log lies in the data directory."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), **variables}
+    with (data_directory() / "web.log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: _answers(port), 60, "the web process", every=0.2)
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _answers(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str, every: float = 0.02) -> None:

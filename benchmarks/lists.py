@@ -1,40 +1,30 @@
 """Lists of jobs under load: how many a second against a bare view of the same query, and how late at half of that.
 
-python -m benchmarks.lists [--jobs 20000] [--seconds 10] [--rounds 3]
+python -m benchmarks lists [--jobs 20000] [--seconds 10] [--rounds 3]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.db import connection
+
 from benchmarks import harness
+from benchmarks.empty_units import EMPTY
+from clustercore.access.domain.roles import Permission, Role
+from clustercore.access.services.tokens import create_token
+from clustercore.embedded.services import ensure_running, stop
+from clustercore.jobs.models import Job
+from clustercore.project.web import command
 
-DATA_DIRECTORY = harness.private_data_directory()
-
-import django  # noqa: E402
-
-django.setup()
-
-import httpx  # noqa: E402
-from django.contrib.auth.models import Group, User  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
-
-from benchmarks.empty_units import EMPTY  # noqa: E402
-from clustercore.access.domain.roles import Permission, Role  # noqa: E402
-from clustercore.access.services.tokens import create_token  # noqa: E402
-from clustercore.embedded.services import ensure_running, stop  # noqa: E402
-from clustercore.jobs.models import Job  # noqa: E402
-from clustercore.project.web import command  # noqa: E402
+DATA_DIRECTORY = harness.data_directory()
 
 CONNECTIONS = 8
 PAGE = "/api/v1/jobs?limit=50"
@@ -65,31 +55,6 @@ def fill_ledger(jobs: int) -> tuple[int, str]:
         cursor.execute(_UNITS, {"units": UNITS_OF_A_JOB})
         cursor.execute("ANALYZE")
     return owner.pk, create_token(owner, "benchmark", frozenset({Permission.VIEW}))[1]
-
-
-@contextmanager
-def web_process(port: int) -> Iterator[None]:
-    """The product's web process with the benchmark's addresses."""
-    environment = {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "benchmarks.lists_settings",
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
-    }
-    with (DATA_DIRECTORY / "web.log").open("wb") as log:
-        process = subprocess.Popen(command(port=port), env=environment, stdout=log, stderr=log)
-    try:
-        harness.wait_until(lambda: _answers(port), 60, "the web process", every=0.2)
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def load(port: int, path: str, token: str, seconds: float, rate: float | None = None) -> dict[str, Any]:
@@ -135,7 +100,7 @@ def main() -> None:
     with ensure_running(DATA_DIRECTORY, linger_seconds=5):
         call_command("migrate", verbosity=0)
         owner, token = fill_ledger(chosen.jobs)
-        with web_process(port):
+        with harness.web_process(command(port=port), port, DJANGO_SETTINGS_MODULE="benchmarks.lists_settings"):
             metrics, half = measure(port, token, f"/bare/jobs?owner={owner}", chosen.seconds, chosen.rounds)
         details = {"jobs": Job.objects.count(), "units_of_a_job": UNITS_OF_A_JOB, "page": PAGE, "rounds": chosen.rounds}
     stop(DATA_DIRECTORY)
@@ -147,7 +112,3 @@ def main() -> None:
         axes.set(xlabel="answered after (ms)", ylabel="how many", title="Lists of jobs at half the measured saturation")
 
     harness.publish("lists", metrics, details, draw)
-
-
-if __name__ == "__main__":
-    main()

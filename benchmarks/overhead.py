@@ -1,6 +1,6 @@
 """What the ledger costs: a unit against a bare Celery task, interleaved in one run on one worker.
 
-python -m benchmarks.overhead [--pairs 400] [--units 2000]
+python -m benchmarks overhead [--pairs 400] [--units 2000]
 """
 
 from __future__ import annotations
@@ -11,24 +11,19 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from django.core.management import call_command
+from django.db import transaction
+
 from benchmarks import harness
+from benchmarks.empty_units import EMPTY, bare, unit
+from clustercore.embedded.services import ensure_running, stop
+from clustercore.jobs.domain.kinds import NewUnit
+from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.nodes.domain.queues import queue_for
+from clustercore.nodes.models import Node
 
-DATA_DIRECTORY = harness.private_data_directory()
-
-import django  # noqa: E402
-
-django.setup()
-
-from django.core.management import call_command  # noqa: E402
-from django.db import transaction  # noqa: E402
-
-from benchmarks.empty_units import EMPTY, bare, unit  # noqa: E402
-from clustercore.embedded.services import ensure_running, stop  # noqa: E402
-from clustercore.jobs.domain.kinds import NewUnit  # noqa: E402
-from clustercore.jobs.models import Job, Unit  # noqa: E402
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job  # noqa: E402
-from clustercore.nodes.domain.queues import queue_for  # noqa: E402
-from clustercore.nodes.models import Node  # noqa: E402
+DATA_DIRECTORY = harness.data_directory()
 
 NODE = "bench"
 
@@ -136,7 +131,3 @@ def main() -> None:
         axes.legend()
 
     harness.publish("overhead", metrics, {"pairs": chosen.pairs, "units": chosen.units}, draw)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,7 +3,7 @@
 The bare processes are the ceiling: no queue, no ledger, no cutting, models loaded before the clock starts. The nodes
 are warm too. `two_over_ceiling` is the ceiling's seconds over the cluster's; the ratio over one bare process is shown.
 
-    python -m benchmarks.speedup [--rounds 5] [--engine pocketsphinx|faster-whisper|both]
+    python -m benchmarks speedup [--rounds 5] [--engine pocketsphinx|faster-whisper|both]
 """
 
 from __future__ import annotations
@@ -20,27 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.core.management import call_command
 
 from benchmarks import harness
+from clustercore.blobs.services import establish_hub
+from clustercore.embedded.services import ensure_running, stop
+from clustercore.jobs.models import Attempt, Job
+from clustercore.nodes.models import Node
+from tests.fakes.transcription.engines.tiny_whisper import write_tiny_whisper
+from transcription.adapters.decoding import Decoder
+from transcription.adapters.flac import write_flac
+from transcription.adapters.opening import open_media
+from transcription.domain.cut import SAMPLE_RATE, Samples
+from transcription.services.submit import Wishes, submit_transcription
 
-DATA_DIRECTORY = harness.private_data_directory()
-
-import django  # noqa: E402
-
-django.setup()
-
-from django.core.management import call_command  # noqa: E402
-
-from clustercore.blobs.services import establish_hub  # noqa: E402
-from clustercore.embedded.services import ensure_running, stop  # noqa: E402
-from clustercore.jobs.models import Attempt, Job  # noqa: E402
-from clustercore.nodes.models import Node  # noqa: E402
-from tests.fakes.transcription.engines.tiny_whisper import write_tiny_whisper  # noqa: E402
-from transcription.adapters.decoding import Decoder  # noqa: E402
-from transcription.adapters.flac import write_flac  # noqa: E402
-from transcription.adapters.opening import open_media  # noqa: E402
-from transcription.domain.cut import SAMPLE_RATE, Samples  # noqa: E402
-from transcription.services.submit import Wishes, submit_transcription  # noqa: E402
+DATA_DIRECTORY = harness.data_directory()
 
 CONVERSATION = Path(__file__).parents[1] / "transcription" / "samples" / "conversation.opus"
 MODELS = DATA_DIRECTORY / "models"
@@ -218,7 +212,3 @@ def main() -> None:
         axes.legend()
 
     harness.publish("speedup", metrics, found, draw)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
 """Many uploads at once: the memory of the web process, and the bytes a second beside writing the same to the disk.
 
-python -m benchmarks.uploads [--uploads 50] [--megabytes 100]
+python -m benchmarks uploads [--uploads 50] [--megabytes 100]
 """
 
 from __future__ import annotations
@@ -13,54 +13,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
+import psutil
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+
 from benchmarks import harness
+from benchmarks.upload_load import BLOCK, MEGABYTE
+from clustercore.access.domain.roles import Permission, Role
+from clustercore.access.services.tokens import create_token
+from clustercore.blobs.models import Blob, Upload
+from clustercore.blobs.services import establish_hub, keep_upload
+from clustercore.embedded.services import ensure_running, stop
+from clustercore.jobs.models import Job
+from clustercore.project.web import command
 
-DATA_DIRECTORY = harness.private_data_directory()
-
-import django  # noqa: E402
-
-django.setup()
-
-import httpx  # noqa: E402
-import psutil  # noqa: E402
-from django.contrib.auth.models import Group, User  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-
-from benchmarks.upload_load import BLOCK, MEGABYTE  # noqa: E402
-from clustercore.access.domain.roles import Permission, Role  # noqa: E402
-from clustercore.access.services.tokens import create_token  # noqa: E402
-from clustercore.blobs.models import Blob, Upload  # noqa: E402
-from clustercore.blobs.services import establish_hub, keep_upload  # noqa: E402
-from clustercore.embedded.services import ensure_running, stop  # noqa: E402
-from clustercore.jobs.models import Job  # noqa: E402
-from clustercore.project.web import command  # noqa: E402
+DATA_DIRECTORY = harness.data_directory()
 
 LIMIT_MB = 300
 SAMPLE_SECONDS = 0.05
-
-
-@contextmanager
-def web_process(port: int) -> Iterator[psutil.Process]:
-    """The product's web process, as `clustercore up` starts it."""
-    with (DATA_DIRECTORY / "web.log").open("wb") as log:
-        process = subprocess.Popen(command(port=port), env=dict(os.environ), stdout=log, stderr=log)
-    try:
-        harness.wait_until(lambda: _answers(port), 60, "the web process", every=0.2)
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 class Memory:
@@ -144,7 +116,7 @@ def main() -> None:
         call_command("migrate", verbosity=0)
         establish_hub(DATA_DIRECTORY, f"http://127.0.0.1:{port}")
         token = operator()
-        with web_process(port) as process:
+        with harness.web_process(command(port=port), port) as process:
             idle = process.memory_info().rss / MEGABYTE
             with Memory(process) as memory:
                 seconds = upload(port, token, chosen.uploads, chosen.megabytes)
@@ -170,7 +142,3 @@ def main() -> None:
 
     details = {"uploads": chosen.uploads, "megabytes_each": chosen.megabytes, "limit_mb": LIMIT_MB}
     harness.publish("uploads", metrics, details, draw)
-
-
-if __name__ == "__main__":
-    main()

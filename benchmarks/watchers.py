@@ -3,7 +3,7 @@
 The ledger is moved by the kernel's own services: units are claimed, their leases extended with progress, and settled.
 A step is seen by a page when it shows that progress, or a later one. Milliseconds count from the step's commit.
 
-    python -m benchmarks.watchers [--watchers 200] [--jobs 20] [--seconds 30] [--steps 20] [--each 1]
+    python -m benchmarks watchers [--watchers 200] [--jobs 20] [--seconds 30] [--steps 20] [--each 1]
 """
 
 from __future__ import annotations
@@ -24,35 +24,28 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.db import transaction
+from django.db.models.functions import Now
+
 from benchmarks import harness
+from clustercore.access.domain.roles import Permission, Role
+from clustercore.access.services.tokens import create_token
+from clustercore.embedded.services import ensure_running, stop
+from clustercore.jobs.domain.kinds import NewUnit, kind_named
+from clustercore.jobs.domain.verdict import Done
+from clustercore.jobs.models import Unit
+from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.leases import extend_leases
+from clustercore.jobs.services.settle import Settled, settle
+from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.nodes.models import Node, NodeModel
+from clustercore.project.web import command
+from transcription.domain.cut import SAMPLE_RATE
+from transcription.models import Recording
 
-DATA_DIRECTORY = harness.private_data_directory()
-
-import django  # noqa: E402
-
-django.setup()
-
-import httpx  # noqa: E402
-import psutil  # noqa: E402
-from django.contrib.auth.models import Group, User  # noqa: E402
-from django.core.management import call_command  # noqa: E402
-from django.db import transaction  # noqa: E402
-from django.db.models.functions import Now  # noqa: E402
-
-from clustercore.access.domain.roles import Permission, Role  # noqa: E402
-from clustercore.access.services.tokens import create_token  # noqa: E402
-from clustercore.embedded.services import ensure_running, stop  # noqa: E402
-from clustercore.jobs.domain.kinds import NewUnit, kind_named  # noqa: E402
-from clustercore.jobs.domain.verdict import Done  # noqa: E402
-from clustercore.jobs.models import Unit  # noqa: E402
-from clustercore.jobs.services.claim import Claimant, Claimed, claim  # noqa: E402
-from clustercore.jobs.services.leases import extend_leases  # noqa: E402
-from clustercore.jobs.services.settle import Settled, settle  # noqa: E402
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job  # noqa: E402
-from clustercore.nodes.models import Node, NodeModel  # noqa: E402
-from clustercore.project.web import command  # noqa: E402
-from transcription.domain.cut import SAMPLE_RATE  # noqa: E402
-from transcription.models import Recording  # noqa: E402
+DATA_DIRECTORY = harness.data_directory()
 
 KIND = "transcription"
 PIECES = 120
@@ -133,26 +126,6 @@ def _piece(job: int, ordinal: int) -> NewUnit:
 
 
 @contextmanager
-def web_process(port: int) -> Iterator[psutil.Process]:
-    """The product's web process."""
-    with (DATA_DIRECTORY / "web.log").open("wb") as log:
-        process = subprocess.Popen(command(port=port), env=dict(os.environ), stdout=log, stderr=log)
-    try:
-        harness.wait_until(lambda: _answers(port), 60, "the web process", every=0.2)
-        yield psutil.Process(process.pid)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-@contextmanager
 def pages(port: int, token: str, follows: Sequence[Sequence[int]], out: Path) -> Iterator[subprocess.Popen[str]]:
     """A process of pages, each of which follows its jobs; at the end its file tells what they saw."""
     asked = [sys.executable, "-m", "benchmarks.watching_pages", str(port), token, str(out)]
@@ -219,7 +192,7 @@ def measure(chosen: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any],
     follows = [[ids[(page + more) % len(ids)] for more in range(chosen.each)] for page in range(chosen.watchers)]
     port = harness.free_port()
     files = [DATA_DIRECTORY / f"pages-{number}.json" for number in range(PROCESSES)]
-    with web_process(port) as web, ExitStack() as stack:
+    with harness.web_process(command(port=port), port) as web, ExitStack() as stack:
         opened = [
             stack.enter_context(pages(port, token, follows[number::PROCESSES], file))
             for number, file in enumerate(files)
@@ -282,7 +255,3 @@ def main() -> None:
         axes.legend()
 
     harness.publish("watchers", metrics, details, draw)
-
-
-if __name__ == "__main__":
-    main()

@@ -68,7 +68,7 @@ def identity_of_scope(scope: Mapping[str, Any], *, changes: bool = False) -> Ide
     request = request_of(scope)
     identity = identity_of(request)
     if changes and identity.is_known and identity.token_id is None:
-        _refuse_forged(request)
+        refuse_forged(request)
     return identity
 
 
@@ -82,7 +82,8 @@ def request_of(scope: Mapping[str, Any]) -> HttpRequest:
     return request
 
 
-def _refuse_forged(request: HttpRequest) -> None:
+def refuse_forged(request: HttpRequest) -> None:
+    """Raises RequestRefused (403) where a session's change comes without the token of our own pages."""
     check = _Check(lambda _request: None)  # type: ignore[arg-type]
     check.process_request(request)
     reason = check.process_view(request, None, (), {})  # type: ignore[arg-type]

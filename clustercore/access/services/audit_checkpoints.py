@@ -45,6 +45,9 @@ class _Pace:
     def forget(self) -> None:
         with self._lock:
             self._last = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
 
     def _when_over(self) -> None:
         with self._lock:

@@ -70,13 +70,13 @@ class Running:
         """Half a piece more. Returns the thousandths that pages show then, and the moment of the commit."""
         if self.half:
             result = {"segments": [], "node": self.claimant.node_name, "real_time_factor": 0.13, **SERVED}
-            if settle(self.held.attempt_id, Done(result), served_by=SERVED) is not Settled.COUNTED:
+            if settle(self.held.key, Done(result), served_by=SERVED) is not Settled.COUNTED:
                 raise AssertionError("the benchmark's own attempt was no longer live")
             committed = time.monotonic()
             self.done, self.half = self.done + 1, False
             self.held = _taken(self.claimant, self.job_id)
         else:
-            extend_leases(self.claimant.instance, {self.held.attempt_id: 0.5}, LEASE_SECONDS)
+            extend_leases(self.claimant.instance, {self.held.key: 0.5}, LEASE_SECONDS)
             committed = time.monotonic()
             self.half = True
         return int((self.done + (0.5 if self.half else 0.0)) / PIECES * 1000), committed
@@ -98,7 +98,7 @@ def simulated_node(number: int) -> Claimant:
         capabilities=["media", "stt"], online=True, heartbeat_seconds=3600.0, last_seen=Now(), started=Now(),
     )  # fmt: skip
     NodeModel.objects.create(node=node, capability="stt", engine="simulated", model="none", languages=["*"], rung=3)
-    return Claimant(node.pk, node.name, node.instance, node.capabilities, LEASE_SECONDS)
+    return Claimant(node.pk, node.name, node.instance, node.boot_id, node.capabilities, LEASE_SECONDS)
 
 
 def running_job(owner: User, number: int) -> Running:

@@ -64,6 +64,7 @@ def as_claimant(node: Node, lease_seconds: float = 20.0) -> Claimant:
         node_id=node.pk,
         node_name=node.name,
         instance=node.instance,
+        boot_id=node.boot_id,
         capabilities=node.capabilities,
         lease_seconds=lease_seconds,
     )

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 
 from clustercore.jobs.domain.kinds import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
-from clustercore.jobs.models import Attempt, Job, Unit
+from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
@@ -72,7 +72,7 @@ def taken(stage: str = "transcribe") -> Claimed:
 
 def ended(claimed: Claimed, verdict: Verdict) -> None:
     """The attempt ends so."""
-    assert settle(Attempt.objects.get(pk=claimed.attempt_id).pk, verdict) == "counted"
+    assert settle(claimed.key, verdict) == "counted"
 
 
 def hear(*, count: int = len(SAYINGS), speakers: Sequence[str] = ()) -> None:

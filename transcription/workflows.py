@@ -60,6 +60,7 @@ TRANSCRIPTION = JobKind(
             handler=detect,
             opens="producer",
             record=record_language,
+            self_contained=True,
             ranked=True,
         ),
         Stage(
@@ -71,6 +72,7 @@ TRANSCRIPTION = JobKind(
             record=record_segments,
             held=held_until_language,
             queued=record_piece,
+            self_contained=True,
             ranked=True,
         ),
         Stage(

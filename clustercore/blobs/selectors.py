@@ -38,6 +38,11 @@ def hub_now() -> HubNow:
     return HubNow(hub, hub.now)
 
 
+def hub_identity() -> str:
+    """Which hub this ledger belongs to; empty when none was ever established."""
+    return Hub.objects.values_list("identity", flat=True).first() or ""
+
+
 def download_path(sha256: str, seconds: int = SIGNATURE_SECONDS) -> str:
     """A signed link, relative to the web process, for a page that this process renders. Raises ValueError."""
     return hub_now().signed_path("GET", checked_hash(sha256), seconds)

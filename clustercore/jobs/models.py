@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
@@ -19,6 +20,9 @@ def _choices(states: type[JobState] | type[UnitState] | type[AttemptOutcome]) ->
 class Job(models.Model):
     """What a user asked for."""
 
+    key = models.UUIDField(
+        db_default=RandomUUID(), unique=True, editable=False, help_text="Names it beyond this ledger's own numbers."
+    )
     kind = models.CharField(max_length=40)
     title = models.CharField(max_length=300)
     state = models.CharField(max_length=12, choices=_choices(JobState), default=JobState.RUNNING, db_index=True)
@@ -114,10 +118,17 @@ class Attempt(models.Model):
     """One node's try at a unit."""
 
     unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="attempts")
+    key = models.UUIDField(
+        db_default=RandomUUID(),
+        unique=True,
+        editable=False,
+        help_text="Whoever knows it may end it; made by the claim.",
+    )
     number = models.PositiveIntegerField()
     node = models.ForeignKey(Node, null=True, on_delete=models.SET_NULL, related_name="attempts")
     node_name = models.CharField(max_length=120)
     instance = models.UUIDField(help_text="The worker process that holds it.")
+    boot_id = models.CharField(max_length=64, db_default="", help_text="Which start of its machine claimed it.")
     outcome = models.CharField(max_length=12, choices=_choices(AttemptOutcome), default=AttemptOutcome.LIVE)
     lease_until = models.DateTimeField()
     started = models.DateTimeField()

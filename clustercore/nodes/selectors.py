@@ -96,11 +96,6 @@ def _record(row: NodeModel) -> ModelRecord:
     )
 
 
-def boot_id_of(node_id: int) -> str:
-    """Which start of its machine a node registered from."""
-    return Node.objects.values_list("boot_id", flat=True).get(pk=node_id)
-
-
 def live_slots(capability: str) -> int:
     """How many slots of working nodes could do work of a capability."""
     total = working_nodes().filter(capabilities__contains=[capability]).aggregate(total=Sum("slots"))["total"]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models.functions import Now
+from django.db.models import DateTimeField, ExpressionWrapper, F
+from django.db.models.functions import Least, Now
 
 from clustercore.nodes.adapters.hardware import process_is_alive
 from clustercore.nodes.domain.engine import JsonObject
@@ -56,6 +58,13 @@ def beat(node_id: int, instance: UUID, hold_reason: str, idle_reason: str) -> Be
 def mark_silent_nodes_offline() -> int:
     """Nodes that missed two beats are offline; how many that were just now."""
     return Node.objects.filter(online=True).exclude(heard_of()).update(online=False)
+
+
+def shift_last_seen(step: float) -> None:
+    """Moves what nodes were last heard of by a step of the database's clock, in seconds; never into the future."""
+    moved = ExpressionWrapper(F("last_seen") + timedelta(seconds=step), output_field=DateTimeField())
+    heard = Node.objects.filter(online=True) if step > 0 else Node.objects.filter(last_seen__gt=Now())
+    heard.update(last_seen=Least(moved, Now()))
 
 
 def go_offline(node_id: int, instance: UUID) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from clustercore.jobs.domain.kinds import LeaseLost
 
@@ -15,6 +16,7 @@ class Holding:
     """One attempt in a slot. `lost` is set when the ledger no longer counts it."""
 
     attempt_id: int
+    key: UUID
     unit_id: int
     fraction: float = 0.0
     last_report: float = field(default_factory=time.monotonic)
@@ -46,25 +48,25 @@ class Holdings:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: dict[int, Holding] = {}
+        self._held: dict[UUID, Holding] = {}
         self._knocks: dict[int, float] = {}
 
     def add(self, holding: Holding) -> None:
         with self._lock:
-            self._held[holding.attempt_id] = holding
+            self._held[holding.key] = holding
 
-    def remove(self, attempt_id: int) -> None:
+    def remove(self, key: UUID) -> None:
         with self._lock:
-            self._held.pop(attempt_id, None)
+            self._held.pop(key, None)
 
     def all(self) -> list[Holding]:
         with self._lock:
             return list(self._held.values())
 
-    def extendable(self, silent_seconds: float) -> dict[int, float]:
-        """Attempt id to fraction done, of those that reported within `silent_seconds`."""
+    def extendable(self, silent_seconds: float) -> dict[UUID, float]:
+        """Key to fraction done, of those that reported within `silent_seconds`."""
         oldest = time.monotonic() - silent_seconds
-        return {h.attempt_id: h.fraction for h in self.all() if may_be_extended(h, oldest)}
+        return {h.key: h.fraction for h in self.all() if may_be_extended(h, oldest)}
 
     def knocked(self, unit_ids: Iterable[int]) -> None:
         """Remembers bells sent to this node's own queue, for ten seconds at most."""

@@ -10,6 +10,10 @@ UNIT_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.
 """Upper bounds in seconds of how long units take."""
 
 FENCED, EXPIRED = "results.fenced", "leases.expired"
+UNKNOWN_RESULTS, PLACED_RESULTS = "results.unknown", "results.placed"
+"""Results whose attempt this ledger does not know, and those of them that found their unit by what they are made of."""
+CLOCK_STEPS, CLOCK_MILLISECONDS = "clock.steps", "clock.ms"
+"""How often the database's clock was set, and the sum of it."""
 SUBMITTED, FINISHED = "jobs.submitted", "jobs.finished"
 WAITED, TOOK = "jobs.waited", "jobs.took"
 UNITS_REMOVED = "units.removed"

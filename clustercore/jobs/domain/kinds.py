@@ -126,6 +126,9 @@ class Stage:
     """Given the job id, under its row lock: a reason to keep new units from being claimed until they are released."""
     queued: Recorder | None = None
     """Called with (unit id, payload) inside the transaction that queues the unit."""
+    self_contained: bool = False
+    """Whether its result follows from the unit's payload and the job's parameters alone, and it queues nothing: then a
+    result of the time before a restore still fits."""
     ranked: bool = False
     """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from clustercore.jobs.selectors.eligibility import ELIGIBLE, FLOOR
 # Priority, then the job with the least running and, among equals, the one that was
 # served longest ago, come first; within the chosen job the hinted unit, else its oldest.
 # OFFSET 0 keeps the planner from repeating the choice wherever it is named; `+ 0` makes it look the hint up by its key.
+# A node that this ledger does not know by its instance gets nothing: after a restore its number may be another's.
 # LATERAL keeps the cost at one index probe per running job; SKIP LOCKED keeps nodes out of each other's way.
 _CLAIM = f"""
 WITH chosen AS (
@@ -33,7 +34,7 @@ WITH chosen AS (
                (SELECT max(r.leased_at) FROM jobs_unit r WHERE r.job_id = j.id) AS last
     ) served
     WHERE j.state = 'running' AND picked.id IS NOT NULL
-      AND NOT (SELECT n.drained FROM nodes_node n WHERE n.id = %(node)s::bigint)
+      AND (SELECT NOT n.drained FROM nodes_node n WHERE n.id = %(node)s::bigint AND n.instance = %(instance)s::uuid)
     ORDER BY j.priority DESC, served.running, served.last NULLS FIRST, (picked.id = %(hint)s::bigint) DESC, picked.id
     LIMIT 1
 ), taken AS (
@@ -45,15 +46,16 @@ WITH chosen AS (
     RETURNING jobs_unit.*
 ), tried AS (
     INSERT INTO jobs_attempt
-        (unit_id, number, node_id, node_name, instance, outcome, lease_until, started, reason, served_by,
+        (unit_id, number, node_id, node_name, instance, boot_id, outcome, lease_until, started, reason, served_by,
          fenced_results)
-    SELECT id, attempts_made, %(node)s::bigint, %(node_name)s::text, %(instance)s::uuid, 'live',
+    SELECT id, attempts_made, %(node)s::bigint, %(node_name)s::text, %(instance)s::uuid, %(boot_id)s::text, 'live',
            now() + %(lease)s::float8 * interval '1 second', now(), '', '{{}}', 0
     FROM taken
-    RETURNING id
+    RETURNING id, key
 )
-SELECT u.id, tried.id, u.attempts_made, u.stage, u.ordinal, u.payload, {FLOOR},
-       j.id, j.kind, j.parameters, j.language, j.engine, j.model
+SELECT u.id, tried.id, tried.key, u.attempts_made, u.stage, u.ordinal, u.payload, {FLOOR},
+       j.id, j.key, j.kind, j.parameters, j.language, j.engine, j.model,
+       coalesce((SELECT h.identity FROM blobs_hub h), '')
 FROM taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id
 """
 
@@ -64,17 +66,26 @@ class Claimed:
 
     unit_id: int
     attempt_id: int
+    key: UUID
+    """What ends, extends and speaks for this attempt; nobody else can guess it."""
     attempt_number: int
     stage: str
     ordinal: int
     payload: Mapping[str, Any]
     minimum_rung: int
     job_id: int
+    job_key: UUID
     kind: str
     parameters: Mapping[str, Any]
     language: str | None
     engine: str
     model: str
+    hub: str
+    """The identity of the hub whose ledger gave it; empty where none was established."""
+
+
+_COLUMNS = tuple(column.name for column in fields(Claimed))
+"""In the order of the statement's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +95,7 @@ class Claimant:
     node_id: int
     node_name: str
     instance: UUID
+    boot_id: str
     capabilities: Sequence[str]
     lease_seconds: float
 
@@ -97,6 +109,7 @@ def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
             "node": claimant.node_id,
             "node_name": claimant.node_name,
             "instance": claimant.instance,
+            "boot_id": claimant.boot_id,
             "lease": claimant.lease_seconds,
             "capabilities": list(claimant.capabilities),
         },
@@ -105,22 +118,8 @@ def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
 
 
 def _claimed(row: tuple[Any, ...]) -> Claimed:
-    unit, attempt, number, stage, ordinal, payload, floor, job, kind, parameters, language, engine, model = row
-    return Claimed(
-        unit_id=unit,
-        attempt_id=attempt,
-        attempt_number=number,
-        stage=stage,
-        ordinal=ordinal,
-        payload=_object(payload),
-        minimum_rung=floor,
-        job_id=job,
-        kind=kind,
-        parameters=_object(parameters),
-        language=language,
-        engine=engine,
-        model=model,
-    )
+    values = dict(zip(_COLUMNS, row, strict=True))
+    return Claimed(**values | {name: _object(values[name]) for name in ("payload", "parameters")})
 
 
 def _object(value: Any) -> Mapping[str, Any]:

@@ -7,19 +7,22 @@ import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ParamSpec
+from typing import ParamSpec
 
 from clustercore.config.environment import environment
 from clustercore.jobs.adapters.holdings import HOLDINGS
-from clustercore.jobs.domain.verdict import HandBack, from_json
+from clustercore.jobs.adapters.in_hand import note_in_hand, noted_in_hand
+from clustercore.jobs.domain.suspicion import suspects
+from clustercore.jobs.domain.verdict import HandBack
 from clustercore.jobs.domain.waiting import node_idles_because
 from clustercore.jobs.selectors.eligibility import Waiting, below_floor, claimable
-from clustercore.jobs.services.leases import extend_leases, reap, strike_crashed_instances
+from clustercore.jobs.services.delivery import Delivery
+from clustercore.jobs.services.leases import end_left_behind, extend_leases
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.sweep import explain_waiting_jobs, finish_forgotten_jobs
-from clustercore.jobs.services.work import HUB_AWAY, settle_or_retry, workspaces
+from clustercore.jobs.services.sweep import Sweeper
+from clustercore.jobs.services.work import HUB_AWAY, workspaces
+from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.domain.hooks import Agent
-from clustercore.nodes.selectors import boot_id_of
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +30,7 @@ P = ParamSpec("P")
 
 Knock = Callable[[str, Sequence[Waiting]], None]
 
+IN_HAND = "in-hand.json"
 KNOCKS_PER_SLOT = 4
 """When the bells are lost a node finds its own work, and should not wait for a tick between short pieces."""
 
@@ -44,14 +48,6 @@ def survive(step: Callable[P, object], *arguments: P.args, **named: P.kwargs) ->
         logger.exception("a step of the ledger's tick failed")
 
 
-def deliver_spooled(document: dict[str, Any]) -> None:
-    """Settles one result that was kept on disk."""
-    served_by = document.pop("served_by", {})
-    attempt = int(document.pop("attempt"))
-    outcome = settle_or_retry(attempt, from_json(document), served_by)
-    logger.info("result of attempt %s delivered from disk: %s", attempt, outcome)
-
-
 class LeaseKeeper:
     """Implements `AgentHook` for the ledger; `knock(node name, units)` rings the node's own queue."""
 
@@ -59,14 +55,18 @@ class LeaseKeeper:
         self._knock = knock
         self._knocker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knock")
         self._knocking: Future[None] | None = None
+        self._delivery = Delivery(survive)
+        self._sweeper = Sweeper()
         self._extended = 0.0
-        self._swept = 0.0
-        self._reachable_since: float | None = None
+        self._reachable = False
+        self._noted = False
 
     def on_start(self, agent: Agent) -> None:
-        """What an earlier process of this node left behind is proved to have crashed."""
-        shutil.rmtree(workspaces(agent.name), ignore_errors=True)
-        ended = strike_crashed_instances(agent.name, boot_id_of(agent.node_id), agent.instance)
+        """What an earlier process of this node left behind since the machine started is proved to have crashed."""
+        left = workspaces(agent.name)
+        suspected = suspects(noted_in_hand(left / IN_HAND), memory_kills())
+        shutil.rmtree(left, ignore_errors=True)
+        ended = end_left_behind(agent.name, agent.boot_id, agent.instance, suspected)
         if ended:
             logger.warning("%d pieces were in the hands of an earlier process of this node", ended)
 
@@ -75,17 +75,19 @@ class LeaseKeeper:
         try:
             self._tick(agent)
         except Exception:
-            self._reachable_since = None
+            self._reachable = False
+            self._sweeper.hub_was_away()
             raise
 
     def _tick(self, agent: Agent) -> None:
         now = time.monotonic()
-        if now - self._extended >= environment().heartbeat_seconds or self._reachable_since is None:
+        survive(self._note_in_hand, agent)
+        if now - self._extended >= environment().heartbeat_seconds or not self._reachable:
             self._extend(agent)
             self._extended = now
-        self._reachable_since = self._reachable_since or now
-        survive(self._deliver_spool, agent)
-        survive(self._sweep, now)
+        self._reachable = True
+        survive(self._delivery.deliver, agent)
+        survive(self._sweeper.sweep_if_due, now, environment().lease_seconds)
         survive(self._look_for_work, agent)
 
     def on_hand_back(self, agent: Agent) -> None:
@@ -95,30 +97,25 @@ class LeaseKeeper:
             holding.lost_because = "handed back: the node is stopping"
             holding.lost.set()
         for holding in held:
-            survive(settle, holding.attempt_id, HandBack(f"{agent.name} is stopping"))
+            survive(settle, holding.key, HandBack(f"{agent.name} is stopping"))
 
     def _extend(self, agent: Agent) -> None:
         held = HOLDINGS.extendable(environment().silent_host_seconds)
         still_mine = extend_leases(agent.instance, held, environment().lease_seconds)
         for holding in HOLDINGS.all():
-            if holding.attempt_id in held and holding.attempt_id not in still_mine:
+            if holding.key in held and holding.key not in still_mine:
                 holding.lost_because = "cancelled, or taken by another node"
                 holding.lost.set()
                 agent.hosts.kill(holding.tag, holding.lost_because)
 
-    def _deliver_spool(self, agent: Agent) -> None:
-        for name, document in agent.spool.items():
-            survive(deliver_spooled, document)
-            agent.spool.remove(name)
-
-    def _sweep(self, now: float) -> None:
-        lease = environment().lease_seconds
-        if self._reachable_since is None or now - self._reachable_since < lease or now - self._swept < lease / 8:
-            return
-        self._swept = now
-        if reap(lease) is not None:
-            explain_waiting_jobs()
-            finish_forgotten_jobs()
+    def _note_in_hand(self, agent: Agent) -> None:
+        held = HOLDINGS.all()
+        if held or self._noted:
+            resident = agent.hosts.resident_mb()
+            sizes = {holding.key: resident.get(holding.tag, 0) for holding in held}
+            workspaces(agent.name).mkdir(parents=True, exist_ok=True)
+            note_in_hand(workspaces(agent.name) / IN_HAND, memory_kills(), sizes)
+        self._noted = bool(held)
 
     def _look_for_work(self, agent: Agent) -> None:
         if not agent.taking_work:

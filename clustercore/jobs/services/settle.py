@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, Value
@@ -14,7 +15,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.statements import fetch_prepared
-from clustercore.jobs.domain.counters import FENCED
+from clustercore.jobs.domain.counters import FENCED, UNKNOWN_RESULTS
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState, moved
 from clustercore.jobs.domain.verdict import (
@@ -41,14 +42,14 @@ FAILURES_UNTIL_FAILED = 8
 
 _LOCK_JOB = """
 SELECT j.id, j.kind FROM jobs_attempt a JOIN jobs_unit u ON u.id = a.unit_id JOIN jobs_job j ON j.id = u.job_id
-WHERE a.id = %(attempt)s::bigint FOR NO KEY UPDATE OF j
+WHERE a.key = %(key)s::uuid FOR NO KEY UPDATE OF j
 """
 
 _COMPLETE = """
 WITH ended AS (
     UPDATE jobs_attempt a SET outcome = 'done', ended = now(), served_by = %(served_by)s::jsonb
     FROM jobs_unit u
-    WHERE a.id = %(attempt)s::bigint AND a.outcome = 'live' AND u.id = a.unit_id AND u.state = 'leased'
+    WHERE a.key = %(key)s::uuid AND a.outcome = 'live' AND u.id = a.unit_id AND u.state = 'leased'
     RETURNING a.unit_id, a.number
 )
 UPDATE jobs_unit u SET state = 'done', result = %(result)s::jsonb, progress = 1, error = '', finished = now()
@@ -62,42 +63,44 @@ class Settled(StrEnum):
 
     COUNTED = "counted"
     FENCED = "fenced"
+    UNKNOWN = "unknown"
+    """This ledger has no attempt of that key: another hub's, or one of a time that a restore undid."""
 
 
-def settle(attempt_id: int, verdict: Verdict, *, served_by: Mapping[str, Any] | None = None) -> Settled:
-    """Ends an attempt by its verdict, or counts it as late when the attempt is no longer live.
+def settle(key: UUID, verdict: Verdict, *, served_by: Mapping[str, Any] | None = None) -> Settled:
+    """Ends the attempt of this key by its verdict, or counts it as late when the attempt is no longer live.
 
     Locks are taken in the order job, attempt, unit, as everywhere in the ledger.
     """
     verdict, served_by = from_json(to_json(verdict)), without_nul(dict(served_by or {}))
     with transaction.atomic():
-        found = fetch_prepared(_LOCK_JOB, {"attempt": attempt_id})
+        found = fetch_prepared(_LOCK_JOB, {"key": key})
         if not found:
-            return Settled.FENCED
+            count(UNKNOWN_RESULTS)
+            return Settled.UNKNOWN
         job_id, kind = found[0]
         if isinstance(verdict, Done):
-            return _complete(attempt_id, job_id, kind, verdict.result, served_by)
-        attempt = Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(pk=attempt_id)
+            return complete(key, job_id, kind, verdict.result, served_by)
+        attempt = Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(key=key)
         if attempt.outcome != AttemptOutcome.LIVE or attempt.unit.state != UnitState.LEASED:
-            return _count_late(attempt_id)
+            return _count_late(key)
         attempt.served_by = served_by
         _apply(Job.objects.get(pk=job_id), attempt, attempt.unit, verdict)
         return Settled.COUNTED
 
 
-def _count_late(attempt_id: int) -> Settled:
-    Attempt.objects.filter(pk=attempt_id).update(fenced_results=F("fenced_results") + 1)
+def _count_late(key: UUID) -> Settled:
+    Attempt.objects.filter(key=key).update(fenced_results=F("fenced_results") + 1)
     count(FENCED)
     return Settled.FENCED
 
 
-def _complete(
-    attempt_id: int, job_id: int, kind: str, result: Mapping[str, Any], served_by: Mapping[str, Any]
-) -> Settled:
+def complete(key: UUID, job_id: int, kind: str, result: Mapping[str, Any], served_by: Mapping[str, Any]) -> Settled:
+    """Ends the attempt of this key with a result, if it is live, and moves its job on. Needs the job's row lock."""
     documents = {"result": json.dumps(dict(result)), "served_by": json.dumps(dict(served_by))}
-    done = fetch_prepared(_COMPLETE, {"attempt": attempt_id, **documents})
+    done = fetch_prepared(_COMPLETE, {"key": key, **documents})
     if not done:
-        return _count_late(attempt_id)
+        return _count_late(key)
     unit_id, stage, attempts_made, number = done[0]
     if attempts_made > 1:
         _supersede(unit_id, number)
@@ -124,8 +127,7 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
         case Crashed(why):
             strike(job, attempt, unit, why)
         case HandBack(why):
-            _close(attempt, AttemptOutcome.HANDED_BACK, why)
-            _queue_again(unit, why, 0.0, avoid=attempt)
+            hand_back(attempt, unit, why)
         case Done():
             raise AssertionError("Done has a path of its own")
 
@@ -164,6 +166,12 @@ def _hold(attempt: Attempt, unit: Unit, why: str, seconds: float | None) -> None
         return
     unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), why[:400]
     unit.save(update_fields=["state", "hold_reason"])
+
+
+def hand_back(attempt: Attempt, unit: Unit, why: str) -> None:
+    """Queued again as if nothing had been done, another node first."""
+    _close(attempt, AttemptOutcome.HANDED_BACK, why)
+    _queue_again(unit, why, 0.0, avoid=attempt)
 
 
 def strike(job: Job, attempt: Attempt, unit: Unit, why: str) -> None:

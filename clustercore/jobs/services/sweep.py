@@ -4,14 +4,54 @@ from __future__ import annotations
 
 import logging
 
+from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.lifecycle import JobState, UnitState
 from clustercore.jobs.domain.waiting import job_waits_because
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
 from clustercore.jobs.services.advance import advance
+from clustercore.jobs.services.clock import ClockWatch
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.leases import reap
+from clustercore.nodes.services import mark_silent_nodes_offline
 
 logger = logging.getLogger(__name__)
+
+SWEEPS_PER_LEASE = 8
+
+
+class Sweeper:
+    """When this process may sweep: not within a lease after it or PostgreSQL came back, for holders must first have had
+    the chance to extend. All of it is counted on a clock that nobody sets."""
+
+    def __init__(self) -> None:
+        self._clock = ClockWatch()
+        self._reachable_since: float | None = None
+        self._server_started = 0.0
+        self._looked = float("-inf")
+
+    def hub_was_away(self) -> None:
+        """Begins the grace anew."""
+        self._reachable_since = None
+
+    def sweep_if_due(self, now: float, lease_seconds: float) -> None:
+        """Looks at the clocks, and ends what nobody extended; `now` in seconds of the monotonic clock."""
+        if now - self._looked < lease_seconds / SWEEPS_PER_LEASE:
+            return
+        reading = self._clock.look(lease_seconds)
+        self._looked = now
+        if self._reachable_since is None or reading.server_started != self._server_started:
+            self._reachable_since, self._server_started = now, reading.server_started
+        if now - self._reachable_since >= lease_seconds:
+            sweep(reading, lease_seconds)
+
+
+def sweep(reading: ClockReading, lease_seconds: float) -> None:
+    """Marks silent nodes, ends expired leases, and says why jobs wait; nothing while another node does it."""
+    mark_silent_nodes_offline()
+    if reap(reading, lease_seconds) is not None:
+        explain_waiting_jobs()
+        finish_forgotten_jobs()
 
 
 def explain_waiting_jobs() -> None:

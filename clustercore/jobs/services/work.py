@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 from django.db import InterfaceError, OperationalError, transaction
 from psycopg_pool import PoolTimeout
@@ -21,7 +22,8 @@ from clustercore.config.environment import environment
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
-from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Retry, Verdict, to_json
+from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
+from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Retry, Verdict
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.settle import Settled, settle
@@ -115,7 +117,7 @@ class Execution:
         with transaction.atomic():
             Job.objects.select_for_update(no_key=True).get(pk=self.job_id)
             # The second lock keeps a reaper from ending this attempt between the look and the insert.
-            live = Attempt.objects.select_for_update().filter(pk=self.attempt_id, outcome=AttemptOutcome.LIVE)
+            live = Attempt.objects.select_for_update().filter(key=self.claimed.key, outcome=AttemptOutcome.LIVE)
             if not live.exists():
                 raise LeaseLost("the attempt ended while it was queueing")
             return queue_units(kind_named(self.claimed.kind), self.job_id, units)
@@ -199,6 +201,7 @@ def claimant_of(agent: Agent) -> Claimant:
         node_id=agent.node_id,
         node_name=agent.name,
         instance=agent.instance,
+        boot_id=agent.boot_id,
         capabilities=agent.capabilities,
         lease_seconds=environment().lease_seconds,
     )
@@ -209,7 +212,7 @@ def do(agent: Agent, claimed: Claimed) -> Verdict | None:
 
     Returns the verdict; None when the attempt no longer counted.
     """
-    holding = Holding(claimed.attempt_id, claimed.unit_id)
+    holding = Holding(claimed.attempt_id, claimed.key, claimed.unit_id)
     workspace = workspaces(agent.name) / holding.tag
     execution = Execution(claimed, holding, agent, workspace)
     HOLDINGS.add(holding)
@@ -219,12 +222,12 @@ def do(agent: Agent, claimed: Claimed) -> Verdict | None:
         verdict = _run(execution)
         execution.served_by.setdefault("seconds", round(time.monotonic() - started, 3))
         if verdict is not None:
-            deliver(agent, claimed.attempt_id, verdict, execution.served_by)
+            deliver(agent, claimed, verdict, execution.served_by)
     except OSError as trouble:
         verdict = Retry(f"no room to work in: {trouble}", not_here=True)
-        deliver(agent, claimed.attempt_id, verdict, {})
+        deliver(agent, claimed, verdict, {})
     finally:
-        HOLDINGS.remove(claimed.attempt_id)
+        HOLDINGS.remove(claimed.key)
         shutil.rmtree(workspace, ignore_errors=True)
     return verdict
 
@@ -268,23 +271,43 @@ def workspaces(node_name: str) -> Path:
     return environment().data_dir / "work" / f"node-{quote(node_name, safe='')}"
 
 
-def deliver(agent: Agent, attempt_id: int, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled | None:
-    """Settles a verdict; while the hub is away it goes to the spool and None is returned."""
+def deliver(agent: Agent, claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled | None:
+    """Settles a verdict; while the hub is away it goes to the spool for this hub and None is returned."""
     try:
-        return settle_or_retry(attempt_id, verdict, served_by)
+        return settle_or_retry(claimed.key, verdict, served_by)
     except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): result of attempt %s kept on disk", absence, attempt_id)
-        document = {"attempt": attempt_id, "served_by": dict(served_by), **to_json(verdict)}
-        agent.spool.put(f"attempt-{attempt_id}", document)
+        logger.warning("the hub is away (%s): result of attempt %s kept on disk", absence, claimed.attempt_id)
+        kept = spooled(claimed, verdict, served_by)
+        agent.spools.of(claimed.hub).put(f"attempt-{claimed.key}", kept.to_json())
         return None
 
 
-def settle_or_retry(attempt_id: int, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled:
+def spooled(claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any]) -> SpooledResult:
+    """A verdict with all that says which unit it is for."""
+    return SpooledResult(
+        key=claimed.key,
+        job_key=claimed.job_key,
+        stage=claimed.stage,
+        ordinal=claimed.ordinal,
+        input_hash=hash_of_input(
+            kind=claimed.kind,
+            payload=claimed.payload,
+            parameters=claimed.parameters,
+            language=claimed.language,
+            engine=claimed.engine,
+            model=claimed.model,
+        ),
+        verdict=verdict,
+        served_by=dict(served_by),
+    )
+
+
+def settle_or_retry(key: UUID, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled:
     """Settles a verdict; one that the ledger cannot store counts as a failed try, so that it ends and says why."""
     try:
-        return settle(attempt_id, verdict, served_by=served_by)
+        return settle(key, verdict, served_by=served_by)
     except HUB_AWAY:
         raise
     except Exception as bug:
-        logger.exception("the result of attempt %s cannot be stored", attempt_id)
-        return settle(attempt_id, Retry(f"its result cannot be stored: {type(bug).__name__}: {bug}"))
+        logger.exception("a result cannot be stored")
+        return settle(key, Retry(f"its result cannot be stored: {type(bug).__name__}: {bug}"))

@@ -19,7 +19,7 @@ from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.nodes.adapters.self_tests import SelfTestRun
-from clustercore.nodes.adapters.spool import DirectorySpool, spool_directory
+from clustercore.nodes.adapters.spool import DirectorySpools, spool_directory
 from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.domain.facts import Consumption, NodeFacts
 from clustercore.nodes.domain.hooks import AgentHook, registered_hooks
@@ -77,7 +77,7 @@ class NodeAgent:
         self._inventory = self._take_inventory()
         self._inventory_due = time.monotonic() + INVENTORY_SECONDS
         self._hosts = self._make_hosts()
-        self._spool = DirectorySpool(spool_directory(environment.data_dir, environment.node_name))
+        self._spools = DirectorySpools(spool_directory(environment.data_dir, environment.node_name))
         self._holds: dict[str, str] = {"start": HELD_AT_START}
         self._barred: dict[str, str] = {}
         self._working: list[str] = []
@@ -105,6 +105,10 @@ class NodeAgent:
         return self._instance
 
     @property
+    def boot_id(self) -> str:
+        return self._hardware.boot_id
+
+    @property
     def slots(self) -> int:
         return self._slots
 
@@ -113,8 +117,8 @@ class NodeAgent:
         return self._hosts
 
     @property
-    def spool(self) -> DirectorySpool:
-        return self._spool
+    def spools(self) -> DirectorySpools:
+        return self._spools
 
     @property
     def inventory(self) -> Inventory:
@@ -304,7 +308,6 @@ class NodeAgent:
                 return
             answer = self._ledger.beat(self.node_id, self._instance, self.hold_reason, self.idle_reason)
         self._beat_due = time.monotonic() + self._environment.heartbeat_seconds
-        self._ledger.mark_silent_nodes_offline()
         if answer.known:
             self.release("name")
             self._obey(drained=answer.drained)

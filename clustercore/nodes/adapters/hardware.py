@@ -18,6 +18,7 @@ except ImportError:  # A node without the wheel is a node without GPUs.
     pynvml = None
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+VM_STATISTICS = Path("/proc/vmstat")
 BYTES_PER_MB = 1024 * 1024
 
 
@@ -46,6 +47,14 @@ def read_boot_id() -> str:
     with suppress(OSError):
         return BOOT_ID.read_text().strip()
     return f"boot-{int(psutil.boot_time())}"
+
+
+def memory_kills() -> int | None:
+    """How often this machine has killed a process for want of memory since it started; None where it does not tell."""
+    with suppress(OSError, ValueError, StopIteration):
+        lines = VM_STATISTICS.read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("oom_kill ")).split()[1])
+    return None
 
 
 def read_gpus() -> tuple[Gpu, ...]:

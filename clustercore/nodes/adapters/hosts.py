@@ -127,6 +127,12 @@ class HostPool:
             hosts = [*self._idle, *(call.host for call in self._calls if call.host)]
             return [host.process_id for host in hosts if host.alive]
 
+    def resident_mb(self) -> dict[str, int]:
+        """As `Hosts.resident_mb`."""
+        with self._changed:
+            working = {call.tag: call.host.process_id for call in self._calls if call.host}
+        return {tag: _resident_mb(process_id) for tag, process_id in working.items()}
+
     def _kill_call(self, call: _Call, reason: str) -> None:
         call.killed = call.killed or reason
         if call.host is not None:
@@ -235,3 +241,10 @@ class HostPool:
                 hosts = [call.host for call in self._calls if call.host]
             for host in hosts:
                 host.kill_if_silent(now)
+
+
+def _resident_mb(process_id: int) -> int:
+    try:
+        return max(1, psutil.Process(process_id).memory_info().rss // BYTES_PER_MB)
+    except psutil.Error:
+        return 0

@@ -11,17 +11,46 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".json"
 BROKEN_SUFFIX = ".broken"
+FOLDER_PREFIX = "hub-"
 
 
 def spool_directory(data_directory: Path, node_name: str) -> Path:
     """Where the node of this name keeps its spool; the name is quoted, so that it stays one folder."""
     return data_directory / "spool" / _quoted(node_name)
+
+
+class DirectorySpools:
+    """Implements `Spools`: one folder for each hub below the node's own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._lock = threading.Lock()
+        self._spools: dict[str, DirectorySpool] = {}
+        self._forget_unnamed()
+
+    def of(self, hub: str) -> DirectorySpool:
+        """As `Spools.of`."""
+        with self._lock:
+            if hub not in self._spools:
+                self._spools[hub] = DirectorySpool(self._directory / f"{FOLDER_PREFIX}{_quoted(hub)}")
+            return self._spools[hub]
+
+    def hubs(self) -> list[str]:
+        """As `Spools.hubs`."""
+        folders = sorted(path.parent.name for path in self._directory.glob(f"{FOLDER_PREFIX}*/*{SUFFIX}"))
+        return list(dict.fromkeys(unquote(name.removeprefix(FOLDER_PREFIX)) for name in folders))
+
+    def _forget_unnamed(self) -> None:
+        """An earlier version kept results without saying for which hub, or for which attempt but by a number."""
+        for path in self._directory.glob(f"*{SUFFIX}"):
+            logger.warning("the result in %s does not say which hub it is for: it is left out", path)
+            path.unlink(missing_ok=True)
 
 
 class DirectorySpool:
@@ -58,6 +87,14 @@ class DirectorySpool:
             if path is not None:
                 path.unlink(missing_ok=True)
                 self._sync_directory()
+
+    def forget_older_than(self, seconds: float) -> None:
+        """As `Spool.forget_older_than`, by the files' own times."""
+        with self._lock:
+            for path in self._paths():
+                if path.stat().st_mtime < time.time() - seconds:
+                    logger.warning("the spooled document %s is too old to be of use and removed", path)
+                    path.unlink(missing_ok=True)
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob(f"*{SUFFIX}"))

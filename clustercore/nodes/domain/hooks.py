@@ -43,6 +43,10 @@ class Hosts(Protocol):
 
     def kill_all(self, reason: str) -> None: ...
 
+    def resident_mb(self) -> Mapping[str, int]:
+        """The tags that a host works on now, each with the memory of that host."""
+        ...
+
 
 class Spool(Protocol):
     """Small JSON documents that survive the process, written with fsync and an atomic rename."""
@@ -53,6 +57,22 @@ class Spool(Protocol):
         ...
 
     def remove(self, name: str) -> None: ...
+
+    def forget_older_than(self, seconds: float) -> None:
+        """Removes what has been kept for longer."""
+        ...
+
+
+class Spools(Protocol):
+    """A spool for each hub that this node has worked for."""
+
+    def of(self, hub: str) -> Spool:
+        """The spool for the hub of this identity."""
+        ...
+
+    def hubs(self) -> list[str]:
+        """The hubs for which something is kept."""
+        ...
 
 
 class Agent(Protocol):
@@ -65,11 +85,16 @@ class Agent(Protocol):
     @property
     def instance(self) -> UUID: ...
     @property
+    def boot_id(self) -> str:
+        """Changes each time the machine starts."""
+        ...
+
+    @property
     def slots(self) -> int: ...
     @property
     def hosts(self) -> Hosts: ...
     @property
-    def spool(self) -> Spool: ...
+    def spools(self) -> Spools: ...
     @property
     def capabilities(self) -> tuple[str, ...]:
         """What this node can do now, as it told the ledger."""

@@ -60,6 +60,7 @@ SUMS = JobKind(
             opens="producer",
             held=held_for,
             record=remember_record,
+            self_contained=True,
             ranked=True,
         ),
         Stage(name="total", task="sums.total", capability="media", handler=total, opens="barrier"),

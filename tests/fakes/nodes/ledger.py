@@ -47,10 +47,6 @@ class MemoryLedger:
         self.beats.append((hold_reason, idle_reason))
         return BeatAnswer(known=self.known, drained=self.drained)
 
-    def mark_silent_nodes_offline(self) -> int:
-        self._answer()
-        return 0
-
     def go_offline(self, node_id: int, instance: UUID) -> None:
         self._answer()
         self.offline.append(instance)

@@ -68,7 +68,7 @@ def test_a_short_job_does_not_wait_behind_a_long_one_on_a_node_with_one_slot() -
     long, _ = with_parts(5)
     first = claim(as_claimant(node), None)
     assert first is not None
-    settle(first.attempt_id, Done({}))
+    settle(first.key, Done({}))
     short, _ = with_parts(1)
     following = claim(as_claimant(node), None)
     assert following is not None and (first.job_id, following.job_id) == (long.pk, short.pk)

@@ -27,7 +27,7 @@ def test_a_job_with_a_cancelled_unit_never_counts_as_done() -> None:
     node = start_node(LAPTOP)
     job, parts = with_parts(2)
     Unit.objects.filter(pk=parts[1].pk).update(state="cancelled", error="cancelled by a user")
-    settle(taken_by(node).attempt_id, Done({}))
+    settle(taken_by(node).key, Done({}))
     job.refresh_from_db()
     assert job.state == "failed" and "cancelled" in job.error
 
@@ -36,7 +36,7 @@ def test_held_units_end_with_what_they_wait_for() -> None:
     node = start_node(LAPTOP)
     job, parts = with_parts(2)
     Unit.objects.filter(pk=parts[1].pk).update(state="held", hold_reason="waits for the first")
-    settle(taken_by(node).attempt_id, Fail("the first cannot be done"))
+    settle(taken_by(node).key, Fail("the first cannot be done"))
     job.refresh_from_db()
     assert job.state == "failed" and "the first cannot be done" in job.error
     assert Unit.objects.get(pk=parts[1].pk).state == "cancelled"
@@ -64,7 +64,7 @@ def test_a_result_that_cannot_be_stored_counts_as_a_failed_try() -> None:
     node = start_node(LAPTOP)
     with_parts(1)
     held = taken_by(node)
-    settle_or_retry(held.attempt_id, Done({"unstorable": True}), {})
+    settle_or_retry(held.key, Done({"unstorable": True}), {})
     unit = Unit.objects.get(pk=held.unit_id)
     assert (unit.state, unit.failures) == ("queued", 1)
     assert "cannot be stored" in unit.error
@@ -74,5 +74,5 @@ def test_a_crash_log_with_a_character_that_postgresql_refuses_is_still_a_strike(
     node = start_node(LAPTOP)
     with_parts(1)
     held = taken_by(node)
-    settle(held.attempt_id, Crashed("killed by SIGSEGV\nlast words: \x00\x00"))
+    settle(held.key, Crashed("killed by SIGSEGV\nlast words: \x00\x00"))
     assert Unit.objects.get(pk=held.unit_id).strikes == 1

@@ -25,8 +25,8 @@ def test_a_node_shows_what_it_holds_and_what_it_did_in_the_last_hour() -> None:
     job, parts = with_parts(2)
     first, second = claim(as_claimant(node), None), claim(as_claimant(node), None)
     assert first is not None and second is not None
-    settle(first.attempt_id, Done({}), served_by=SERVED)
-    extend_leases(node.instance, {second.attempt_id: 0.25}, 20.0)
+    settle(first.key, Done({}), served_by=SERVED)
+    extend_leases(node.instance, {second.key: 0.25}, 20.0)
 
     [shown] = node_standings()
 
@@ -41,7 +41,7 @@ def test_what_ended_more_than_an_hour_ago_is_not_recent() -> None:
     with_parts(1)
     taken = claim(as_claimant(node), None)
     assert taken is not None
-    settle(taken.attempt_id, Done({}), served_by=SERVED)
+    settle(taken.key, Done({}), served_by=SERVED)
     Attempt.objects.update(ended=F("ended") - timedelta(minutes=61))
     assert node_standings()[0].work.done == 0
     assert minutes_of_the_last_hour() == []
@@ -53,7 +53,7 @@ def test_the_last_hour_is_told_minute_by_minute_with_the_idle_ones() -> None:
     for _ in range(2):
         taken = claim(as_claimant(node), None)
         assert taken is not None
-        settle(taken.attempt_id, Done({}), served_by=SERVED)
+        settle(taken.key, Done({}), served_by=SERVED)
     minutes = minutes_of_the_last_hour()
     assert len(minutes) == 60
     assert [minute.at for minute in minutes] == sorted(minute.at for minute in minutes)

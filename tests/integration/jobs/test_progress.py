@@ -41,9 +41,9 @@ def progress_of(job: Job) -> JobProgress:
 def test_only_the_units_that_people_count_make_the_fraction() -> None:
     node = start_node(LAPTOP)
     job, _ = with_parts(4)
-    settle(taken_by(node).attempt_id, Done({}), served_by=SERVED)
+    settle(taken_by(node).key, Done({}), served_by=SERVED)
     half = taken_by(node)
-    extend_leases(node.instance, {half.attempt_id: 0.5}, 20.0)
+    extend_leases(node.instance, {half.key: 0.5}, 20.0)
 
     found = progress_of(job)
 
@@ -98,8 +98,8 @@ def test_a_sliced_query_set_keeps_its_order() -> None:
 def test_a_unit_shows_its_latest_attempt_and_the_timeline_every_one() -> None:
     laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
     job, [part] = with_parts(1, min_rung=0)
-    settle(taken_by(laptop).attempt_id, Retry("no room", not_here=True, delay_seconds=0.0))
-    settle(taken_by(workstation).attempt_id, Done({}), served_by=SERVED)
+    settle(taken_by(laptop).key, Retry("no room", not_here=True, delay_seconds=0.0))
+    settle(taken_by(workstation).key, Done({}), served_by=SERVED)
 
     [shown] = [unit for unit in units_of(job.pk) if unit.id == part.pk]
     assert (shown.state, shown.attempts, shown.node, shown.served_by) == (

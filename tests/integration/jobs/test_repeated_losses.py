@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
+from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.selectors.eligibility import claimable
@@ -31,7 +32,7 @@ def taken_by(node: Node) -> Claimed:
 def lose(claimed: Claimed) -> None:
     """Nothing is heard from the holder until its lease has run out."""
     Attempt.objects.filter(pk=claimed.attempt_id).update(lease_until=Now() - timedelta(seconds=1))
-    assert reap(0.0) == 1
+    assert reap(read_clocks(), 20.0) == 1
     Unit.objects.filter(pk=claimed.unit_id).update(avoid_node=None, avoid_until=None)
 
 
@@ -42,10 +43,10 @@ def test_a_holder_that_is_lost_five_times_leaves_a_unit_that_ends_done() -> None
     for _ in range(5):
         late.append(taken_by(node))
         lose(late[-1])
-    settle(taken_by(node).attempt_id, Done({"n": 1}))
+    settle(taken_by(node).key, Done({"n": 1}))
     unit.refresh_from_db()
     assert (unit.state, unit.strikes, unit.attempts_made) == ("done", 0, 6)
-    assert {settle(claimed.attempt_id, Done({"n": 2})) for claimed in late} == {Settled.FENCED}
+    assert {settle(claimed.key, Done({"n": 2})) for claimed in late} == {Settled.FENCED}
     unit.refresh_from_db()
     assert unit.result == {"n": 1}
 
@@ -55,7 +56,7 @@ def test_what_every_able_node_failed_at_waits_with_the_reason_until_a_retry_forg
     job, (unit,) = with_parts(1, min_rung=0, engine="faster-whisper")
     for _ in nodes:
         claimed = next(found for node in nodes if (found := claim(as_claimant(node), None)) is not None)
-        settle(claimed.attempt_id, Retry("the model is broken", not_here=True))
+        settle(claimed.key, Retry("the model is broken", not_here=True))
         Unit.objects.update(run_after=None)
     explain_waiting_jobs()
     job.refresh_from_db()

@@ -55,7 +55,7 @@ def finished_job(node: Node) -> Job:
     for _ in range(2):
         taken = claim(as_claimant(node), None)
         assert taken is not None
-        settle(taken.attempt_id, Done({}), served_by=SERVED if taken.stage == "part" else {})
+        settle(taken.key, Done({}), served_by=SERVED if taken.stage == "part" else {})
     job.refresh_from_db()
     assert job.state == "done"
     return job
@@ -152,14 +152,14 @@ def test_what_went_wrong_is_counted(client: Client, node: Node, settings: Any, t
     with_parts(1)
     taken = claim(as_claimant(node), None)
     assert taken is not None
-    settle(taken.attempt_id, HandBack("the node stops"))
-    settle(taken.attempt_id, Done({}))
+    settle(taken.key, HandBack("the node stops"))
+    settle(taken.key, Done({}))
     Unit.objects.update(avoid_until=None, avoid_node=None)
     for _ in range(3):
         Unit.objects.update(run_after=None, avoid_until=None, avoid_node=None)
         again = claim(as_claimant(node), None)
         assert again is not None
-        settle(again.attempt_id, Crashed("a fault in native code"))
+        settle(again.key, Crashed("a fault in native code"))
     found = scrape(client)
     assert value(found, "clustercore_jobs_fenced_total") == 1
     assert value(found, "clustercore_lease_expired_total") == 0

@@ -48,7 +48,7 @@ def test_a_page_gets_the_whole_state_first_and_then_what_changed(web: Web) -> No
         }
         assert "0 of 4" in first["html"][f"job-{job.pk}-status"]
 
-        settle(taken_by(node).attempt_id, Done({}))
+        settle(taken_by(node).key, Done({}))
 
         seen = heard_until(page, "1 of 4")
         assert seen["version"] > first["version"]
@@ -61,7 +61,7 @@ def test_progress_within_a_piece_is_seen(web: Web) -> None:
     with web.open(user=person("otto")) as page:
         follow(page, f"job:{job.pk}")
         heard_until(page, "1 running")
-        extend_leases(node.instance, {taken.attempt_id: 0.5}, 20.0)
+        extend_leases(node.instance, {taken.key: 0.5}, 20.0)
         heard_until(page, "25 %")
 
 
@@ -71,7 +71,7 @@ def test_after_a_lost_connection_the_whole_state_comes_again(web: Web) -> None:
         follow(page, f"job:{job.pk}")
         heard(page)
         page.socket.close()
-    settle(taken_by(node).attempt_id, Done({}))
+    settle(taken_by(node).key, Done({}))
     with web.open(user=person("otto")) as page:
         follow(page, f"job:{job.pk}")
         again = heard(page)
@@ -130,8 +130,8 @@ def test_a_list_replaces_the_one_before(web: Web) -> None:
         heard(page)
         follow(page, f"job:{second.pk}")
         assert heard(page)["topic"] == f"job:{second.pk}"
-        settle(taken_by(node).attempt_id, Done({}))
-        settle(taken_by(node).attempt_id, Done({}))
+        settle(taken_by(node).key, Done({}))
+        settle(taken_by(node).key, Done({}))
         assert heard_until(page, "1 of 4")["topic"] == f"job:{second.pk}"
 
 

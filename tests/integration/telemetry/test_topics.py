@@ -47,7 +47,7 @@ def test_only_the_job_that_changed_is_read_again() -> None:
     _, found = queries_of(JOB, {str(job.pk): None for job in jobs})
     taken = claim(as_claimant(node), None)
     assert taken is not None
-    settle(taken.attempt_id, Done({}))
+    settle(taken.key, Done({}))
     _, after = queries_of(JOB, dict(found))
     assert [key for key in found if after[key] is not found[key]] == [str(taken.job_id)]
     assert after[str(taken.job_id)]["job"].done == 1
@@ -78,7 +78,7 @@ def test_jobs_that_are_over_are_read_again_when_something_happened() -> None:
     assert quiet < first
     taken = claim(as_claimant(node), None)
     assert taken is not None
-    settle(taken.attempt_id, Fail("no room on the disk"))
+    settle(taken.key, Fail("no room on the disk"))
     _, after = queries_of(JOBS, dict(found))
     assert [cause.cause for cause in after[key]["failures"].causes] == ["no room on the disk"]
     cancelled, _ = with_parts(1, owner_id=otto.user_id)

@@ -1,31 +1,35 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from clustercore.jobs.adapters.holdings import Holding, Holdings
 from clustercore.jobs.domain.kinds import LeaseLost
 
+ONE, OTHER = UUID(int=1), UUID(int=2)
+
 
 def test_only_holdings_that_report_are_extended() -> None:
     holdings = Holdings()
-    talking, silent = Holding(1, 11), Holding(2, 12)
+    talking, silent = Holding(1, ONE, 11), Holding(2, OTHER, 12)
     silent.last_report -= 60.0
     holdings.add(talking)
     holdings.add(silent)
     talking.report(0.25)
-    assert holdings.extendable(silent_seconds=30.0) == {1: 0.25}
+    assert holdings.extendable(silent_seconds=30.0) == {ONE: 0.25}
 
 
 def test_a_holding_that_somebody_else_watches_is_extended_though_it_is_silent() -> None:
     holdings = Holdings()
-    loading = Holding(1, 11, watched_elsewhere=True)
+    loading = Holding(1, ONE, 11, watched_elsewhere=True)
     loading.last_report -= 500.0
     holdings.add(loading)
-    assert holdings.extendable(silent_seconds=30.0) == {1: 0.0}
+    assert holdings.extendable(silent_seconds=30.0) == {ONE: 0.0}
 
 
 def test_a_lost_holding_stops_its_handler_at_the_next_report() -> None:
-    holding = Holding(1, 11, lost_because="cancelled")
+    holding = Holding(1, ONE, 11, lost_because="cancelled")
     holding.lost.set()
     with pytest.raises(LeaseLost, match="cancelled"):
         holding.report(0.5)

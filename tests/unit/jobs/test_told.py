@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 
 from clustercore.jobs.domain.verdict import Crashed, Degrade, Done, Fail, HandBack, Hold, Retry, Verdict
@@ -9,17 +11,20 @@ from clustercore.jobs.services.work import LONGEST_REASON, AttemptFailed, told
 CLAIMED = Claimed(
     unit_id=12,
     attempt_id=30,
+    key=UUID(int=30),
     attempt_number=1,
     stage="transcribe",
     ordinal=4,
     payload={},
     minimum_rung=0,
     job_id=3,
+    job_key=UUID(int=3),
     kind="transcription",
     parameters={},
     language="en",
     engine="",
     model="",
+    hub="",
 )
 UNIT = "unit 12 of job 3 (transcribe 4)"
 

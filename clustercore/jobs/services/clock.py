@@ -1,0 +1,78 @@
+"""A database whose clock is set: open leases and times to come move by the step, so that they go on being true."""
+
+from __future__ import annotations
+
+import logging
+
+from django.db import connection, transaction
+
+from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain.clock import ClockReading, step_between, step_in_words
+from clustercore.jobs.domain.counters import CLOCK_MILLISECONDS, CLOCK_STEPS
+from clustercore.jobs.models import Counter
+from clustercore.jobs.services.events import count, record_event
+from clustercore.nodes.services import shift_last_seen
+
+logger = logging.getLogger(__name__)
+
+# Only what cannot have been written after the step is moved: a lease that is over at once, or that is longer than any.
+# None becomes longer than a lease, whatever was measured.
+_SHIFT_LEASES = """
+WITH shifted AS (
+    UPDATE jobs_attempt SET lease_until = least(lease_until + %(step)s * interval '1 second',
+                                                now() + %(lease)s * interval '1 second')
+    WHERE id IN (SELECT id FROM jobs_attempt WHERE outcome = 'live'
+                   AND CASE WHEN %(step)s > 0 THEN lease_until < now()
+                            ELSE lease_until > now() + %(lease)s * interval '1 second' END
+                 ORDER BY id FOR UPDATE)
+    RETURNING unit_id
+)
+SELECT DISTINCT u.job_id FROM shifted JOIN jobs_unit u ON u.id = shifted.unit_id
+"""
+
+# A clock set forward makes what waits due early, which harms nobody; set back, it would wait for as long again.
+_SHIFT_WAITS = """
+UPDATE jobs_unit SET run_after = run_after + %(step)s * interval '1 second',
+                     avoid_until = avoid_until + %(step)s * interval '1 second'
+WHERE state = 'queued' AND (run_after > now() OR avoid_until > now()) AND %(step)s < 0
+"""
+
+
+class ClockWatch:
+    """One process's view of the database's clock."""
+
+    def __init__(self) -> None:
+        self._before: ClockReading | None = None
+
+    def look(self, lease_seconds: float) -> ClockReading:
+        """Reads the clocks and follows a step since the last look. Raises what Django raises."""
+        reading = read_clocks()
+        if self._before is not None and step_between(self._before, reading):
+            reading = follow_step(self._before, lease_seconds)
+        self._before = reading
+        return reading
+
+
+@transaction.atomic
+def follow_step(before: ClockReading, lease_seconds: float) -> ClockReading:
+    """Moves leases, waits and nodes' last words by the step since `before`, unless another node has; tells it once."""
+    Counter.objects.bulk_create([Counter(name=CLOCK_MILLISECONDS, value=0)], ignore_conflicts=True)
+    Counter.objects.select_for_update().get(pk=CLOCK_MILLISECONDS)
+    step = step_between(before, read_clocks())
+    if step:
+        _shift(step, lease_seconds)
+    return read_clocks()
+
+
+def _shift(step: float, lease_seconds: float) -> None:
+    logger.warning("the database's clock was %s: leases are moved with it", step_in_words(step))
+    count(CLOCK_MILLISECONDS, round(step * 1000))
+    count(CLOCK_STEPS)
+    with connection.cursor() as cursor:
+        cursor.execute(_SHIFT_LEASES, {"step": step, "lease": lease_seconds})
+        jobs = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_SHIFT_WAITS, {"step": step})
+    shift_last_seen(step)
+    for job_id in jobs:
+        text = f"the hub's clock was {step_in_words(step)}: nobody lost work by it"
+        record_event(job_id, "clock_step", text)

@@ -1,0 +1,26 @@
+"""A node's agent as the ledger's services see it: who it is, and what it keeps on disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from clustercore.nodes.adapters.spool import DirectorySpools
+from clustercore.nodes.models import Node
+
+
+@dataclass
+class StandingAgent:
+    """Neither beats nor takes work; its spools are real."""
+
+    node_id: int
+    name: str
+    instance: UUID
+    boot_id: str
+    spools: DirectorySpools
+
+
+def agent_of(node: Node, directory: Path) -> StandingAgent:
+    """The agent of a member of the cast, with its spools below the directory."""
+    return StandingAgent(node.pk, node.name, node.instance, node.boot_id, DirectorySpools(directory))

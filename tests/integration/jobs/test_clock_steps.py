@@ -1,0 +1,169 @@
+"""A database whose clock is set: leases, waits and nodes' last words move with it, once, and it is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain.clock import ClockReading
+from clustercore.jobs.models import Attempt, Counter, JobEvent, Unit
+from clustercore.jobs.services.claim import Claimed, claim
+from clustercore.jobs.services.clock import ClockWatch, follow_step
+from clustercore.jobs.services.leases import reap
+from clustercore.jobs.services.sweep import Sweeper
+from clustercore.nodes.models import Node
+from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
+from tests.integration.jobs.conftest import with_parts
+
+pytestmark = pytest.mark.services
+
+LEASE = 20.0
+HOUR = 3600.0
+
+
+def before_a_step_of(seconds: float) -> ClockReading:
+    """What the clocks said just before the database's was set by so much."""
+    now = read_clocks()
+    return replace(now, database=now.database - seconds)
+
+
+def set_clock(seconds: float) -> None:
+    """What rows written before the step look like after it."""
+    delta = timedelta(seconds=seconds)
+    Attempt.objects.filter(outcome="live").update(lease_until=F("lease_until") - delta)
+    Node.objects.update(last_seen=F("last_seen") - delta)
+    Unit.objects.filter(run_after__isnull=False).update(run_after=F("run_after") - delta)
+
+
+def held_by(name: str) -> Claimed:
+    found = claim(as_claimant(start_node(name), LEASE), None)
+    assert found is not None
+    return found
+
+
+def seconds_left(column: str, table: str = "jobs_attempt") -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT extract(epoch FROM {column} - now())::float8 FROM {table} WHERE {column} IS NOT NULL")
+        return float(cursor.fetchone()[0])
+
+
+def reaped() -> int | None:
+    return reap(read_clocks(), LEASE)
+
+
+def test_a_clock_set_forward_ends_no_lease() -> None:
+    with_parts(1)
+    held_by(LAPTOP)
+    set_clock(HOUR)
+    follow_step(before_a_step_of(HOUR), LEASE)
+    assert seconds_left("lease_until") == pytest.approx(LEASE, abs=2)
+    assert reaped() == 0
+
+
+def test_a_clock_set_back_keeps_no_lease_for_as_long_as_it_was_ahead() -> None:
+    with_parts(1)
+    held_by(LAPTOP)
+    Attempt.objects.update(lease_until=Now() - timedelta(seconds=1))
+    set_clock(-HOUR)
+    assert reaped() == 0
+    follow_step(before_a_step_of(-HOUR), LEASE)
+    assert reaped() == 1
+
+
+def test_a_node_that_is_gone_is_offline_though_the_clock_was_set_back() -> None:
+    node = start_node(LAPTOP)
+    Node.objects.update(last_seen=Now() - timedelta(minutes=1))
+    set_clock(-HOUR)
+    follow_step(before_a_step_of(-HOUR), LEASE)
+    node.refresh_from_db()
+    assert seconds_left("last_seen", "nodes_node") == pytest.approx(-60, abs=2)
+
+
+def test_a_node_that_lives_stays_online_though_the_clock_was_set_forward() -> None:
+    start_node(LAPTOP)
+    set_clock(HOUR)
+    follow_step(before_a_step_of(HOUR), LEASE)
+    assert seconds_left("last_seen", "nodes_node") == pytest.approx(0, abs=2)
+
+
+def test_a_retry_is_due_when_it_was_though_the_clock_was_set_back() -> None:
+    with_parts(1)
+    Unit.objects.filter(stage="part").update(run_after=Now() + timedelta(seconds=8))
+    set_clock(-HOUR)
+    follow_step(before_a_step_of(-HOUR), LEASE)
+    assert seconds_left("run_after", "jobs_unit") == pytest.approx(8, abs=2)
+
+
+def test_a_step_that_one_node_followed_is_followed_by_no_other() -> None:
+    job, _ = with_parts(1)
+    held_by(LAPTOP)
+    set_clock(-HOUR)
+    seen_by_both = before_a_step_of(-HOUR)
+    follow_step(seen_by_both, LEASE)
+    left = seconds_left("lease_until")
+    follow_step(seen_by_both, LEASE)
+    assert seconds_left("lease_until") == pytest.approx(left, abs=2)
+    assert Counter.objects.get(pk="clock.steps").value == 1
+    assert JobEvent.objects.get(job=job, name="clock_step").text.startswith("the hub's clock was set back by 1 h 0 min")
+
+
+def test_a_node_that_is_wrong_about_the_clock_makes_no_lease_longer_than_a_lease() -> None:
+    with_parts(1)
+    held_by(LAPTOP)
+    Attempt.objects.update(lease_until=Now() - timedelta(seconds=1))
+    follow_step(before_a_step_of(HOUR), LEASE)
+    assert seconds_left("lease_until") <= LEASE
+
+
+def test_a_step_after_the_last_look_ends_nothing() -> None:
+    with_parts(1)
+    held_by(LAPTOP)
+    Attempt.objects.update(lease_until=Now() - timedelta(seconds=1))
+    assert reap(before_a_step_of(HOUR), LEASE) == 0
+    assert Attempt.objects.get().outcome == "live"
+
+
+def test_a_clock_that_was_not_set_is_followed_by_nobody() -> None:
+    watch = ClockWatch()
+    watch.look(LEASE)
+    watch.look(LEASE)
+    assert not Counter.objects.filter(pk="clock.steps").exists()
+
+
+class Expired:
+    """A lease that ran out, and a process that may end it once its grace is over."""
+
+    def __init__(self) -> None:
+        with_parts(1)
+        self.held = held_by(WORKSTATION)
+        Attempt.objects.update(lease_until=Now() - timedelta(seconds=1))
+        self.sweeper = Sweeper()
+
+    def is_ended_at(self, now: float) -> bool:
+        """Whether a sweep at this second of the process's own clock ends it."""
+        self.sweeper.sweep_if_due(now, LEASE)
+        return Attempt.objects.get(pk=self.held.attempt_id).outcome == "expired"
+
+
+def test_nothing_is_ended_within_a_lease_after_the_ledger_came_back() -> None:
+    lease = Expired()
+    assert not lease.is_ended_at(100.0)
+    assert not lease.is_ended_at(119.0)
+    lease.sweeper.hub_was_away()
+    assert not lease.is_ended_at(130.0)
+    assert not lease.is_ended_at(148.0)
+    assert lease.is_ended_at(151.0)
+
+
+def test_nothing_is_ended_within_a_lease_after_the_database_started_anew() -> None:
+    lease = Expired()
+    assert not lease.is_ended_at(100.0)
+    lease.sweeper._server_started -= 60.0
+    assert not lease.is_ended_at(121.0)
+    assert lease.is_ended_at(142.0)

@@ -1,0 +1,189 @@
+"""Results that were kept on disk: for the attempt they were made for, in the ledger that gave it, and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from clustercore.blobs.models import Hub
+from clustercore.jobs.domain.verdict import Done, Fail, Verdict
+from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
+from clustercore.jobs.services.claim import Claimed, claim
+from clustercore.jobs.services.control import cancel_job
+from clustercore.jobs.services.delivery import Delivery
+from clustercore.jobs.services.keeper import survive
+from clustercore.jobs.services.work import spooled
+from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
+from tests.fakes.nodes.agent import StandingAgent, agent_of
+from tests.integration.jobs.conftest import with_parts
+
+HUB, OTHER_HUB = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+def agent(db: None, tmp_path: Path) -> StandingAgent:
+    """The laptop, at a hub that was established."""
+    Hub.objects.create(identity=HUB, signing_key="k" * 64, blob_url="http://127.0.0.1:1")
+    return agent_of(start_node(LAPTOP), tmp_path / "spool")
+
+
+def taken() -> Claimed:
+    found = claim(as_claimant(start_node(LAPTOP)), None)
+    assert found is not None
+    return found
+
+
+def keep(agent: StandingAgent, claimed: Claimed, verdict: Verdict | None = None) -> None:
+    """The hub is away when it is done."""
+    document = spooled(claimed, verdict or Done({"n": 1}), {"engine": "kept"}).to_json()
+    agent.spools.of(claimed.hub).put(f"attempt-{claimed.key}", document)
+
+
+def deliver(agent: StandingAgent) -> None:
+    Delivery(survive).deliver(agent)  # type: ignore[arg-type]
+
+
+def forget_attempts() -> None:
+    """What a restore does to whatever began after the backup: the units are as they were, the attempts never were."""
+    Attempt.objects.all().delete()
+    Unit.objects.filter(state="leased").update(state="queued", attempts_made=0)
+
+
+def counted(name: str) -> int:
+    return Counter.objects.filter(pk=name).values_list("value", flat=True).first() or 0
+
+
+def test_a_kept_result_counts_for_its_attempt(agent: StandingAgent) -> None:
+    _, (unit,) = with_parts(1)
+    keep(agent, taken())
+    deliver(agent)
+    unit.refresh_from_db()
+    assert (unit.state, unit.result) == ("done", {"n": 1})
+    assert agent.spools.hubs() == []
+
+
+def test_a_result_of_another_cluster_is_never_counted_by_its_attempts_number(agent: StandingAgent) -> None:
+    _, (unit,) = with_parts(1)
+    held = taken()
+    document = spooled(held, Done({"n": "secret words of another company"}), {}).to_json()
+    foreign = document | {"key": str(uuid4()), "job_key": str(uuid4())}
+    agent.spools.of(OTHER_HUB).put(f"attempt-{held.attempt_id}", foreign)
+    deliver(agent)
+    unit.refresh_from_db()
+    assert (unit.state, unit.result) == ("leased", None)
+    assert agent.spools.hubs() == [OTHER_HUB], "it waits for the hub that it is for"
+    assert counted("results.unknown") == 0, "nothing of it was even offered"
+
+
+def test_a_result_without_a_known_key_is_dropped_though_its_number_and_hub_fit(agent: StandingAgent) -> None:
+    _, (unit,) = with_parts(1)
+    held = taken()
+    document = spooled(held, Done({"n": "of a former life"}), {}).to_json()
+    agent.spools.of(HUB).put(f"attempt-{held.attempt_id}", document | {"key": str(uuid4()), "job_key": str(uuid4())})
+    deliver(agent)
+    unit.refresh_from_db()
+    assert (unit.state, unit.result) == ("leased", None)
+    assert agent.spools.hubs() == []
+    assert counted("results.unknown") == 1
+
+
+def test_after_a_restore_a_result_finds_its_open_unit_as_a_new_attempt(agent: StandingAgent) -> None:
+    job, (unit, _) = with_parts(2)
+    held = taken()
+    keep(agent, held)
+    forget_attempts()
+    deliver(agent)
+    unit.refresh_from_db()
+    assert (unit.state, unit.result, unit.attempts_made) == ("done", {"n": 1}, 1)
+    attempt = unit.attempts.get()
+    assert (attempt.outcome, attempt.node_name, attempt.served_by) == ("done", LAPTOP, {"engine": "kept"})
+    assert attempt.key != held.key
+    assert JobEvent.objects.filter(job=job, name="result_placed").count() == 1
+
+
+def test_after_a_restore_an_attempt_of_the_same_number_at_another_piece_stays_untouched(agent: StandingAgent) -> None:
+    _, (first, second) = with_parts(2)
+    held = taken()
+    keep(agent, held)
+    forget_attempts()
+    Unit.objects.filter(pk=first.pk).update(state="done")
+    again = claim(as_claimant(start_node(WORKSTATION)), None)
+    assert again is not None and again.unit_id == second.pk
+    Attempt.objects.filter(pk=again.attempt_id).update(id=held.attempt_id)
+    deliver(agent)
+    second.refresh_from_db()
+    assert (second.state, second.result) == ("leased", None)
+
+
+def test_after_a_restore_a_result_that_comes_first_ends_the_attempt_that_was_begun_again(agent: StandingAgent) -> None:
+    _, (unit,) = with_parts(1)
+    keep(agent, taken())
+    forget_attempts()
+    again = claim(as_claimant(start_node(WORKSTATION)), None)
+    assert again is not None
+    deliver(agent)
+    unit.refresh_from_db()
+    assert (unit.state, unit.attempts_made) == ("done", 2)
+    assert Attempt.objects.get(pk=again.attempt_id).outcome == "superseded"
+
+
+def changed_input(unit: Unit) -> None:
+    Unit.objects.filter(pk=unit.pk).update(payload={"blob": "another cut"})
+
+
+def changed_language(unit: Unit) -> None:
+    Job.objects.filter(pk=unit.job_id).update(language="de")
+
+
+def cancelled(unit: Unit) -> None:
+    cancel_job(unit.job_id)
+
+
+def another_job(unit: Unit) -> None:
+    Job.objects.filter(pk=unit.job_id).update(key=uuid4())
+
+
+@pytest.mark.parametrize("meanwhile", [changed_input, changed_language, cancelled, another_job])
+def test_after_a_restore_a_result_that_fits_no_open_unit_is_dropped(agent: StandingAgent, meanwhile: object) -> None:
+    _, (unit,) = with_parts(1)
+    keep(agent, taken())
+    forget_attempts()
+    meanwhile(unit)  # type: ignore[operator]
+    deliver(agent)
+    unit.refresh_from_db()
+    assert unit.result is None and unit.state in ("queued", "cancelled")
+    assert not Attempt.objects.exists()
+
+
+def test_after_a_restore_only_what_was_done_is_placed(agent: StandingAgent) -> None:
+    _, (unit,) = with_parts(1)
+    keep(agent, taken(), Fail("no words in it"))
+    forget_attempts()
+    deliver(agent)
+    unit.refresh_from_db()
+    assert unit.state == "queued"
+
+
+def test_a_stage_whose_result_rests_on_other_units_is_done_again_after_a_restore(agent: StandingAgent) -> None:
+    job, (unit,) = with_parts(1)
+    Unit.objects.filter(pk=unit.pk).update(state="done")
+    Unit.objects.create(job=job, stage="total", ordinal=0, capability="media", created=job.created)
+    total = taken()
+    assert total.stage == "total"
+    keep(agent, total)
+    forget_attempts()
+    deliver(agent)
+    assert Unit.objects.get(pk=total.unit_id).state == "queued"
+
+
+def test_a_hub_set_up_anew_over_a_restored_ledger_gets_what_was_kept_for_it(agent: StandingAgent) -> None:
+    _, (unit,) = with_parts(1)
+    keep(agent, taken())
+    forget_attempts()
+    Hub.objects.update(identity=OTHER_HUB)
+    deliver(agent)
+    unit.refresh_from_db()
+    assert unit.state == "done"
+    assert agent.spools.hubs() == []

@@ -62,7 +62,9 @@ class LeaseKeeper:
         self._noted = False
 
     def on_start(self, agent: Agent) -> None:
-        """What an earlier process of this node left behind since the machine started is proved to have crashed."""
+        """What an earlier process of this node left behind since the machine started is proved to have crashed, but for
+        what it had finished and kept."""
+        survive(self._delivery.deliver, agent)
         left = workspaces(agent.name)
         suspected = suspects(noted_in_hand(left / IN_HAND), memory_kills())
         shutil.rmtree(left, ignore_errors=True)

@@ -29,6 +29,7 @@ from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.settle import Settled, settle
 from clustercore.jobs.services.submit import queue_units
 from clustercore.nodes.adapters.agent import current_agent
+from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject
 from clustercore.nodes.domain.hooks import Agent, HostDied
 
@@ -134,8 +135,14 @@ class Execution:
             if event is not None and on_event is not None:
                 on_event(event)
 
-        with self._watched_elsewhere():
-            return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
+        kills_before = memory_kills()
+        try:
+            with self._watched_elsewhere():
+                return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
+        except HostDied as death:
+            if not death.deliberate and (memory_kills() or 0) > (kills_before or 0):
+                death.reason = f"{death.reason}: the machine ran out of memory"
+            raise
 
     def fetch(self, sha256: str) -> Path:
         """A blob on this machine; its own time limits bound the wait, the lease goes on."""

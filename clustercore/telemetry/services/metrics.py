@@ -226,9 +226,14 @@ def _per_node(name: str, about: str, nodes: Sequence[NodeStanding], value: Calla
 
 
 def _events(counted: Counts) -> Iterator[Metric]:
-    expired, fenced = counted.get(names.EXPIRED, 0), counted.get(names.FENCED, 0)
-    yield CounterMetricFamily("clustercore_lease_expired", "Pieces taken back from silent nodes.", value=expired)
-    yield CounterMetricFamily("clustercore_jobs_fenced", "Results that came too late to count.", value=fenced)
+    for name, about, counter in (
+        ("clustercore_lease_expired", "Pieces taken back from silent nodes.", names.EXPIRED),
+        ("clustercore_jobs_fenced", "Results that came too late to count.", names.FENCED),
+        ("clustercore_results_unknown", "Results whose attempt this ledger does not know.", names.UNKNOWN_RESULTS),
+        ("clustercore_results_placed", "Those of them that were taken for an open unit.", names.PLACED_RESULTS),
+        ("clustercore_clock_steps", "How often the database's clock was set.", names.CLOCK_STEPS),
+    ):
+        yield CounterMetricFamily(name, about, value=counted.get(counter, 0))
 
 
 def _disk() -> Iterator[Metric]:

@@ -12,8 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
-from pydantic import Field, IPvAnyNetwork
+from pydantic import Field, IPvAnyNetwork, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from clustercore.embedded.domain.server_urls import checked_database_url, checked_redis_url
 
 DEFAULT_ENGINES = (
     "transcription.adapters.media:MediaCutter",
@@ -42,7 +44,7 @@ def default_data_directory() -> Path:
 class Environment(BaseSettings):
     """Values from `CLUSTERCORE_*` variables; lists are JSON (`'["a", "b"]'`)."""
 
-    model_config = SettingsConfigDict(env_prefix="CLUSTERCORE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="CLUSTERCORE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     data_dir: Path = Field(default_factory=default_data_directory)
     database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
@@ -95,6 +97,16 @@ class Environment(BaseSettings):
     piece_seconds: float = Field(default=600.0, gt=1)
     """The longest piece a recording is cut into."""
     max_media_hours: float = Field(default=12.0, gt=0)
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, url: str | None) -> str | None:
+        return checked_database_url(url) if url else url
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis_url(cls, url: str | None) -> str | None:
+        return checked_redis_url(url) if url else url
 
     @property
     def models_directory(self) -> Path:

@@ -23,9 +23,7 @@ from clustercore.access.domain.audit_chain import (
 from clustercore.access.domain.identity import Identity
 from clustercore.access.models import AuditEntry
 from clustercore.access.services.audit_checkpoints import note_checkpoint_when_due
-
-_CHAIN_LOCK = 0x61756474
-"""Any number, but the same in every process that writes the log."""
+from clustercore.embedded.domain.advisory_locks import AdvisoryLock
 
 
 def record(identity: Identity, action: str, target: str = "", **detail: Any) -> None:
@@ -66,7 +64,7 @@ def record(identity: Identity, action: str, target: str = "", **detail: Any) -> 
 
 def _locked_head() -> AuditEntry | None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_CHAIN_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.AUDIT_CHAIN])
     # A statement of its own: only one that begins under the lock sees what its last holder committed.
     return AuditEntry.objects.order_by("-seq").first()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from clustercore.access.services.audit_checkpoints import checkpoint_file, note_
 
 ROWS_AT_ONCE = 20_000
 """How many entries one call of `chain_state` reads at most."""
+_PAGE = 2000
 _FIELDS = ("seq", "at", "actor", "actor_id", "action", "target", "detail", "previous", "digest")
 
 
@@ -134,6 +136,12 @@ def _start_is_gone(start: Head) -> Break | None:
 
 
 def _entries(after: Head, limit: int | None) -> Iterator[Entry]:
-    rows = AuditEntry.objects.filter(seq__gt=after.seq).order_by("seq").values_list(*_FIELDS)
-    for row in (rows if limit is None else rows[:limit]).iterator(chunk_size=2000):
-        yield Entry(*row)
+    """Page by page, because a cursor of the server's own does not outlive a transaction behind a pooler."""
+    seq, left = after.seq, math.inf if limit is None else limit
+    while left > 0:
+        rows = AuditEntry.objects.filter(seq__gt=seq).order_by("seq").values_list(*_FIELDS)
+        page = [Entry(*row) for row in rows[: int(min(left, _PAGE))]]
+        yield from page
+        if len(page) < _PAGE:
+            return
+        seq, left = page[-1].seq, left - len(page)

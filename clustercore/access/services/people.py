@@ -16,9 +16,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Role
 from clustercore.access.selectors import administrators, role_of
 from clustercore.access.services import audit
-
-ADMINISTRATORS_LOCK = 0x61636365
-"""Any number, but the same wherever it is decided whether there is an administrator."""
+from clustercore.embedded.domain.advisory_locks import AdvisoryLock
 
 
 def add_person(actor: Identity, name: str, role: Role, password: str | None = None) -> User:
@@ -130,7 +128,7 @@ def require_password(user: User, password: str) -> None:
 def lock_administrators() -> None:
     """Until the transaction ends, nobody else decides who administers."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADMINISTRATORS_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.ADMINISTRATORS])
 
 
 def _require_valid(user: User, password: str | None) -> None:

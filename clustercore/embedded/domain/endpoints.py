@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
+
+from clustercore.embedded.domain.server_urls import parse_database_url
 
 ROLE = "clustercore"
 DATABASE = "clustercore"
-_SCHEMES = ("postgresql", "postgres")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,47 +55,34 @@ def public_redis_url(redis_url: str, host: str, port: int) -> str:
 def database_settings(url: str, pool_size: int) -> dict[str, Any]:
     """Django's `DATABASES` entry for a `postgresql://` URL.
 
-    The host may be a name, an address, or a socket directory (`?host=/directory`). Other query parameters go to
-    libpq as they are. `pool_size` is the most connections this process keeps. Raises ValueError on another scheme.
+    The host may be a name, an address, a socket directory (`?host=/directory`), or several of them. Other query
+    parameters go to libpq as they are. `pool_size` is the most connections this process keeps. Raises ValueError.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in _SCHEMES:
-        raise ValueError(f"DATABASE_URL must start with postgresql://, not with {parts.scheme or 'nothing'}://")
-    query = dict(parse_qsl(parts.query))
+    address = parse_database_url(url)
     return {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": unquote(parts.path.lstrip("/")) or query.pop("dbname", DATABASE),
-        "USER": unquote(parts.username or "") or query.pop("user", ""),
-        "PASSWORD": unquote(parts.password or "") or query.pop("password", ""),
-        "HOST": unquote(parts.hostname or "") or query.pop("host", ""),
-        "PORT": str(parts.port or query.pop("port", "") or ""),
+        "NAME": address.database or DATABASE,
+        "USER": address.user,
+        "PASSWORD": address.password,
+        "HOST": address.hosts,
+        "PORT": address.ports,
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": _connection_options(pool_size) | query,
+        # Outside a transaction they would be of a session, which is another's next behind a pooler.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+        "OPTIONS": _connection_options(pool_size) | dict(address.options),
     }
-
-
-SESSION_SETTINGS = (
-    "plan_cache_mode=force_generic_plan",
-    "jit=off",
-    "lock_timeout=5s",
-    "idle_in_transaction_session_timeout=20s",
-)
 
 
 def _connection_options(pool_size: int) -> dict[str, Any]:
     """A broken link is noticed within about 25 s instead of the kernel's hours.
 
-    Only statements that ask for it are prepared, which are the ledger's hot ones: for them planning costs more than
-    running, so their plan is kept, and none is worth compiling.
+    Nothing here is a setting of the server's session: see `role_settings`.
 
-    A process that is frozen in the middle of a transaction loses its locks after 20 s, or its job would stand still.
     `reconnect_timeout` bounds the pool's growing pauses between tries: with its default a node comes back from an
     outage of the database as late again as the outage was long, and its leases have run out by then.
     """
     return {
-        "prepare_threshold": 1_000_000,
-        "options": " ".join(f"-c {setting}" for setting in SESSION_SETTINGS),
         "pool": {"min_size": 1, "max_size": max(1, pool_size), "timeout": 5, "reconnect_timeout": 5},
         "connect_timeout": 5,
         "keepalives": 1,

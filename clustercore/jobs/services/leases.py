@@ -7,14 +7,13 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from clustercore.embedded.domain.advisory_locks import AdvisoryLock
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.counters import EXPIRED
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.settle import hand_back, strike
-
-_SWEEP_LOCK = 0x636C7573
 
 # Attempts are locked in the order of their ids, as a cancel locks them: two orders would be a deadlock now and then.
 _EXTEND = """
@@ -76,7 +75,7 @@ def reap(as_of: ClockReading, lease_seconds: float) -> int | None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_try_advisory_xact_lock(%s), abs(extract(epoch FROM now()) - %s) <= %s",
-            [_SWEEP_LOCK, as_of.database, lease_seconds / 2],
+            [AdvisoryLock.SWEEP, as_of.database, lease_seconds / 2],
         )
         mine, same_clock = cursor.fetchone()
         if not mine:

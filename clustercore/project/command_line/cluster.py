@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psycopg
 from django.conf import settings
+from django.core import management
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -22,8 +23,6 @@ from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.services import Lease, ensure_running, status
 from clustercore.project.command_line.console import CommandError, ExitCode, Unreachable
 
-MIGRATION_LOCK = 0x636C7573
-"""Any number, but the same in every process that migrates."""
 CLIENT_LINGER_SECONDS = 30.0
 CONNECT_SECONDS = 5
 NOTHING_RUNS = (
@@ -82,10 +81,14 @@ def account() -> Identity:
 
 
 def migrate() -> None:
-    """Brings the database to this version; of several processes one does it and the others wait for it."""
-    with psycopg.connect(endpoints().database_url, autocommit=True) as lock:
-        lock.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+    """Brings the database to this version; of several processes one does it and the others wait for it.
+
+    Raises Unreachable when that takes the other too long.
+    """
+    try:
         call_command("migrate", verbosity=0, interactive=False)
+    except management.CommandError as error:
+        raise Unreachable(str(error)) from error
 
 
 def pending_migrations() -> list[str]:

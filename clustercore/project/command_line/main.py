@@ -45,7 +45,9 @@ def _settings_refused(error: Exception) -> str:
         field = str(problem["loc"][0]) if problem["loc"] else "settings"
         name = field if field.isupper() else f"CLUSTERCORE_{field.upper()}"
         said = problem["msg"].removeprefix("Value error, ")
-        problems.append(f"{name}: {said} (it is {problem.get('input')!r})")
+        # Those whose own checks speak hold passwords, and name themselves.
+        own = problem["type"] == "value_error"
+        problems.append(said if own else f"{name}: {said} (it is {problem.get('input')!r})")
     return "; ".join(problems)
 
 

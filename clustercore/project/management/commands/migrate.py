@@ -1,0 +1,31 @@
+"""`manage.py migrate`, by one process at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.core.management.commands import migrate
+from django.db import connections
+from django.db.backends.postgresql.base import DatabaseWrapper
+
+from clustercore.embedded.adapters.migration import establish_role_settings, migration_lock
+from clustercore.embedded.domain.errors import EmbeddedError
+
+
+class Command(migrate.Command):
+    """Django's own, under a lock, and with the settings that the database must keep for its role."""
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Waits for another process that migrates. Raises CommandError when that takes too long."""
+        connection: DatabaseWrapper = connections[options["database"]]  # type: ignore[assignment]
+        parameters = connection.get_connection_params()
+        try:
+            with migration_lock(parameters):
+                if establish_role_settings(parameters):
+                    # A session has the settings of the time when it began.
+                    connection.close()
+                    connection.close_pool()
+                super().handle(*args, **options)
+        except EmbeddedError as error:
+            raise CommandError(str(error)) from error

@@ -1,0 +1,85 @@
+"""The ledger's own tests once more, in transactions of their own, through a PgBouncer in transaction mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from django.db import connection
+
+from clustercore.embedded.domain.endpoints import Endpoints
+from clustercore.embedded.domain.role_settings import ROLE_SETTINGS
+from clustercore.embedded.domain.server_urls import parse_database_url
+from clustercore.jobs.adapters.statements import fetch_prepared, is_direct
+from tests import pooler
+from tests.integration.jobs.test_claim import (  # noqa: F401 - they run here too
+    test_a_node_more_than_one_rung_below_the_best_live_one_takes_no_part_and_knows_why,
+    test_a_unit_is_taken_once_and_a_second_bell_finds_nothing,
+    test_many_nodes_claiming_at_once_take_each_unit_exactly_once,
+    test_two_jobs_of_equal_priority_share_the_slots,
+)
+from tests.integration.jobs.test_settle import (  # noqa: F401
+    test_a_known_idempotency_key_gives_the_job_that_has_it,
+    test_a_lease_is_extended_only_for_the_process_that_holds_it,
+    test_a_result_delivered_twice_is_stored_once,
+    test_a_result_whose_attempt_is_no_longer_live_changes_nothing_and_is_counted,
+    test_a_retry_waits_longer_each_time_and_gives_up_in_the_end,
+    test_a_vanished_node_is_never_a_strike_however_often_it_happens,
+    test_cancelling_ends_every_attempt_and_a_late_result_is_fenced,
+    test_the_last_part_opens_the_next_stage_and_that_one_ends_the_job,
+    test_three_proved_crashes_make_a_unit_dead_and_the_job_says_so,
+    test_what_is_handed_back_is_queued_at_once_for_another_node,
+)
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(pooler.PROGRAM is None, reason=pooler.ABSENT),
+    pytest.mark.django_db(transaction=True),
+]
+
+
+@pytest.fixture(scope="module")
+def pooled(services: Endpoints) -> Iterator[Endpoints]:
+    """The session's servers, PostgreSQL behind a pooler."""
+    with pooler.running_pooler(services) as url:
+        yield replace(services, database_url=url)
+
+
+@pytest.fixture(autouse=True)
+def through_pooler(transactional_db: None, pooled: Endpoints) -> Iterator[None]:
+    """Django's connections of this process lead through the pooler, and none is mixed up with another."""
+    before = dict(connection.settings_dict)
+    address = parse_database_url(pooled.database_url)
+    errors = pooler.collisions(pooled)
+    _lead_to(address.hosts, address.ports)
+    yield
+    _lead_to(before["HOST"], before["PORT"])
+    assert pooler.collisions(pooled) == errors
+
+
+def _lead_to(host: str, port: str) -> None:
+    connection.close()
+    connection.close_pool()  # type: ignore[attr-defined]
+    connection.settings_dict.update(HOST=host, PORT=port)
+
+
+def test_every_transaction_may_be_on_another_connection_to_the_server_and_none_is_prepared() -> None:
+    seen = {fetch_prepared("SELECT pg_backend_pid() + %(zero)s::int", {"zero": 0})[0][0] for _ in range(40)}
+    prepared = {fetch_prepared("SELECT count(*) FROM pg_prepared_statements", {})[0][0] for _ in range(40)}
+    assert len(seen) > 1
+    assert prepared == {0}
+
+
+def test_a_connection_without_a_pooler_prepares(services: Endpoints) -> None:
+    connection.ensure_connection()
+    assert not is_direct(connection.connection)
+    with psycopg.connect(services.database_url) as link:
+        assert is_direct(link)
+
+
+def test_the_settings_hold_in_every_transaction() -> None:
+    names = ", ".join(f"current_setting('{name}')" for name in ROLE_SETTINGS)
+    found = {fetch_prepared(f"SELECT {names}", {})[0] for _ in range(40)}
+    assert found == {tuple(ROLE_SETTINGS.values())}

@@ -51,7 +51,7 @@ check: $(VENV)/.check ## Lint, types, import contracts and architecture tests
 faults: $(VENV)/.test ## Kill and starve things, the slow ways too; every outcome is written as JSON
 	@CLUSTERCORE_FAULT_RESULTS=benchmarks/results/faults $(PYTEST) tests/faults -m "fault or not fault" $(ARGS)
 
-bench: $(VENV)/.test ## Run one benchmark, NAME=overhead, speedup, watchers, uploads or lists
+bench: $(VENV)/.test ## Run one benchmark, NAME=overhead, speedup, watchers, uploads, lists or pooler
 	@$(BIN)/python -m benchmarks $(NAME) $(ARGS)
 
 screenshots: $(VENV)/.test ## Take the pictures of docs/screenshots anew (needs Chromium)

@@ -12,7 +12,7 @@ import django
 
 from benchmarks import harness
 
-NAMES = ("overhead", "speedup", "watchers", "uploads", "lists")
+NAMES = ("overhead", "speedup", "watchers", "uploads", "lists", "pooler")
 
 
 def main() -> None:

@@ -43,7 +43,8 @@ def _base_of_database(database_url: str | None) -> str | None:
         return None
     parts = urlsplit(database_url)
     host = unquote(parts.hostname or "")
-    if is_local_host(host):
+    # A hub's one port is one: several servers are PostgreSQL's own.
+    if is_local_host(host) or "," in parts.netloc:
         return None
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{parts.port or _POSTGRESQL_PORT}"

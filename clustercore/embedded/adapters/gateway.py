@@ -13,12 +13,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from clustercore.embedded.domain.endpoints import Endpoints, public_database_url, public_redis_url
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.preface import preface
 from clustercore.embedded.domain.protocols import LONGEST_HEAD, Protocol, protocol_of
+from clustercore.embedded.domain.server_urls import parse_database_url
 
 LOG = logging.getLogger("clustercore.embedded.gateway")
 BUFFER_BYTES = 65_536
@@ -53,13 +54,17 @@ Upstreams = dict[Protocol, Address]
 
 
 def upstreams_of(endpoints: Endpoints, web: Address) -> Upstreams:
-    """Where the gateway leads: to these endpoints' servers and to the web process."""
-    database, redis = urlsplit(endpoints.database_url), urlsplit(endpoints.redis_url)
-    query = parse_qs(database.query)
-    host, port = database.hostname or query.get("host", ["127.0.0.1"])[0], int(query.get("port", ["5432"])[0])
-    path = f"{host}/.s.PGSQL.{database.port or port}" if host.startswith("/") else None
+    """Where the gateway leads: to these endpoints' servers and to the web process. Raises EmbeddedError."""
+    database, redis = parse_database_url(endpoints.database_url), urlsplit(endpoints.redis_url)
+    if not database.is_one_server:
+        raise EmbeddedError(
+            "--listen leads to one PostgreSQL, and DATABASE_URL names several: start without --listen, and give other "
+            "machines the DATABASE_URL and REDIS_URL of this one."
+        )
+    host, port = database.hosts or "127.0.0.1", int(database.ports or 5432)
+    path = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None
     return {
-        Protocol.POSTGRES: Address(host, database.port or port, path),
+        Protocol.POSTGRES: Address(host, port, path),
         Protocol.REDIS: Address(redis.hostname or "127.0.0.1", redis.port or 6379),
         Protocol.WEB: web,
     }

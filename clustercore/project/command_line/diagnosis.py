@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -19,6 +20,8 @@ from django.db import DatabaseError, InterfaceError
 from clustercore.blobs.domain.addresses import hub_base_url
 from clustercore.blobs.models import Hub
 from clustercore.config.environment import environment
+from clustercore.embedded.domain.role_settings import ROLE_SETTINGS
+from clustercore.jobs.adapters.statements import is_direct
 from clustercore.jobs.domain.words import memory_words
 from clustercore.nodes.adapters.hardware import read_gpus, usable_cores
 from clustercore.nodes.adapters.inventory import take_inventory
@@ -35,9 +38,12 @@ OK, HINT, BROKEN = "ok", "hint", "broken"
 NEEDED_CAPABILITIES = ("media", "stt")
 CLOCK_SECONDS = 5.0
 OLDEST_PYTHON = (3, 11)
+OLDEST_POSTGRESQL = 14
 _SERVER_SETTINGS = """
     SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'),
         current_setting('max_connections'), extract(epoch FROM now())"""
+
+_SET_ROLE = "`clustercore up` or `manage.py migrate` sets them for the role; a pooler that runs must then RECONNECT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +108,26 @@ def _told(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding
 def _postgres() -> Iterator[Finding]:
     with psycopg.connect(endpoints().database_url, connect_timeout=CONNECT_SECONDS) as link:
         version, fsync, commits, connections, at = link.execute(_SERVER_SETTINGS).fetchone() or ("", "", "", "", 0)
+        missing = list(_missing_settings(link))
+        is_old, way = link.info.server_version < OLDEST_POSTGRESQL * 10_000, "" if is_direct(link) else "pooled, "
     safe = fsync == "on" and commits != "off"
-    text = f"{version}, fsync {fsync}, synchronous_commit {commits}, {connections} connections"
+    text = f"{version}, {way}fsync {fsync}, synchronous_commit {commits}, {connections} connections"
     remedy = "" if safe else "; a power cut may lose accepted work: turn both on"
-    yield Finding("postgresql", OK if safe else BROKEN, text + remedy)
+    remedy += f"; PostgreSQL {OLDEST_POSTGRESQL} or newer is needed" if is_old else ""
+    yield Finding("postgresql", BROKEN if remedy else OK, text + remedy)
+    if missing:
+        yield Finding("role settings", HINT, f"{', '.join(missing)}; {_SET_ROLE}")
     difference = abs(float(at) - time.time())
     text = f"{difference:.1f} s from the database's"
     remedy = "; set this machine's clock (leases go by the database's, logs by this one)"
     yield Finding("clock", *((OK, text) if difference < CLOCK_SECONDS else (HINT, text + remedy)))
+
+
+def _missing_settings(link: psycopg.Connection[Any]) -> Iterator[str]:
+    for name, wanted in ROLE_SETTINGS.items():
+        found = (link.execute("SELECT current_setting(%s)", [name]).fetchone() or ("",))[0]
+        if found != wanted:
+            yield f"{name} is {found}, not {wanted}"
 
 
 def _redis() -> Iterator[Finding]:

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
@@ -199,3 +200,9 @@ def test_the_gateway_ends_with_open_connections(services: Endpoints, web: Addres
     with pytest.raises(psycopg.OperationalError):
         link.execute("SELECT 1")
     link.close()
+
+
+def test_several_postgresql_servers_are_refused_with_what_to_do(services: Endpoints) -> None:
+    several = replace(services, database_url="postgresql://u:p@h1:5432,h2:5432/d")
+    with pytest.raises(EmbeddedError, match="without --listen"):
+        upstreams_of(several, Address("127.0.0.1", 1))

@@ -46,6 +46,7 @@ def test_a_database_on_another_machine_names_the_one_port(database_url: str, bas
         "postgresql://u:p@[::1]/d",
         "postgresql:///d?host=/run/postgresql",
         "postgresql://u:p@%2Frun%2Fpostgresql/d",
+        "postgresql://u:p@10.0.0.1:5432,10.0.0.2:5433/d",
     ],
 )
 def test_beside_the_database_the_advertised_address_serves(database_url: str | None) -> None:

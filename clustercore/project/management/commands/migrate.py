@@ -18,6 +18,9 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Waits for another process that migrates. Raises CommandError when that takes too long."""
+        if options["plan"] or options["check_unapplied"]:
+            super().handle(*args, **options)
+            return
         connection: DatabaseWrapper = connections[options["database"]]  # type: ignore[assignment]
         parameters = connection.get_connection_params()
         try:

@@ -13,13 +13,17 @@ class JobsConfig(AppConfig):
         from clustercore.jobs.selectors.occupation import work_of_nodes
         from clustercore.jobs.services.control import NotPossible
         from clustercore.jobs.services.keeper import LeaseKeeper
-        from clustercore.jobs.services.submit import BacklogFull
+        from clustercore.jobs.services.submit import BacklogFull, KeyReused
         from clustercore.jobs.workflows import knock
         from clustercore.nodes.domain.hooks import register_hook
         from clustercore.nodes.domain.standing import use_work
 
         register_hook(LeaseKeeper(knock))
         use_work(work_of_nodes)
+        refuse_as(
+            KeyReused,
+            lambda error: RequestRefused(409, str(error), param="Idempotency-Key", code="idempotency_key_reused"),
+        )
         refuse_as(NotPossible, lambda error: RequestRefused(409, str(error), code="not_possible"))
         refuse_as(
             BacklogFull,

@@ -51,6 +51,9 @@ class Job(models.Model):
     idempotency_key = models.CharField(
         max_length=200, null=True, blank=True, help_text="Unique among its owner's jobs."
     )
+    request_digest = models.CharField(
+        max_length=64, blank=True, default="", help_text="SHA-256 of all that was asked; kept where there is a key."
+    )
     error = models.TextField(blank=True)
     waiting = models.CharField(max_length=400, blank=True, help_text="Why nothing happens now, and the remedy.")
     created = models.DateTimeField()

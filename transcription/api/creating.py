@@ -18,6 +18,7 @@ from clustercore.access.api.parsing import JSONParser
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services import audit
+from clustercore.blobs.adapters.files import hash_of_open
 from clustercore.blobs.adapters.received import ReceivedFile, received_with
 from clustercore.blobs.domain.uploads import UploadState
 from clustercore.blobs.selectors import uploads_of
@@ -28,7 +29,7 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.progress import job_progress
 from transcription.domain.speech_task import Task
 from transcription.services.importing import open_import
-from transcription.services.submit import LONGEST_PROMPT, QUALITIES, InvalidRequest, Wishes, submit_bytes
+from transcription.services.submit import LONGEST_PROMPT, QUALITIES, InvalidRequest, Sent, Wishes, submit_sent
 
 
 class TranscriptionSerializer(StrictSerializer):
@@ -77,11 +78,12 @@ class Transcriptions(APIView):
                 "Idempotency-Key",
                 {"type": "string", "minLength": 1, "maxLength": 200},
                 OpenApiParameter.HEADER,
-                description="A second request with the same key gets the first one's job, with 200.",
+                description="A second request with the same key gets the first one's job, with 200. The same key with "
+                "another recording or other fields is 409. A key whose job failed or was cancelled may be used again.",
             )
         ],
         request={"multipart/form-data": TranscriptionFormSerializer, "application/json": TranscriptionSerializer},
-        responses={201: JobDetailSerializer, 200: JobDetailSerializer, 413: None, 507: None},
+        responses={201: JobDetailSerializer, 200: JobDetailSerializer, 409: None, 413: None, 507: None},
     )
     def post(self, request: Request) -> Response:
         """Answers with the job at once; `Location` is where it can be followed."""
@@ -106,9 +108,12 @@ def _submit(
 ) -> tuple[Job, bool]:
     _refuse_other_than_one(asked, received)
     if received is not None:
-        job, is_new = submit_bytes(lambda: keep(received), received.size, received.name, wishes)
+        sent = Sent(
+            name=received.name, size=received.size, sha256=lambda: received.sha256, store=lambda: keep(received)
+        )
+        job, is_new = submit_sent(sent, wishes)
     elif "upload" in asked:
-        job, is_new = _from_upload(identity, str(asked["upload"]), wishes)
+        job, is_new = submit_sent(_upload(identity, str(asked["upload"])), wishes)
     else:
         job, is_new = _from_path(str(asked["path"]), wishes)
     if is_new:
@@ -126,13 +131,13 @@ def _refuse_other_than_one(asked: Mapping[str, Any], received: ReceivedFile | No
         raise InvalidRequest(given[0], f"{' and '.join(given)} were sent: one recording a request")
 
 
-def _from_upload(identity: Identity, upload_id: str, wishes: Wishes) -> tuple[Job, bool]:
+def _upload(identity: Identity, upload_id: str) -> Sent:
     upload = uploads_of(identity.user_id).filter(pk=upload_id).first()
     if upload is None:
         raise InvalidRequest("upload", "there is no such upload of yours; it may have expired")
     if upload.state == UploadState.OPEN:
         raise InvalidRequest("upload", f"{upload.offset} of {upload.size} bytes have come: send the rest first")
-    return submit_bytes(lambda: keep_upload(upload.pk), upload.size, upload.name, wishes)
+    return Sent(name=upload.name, size=upload.size, sha256=lambda: upload.sha256, store=lambda: keep_upload(upload.pk))
 
 
 def _from_path(text: str, wishes: Wishes) -> tuple[Job, bool]:
@@ -140,4 +145,5 @@ def _from_path(text: str, wishes: Wishes) -> tuple[Job, bool]:
         size = file.seek(0, 2)
         file.seek(0)
         name = text.replace("\\", "/").rpartition("/")[2]
-        return submit_bytes(lambda: store_open_file(file), size, name, wishes)
+        sent = Sent(name=name, size=size, sha256=lambda: hash_of_open(file), store=lambda: store_open_file(file))
+        return submit_sent(sent, wishes)

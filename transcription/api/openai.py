@@ -29,8 +29,9 @@ from transcription.domain.openai_answers import NoSpeakers, Stream, answer, even
 from transcription.domain.openai_request import BadParameter, Wanted, wanted_from
 from transcription.domain.speech_task import Task
 from transcription.selectors import transcript_of
-from transcription.services.attaching import Sent, find_or_submit
+from transcription.services.attaching import find_or_submit
 from transcription.services.outcomes import Outcome, leading_pieces, outcome_of, segments_between
+from transcription.services.submit import Sent
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0
 KEEP_ALIVE_SECONDS = 10.0
@@ -65,7 +66,7 @@ async def _hear(request: HttpRequest, task: str) -> HttpResponseBase:
     # First of all: whoever holds a connection while it asks for another one can wait for ever.
     await hold_nothing()
     key = request.headers.get("Idempotency-Key")
-    sent = Sent(sha256=received.sha256, size=received.size, name=received.name, store=lambda: keep(received))
+    sent = Sent(name=received.name, size=received.size, sha256=lambda: received.sha256, store=lambda: keep(received))
     job_id = await in_thread(lambda: find_or_submit(identity, wanted, sent, key))
     received.discard()
     if wanted.stream:

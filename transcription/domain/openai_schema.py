@@ -16,7 +16,7 @@ _REFUSALS = {
     "403": "The role or the token's scopes do not allow it.",
     "404": "No live node has that model, or the job was removed.",
     "408": "The body came too slowly.",
-    "409": "The job was cancelled.",
+    "409": "The job was cancelled, or the `Idempotency-Key` is another request's.",
     "413": "Larger than this hub takes.",
     "500": "The job failed; the message says why.",
     "503": "No node can do it yet, and the job waits: the same request finds it again. Or too much is waiting already.",
@@ -72,7 +72,8 @@ def _hearing(name: str, summary: str, properties: Mapping[str, Any]) -> Mapping[
         "summary": summary,
         "description": "Answers when the job is done, and goes on when the client hangs up. The same person's request "
         "for the same sound, heard in the same way, finds the job that is at work or was done in the last ten minutes; "
-        "an `Idempotency-Key` of one's own asks for a new one.",
+        "an `Idempotency-Key` of one's own asks for a new one. The same key with another file or other parameters "
+        "is 409; a key whose job failed or was cancelled may be used again.",
         "security": _SECURITY,
         "parameters": [
             {"in": "header", "name": "Idempotency-Key", "schema": {"type": "string", "minLength": 1, "maxLength": 200}}

@@ -8,8 +8,6 @@ first one's job is still at work, or was done in the last minutes. Whoever wants
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import Q
@@ -23,7 +21,7 @@ from clustercore.jobs.models import Job
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.openai_request import BEHAVIOURS, Wanted
 from transcription.domain.speech_task import Task, capability_for
-from transcription.services.submit import Wishes, submit_bytes
+from transcription.services.submit import Sent, Wishes, submit_sent
 
 SAME_REQUEST = timedelta(minutes=10)
 """As long as the clients' own time limit."""
@@ -32,21 +30,10 @@ NOBODY_TRANSLATES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A file that came with a request."""
-
-    sha256: str
-    size: int
-    name: str
-    store: Callable[[], str]
-    """Makes it a blob."""
-
-
 def find_or_submit(identity: Identity, wanted: Wanted, sent: Sent, key: str | None) -> int:
-    """The id of the job that serves a request. Raises RequestRefused, InvalidRequest, BacklogFull."""
+    """The id of the job that serves a request. Raises RequestRefused, InvalidRequest, KeyReused, BacklogFull."""
     refuse_unknown_model(wanted)
-    start = f"v1:{wanted.digest(sent.sha256)}:"
+    start = f"v1:{wanted.digest(sent.sha256())}:"
     if key is None:
         found = _serving(identity, start)
         if found is not None:
@@ -61,7 +48,7 @@ def find_or_submit(identity: Identity, wanted: Wanted, sent: Sent, key: str | No
         idempotency_key=key,
         owner_id=identity.user_id,
     )
-    job, is_new = submit_bytes(sent.store, sent.size, sent.name or "recording", wishes)
+    job, is_new = submit_sent(sent, wishes)
     if is_new:
         audit.record(identity, "job.submit", f"job {job.pk}")
     return job.pk

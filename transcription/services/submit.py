@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.db import transaction
 
+from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.models import Job
@@ -55,36 +56,55 @@ class Wishes:
     """Who asks; None for the command line."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A recording that somebody sent, not a blob yet."""
+
+    name: str
+    size: int
+    sha256: Callable[[], str]
+    store: Callable[[], str]
+    """Makes it a blob; returns its SHA-256."""
+
+
 def submit_transcription(path: Path, name: str, wishes: Wishes) -> tuple[Job, bool]:
     """Stores the file and queues its job; returns the job and whether it is new.
 
-    Raises InvalidRequest, BacklogFull, OSError.
+    Raises InvalidRequest, KeyReused, BacklogFull, OSError.
     """
     if not path.is_file():
         raise InvalidRequest("file", f"{printable(path.name)!r} is not a file")
-    return submit_bytes(lambda: store_file(path), path.stat().st_size, name, wishes)
+    size = path.stat().st_size
+    sent = Sent(name=name, size=size, sha256=lambda: hash_of(path), store=lambda: store_file(path))
+    return submit_sent(sent, wishes)
 
 
-def submit_bytes(store: Callable[[], str], size: int, name: str, wishes: Wishes) -> tuple[Job, bool]:
-    """Queues a job for `size` bytes that `store` makes a blob, called once nothing else can refuse them.
+def submit_sent(sent: Sent, wishes: Wishes) -> tuple[Job, bool]:
+    """Queues a job for a recording, which is stored once nothing else can refuse it.
 
-    A job that is known by its idempotency key is returned as it is. Raises InvalidRequest, BacklogFull, OSError.
+    A job that is known by its idempotency key is returned as it is. Raises InvalidRequest, KeyReused, BacklogFull,
+    OSError.
     """
-    request = _request(printable(name), wishes)
-    if size == 0:
-        raise InvalidRequest("file", f"{printable(name)!r} is empty: nothing was recorded, or the copy failed")
-    known = job_with_key(request)
-    if known is not None:
-        return known, False
+    name = printable(sent.name)
+    request = _request(name, wishes)
+    if sent.size == 0:
+        raise InvalidRequest("file", f"{name!r} is empty: nothing was recorded, or the copy failed")
+    if request.idempotency_key is not None:
+        known = job_with_key(_about(request, sent.sha256()))
+        if known is not None:
+            return known, False
     limit = environment().backlog_limit
     refuse_over_backlog(limit)
-    blob = store()
-    request = replace(request, parameters={**request.parameters, "blob": blob})
+    blob = sent.store()
     with transaction.atomic():
-        job, new = submit_job(request, backlog_limit=limit)
+        job, new = submit_job(_about(request, blob), backlog_limit=limit)
         if new:
-            Recording.objects.create(job=job, blob=blob, name=printable(name))
+            Recording.objects.create(job=job, blob=blob, name=name)
     return job, new
+
+
+def _about(request: JobRequest, blob: str) -> JobRequest:
+    return replace(request, parameters={**request.parameters, "blob": blob})
 
 
 def _request(name: str, wishes: Wishes) -> JobRequest:
@@ -93,7 +113,8 @@ def _request(name: str, wishes: Wishes) -> JobRequest:
     _check(wishes)
     return JobRequest(
         kind=KIND,
-        title=printable(wishes.title) if wishes.title else name,
+        title=printable(wishes.title) if wishes.title else "",
+        fallback_title=name,
         parameters={"prompt": wishes.prompt, "piece_seconds": wishes.piece_seconds, "task": wishes.task},
         language=language,
         priority=wishes.priority,

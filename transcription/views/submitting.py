@@ -22,6 +22,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services import audit
 from clustercore.access.services.identification import require
+from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.domain.errors import BlobError
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
@@ -84,18 +85,18 @@ def _submit(request: HttpRequest, identity: Identity, source: Recording | None) 
         raise InvalidRequest("file", "choose a recording first: audio or video")
     jobs = []
     for number, (path, name) in enumerate(given):
-        job, is_new = submit_transcription(path, name, _once(wishes, f"{number} {name} {path.stat().st_size}"))
+        job, is_new = submit_transcription(path, name, _once(wishes, f"{number} {name}", path))
         if is_new:
             audit.record(identity, "job.submit", f"job {job.pk}")
         jobs.append(job)
     return jobs
 
 
-def _once(wishes: Wishes, what: str) -> Wishes:
+def _once(wishes: Wishes, name: str, path: Path) -> Wishes:
     """The same form sent twice is one job; sent again with another file or other wishes it is another."""
     if wishes.idempotency_key is None:
         return wishes
-    digest = hashlib.sha256(repr((wishes, what)).encode()).hexdigest()
+    digest = hashlib.sha256(repr((wishes, name, hash_of(path))).encode()).hexdigest()
     return replace(wishes, idempotency_key=f"form-{digest}")
 
 

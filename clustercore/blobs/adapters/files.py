@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import BinaryIO, Self
 
 from clustercore.blobs.domain.errors import BlobCorrupt, StoreFull
 
@@ -27,9 +27,17 @@ def blocks(path: Path) -> Iterator[bytes]:
 
 def hash_of(path: Path) -> str:
     """The SHA-256 of a file, read in blocks."""
+    with path.open("rb") as file:
+        return hash_of_open(file)
+
+
+def hash_of_open(file: BinaryIO) -> str:
+    """The SHA-256 of all that an open file holds; it stands at its beginning again afterwards."""
+    file.seek(0)
     digest = hashlib.sha256()
-    for block in blocks(path):
+    while block := file.read(BLOCK_BYTES):
         digest.update(block)
+    file.seek(0)
     return digest.hexdigest()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,7 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from clustercore.jobs.domain.kinds import JobKind, NewUnit, kind_named
-from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, UnitState
+from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, JobState, UnitState
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
@@ -28,12 +30,25 @@ class BacklogFull(Exception):
         self.retry_after = retry_after
 
 
+class KeyReused(Exception):
+    """An idempotency key came with another request than the one whose job has it."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(
+            f"Idempotency-Key: job {job_id} has this key, and was asked for with other content or other options: "
+            "send each request with a key of its own"
+        )
+        self.job_id = job_id
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobRequest:
     """What a user asked for, validated by its kind."""
 
     kind: str
     title: str
+    """What the job is called; empty: `fallback_title`, which does not make it another request."""
+    fallback_title: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     payload: Mapping[str, Any] = field(default_factory=dict)
     """The first stage's payload."""
@@ -48,11 +63,21 @@ class JobRequest:
     owner_id: int | None = None
     """Who asked; None for the command line."""
 
+    def digest(self) -> str:
+        """The same for two requests that ask for the same, whoever asks and by whichever key."""
+        asked = {name: value for name, value in asdict(self).items() if name not in _NOT_ASKED}
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+_NOT_ASKED = ("fallback_title", "idempotency_key", "owner_id")
+_OVER_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELLED)
+
 
 def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
     """Writes the job and its first unit; returns it and whether it is new.
 
-    A known idempotency key gives the job that has it. Raises BacklogFull.
+    A known idempotency key gives the job that has it, unless that one failed or was cancelled: then the key goes to
+    the new job. Raises KeyReused, BacklogFull.
     """
     known = job_with_key(request)
     if known is not None:
@@ -60,6 +85,7 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
     refuse_over_backlog(backlog_limit)
     try:
         with transaction.atomic():
+            _free_key(request)
             return _create(request), True
     except IntegrityError:
         known = job_with_key(request)
@@ -76,10 +102,29 @@ def refuse_over_backlog(limit: int) -> None:
 
 
 def job_with_key(request: JobRequest) -> Job | None:
-    """The job that this request would find by its idempotency key."""
+    """The job that serves this request already, by its idempotency key. Raises KeyReused."""
     if not request.idempotency_key:
         return None
-    return Job.objects.filter(owner=request.owner_id, idempotency_key=request.idempotency_key).first()
+    job = holder_of_key(request.owner_id, request.idempotency_key)
+    if job is None or job.state in _OVER_WITHOUT_RESULT:
+        return None
+    # Jobs from before there were digests have none.
+    if job.request_digest and job.request_digest != request.digest():
+        raise KeyReused(job.pk)
+    return job
+
+
+def holder_of_key(owner_id: int | None, key: str) -> Job | None:
+    """The job of this owner that has the key, whatever came of it."""
+    return Job.objects.filter(owner=owner_id, idempotency_key=key).first()
+
+
+def _free_key(request: JobRequest) -> None:
+    """Takes the key from a job that came to nothing; one that is tried again at this moment keeps it."""
+    if request.idempotency_key:
+        Job.objects.filter(
+            owner=request.owner_id, idempotency_key=request.idempotency_key, state__in=_OVER_WITHOUT_RESULT
+        ).update(idempotency_key=None)
 
 
 def _create(request: JobRequest) -> Job:
@@ -87,7 +132,7 @@ def _create(request: JobRequest) -> Job:
     first = kind.stages[0]
     job = Job.objects.create(
         kind=kind.name,
-        title=request.title[:300],
+        title=(request.title or request.fallback_title)[:300],
         stage=first.name,
         priority=request.priority,
         parameters=dict(request.parameters),
@@ -98,6 +143,7 @@ def _create(request: JobRequest) -> Job:
         engine=request.engine,
         model=request.model,
         idempotency_key=request.idempotency_key,
+        request_digest=request.digest() if request.idempotency_key else "",
         owner_id=request.owner_id,
         created=Now(),
     )

@@ -17,7 +17,7 @@ from typer import Argument, Option
 from clustercore.blobs.adapters.files import hash_of
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import retry_job
-from clustercore.jobs.services.submit import BacklogFull
+from clustercore.jobs.services.submit import BacklogFull, KeyReused, holder_of_key
 from clustercore.project.command_line.cluster import cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, complain, errors, output, remark
 from clustercore.project.command_line.figures import JobFigures
@@ -152,15 +152,20 @@ def _recordings(words: Sequence[str]) -> tuple[list[Path], list[str]]:
 
 def _submit(path: Path, wishes: Wishes, *, idempotent: bool) -> Submitted:
     with errors().status(Text(f"storing {printable(path.name, 60)}")):
-        if idempotent:
-            wishes = replace(wishes, idempotency_key=idempotency_key(path, wishes))
         try:
+            if idempotent:
+                key = idempotency_key(path, wishes)
+                known = holder_of_key(None, key)
+                if known is not None:
+                    _take_up_again(known)
+                    return Submitted(path, known.pk, False)
+                wishes = replace(wishes, idempotency_key=key)
             job, is_new = submit_transcription(path, path.name, wishes)
         except InvalidRequest as error:
             # Both the service and the rule below it name the field.
             said = str(error).replace(f"{error.field}: {error.field}: ", f"{error.field}: ")
             raise CommandError(f"{printable_path(path)}: {said}", ExitCode.USAGE) from error
-        except BacklogFull as error:
+        except (BacklogFull, KeyReused) as error:
             raise CommandError(str(error)) from error
     if not is_new:
         _take_up_again(job)

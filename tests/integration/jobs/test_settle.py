@@ -221,14 +221,6 @@ def test_pause_and_resume_ring_again_for_what_waits(django_capture_on_commit_cal
     assert [("part", [part.pk for part in parts])] == RUNG
 
 
-def test_a_known_idempotency_key_gives_the_job_that_has_it() -> None:
-    request = JobRequest(kind="sums", title="once", idempotency_key="abc")
-    first, new = submit_job(request, backlog_limit=10)
-    again, new_again = submit_job(request, backlog_limit=10)
-    assert (new, new_again, first.pk) == (True, False, again.pk)
-    assert Job.objects.count() == 1
-
-
 def test_a_full_backlog_refuses_politely() -> None:
     with_parts(3)
     with pytest.raises(BacklogFull, match="try again in 60 s") as refused:

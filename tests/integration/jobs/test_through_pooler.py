@@ -21,7 +21,6 @@ from tests.integration.jobs.test_claim import (  # noqa: F401 - they run here to
     test_two_jobs_of_equal_priority_share_the_slots,
 )
 from tests.integration.jobs.test_settle import (  # noqa: F401
-    test_a_known_idempotency_key_gives_the_job_that_has_it,
     test_a_lease_is_extended_only_for_the_process_that_holds_it,
     test_a_result_delivered_twice_is_stored_once,
     test_a_result_whose_attempt_is_no_longer_live_changes_nothing_and_is_counted,
@@ -32,6 +31,7 @@ from tests.integration.jobs.test_settle import (  # noqa: F401
     test_three_proved_crashes_make_a_unit_dead_and_the_job_says_so,
     test_what_is_handed_back_is_queued_at_once_for_another_node,
 )
+from tests.integration.jobs.test_submit import test_a_known_idempotency_key_gives_the_job_that_has_it  # noqa: F401
 
 pytestmark = [
     pytest.mark.services,

@@ -82,7 +82,17 @@ def test_the_same_form_sent_twice_is_one_job() -> None:
     client.post(NEW, {"file": recording(), "key": key, "language": "de"})
     client.post(NEW, {"file": recording("other.wav"), "key": key})
     client.post(NEW, {"file": recording(), "key": context(client)["key"]})
-    assert Job.objects.count() == 4
+    client.post(NEW, {"file": recording(content=b"RIFF,,,,"), "key": key})
+    assert Job.objects.count() == 5
+
+
+def test_a_form_whose_job_failed_can_be_sent_again() -> None:
+    client = signed_in()
+    key = context(client)["key"]
+    client.post(NEW, {"file": recording(), "key": key})
+    Job.objects.update(state="failed")
+    client.post(NEW, {"file": recording(), "key": key})
+    assert sorted(Job.objects.values_list("state", flat=True)) == ["failed", "running"]
 
 
 @pytest.mark.parametrize(

@@ -240,6 +240,20 @@ def test_another_format_of_the_same_sound_is_answered_by_the_same_job(hub: Hub) 
     assert Job.objects.count() == before + 3
 
 
+def test_a_key_of_ones_own_means_one_request(hub: Hub) -> None:
+    ask = hub.sdk(max_retries=2).audio.transcriptions.create
+    mine: Any = {"model": AUTO, "language": "en", "extra_headers": {"Idempotency-Key": "only this"}}
+    before = Job.objects.count()
+    first, again = (ask(file=hub.recording("json").path, **mine) for _ in range(2))
+    assert first == again
+    with pytest.raises(openai.ConflictError) as refused:
+        ask(file=hub.recording("formats").path, **mine)
+    assert refused.value.code == "idempotency_key_reused"
+    with pytest.raises(openai.ConflictError):
+        ask(file=hub.recording("json").path, prompt="Ada", **mine)
+    assert Job.objects.count() == before + 1
+
+
 def test_a_job_goes_on_when_its_client_hangs_up(hub: Hub) -> None:
     recording = hub.recording("hung up")
     hub.cluster.pull(seconds="2")

@@ -12,6 +12,7 @@ import pytest
 from django.db.models.functions import Now
 
 from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.control import cancel_job
 from tests.faults.waiting import until
 from tests.integration.transcription.api.conftest import BACKLOG_LIMIT, Hub
 from transcription.domain.exports import EXPORTS
@@ -75,7 +76,49 @@ def test_the_same_key_is_the_same_job(hub: Hub) -> None:
     assert first.json()["id"] == again.json()["id"]
     other = submit(hub, person="olga", key="k1")
     assert other.status_code == 201
+    assert Job.objects.filter(pk__in=[first.json()["id"], other.json()["id"]]).count() == 2
     assert submit(hub, key="k" * 201).json()["error"]["param"] == "Idempotency-Key"
+
+
+def test_a_key_with_another_recording_or_other_fields_is_a_conflict(hub: Hub) -> None:
+    first = submit(hub, key="k2").json()["id"]
+    others = [
+        submit(hub, "another", key="k2"),
+        *(submit(hub, key="k2", **fields) for fields in ({"language": "de"}, {"prompt": "Ada"}, {"priority": "1"})),
+    ]
+    assert {answer.status_code for answer in others} == {409}
+    for told in (answer.json()["error"] for answer in others):
+        assert (told["param"], told["code"]) == ("Idempotency-Key", "idempotency_key_reused")
+        assert f"job {first} has this key" in told["message"]
+
+
+def test_a_key_means_one_recording_by_upload_and_by_path_too(hub: Hub) -> None:
+    content = hub.recording("rest").path.read_bytes()
+    (hub.imports / "rest.flac").write_bytes(content)
+    (hub.imports / "other.flac").write_bytes(hub.recording("another").path.read_bytes())
+    tus = {"Tus-Resumable": "1.0.0"}
+    with hub.client(**{"Idempotency-Key": "k3"}) as client:
+        place = client.post("/api/v1/uploads", headers=tus | {"Upload-Length": str(len(content))}).headers["Location"]
+        bytes_come = tus | {"Content-Type": "application/offset+octet-stream", "Upload-Offset": "0"}
+        assert client.patch(place, headers=bytes_come, content=content).status_code == 204
+        ways = [
+            {"upload": place.rpartition("/")[2]},
+            {"path": str(hub.imports / "rest.flac")},
+            {"path": str(hub.imports / "other.flac")},
+        ]
+        answers = [client.post(PLACE, json={"language": "en", **way}) for way in ways]
+    assert [answer.status_code for answer in answers] == [201, 200, 409]
+    assert submit(hub, key="k3").json()["id"] == answers[0].json()["id"]
+
+
+def test_a_key_whose_job_was_cancelled_can_be_used_again(hub: Hub) -> None:
+    hub.cluster.pull(seconds="20")
+    first = submit(hub, key="k4").json()["id"]
+    cancel_job(first)
+    again = submit(hub, key="k4", language="de")
+    assert again.status_code == 201
+    assert again.json()["id"] != first
+    cancel_job(again.json()["id"])
 
 
 @pytest.mark.parametrize(

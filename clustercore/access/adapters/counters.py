@@ -9,6 +9,7 @@ import redis
 from django.conf import settings
 
 PREFIX = "clustercore:limit:"
+MARK_PREFIX = "clustercore:mark:"
 _TIMEOUT_SECONDS = 0.5
 """A limit is asked for with every request: a Redis that is slower than this counts as away."""
 
@@ -63,6 +64,22 @@ def empty(buckets: list[str]) -> None:
     """Forgets what was taken. Raises CountersAway."""
     try:
         client().delete(*(PREFIX + bucket for bucket in buckets))
+    except redis.RedisError as error:
+        raise CountersAway(str(error)) from error
+
+
+def mark(name: str, seconds: int) -> None:
+    """Remembers a name for so long. Raises CountersAway."""
+    try:
+        client().set(MARK_PREFIX + name, 1, ex=seconds)
+    except redis.RedisError as error:
+        raise CountersAway(str(error)) from error
+
+
+def is_marked(name: str) -> bool:
+    """Whether a name is remembered. Raises CountersAway."""
+    try:
+        return bool(client().exists(MARK_PREFIX + name))
     except redis.RedisError as error:
         raise CountersAway(str(error)) from error
 

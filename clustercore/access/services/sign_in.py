@@ -1,10 +1,15 @@
-"""Signing in with a password, and the lock against guessing one."""
+"""Signing in with a password, and the locks against guessing one.
+
+Strangers are counted by address, and together by the name that they try. Whoever comes with a browser or from an
+address that this person signed in with before is counted apart from them: no stranger can shut the door to the right
+person (OWASP calls such cookies "device cookies").
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import unicodedata
+from collections.abc import Mapping
 
 from django.contrib.auth import authenticate, login, logout
 from django.contrib.auth.models import User
@@ -16,9 +21,13 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.selectors import identity_of_user
 from clustercore.access.services import audit, limits
+from clustercore.access.services.known_devices import device_of, digest_of_name, is_known_address
 from clustercore.access.services.origin import address_of
 
 FAILURES = 10
+"""From one address, with one known browser, or for one name from one known address."""
+STRANGERS_FAILURES = 30
+"""For one name, of all addresses together from which its owner never signed in: no one address can use them up."""
 WINDOW_SECONDS = 15 * 60
 WRONG = "The name or the password is wrong."
 _logger = logging.getLogger(__name__)
@@ -28,11 +37,10 @@ def sign_in(request: HttpRequest, name: str, password: str) -> User:
     """Signs the session in. Raises RequestRefused: 401 wrong, 429 locked (with the wait), 503 nobody can count.
 
     A try is counted before the password is looked at and taken back when it was right, so that of any number of tries
-    at once no more than `FAILURES` reach the password. What is said does not tell whether the name exists.
+    at once no more than the limit reach the password. What is said does not tell whether the name exists.
     """
     address = address_of(request)
-    buckets = (_name_bucket(name), _address_bucket(address))
-    _count(buckets, name, address)
+    buckets = _count_try(request, name, address)
     user = authenticate(request, username=name, password=password)
     if not isinstance(user, User):
         raise RequestRefused(401, WRONG, code="wrong_credentials")
@@ -42,10 +50,13 @@ def sign_in(request: HttpRequest, name: str, password: str) -> User:
 
 
 def check_password_of(request: HttpRequest, user: User, password: str) -> None:
-    """Whether somebody who is signed in knows the password, under the same lock. Raises RequestRefused as above."""
-    name, address = user.get_username(), address_of(request)
-    buckets = (_name_bucket(name), _address_bucket(address))
-    _count(buckets, name, address)
+    """Whether somebody who is signed in knows the password. Raises RequestRefused as above.
+
+    Counted by session: nobody but who is in it can use up its tries.
+    """
+    key = hashlib.sha256(str(request.session.session_key).encode()).hexdigest()[:32]
+    buckets = {f"sign-in:session:{key}": FAILURES}
+    _count(buckets, user.get_username(), address_of(request))
     if not user.check_password(password):
         raise RequestRefused(401, "This is not your present password.", param="current", code="wrong_credentials")
     _take_back(buckets)
@@ -64,48 +75,67 @@ def sign_out(request: HttpRequest, identity: Identity) -> None:
 
 
 def unlock(name: str) -> None:
-    """Forgets the failures counted for a name: its owner has proved who they are in another way."""
+    """Forgets what strangers tried with a name: its owner has proved who they are in another way."""
     try:
-        limits.forget(_name_bucket(name))
+        limits.forget(_strangers_bucket(name))
     except CountersAway as error:
         _logger.warning("the lock of a name could not be lifted: Redis does not answer (%s)", error)
 
 
-def _count(buckets: tuple[str, str], name: str, address: str) -> None:
+def _count_try(request: HttpRequest, name: str, address: str) -> Mapping[str, int]:
+    """Counts a try where it belongs; returns the buckets, with their limits. Raises RequestRefused: 429, 503."""
     try:
-        wait = limits.take_all(dict.fromkeys(buckets, FAILURES), WINDOW_SECONDS)
+        buckets = _buckets(request, name, address)
     except CountersAway as error:
-        # Without counters a password could be guessed as fast as the machine answers.
-        _logger.exception("sign-in is refused: Redis does not answer")
-        message = "Nobody can sign in just now: the hub's Redis does not answer, so tries cannot be counted."
-        raise RequestRefused(503, message, code="sign_in_unavailable", retry_after=30) from error
+        raise _uncountable() from error
+    _count(buckets, name, address)
+    return buckets
+
+
+def _buckets(request: HttpRequest, name: str, address: str) -> Mapping[str, int]:
+    device = device_of(request, name)
+    if device is not None:
+        return {f"sign-in:device:{device}": FAILURES}
+    where = household(address)
+    if is_known_address(name, address):
+        # By name as well: neighbours behind the same address lock themselves out, and nobody else.
+        return {f"sign-in:known:{digest_of_name(name)}:{where}": FAILURES}
+    return {f"sign-in:address:{where}": FAILURES, _strangers_bucket(name): STRANGERS_FAILURES}
+
+
+def _count(buckets: Mapping[str, int], name: str, address: str) -> None:
+    try:
+        wait = limits.take_all(buckets, WINDOW_SECONDS)
+    except CountersAway as error:
+        raise _uncountable() from error
     if wait == 0:
         return
-    _note_lock(buckets, name, address)
+    _note_lock(name, address)
     minutes = -(-wait // 60)
     message = f"Too many wrong tries. Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again."
     raise RequestRefused(429, message, code="locked", retry_after=wait)
 
 
-def _note_lock(buckets: tuple[str, str], name: str, address: str) -> None:
-    """Once for each lock: a thousand refused tries are one entry."""
-    digest = hashlib.sha256(" ".join(buckets).encode()).hexdigest()[:32]
-    if limits.take(f"lock-noted:{digest}", 1, WINDOW_SECONDS) == 0:
+def _uncountable() -> RequestRefused:
+    # Without counters a password could be guessed as fast as the machine answers.
+    _logger.exception("sign-in is refused: Redis does not answer")
+    message = "Nobody can sign in just now: the hub's Redis does not answer, so tries cannot be counted."
+    return RequestRefused(503, message, code="sign_in_unavailable", retry_after=30)
+
+
+def _note_lock(name: str, address: str) -> None:
+    """Once for a name or an address: a thousand refused tries, or names, or addresses, are one entry."""
+    noted = {f"lock-noted:name:{digest_of_name(name)}": 1, f"lock-noted:address:{household(address)}": 1}
+    if limits.take_all(noted, WINDOW_SECONDS) == 0:
         audit.record(Identity(None, "nobody", None), "session.locked", f"name {name[:150]}", address=address)
 
 
-def _take_back(buckets: tuple[str, str]) -> None:
+def _take_back(buckets: Mapping[str, int]) -> None:
     try:
         limits.give_back(*buckets)
     except CountersAway as error:
         _logger.warning("a right password stays counted as a try: Redis does not answer (%s)", error)
 
 
-def _name_bucket(name: str) -> str:
-    """Spellings that people take for the same name share a bucket; the name itself stays out of Redis."""
-    same = unicodedata.normalize("NFKC", name).casefold().strip()
-    return f"sign-in:name:{hashlib.sha256(same.encode()).hexdigest()[:32]}"
-
-
-def _address_bucket(address: str) -> str:
-    return f"sign-in:address:{household(address)}"
+def _strangers_bucket(name: str) -> str:
+    return f"sign-in:strangers:{digest_of_name(name)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -14,6 +15,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.services import people, setup
 from clustercore.access.services.identification import identity_of
+from clustercore.access.services.known_devices import remember
 from clustercore.access.services.sign_in import begin_session, sign_in, sign_out, unlock
 from clustercore.access.views.forms import NewPasswordForm, SetupForm, SignInForm
 
@@ -33,14 +35,14 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _sign_in_form(request, form, status=400)
     try:
-        sign_in(request, form.cleaned_data["name"], form.cleaned_data["password"])
+        user = sign_in(request, form.cleaned_data["name"], form.cleaned_data["password"])
     except RequestRefused as refused:
         form.refuse(refused)
         response = _sign_in_form(request, form, status=refused.status)
         if refused.retry_after is not None:
             response["Retry-After"] = str(refused.retry_after)
         return response
-    return HttpResponseRedirect(_wanted(request))
+    return _signed_in(request, user, _wanted(request))
 
 
 @require_POST
@@ -73,7 +75,7 @@ def setup_page(request: HttpRequest, token: str) -> HttpResponse:
         else:
             begin_session(request, user, "signed_in", by="setup link")
             messages.success(request, f"Welcome, {user.get_username()}. You are the administrator of this cluster.")
-            return HttpResponseRedirect(resolve_url(settings.LOGIN_REDIRECT_URL))
+            return _signed_in(request, user, resolve_url(settings.LOGIN_REDIRECT_URL))
     return render(request, "access/setup.html", {"form": form}, status=400 if form.is_bound else 200)
 
 
@@ -96,9 +98,15 @@ def set_password_page(request: HttpRequest, key: str, token: str) -> HttpRespons
         else:
             unlock(user.get_username())
             begin_session(request, user, "signed_in", by="password link")
-            return HttpResponseRedirect(resolve_url(settings.LOGIN_REDIRECT_URL))
+            return _signed_in(request, user, resolve_url(settings.LOGIN_REDIRECT_URL))
     context = {"form": form, "name": user.get_username()}
     return render(request, "access/set_password.html", context, status=400 if form.is_bound else 200)
+
+
+def _signed_in(request: HttpRequest, user: User, to: str) -> HttpResponse:
+    response = HttpResponseRedirect(to)
+    remember(request, response, user.get_username())
+    return response
 
 
 def _sign_in_form(request: HttpRequest, form: SignInForm, status: int = 200) -> HttpResponse:

@@ -17,7 +17,8 @@ from django.urls import reverse
 from clustercore.access.adapters import counters
 from clustercore.access.models import AuditEntry
 from clustercore.access.services import people
-from clustercore.access.services.sign_in import FAILURES, WINDOW_SECONDS, unlock
+from clustercore.access.services.known_devices import COOKIE
+from clustercore.access.services.sign_in import FAILURES, STRANGERS_FAILURES, WINDOW_SECONDS, unlock
 from tests.people import PASSWORD, identity, person
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "redis_client")]
@@ -74,10 +75,15 @@ def test_a_disabled_person_is_answered_like_a_wrong_password() -> None:
     assert "The name or the password is wrong." in answer.content.decode()
 
 
-def test_ten_wrong_tries_lock_a_name_from_everywhere_and_the_page_says_how_long() -> None:
+def strangers_lock(name: str) -> None:
+    """Every stranger that may try a name has tried it."""
+    for number in range(STRANGERS_FAILURES):
+        assert try_to_sign_in(name, "wrong", address=f"192.0.2.{number}").status_code == 401
+
+
+def test_strangers_together_lock_a_name_for_strangers_and_the_page_says_how_long() -> None:
     person("otto")
-    for number in range(FAILURES):
-        assert try_to_sign_in("otto", "wrong", address=f"192.0.2.{number}").status_code == 401
+    strangers_lock("otto")
     locked = try_to_sign_in("otto", PASSWORD, address="198.51.100.7")
     assert locked.status_code == 429
     assert 0 < int(locked["Retry-After"]) <= WINDOW_SECONDS
@@ -87,8 +93,7 @@ def test_ten_wrong_tries_lock_a_name_from_everywhere_and_the_page_says_how_long(
 @pytest.mark.parametrize("spelling", ["OTTO", " otto ", "\uff4ftto"])
 def test_another_spelling_does_not_escape_the_lock(spelling: str) -> None:
     person("otto")
-    for number in range(FAILURES):
-        try_to_sign_in("otto", "wrong", address=f"192.0.2.{number}")
+    strangers_lock("otto")
     assert try_to_sign_in(spelling, "wrong", address="198.51.100.7").status_code == 429
 
 
@@ -113,12 +118,100 @@ def test_right_passwords_are_never_counted() -> None:
         assert try_to_sign_in("otto", PASSWORD).status_code == 302
 
 
-def test_of_fifty_wrong_tries_at_once_exactly_ten_reach_the_password() -> None:
+def test_of_fifty_wrong_tries_at_once_from_fifty_addresses_exactly_thirty_reach_the_password() -> None:
     person("otto")
     answers = in_parallel(
         lambda n: try_to_sign_in("otto", "wrong", address=f"192.0.2.{n}").status_code, list(range(50))
     )
-    assert Counter(answers) == {401: FAILURES, 429: 50 - FAILURES}
+    assert Counter(answers) == {401: STRANGERS_FAILURES, 429: 50 - STRANGERS_FAILURES}
+    assert AuditEntry.objects.filter(action="session.locked").count() == 1
+
+
+@pytest.mark.parametrize("known_by", ["nothing", "address", "browser"])
+def test_a_stranger_who_guesses_does_not_keep_the_right_person_out(known_by: str) -> None:
+    person("otto")
+    home, browser = "198.51.100.7", Client()
+    if known_by != "nothing":
+        assert try_to_sign_in("otto", PASSWORD, address=home, client=browser).status_code == 302
+    guesses = [try_to_sign_in("otto", f"guess{number}", address="192.0.2.9").status_code for number in range(20)]
+    assert Counter(guesses) == {401: FAILURES, 429: 10}
+    where = "203.0.113.80" if known_by == "browser" else home
+    came = try_to_sign_in("otto", PASSWORD, address=where, client=browser if known_by == "browser" else None)
+    assert came.status_code == 302
+
+
+@pytest.mark.parametrize("known_by", ["address", "browser"])
+def test_whoever_signed_in_from_there_before_is_let_in_while_strangers_are_locked_out(known_by: str) -> None:
+    person("otto")
+    home, browser = "198.51.100.7", Client()
+    try_to_sign_in("otto", PASSWORD, address=home, client=browser)
+    strangers_lock("otto")
+    assert try_to_sign_in("otto", PASSWORD, address="203.0.113.80").status_code == 429
+    if known_by == "address":
+        assert try_to_sign_in("otto", PASSWORD, address=home).status_code == 302
+    else:
+        assert try_to_sign_in("otto", PASSWORD, address="203.0.113.80", client=browser).status_code == 302
+
+
+def test_what_a_neighbour_tries_behind_the_same_address_is_his_own() -> None:
+    person("otto")
+    try_to_sign_in("otto", PASSWORD)
+    for number in range(FAILURES + 1):
+        try_to_sign_in(f"somebody{number}", "wrong")
+    assert try_to_sign_in("somebody", "wrong").status_code == 429
+    assert try_to_sign_in("otto", PASSWORD).status_code == 302
+
+
+@pytest.mark.parametrize("known_by", ["address", "browser"])
+def test_tries_from_a_known_place_have_a_limit_too(known_by: str) -> None:
+    person("otto")
+    browser = Client()
+    try_to_sign_in("otto", PASSWORD, client=browser)
+
+    def guess(number: int) -> int:
+        # A known browser is one however often it moves.
+        where = f"203.0.113.{number}" if known_by == "browser" else "192.0.2.1"
+        client = Client()
+        if known_by == "browser":
+            client.cookies[COOKIE] = browser.cookies[COOKIE].value
+        status: int = try_to_sign_in("otto", "wrong", address=where, client=client).status_code
+        return status
+
+    assert Counter(in_parallel(guess, list(range(30)))) == {401: FAILURES, 429: 30 - FAILURES}
+
+
+def test_a_browser_that_knows_one_person_is_a_stranger_to_another_and_a_made_up_cookie_to_all() -> None:
+    person("otto"), person("olga")
+    browser, forger = Client(), Client()
+    try_to_sign_in("olga", PASSWORD, client=browser)
+    forger.cookies[COOKIE] = browser.cookies[COOKIE].value[:-1] + "x"
+    strangers_lock("otto")
+    for client in (browser, forger):
+        assert try_to_sign_in("otto", PASSWORD, address="203.0.113.80", client=client).status_code == 429
+
+
+def test_people_who_share_a_browser_are_all_known_by_it() -> None:
+    person("otto"), person("olga")
+    browser = Client()
+    for name in ("otto", "olga"):
+        try_to_sign_in(name, PASSWORD, client=browser)
+        browser.post("/sign-out/")
+    strangers_lock("otto")
+    assert try_to_sign_in("otto", PASSWORD, address="203.0.113.80", client=browser).status_code == 302
+
+
+def test_strangers_cannot_use_up_the_tries_of_who_changes_their_password() -> None:
+    client = Client()
+    client.force_login(person("otto"))
+    strangers_lock("otto")
+    new = {"password": "another horse battery", "again": "another horse battery"}
+    for _ in range(FAILURES):
+        client.post("/account/password/", {"current": "wrong", **new})
+    locked = client.post("/account/password/", {"current": PASSWORD, **new})
+    assert "Too many wrong tries" in locked.content.decode()
+    other = Client()
+    other.force_login(person("otto"))
+    assert other.post("/account/password/", {"current": PASSWORD, **new}).status_code == 302
 
 
 def test_a_thousand_tries_with_invented_forwarding_addresses_reach_the_password_ten_times() -> None:
@@ -154,8 +247,7 @@ def test_without_redis_nobody_signs_in_and_the_page_says_why(monkeypatch: pytest
 
 def test_a_password_link_lifts_the_lock() -> None:
     person("otto")
-    for number in range(FAILURES):
-        try_to_sign_in("otto", "wrong", address=f"192.0.2.{number}")
+    strangers_lock("otto")
     unlock("Otto")
     assert try_to_sign_in("otto", PASSWORD, address="198.51.100.1").status_code == 302
 

@@ -1,6 +1,7 @@
 """The ASGI application of the web process."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
@@ -16,8 +17,14 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 from clustercore.blobs.sockets import with_uploads  # noqa: E402
 from clustercore.project.middleware.arrivals import guarded_uploads  # noqa: E402
 from clustercore.project.middleware.handshakes import guarded  # noqa: E402
+from clustercore.project.middleware.turns import in_turn, with_visitors  # noqa: E402
 from clustercore.telemetry.sockets import LiveConsumer  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {"http": guarded_uploads(with_uploads(_django)), "websocket": guarded({"/live": LiveConsumer.as_asgi()})}
+application: Any = with_visitors(
+    ProtocolTypeRouter(
+        {
+            "http": guarded_uploads(with_uploads(in_turn(_django))),
+            "websocket": guarded({"/live": LiveConsumer.as_asgi()}),
+        }
+    )
 )

@@ -89,7 +89,7 @@ TEMPLATES = [
     }
 ]
 
-DATABASES = {"default": database_settings(ENDPOINTS.database_url, pool_size=(ENVIRONMENT.slots or 4) + 2)}
+DATABASES = {"default": database_settings(ENDPOINTS.database_url, pool_size=max(8, ENVIRONMENT.slots or 0) + 2)}
 
 UNFOLD = ADMIN_THEME
 

@@ -147,7 +147,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         try:
             identity = await in_thread(lambda: identity_of_scope(self.scope))
         except RequestRefused as refused:
-            await self.close(NOBODY, reason=refused.message[:100])
+            is_nobody = refused.status in (401, 403)
+            await self.close(NOBODY if is_nobody else TRY_LATER, reason=refused.message[:100])
             return None
         if not identity.is_known:
             await self.close(NOBODY, reason="sign in first")

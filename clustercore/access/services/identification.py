@@ -18,6 +18,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.selectors import administrator_names, identity_of_token, identity_of_user
 from clustercore.access.services.tokens import note_use
+from clustercore.access.services.turns import visitor_here
 
 _ATTRIBUTE = "_clustercore_identity"
 BEARER = "bearer "
@@ -34,9 +35,20 @@ def identity_of(request: HttpRequest) -> Identity:
     if isinstance(known, Identity):
         return known
     header = request.headers.get("Authorization", "")
-    identity = _from_token(header) if header else identity_of_user(request.user)
+    try:
+        identity = _from_token(header) if header else identity_of_user(request.user)
+    except RequestRefused:
+        _tell_visitor(None)
+        raise
+    _tell_visitor(identity.user_id)
     setattr(request, _ATTRIBUTE, identity)
     return identity
+
+
+def _tell_visitor(user_id: int | None) -> None:
+    visitor = visitor_here()
+    if visitor is not None:
+        visitor.is_person(user_id)
 
 
 def require(request: HttpRequest, permission: Permission) -> Identity:

@@ -51,9 +51,7 @@ def remember(request: HttpRequest, response: HttpResponseBase, name: str) -> Non
     # Last in the order of names is who signed in last.
     number = devices.pop(digest, None) or secrets.token_urlsafe(12)
     kept = dict([*devices.items(), (digest, number)][-MOST_NAMES:])
-    response.set_cookie(
-        COOKIE, signing.dumps(kept, salt=_SALT), max_age=KNOWN_SECONDS, httponly=True, samesite="Lax"
-    )
+    response.set_cookie(COOKIE, signing.dumps(kept, salt=_SALT), max_age=KNOWN_SECONDS, httponly=True, samesite="Lax")
     try:
         counters.mark(_mark(name, address_of(request)), KNOWN_SECONDS)
     except CountersAway as error:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from django.db import DatabaseError, connections
 
 from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.services.turns import turn
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobRefused, BlobUnavailable, StoreFull
 from clustercore.blobs.selectors import hub_now
@@ -113,7 +114,8 @@ def refuse_too_much(store: Store, size: int, promised: int = 0) -> None:
 
 
 async def with_database(work: Callable[[], T]) -> T:
-    """Runs it in a thread that gives its database connection back. Raises what it raises."""
+    """Runs it in a thread that gives its database connection back, when its turn has come. Raises what it raises, and
+    RequestRefused (429, 503) where no turn came."""
 
     def run() -> T:
         try:
@@ -122,7 +124,8 @@ async def with_database(work: Callable[[], T]) -> T:
             # No request of Django's ends here, so nothing else would give this thread's connection back.
             connections.close_all()
 
-    return await asyncio.to_thread(run)
+    async with turn():
+        return await asyncio.to_thread(run)
 
 
 def as_refusal(error: Exception) -> RequestRefused:

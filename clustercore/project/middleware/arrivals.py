@@ -24,7 +24,7 @@ def guarded_uploads(application: Application) -> Application:
         if scope["type"] != "http" or not (takes_upload(scope) or takes_form(scope)):
             await application(scope, receive, send)
             return
-        sending = _with_headers(scope, send)
+        sending = with_headers(scope, send)
         refused = await with_database(lambda: _refused(scope))
         if refused is not None:
             await refuse(refused, Body(receive), sending)
@@ -42,7 +42,7 @@ def _refused(scope: Scope) -> RequestRefused | None:
         return RequestRefused(503, "the ledger does not answer: try again", code="no_ledger", retry_after=5)
 
 
-def _with_headers(scope: Scope, send: Send) -> Send:
+def with_headers(scope: Scope, send: Send) -> Send:
     """Answers carry what those of Django's middleware do, where they do not already."""
     wanted = {**headers_of_answers(scope["path"]), "x-request-id": uuid.uuid4().hex}
 

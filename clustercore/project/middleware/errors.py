@@ -7,9 +7,11 @@ import uuid
 from http import HTTPStatus
 
 from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import urlencode
 
@@ -23,6 +25,7 @@ PROGRAM_PATHS = ("/api", "/v1", "/metrics")
 REQUEST_ID = "clustercore.request_id"
 """The key of `request.META` that holds what the answer's `x-request-id` says."""
 
+LEDGER_AWAY = "the ledger does not answer: try again"
 TOO_LARGE = "the request is larger than this address takes"
 
 _REMEDIES = {
@@ -59,6 +62,8 @@ class Errors(Passage):
         refused = RequestRefused(413, TOO_LARGE) if isinstance(error, RequestDataTooBig) else refusal_of(error)
         if refused is not None:
             return refusal(request, refused)
+        if isinstance(error, OperationalError | InterfaceError):
+            return ledger_away(request, error)
         number = request.META[REQUEST_ID]
         _logger.error("request %s failed: %s %s", number, request.method, request.path, exc_info=error)
         return None
@@ -96,9 +101,25 @@ def error_page(request: HttpRequest, status: int, message: str, title: str = "")
     """A page that says what is wrong and what to do; programs get the one shape."""
     if is_for_programs(request.path):
         return _in_shape(request, status)
-    title = title or _TITLES.get(status, "That did not work")
-    context = {"title": title, "message": message, "status": status}
+    context = {"title": title or title_of(status), "message": message, "status": status}
     return render(request, "access/refused.html", context, status=status)
+
+
+def title_of(status: int) -> str:
+    """The heading of a page that refuses."""
+    return _TITLES.get(status, "That did not work")
+
+
+def ledger_away(request: HttpRequest, error: Exception) -> HttpResponse:
+    """No connection came in time, or it broke. Without asking who it is: that would wait for the ledger again."""
+    _logger.warning("request %s: the ledger does not answer: %s", request.META.get(REQUEST_ID), error)
+    refused = RequestRefused(503, LEDGER_AWAY, code="no_ledger", retry_after=5)
+    if is_for_programs(request.path):
+        return refusal(request, refused)
+    context = {"title": title_of(503), "message": LEDGER_AWAY, "status": 503}
+    page = HttpResponse(render_to_string("access/refused.html", context), status=503)
+    page["Retry-After"] = str(refused.retry_after)
+    return page
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001

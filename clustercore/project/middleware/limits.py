@@ -7,6 +7,7 @@ import logging
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
@@ -16,7 +17,7 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.services import limits
 from clustercore.access.services.identification import identity_of
 from clustercore.access.services.origin import address_of
-from clustercore.project.middleware.errors import PROGRAM_PREFIXES, refusal
+from clustercore.project.middleware.errors import PROGRAM_PREFIXES, ledger_away, refusal
 from clustercore.project.middleware.passage import Passage
 
 WINDOW_SECONDS = 60
@@ -43,7 +44,10 @@ class Limits(Passage):
     def before(self, request: HttpRequest) -> HttpResponse | None:
         if isinstance(request, ASGIRequest) and COUNTED in request.scope:
             return None
-        refused = refused_haste(request)
+        try:
+            refused = refused_haste(request)
+        except (OperationalError, InterfaceError) as error:
+            return ledger_away(request, error)
         return refusal(request, refused) if refused is not None else None
 
 

@@ -14,6 +14,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
+from clustercore.access.services.turns import turn
 from clustercore.telemetry.domain.topics import State, split_address, topic_named
 from clustercore.telemetry.domain.viewers import viewer_key
 from clustercore.telemetry.services.idling import hold_nothing
@@ -42,7 +43,7 @@ def key_for(identity: Identity, address: str) -> Key | None:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Runs what reads the ledger in a thread, and gives its connection back to the pool."""
+    """Runs what reads the ledger in a thread, when its turn has come, and gives its connection back to the pool."""
 
     def run() -> T:
         try:
@@ -50,7 +51,8 @@ async def in_thread(work: Callable[[], T]) -> T:
         finally:
             connections.close_all()
 
-    return await asyncio.to_thread(run)
+    async with turn():
+        return await asyncio.to_thread(run)
 
 
 @dataclass(frozen=True, slots=True)

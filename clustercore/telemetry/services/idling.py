@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 
+from clustercore.access.services.turns import visitor_here
+
 
 async def hold_nothing() -> None:
-    """Gives back the thread and the connection to the ledger that a request got while its middleware ran.
+    """Gives back the thread, the connection to the ledger and the turn that a request got while its middleware ran.
 
     Django keeps both until the request ends. One that waits, or streams, calls this first: hundreds may wait at once,
     and the pool of connections has room for a few. What runs in a thread afterwards gets a new one.
@@ -20,3 +22,6 @@ async def hold_nothing() -> None:
         executor = SyncToAsync.context_to_thread_executor.pop(context, None)
         if isinstance(executor, ThreadPoolExecutor):
             executor.shutdown(wait=False)
+    visitor = visitor_here()
+    if visitor is not None:
+        visitor.end_turn()

@@ -30,6 +30,8 @@ class CutOrder:
     longest_piece_seconds: float = 600.0
     slots: int = 1
     known: tuple[tuple[int, int], ...] = ()
+    again: tuple[int, ...] = ()
+    """The ordinals of known pieces that are wanted once more."""
 
     @classmethod
     def from_request(cls, request: JsonObject) -> CutOrder:
@@ -44,6 +46,7 @@ class CutOrder:
                 longest_piece_seconds=float(request.get("longest_piece_seconds", 600.0)),
                 slots=int(request.get("slots", 1)),
                 known=tuple((int(start), int(end)) for start, end in request.get("known", ())),
+                again=tuple(int(ordinal) for ordinal in request.get("again", ())),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EngineFailure("bad_request", f"The cutter cannot use this request: {error!r}") from error
@@ -93,9 +96,9 @@ def cut_recording(order: CutOrder, report: Report) -> JsonObject:
 
 
 def new_cutting(order: CutOrder, declared_seconds: float | None) -> Cutting:
-    """The pass over the recording. Raises EngineFailure `bad_request` for known cuts with holes."""
+    """The pass over the recording. Raises EngineFailure `bad_request` for known cuts with holes, or unknown ones."""
     try:
-        return Cutting(lambda sample: order.rule_at(sample, declared_seconds), order.known)
+        return Cutting(lambda sample: order.rule_at(sample, declared_seconds), order.known, order.again)
     except ValueError as error:
         raise EngineFailure("bad_request", str(error)) from error
 

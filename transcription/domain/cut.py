@@ -6,7 +6,8 @@ at 16 kHz counted from the start of the recording.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,9 +76,15 @@ Instruction = Append | Complete
 class Cutting:
     """One pass over one recording. Holds at most a window, a tail and one block of sound at a time."""
 
-    def __init__(self, rule_at: Callable[[int], CutRule], known: Sequence[tuple[int, int]] = ()) -> None:
-        """`rule_at(sample)` is the rule for the piece that starts at that sample."""
+    def __init__(
+        self, rule_at: Callable[[int], CutRule], known: Sequence[tuple[int, int]] = (), again: Collection[int] = ()
+    ) -> None:
+        """`rule_at(sample)` is the rule for the piece that starts at that sample; `again` are the ordinals of known
+        pieces that are wanted once more."""
         check_known(known)
+        if not set(again) <= set(range(len(known))):
+            raise ValueError("Only known pieces can be cut again.")
+        self._again = deque((ordinal, *known[ordinal]) for ordinal in sorted(set(again)))
         self.position = 0
         self._rule_at = rule_at
         self._ordinal = len(known)
@@ -88,6 +95,7 @@ class Cutting:
 
     def feed(self, block: Samples) -> Iterator[Instruction]:
         """Take the next samples of the recording; consume the iterator before the next call."""
+        yield from self._cut_again(block)
         skipped = max(0, min(len(block), self._start - self.position))
         self.position += len(block)
         if skipped == len(block):
@@ -99,6 +107,16 @@ class Cutting:
                 return
             yield from self._append(quietest_point(self._pending[: self.rule.width]))
             yield self._complete()
+
+    def _cut_again(self, block: Samples) -> Iterator[Instruction]:
+        after = self.position + len(block)
+        while self._again and self._again[0][1] < after:
+            ordinal, start, end = self._again[0]
+            yield Append(ordinal, block[max(start - self.position, 0) : end - self.position])
+            if end > after:
+                return
+            self._again.popleft()
+            yield Complete(ordinal, start, end)
 
     def finish(self) -> Iterator[Instruction]:
         """The recording has ended: what is left is the last piece."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,9 +32,9 @@ def with_pause(sound: Samples, start: float, end: float, loudness: float = 0.0) 
 
 
 def carried_out(
-    rule: CutRule, sound: Samples, block: int, known: list[tuple[int, int]] | None = None
+    rule: CutRule, sound: Samples, block: int, known: list[tuple[int, int]] | None = None, again: Collection[int] = ()
 ) -> list[Instruction]:
-    cutting = Cutting(lambda _: rule, known or [])
+    cutting = Cutting(lambda _: rule, known or [], again)
     steps: list[Instruction] = []
     for at in range(0, len(sound), block):
         steps += cutting.feed(sound[at : at + block])
@@ -131,3 +133,33 @@ def test_known_cuts_with_holes_are_refused(known: list[tuple[int, int]]) -> None
 def test_impossible_sizes_are_refused(piece: int, window: int) -> None:
     with pytest.raises(ValueError, match="at"):
         CutRule(piece, window)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    samples=st.integers(10 * SAMPLE_RATE, 60 * SAMPLE_RATE),
+    block=st.integers(500, 5 * SAMPLE_RATE),
+    share=st.floats(0, 1),
+    data=st.data(),
+)
+def test_known_pieces_are_cut_again_sample_for_sample_beside_the_new_ones(
+    samples: int, block: int, share: float, data: st.DataObject
+) -> None:
+    rule = CutRule(3 * SAMPLE_RATE, SAMPLE_RATE)
+    sound = np.arange(samples).astype(np.int16)
+    cuts = cuts_in(carried_out(rule, sound, block))
+    known = cuts[: round(share * len(cuts))]
+    again = data.draw(st.sets(st.integers(0, len(known) - 1))) if known else set()
+    steps = carried_out(rule, sound, block, known, again)
+    wanted = [*sorted(again), *range(len(known), len(cuts))]
+    assert [(step.ordinal, step.start, step.end) for step in steps if isinstance(step, Complete)] == [
+        (ordinal, *cuts[ordinal]) for ordinal in wanted
+    ]
+    for ordinal in wanted:
+        parts = [step.samples for step in steps if isinstance(step, Append) and step.ordinal == ordinal]
+        assert np.array_equal(np.concatenate(parts), sound[slice(*cuts[ordinal])])
+
+
+def test_only_known_pieces_can_be_cut_again() -> None:
+    with pytest.raises(ValueError, match="Only known pieces"):
+        Cutting(lambda _: CutRule(SAMPLE_RATE, 0), [(0, 10)], [1])

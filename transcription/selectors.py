@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -25,19 +25,6 @@ from transcription.models import Correction, Piece, Recording, Segment, Speaker,
 PREVIEW_PIECES = 2
 PREVIEW_SEGMENTS = 12
 PREVIEW_CHARACTERS = 420
-
-
-def blobs_of(job_id: int) -> Sequence[str]:
-    """The hashes of the recording and of all its pieces."""
-    recordings = Recording.objects.filter(job_id=job_id).values_list("blob", flat=True)
-    pieces = Piece.objects.filter(recording__job_id=job_id).values_list("blob", flat=True)
-    return sorted({*recordings, *pieces})
-
-
-def blobs_in_use(sha256s: Collection[str]) -> set[str]:
-    """Those of the hashes that a recording or a piece of any job refers to."""
-    recordings = Recording.objects.filter(blob__in=sha256s).values_list("blob", flat=True)
-    return {*recordings, *Piece.objects.filter(blob__in=sha256s).values_list("blob", flat=True)}
 
 
 def capability_of(job_id: int) -> str:

@@ -1,7 +1,7 @@
 """The shape of a transcription, and nothing else.
 
 cut ──► a wave of pieces: chord( transcribe, … ) ──► jobs.advance ──► merge
- │      (as they are cut, the next wave beside this one)
+ │      (as they are cut, the next wave beside this one; one whose sound is lost is held, and a further cut makes it)
  └────► detect, once, when nobody said the language; the pieces wait for it
 """
 
@@ -15,7 +15,7 @@ from clustercore.jobs.domain.kinds import JobKind, Stage
 from clustercore.jobs.workflows import lone_bell, ring, wave
 from clustercore.nodes.domain.queues import queue_for
 from transcription import tasks
-from transcription.selectors import blobs_in_use, blobs_of, capability_of
+from transcription.selectors import capability_of
 from transcription.services.cutting import cut, held_until_language, record_cut, record_piece
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.merging import merge, record_transcript
@@ -49,8 +49,6 @@ TRANSCRIPTION = JobKind(
     name=KIND,
     ring=ring_stage,
     main_stage="transcribe",
-    blobs_of=blobs_of,
-    blobs_in_use=blobs_in_use,
     stages=(
         Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),
         Stage(
@@ -59,6 +57,7 @@ TRANSCRIPTION = JobKind(
             capability="stt",
             handler=detect,
             opens="producer",
+            made_by="cut",
             record=record_language,
             self_contained=True,
             ranked=True,
@@ -69,6 +68,7 @@ TRANSCRIPTION = JobKind(
             capability="stt",
             handler=transcribe,
             opens="producer",
+            made_by="cut",
             record=record_segments,
             held=held_until_language,
             queued=record_piece,

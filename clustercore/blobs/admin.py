@@ -23,11 +23,11 @@ from clustercore.blobs.selectors import download_path
 
 @admin.register(Blob)
 class BlobAdmin(ReadOnlyAdmin):
-    list_display = ("short_hash", "readable_size", "media_type", "created", "deleted")
+    list_display = ("short_hash", "readable_size", "media_type", "created", "stamped", "deleted")
     list_filter: ClassVar[Any] = (("deleted", admin.EmptyFieldListFilter), "media_type")
     search_fields = ("sha256__startswith", "media_type")
     date_hierarchy = "created"
-    fields = ("sha256", "readable_size", "media_type", "created", "deleted", "download")
+    fields = ("sha256", "readable_size", "media_type", "created", "stamped", "deleted", "download")
     readonly_fields = fields
 
     @display(description="SHA-256", ordering="sha256")

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 
 from clustercore.blobs.domain.uploads import UploadState
 
@@ -17,6 +18,7 @@ class Blob(models.Model):
     size = models.BigIntegerField()
     media_type = models.CharField(max_length=100, blank=True)
     created = models.DateTimeField(auto_now_add=True)
+    stamped = models.DateTimeField(db_default=Now(), help_text="When somebody last stored it, or found it stored.")
     deleted = models.DateTimeField(null=True, blank=True, help_text="Set when nodes must drop their copies too.")
 
     class Meta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import BigIntegerField, F, QuerySet, Sum
 from django.db.models.functions import Now
@@ -14,6 +14,7 @@ from clustercore.blobs.domain.errors import BlobUnavailable
 from clustercore.blobs.domain.signing import signed_path
 from clustercore.blobs.domain.uploads import UploadState
 from clustercore.blobs.models import Blob, Hub, Upload
+from clustercore.config.environment import environment
 
 SIGNATURE_SECONDS = 3600
 
@@ -51,6 +52,12 @@ def download_path(sha256: str, seconds: int = SIGNATURE_SECONDS) -> str:
 def existing(sha256s: Collection[str]) -> set[str]:
     """Those of the hashes that the ledger holds as blobs not deleted."""
     return set(Blob.objects.filter(pk__in=list(sha256s), deleted=None).values_list("pk", flat=True))
+
+
+def settled_blobs() -> QuerySet[Blob]:
+    """What is stored, and was stored so long ago that whoever did it has had the time to refer to it."""
+    grace = timedelta(hours=environment().unreferenced_hours)
+    return Blob.objects.filter(deleted=None, stamped__lt=Now() - grace)
 
 
 def uploads_of(owner_id: int | None) -> QuerySet[Upload]:

@@ -1,7 +1,8 @@
 """Writing: the store at the hub, and the copies that nodes keep.
 
 A row never names bytes that are not there: the file gets its name under the row's lock, before the row is committed,
-and a file is removed only under the lock of a row that says `deleted`.
+and a file is removed only under the lock of a row that says `deleted`. Whoever refers to a blob holds its row
+(`lock_stored`) while they write that down; a row is marked as deleted only under a lock that waits for them.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
 from django.contrib.auth import get_user_model
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 from django.db.models import DateTimeField, ExpressionWrapper
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
@@ -34,12 +35,15 @@ from clustercore.blobs.domain.errors import BlobError, BlobMissing, BlobUnavaila
 from clustercore.blobs.domain.retention import to_drop
 from clustercore.blobs.domain.uploads import UploadState
 from clustercore.blobs.models import Blob, Hub, Upload
-from clustercore.blobs.selectors import HubNow, existing, hub_now
+from clustercore.blobs.selectors import HubNow, existing, hub_now, settled_blobs
 from clustercore.config.environment import environment
 
 logger = logging.getLogger(__name__)
 
 UPKEEP_SECONDS = 60.0
+_LOCK = """
+SELECT sha256 FROM blobs_blob WHERE sha256 = ANY(%s) AND deleted IS NULL ORDER BY sha256 FOR KEY SHARE
+"""
 TOMBSTONE_HOURS = 24
 """How long the row of a deleted blob stays once its file is gone."""
 
@@ -106,13 +110,25 @@ def adopt(store: Store, arrived: Path, sha256: str, media_type: str) -> str:
     """Makes finished bytes a blob of the hub's store; the same bytes twice are one blob. Raises OSError."""
     size = arrived.stat().st_size
     with transaction.atomic():
-        blob, _ = Blob.objects.get_or_create(sha256=sha256, defaults={"size": size, "media_type": media_type[:100]})
-        locked = Blob.objects.select_for_update().get(pk=blob.pk)
+        # Locked as it is found: what is marked as deleted must not go between the look and the lock.
+        blob, _ = Blob.objects.select_for_update().get_or_create(
+            sha256=sha256, defaults={"size": size, "media_type": media_type[:100]}
+        )
         store.place(arrived, sha256)
-        if locked.deleted is not None:
-            locked.deleted = None
-            locked.save(update_fields=["deleted"])
+        Blob.objects.filter(pk=blob.pk).update(deleted=None, stamped=Now())
     return sha256
+
+
+def renew(sha256: str) -> bool:
+    """Stamps a blob as if it were stored now, where it is stored already; whether it is."""
+    return Blob.objects.filter(pk=sha256, deleted=None).update(stamped=Now()) > 0
+
+
+def lock_stored(sha256s: Collection[str]) -> set[str]:
+    """Those of the hashes that are stored; none of them is deleted before the caller's transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK, [list(sha256s)])
+        return {row[0] for row in cursor.fetchall()}
 
 
 def open_upload(owner_id: int, name: str, media_type: str, size: int) -> Upload:
@@ -171,7 +187,7 @@ def keep_upload(upload_id: UUID) -> str:
         if path.exists():
             adopt(store, path, upload.sha256, upload.media_type)
             forget(path)
-        elif not existing([upload.sha256]):
+        elif not renew(upload.sha256):
             raise RequestRefused(409, "what was uploaded has been deleted: upload it again", param="upload")
         Upload.objects.filter(pk=upload_id).update(state=UploadState.KEPT)
     return upload.sha256
@@ -205,11 +221,22 @@ def local_path(sha256: str) -> Path:
     return _fetch(cache, sha256) if store is None else _in_store(store, sha256)
 
 
-def delete(sha256s: Iterable[str]) -> None:
-    """Deletes blobs once the caller's transaction is committed; nodes drop their copies at their next upkeep."""
-    hashes = [checked_hash(sha256) for sha256 in sha256s]
-    Blob.objects.filter(pk__in=hashes, deleted=None).update(deleted=Now())
-    transaction.on_commit(lambda: remove_deleted_files(hashes))
+@transaction.atomic
+def delete_unreferenced(
+    sha256s: Collection[str], referenced: Callable[[Collection[str]], Collection[str]]
+) -> Collection[str]:
+    """Deletes, once the caller's transaction is committed, those blobs that nobody refers to or stored of late.
+
+    `referenced` says which of them somebody refers to, and is asked while their rows are locked. What another has
+    locked is left for the next time. Returns what is deleted; nodes drop their copies at their next upkeep.
+    """
+    rows = settled_blobs().select_for_update(skip_locked=True).filter(pk__in=sha256s).order_by("pk")
+    locked = list(rows.values_list("pk", flat=True))
+    doomed = sorted(set(locked) - set(referenced(locked)))
+    if doomed:
+        Blob.objects.filter(pk__in=doomed).update(deleted=Now())
+        transaction.on_commit(lambda: remove_deleted_files(doomed))
+    return doomed
 
 
 def remove_deleted_files(sha256s: Iterable[str]) -> None:
@@ -246,9 +273,11 @@ def tidy_store() -> None:
 
 
 class CacheUpkeep:
-    """A hook of the node agent: `tidy_cache` every minute, beside the agent's thread, so that no lease waits for it."""
+    """A hook of the node agent: `collect`, which deletes what nobody refers to, and `tidy_cache`, every minute; beside
+    the agent's thread, so that no lease waits for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, collect: Callable[[], object]) -> None:
+        self._collect = collect
         self._due = time.monotonic()
         self._running = threading.Thread()
 
@@ -268,6 +297,7 @@ class CacheUpkeep:
 
     def _tidy(self) -> None:
         try:
+            self._collect()
             tidy_cache(int(environment().cache_budget_gb * 1e9))
         except (BlobError, DatabaseError, OSError) as problem:
             logger.warning("upkeep of cached blobs is put off: %s", problem)
@@ -312,7 +342,8 @@ def _fetch(cache: Cache, sha256: str) -> Path:
 
 def _upload(path: Path, media_type: str) -> str:
     sha256 = hash_of(path)
-    _remote().upload(path, sha256, media_type)
+    # Stamped before the hub is asked: what it has then, it keeps.
+    _remote().upload(path, sha256, media_type, is_known=renew(sha256))
     return sha256
 
 

@@ -78,6 +78,8 @@ class Environment(BaseSettings):
     """Resumable uploads that one person may have open at once."""
     upload_hours: float = Field(default=24.0, gt=0)
     """How long a resumable upload that nobody goes on with, or uses, is kept."""
+    unreferenced_hours: float = Field(default=1.0, gt=0)
+    """How long a blob that no job refers to stays after it was last stored."""
     import_folders: tuple[Path, ...] = ()
     """Folders of the hub's machine from which operators may submit recordings by their path; none by default."""
     node_wait_seconds: float = Field(default=30.0, gt=0)

@@ -117,6 +117,21 @@ class Unit(models.Model):
         return f"{self.stage} {self.ordinal} of job {self.job_id}"
 
 
+class JobBlob(models.Model):
+    """A unit of a job needs these bytes: as long as the row stands, they are not deleted."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="blobs")
+    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="blobs")
+    sha256 = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["unit", "sha256"], name="one_reference_per_unit_and_blob")]
+        indexes = [models.Index(fields=["sha256"], name="reference_by_blob")]
+
+    def __str__(self) -> str:
+        return f"{self.sha256[:12]} for unit {self.unit_id}"
+
+
 class Attempt(models.Model):
     """One node's try at a unit."""
 

@@ -15,10 +15,11 @@ class ProjectConfig(AppConfig):
 
     def ready(self) -> None:
         from clustercore.blobs.services import CacheUpkeep  # noqa: PLC0415  (models are ready only now)
+        from clustercore.jobs.services.references import collect_unreferenced  # noqa: PLC0415
         from clustercore.nodes.domain.hooks import register_hook  # noqa: PLC0415
         from clustercore.project import checks  # noqa: F401, PLC0415  (registers itself)
 
-        register_hook(CacheUpkeep())
+        register_hook(CacheUpkeep(collect_unreferenced))
 
 
 class AdministrationConfig(administration.AdminConfig):

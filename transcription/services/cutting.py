@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from clustercore.blobs.selectors import existing
 from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import NewUnit, UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
-from clustercore.jobs.models import Job
+from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.selectors.references import awaited
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.references import refer
 from clustercore.nodes.selectors import live_slots
 from transcription.domain.cut import SAMPLE_RATE
 from transcription.domain.speech_task import capability_for
@@ -32,9 +35,8 @@ class Waves:
     waiting: list[NewUnit] = field(default_factory=list)
     sent: int = 0
 
-    def add(self, event: Mapping[str, Any]) -> None:
+    def add(self, piece: Mapping[str, Any]) -> None:
         """Stores the piece and queues the wave when it is full."""
-        piece = event["piece"]
         self.waiting.append(self._unit(piece))
         if self.sent == 0 or len(self.waiting) >= WAVE:
             self.flush()
@@ -47,34 +49,51 @@ class Waves:
             self.waiting = []
 
     def _unit(self, piece: Mapping[str, Any]) -> NewUnit:
-        path = Path(piece["path"])
-        payload = {
-            "blob": store_file(path, "audio/flac"),
-            "start_sample": piece["start_sample"],
-            "end_sample": piece["end_sample"],
-        }
-        path.unlink()
+        blob = stored(piece)
+        payload = {"blob": blob, "start_sample": piece["start_sample"], "end_sample": piece["end_sample"]}
         seconds = (piece["end_sample"] - piece["start_sample"]) / SAMPLE_RATE
         capability = capability_for(self.context.parameters)
         return NewUnit(
-            stage="transcribe", ordinal=piece["ordinal"], payload=payload, weight=seconds, capability=capability
+            stage="transcribe",
+            ordinal=piece["ordinal"],
+            payload=payload,
+            weight=seconds,
+            capability=capability,
+            blobs=[blob],
         )
 
 
+def stored(piece: Mapping[str, Any]) -> str:
+    """The hash under which a piece's file is stored now; the file is gone. Raises BlobError, OSError."""
+    path = Path(piece["path"])
+    sha256 = store_file(path, "audio/flac")
+    path.unlink()
+    return sha256
+
+
 def cut(context: UnitContext) -> Verdict:
-    """Handler: cuts the recording and queues its pieces; the result describes the file."""
+    """Handler: cuts the recording and queues its pieces, and cuts again those whose sound is no longer stored.
+
+    The result describes the file, and says under which hashes the pieces cut again are stored.
+    """
     recording = Recording.objects.get(job_id=context.job_id)
     known = list(recording.pieces.order_by("ordinal").values_list("start_sample", "end_sample", "blob"))
+    again = lost_pieces(context.job_id, [blob for _, _, blob in known])
+    remade: list[dict[str, Any]] = []
     waves = Waves(context, sent=len(known))
-    if known:
+    if known and 0 not in again:
         _queue_detection(context, known[0][2])
     context.report(0.0, "fetching the recording")
 
     def on_event(event: Mapping[str, Any]) -> None:
         if "piece" not in event:
             return
-        waves.add(event)
-        if event["piece"]["ordinal"] == 0:
+        piece = event["piece"]
+        if piece["ordinal"] in again:
+            remade.append({"ordinal": piece["ordinal"], "blob": stored(piece)})
+            return
+        waves.add(piece)
+        if piece["ordinal"] == 0:
             first = Piece.objects.get(recording=recording, ordinal=0)
             _queue_detection(context, first.blob)
 
@@ -87,15 +106,22 @@ def cut(context: UnitContext) -> Verdict:
         "window_seconds": WINDOW_SECONDS,
         "maximum_seconds": environment().max_media_hours * 3600,
         "known": [[start, end] for start, end, _ in known],
+        "again": again,
     }
     described = context.call_engine("media", "pyav", request, on_event)
     waves.flush()
-    return Done(described)
+    return Done({**described, "remade": remade})
+
+
+def lost_pieces(job_id: int, blobs: Sequence[str]) -> list[int]:
+    """Which of the pieces, by their hashes in order, must be cut again: the ledger or who was to hear them says so."""
+    missing = {*blobs} - existing(blobs) | awaited(job_id)
+    return [ordinal for ordinal, blob in enumerate(blobs) if blob in missing]
 
 
 def _queue_detection(context: UnitContext, blob: str) -> None:
     if context.language is None:
-        context.queue([NewUnit(stage="detect", ordinal=0, payload={"blob": blob})])
+        context.queue([NewUnit(stage="detect", ordinal=0, payload={"blob": blob}, blobs=[blob])])
 
 
 def held_until_language(job_id: int) -> str:
@@ -126,6 +152,13 @@ def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:
     recording.channels = result.get("channels")
     recording.seconds = result["samples"] / SAMPLE_RATE
     recording.save()
+    remade = result.get("remade", [])
+    for piece in remade:
+        _point(recording.pieces.get(ordinal=piece["ordinal"]), recording.job_id, piece["blob"])
+    if remade:
+        text = f"cut again, because their sound was no longer stored: {len(remade)} of {recording.pieces.count()}"
+        record_event(recording.job_id, "cut", text, unit_id=unit_id)
+        return
     pieces = recording.pieces.count()
     noun = "piece" if pieces == 1 else "pieces"
     record_event(
@@ -133,3 +166,15 @@ def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:
     )
     for note in result.get("notes", []):
         record_event(recording.job_id, "note", str(note), unit_id=unit_id)
+
+
+def _point(piece: Piece, job_id: int, blob: str) -> None:
+    """The units that need a piece need it under its new hash: another version of the encoder writes other bytes."""
+    if piece.blob == blob:
+        return
+    for unit in Unit.objects.filter(job_id=job_id, payload__blob=piece.blob):
+        unit.payload = {**unit.payload, "blob": blob}
+        unit.save(update_fields=["payload"])
+        refer(job_id, {unit.pk: [blob]})
+    piece.blob = blob
+    piece.save(update_fields=["blob"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from django.db import transaction
 
 from clustercore.blobs.adapters.files import hash_of
+from clustercore.blobs.domain.errors import BlobGone
 from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.models import Job
@@ -96,15 +97,18 @@ def submit_sent(sent: Sent, wishes: Wishes) -> tuple[Job, bool]:
     limit = environment().backlog_limit
     refuse_over_backlog(limit)
     blob = sent.store()
-    with transaction.atomic():
-        job, new = submit_job(_about(request, blob), backlog_limit=limit)
-        if new:
-            Recording.objects.create(job=job, blob=blob, name=name)
+    try:
+        with transaction.atomic():
+            job, new = submit_job(_about(request, blob), backlog_limit=limit)
+            if new:
+                Recording.objects.create(job=job, blob=blob, name=name)
+    except BlobGone:
+        raise InvalidRequest("file", "what came was deleted before its job was written down: send it again") from None
     return job, new
 
 
 def _about(request: JobRequest, blob: str) -> JobRequest:
-    return replace(request, parameters={**request.parameters, "blob": blob})
+    return replace(request, parameters={**request.parameters, "blob": blob}, blobs=[blob])
 
 
 def _request(name: str, wishes: Wishes) -> JobRequest:

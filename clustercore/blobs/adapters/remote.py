@@ -48,9 +48,9 @@ class Remote:
             if not self._fetch_and_verify(sha256, into):
                 raise BlobCorrupt(f"{self.base_url} sent bytes that do not hash to {sha256}; nothing was kept")
 
-    def upload(self, source: Path, sha256: str, media_type: str) -> None:
-        """Uploads the file unless the hub has those bytes."""
-        self._until_done(lambda: self._upload_once(source, sha256, media_type), lambda: 0)
+    def upload(self, source: Path, sha256: str, media_type: str, *, is_known: bool) -> None:
+        """Uploads the file; one that the ledger knows is not sent where the hub has its bytes."""
+        self._until_done(lambda: self._upload_once(source, sha256, media_type, is_known), lambda: 0)
 
     def _fetch_and_verify(self, sha256: str, into: Path) -> bool:
         self._until_done(lambda: self._fetch_once(sha256, into), lambda: into.stat().st_size)
@@ -94,9 +94,9 @@ class Remote:
             self._check(response, sha256)
             _take(response, into)
 
-    def _upload_once(self, source: Path, sha256: str, media_type: str) -> None:
+    def _upload_once(self, source: Path, sha256: str, media_type: str, is_known: bool) -> None:
         with self._client() as client:
-            if client.head(self.sign("HEAD", sha256)).status_code == 200:
+            if is_known and client.head(self.sign("HEAD", sha256)).status_code == 200:
                 return
             headers = {
                 "Content-Length": str(source.stat().st_size),

@@ -11,6 +11,10 @@ class BlobMissing(BlobError):
     """The hub does not have these bytes: they were deleted or never stored. Trying again does not help."""
 
 
+class BlobGone(BlobError):
+    """It was deleted between being stored and being referred to. Storing it again helps."""
+
+
 class BlobRefused(BlobError):
     """The hub does not want them (too large, disk full, signature refused). Trying again soon does not help."""
 

@@ -14,8 +14,8 @@ from clustercore.blobs.adapters.files import BLOCK_BYTES, Incoming
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobCorrupt, BlobUnavailable, StoreFull
 from clustercore.blobs.domain.signing import refusal
-from clustercore.blobs.selectors import existing, hub_now
-from clustercore.blobs.services import adopt, local_store
+from clustercore.blobs.selectors import hub_now
+from clustercore.blobs.services import adopt, local_store, renew
 from clustercore.blobs.sockets.bodies import (
     SPARE_BYTES,
     Body,
@@ -120,7 +120,7 @@ def _too_much(store: Store, upload: Upload) -> Answer | None:
 
 
 def _known_already(store: Store, upload: Upload) -> Answer | None:
-    if store.path(upload.sha256).exists() and existing([upload.sha256]):
+    if store.path(upload.sha256).exists() and renew(upload.sha256):
         return Answer(200, "known already")
     return None
 

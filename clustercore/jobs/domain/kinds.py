@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +21,8 @@ class NewUnit:
     """How much of the job's progress it stands for (seconds of audio, say)."""
     capability: str = ""
     """What a node must be able to do for it; empty: what its stage says."""
+    blobs: Sequence[str] = ()
+    """The blobs it needs, by their SHA-256: they stay as long as the job does, and it can fetch no others."""
 
 
 class UnitContext(Protocol):
@@ -81,7 +83,10 @@ class UnitContext(Protocol):
         ...
 
     def fetch(self, sha256: str) -> Path:
-        """Where a blob's bytes lie on this machine, fetched first if need be. Raises BlobError."""
+        """Where a blob's bytes lie on this machine, fetched first if need be; one of the unit's own (`NewUnit.blobs`).
+
+        Raises BlobError, UndeclaredBlob.
+        """
         ...
 
     def call_engine(
@@ -100,6 +105,10 @@ class UnitContext(Protocol):
 
 class LeaseLost(Exception):
     """This attempt no longer counts (expired, cancelled or superseded): drop the work, write nothing."""
+
+
+class UndeclaredBlob(LookupError):
+    """A handler asked for a blob that its unit does not refer to: name it in `NewUnit.blobs` or `JobRequest.blobs`."""
 
 
 Handler = Callable[[UnitContext], Verdict]
@@ -129,6 +138,8 @@ class Stage:
     self_contained: bool = False
     """Whether its result follows from the unit's payload and the job's parameters alone, and it queues nothing: then a
     result of the time before a restore still fits."""
+    made_by: str = ""
+    """The earlier stage that makes this one's blobs: where one is missing, a further unit of it makes it again."""
     ranked: bool = False
     """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
 
@@ -143,10 +154,6 @@ class JobKind:
     """Sends the canvas for units just queued, given (job id, stage, unit ids); called after their commit."""
     main_stage: str
     """The stage whose units people count: the pieces of a recording, say."""
-    blobs_of: Callable[[int], Sequence[str]] = lambda _job_id: ()
-    """The hashes of the blobs that a job brought with it, so that removing the job can remove them."""
-    blobs_in_use: Callable[[Collection[str]], Collection[str]] = lambda _hashes: ()
-    """Those of the hashes that some job of this kind still refers to."""
 
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises KeyError."""

@@ -49,6 +49,14 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Remake:
+    """A blob that it needs is no longer stored: `stage` makes it again, and this unit is held until then."""
+
+    why: str
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Crashed:
     """The engine host died under it: evidence for a strike."""
 
@@ -62,9 +70,11 @@ class HandBack:
     why: str
 
 
-Verdict = Done | Retry | Degrade | Hold | Fail | Crashed | HandBack
+Verdict = Done | Retry | Degrade | Hold | Fail | Remake | Crashed | HandBack
 
-_BY_NAME: dict[str, type[Any]] = {kind.__name__: kind for kind in (Done, Retry, Degrade, Hold, Fail, Crashed, HandBack)}
+_BY_NAME: dict[str, type[Any]] = {
+    kind.__name__: kind for kind in (Done, Retry, Degrade, Hold, Fail, Remake, Crashed, HandBack)
+}
 
 
 def without_nul(value: Any) -> Any:

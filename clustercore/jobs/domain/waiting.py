@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+BLOB_MISSING = "what it needs is no longer stored: it is being made again"
+"""Why a unit is held whose blob was found missing."""
+
 
 def job_waits_because(
     *,

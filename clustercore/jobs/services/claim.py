@@ -55,6 +55,7 @@ WITH chosen AS (
 )
 SELECT u.id, tried.id, tried.key, u.attempts_made, u.stage, u.ordinal, u.payload, {FLOOR},
        j.id, j.key, j.kind, j.parameters, j.language, j.engine, j.model,
+       ARRAY(SELECT needed.sha256 FROM jobs_jobblob needed WHERE needed.unit_id = u.id),
        coalesce((SELECT h.identity FROM blobs_hub h), '')
 FROM taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id
 """
@@ -80,6 +81,8 @@ class Claimed:
     language: str | None
     engine: str
     model: str
+    blobs: Sequence[str]
+    """The blobs that it refers to."""
     hub: str
     """The identity of the hub whose ledger gave it; empty where none was established."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 from django.db import transaction
@@ -17,9 +16,10 @@ from clustercore.jobs.domain.lifecycle import (
     UnitState,
     moved,
 )
-from clustercore.jobs.models import Attempt, Job, Unit
+from clustercore.jobs.models import Attempt, Job, JobBlob, Unit
 from clustercore.jobs.services.counting import count_finished, keep_counts_of
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.references import release
 
 
 class NotPossible(Exception):
@@ -113,9 +113,10 @@ def requeue_unit(unit_id: int) -> Unit:
 
 
 @transaction.atomic
-def release_units(job_id: int, stage: str) -> int:
-    """Queues the held units of a stage; returns how many."""
-    held = list(Unit.objects.select_for_update().filter(job_id=job_id, stage=stage, state=UnitState.HELD))
+def release_units(job_id: int, stage: str, hold_reason: str = "") -> int:
+    """Queues the held units of a stage, all or those held for one reason; returns how many."""
+    held_units = Unit.objects.select_for_update().filter(job_id=job_id, stage=stage, state=UnitState.HELD)
+    held = list(held_units.filter(hold_reason=hold_reason) if hold_reason else held_units)
     Unit.objects.filter(pk__in=[unit.pk for unit in held]).update(state=UnitState.QUEUED, hold_reason="")
     job = Job.objects.get(pk=job_id)
     if held:
@@ -144,15 +145,18 @@ def one_line(text: str) -> str:
 
 
 @transaction.atomic
-def remove_job(job_id: int) -> Sequence[str]:
-    """Deletes a job that has ended and all its rows; returns the hashes of the blobs it brought."""
+def remove_job(job_id: int) -> None:
+    """Deletes a job that has ended with its recordings, texts and every node's copies, as far as no other needs them.
+
+    What was stored within CLUSTERCORE_UNREFERENCED_HOURS goes when they are over. Raises NotPossible.
+    """
     job = _locked(job_id)
     if job.state not in FINAL_JOB_STATES:
         raise NotPossible(f"job {job_id} is {job.state}: cancel it first")
-    blobs = list(kind_named(job.kind).blobs_of(job_id))
+    blobs = list(JobBlob.objects.filter(job=job).values_list("sha256", flat=True))
     keep_counts_of(job_id)
     job.delete()
-    return blobs
+    release(blobs)
 
 
 def _set_state(job: Job, state: JobState, why: str) -> None:

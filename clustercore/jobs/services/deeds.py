@@ -10,8 +10,15 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services import audit
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
-from clustercore.jobs.services.control import cancel_job, edit_job, pause_job, requeue_unit, resume_job, retry_job
-from clustercore.jobs.services.removal import remove_job_and_blobs
+from clustercore.jobs.services.control import (
+    cancel_job,
+    edit_job,
+    pause_job,
+    remove_job,
+    requeue_unit,
+    resume_job,
+    retry_job,
+)
 
 
 def require_visible(identity: Identity, job_id: int) -> None:
@@ -40,7 +47,7 @@ DEEDS: Mapping[str, Callable[[Identity, int], object]] = {
     "retry": lambda _identity, job_id: retry_job(job_id),
     "pause": lambda _identity, job_id: pause_job(job_id),
     "resume": lambda _identity, job_id: resume_job(job_id),
-    "remove": lambda _identity, job_id: remove_job_and_blobs(job_id),
+    "remove": lambda _identity, job_id: remove_job(job_id),
 }
 
 

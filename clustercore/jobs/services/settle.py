@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.domain.counters import FENCED, UNKNOWN_RESULTS
-from clustercore.jobs.domain.kinds import kind_named
+from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState, moved
 from clustercore.jobs.domain.verdict import (
     Crashed,
@@ -25,6 +25,7 @@ from clustercore.jobs.domain.verdict import (
     Fail,
     HandBack,
     Hold,
+    Remake,
     Retry,
     Verdict,
     backoff_seconds,
@@ -32,9 +33,12 @@ from clustercore.jobs.domain.verdict import (
     to_json,
     without_nul,
 )
+from clustercore.jobs.domain.waiting import BLOB_MISSING
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.advance import advance_locked
+from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import count, record_event
+from clustercore.jobs.services.submit import queue_another
 
 STRIKES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8
@@ -107,6 +111,7 @@ def complete(key: UUID, job_id: int, kind: str, result: Mapping[str, Any], serve
     record = kind_named(kind).stage(stage).record
     if record is not None:
         record(unit_id, result)
+    _release_remade(kind_named(kind), job_id, stage)
     advance_locked(job_id)
     return Settled.COUNTED
 
@@ -124,6 +129,8 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
             _queue_again(unit, why, 0.0)
         case Hold(why, seconds):
             _hold(attempt, unit, why, seconds)
+        case Remake():
+            _await_remake(job, attempt, unit, verdict)
         case Crashed(why):
             strike(job, attempt, unit, why)
         case HandBack(why):
@@ -172,6 +179,26 @@ def hand_back(attempt: Attempt, unit: Unit, why: str) -> None:
     """Queued again as if nothing had been done, another node first."""
     _close(attempt, AttemptOutcome.HANDED_BACK, why)
     _queue_again(unit, why, 0.0, avoid=attempt)
+
+
+def _await_remake(job: Job, attempt: Attempt, unit: Unit, verdict: Remake) -> None:
+    unit.failures += 1
+    if unit.failures >= FAILURES_UNTIL_FAILED:
+        _close(attempt, AttemptOutcome.FAILED, verdict.why)
+        _end_unit(job, unit, UnitState.FAILED, f"given up after {unit.failures} tries: {verdict.why}")
+        return
+    _close(attempt, AttemptOutcome.HELD, verdict.why)
+    unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), BLOB_MISSING
+    unit.save(update_fields=["state", "hold_reason", "failures"])
+    queue_another(kind_named(job.kind), job.pk, verdict.stage)
+    # Where the stage that would make it has failed, the job ends now.
+    advance_locked(job.pk)
+
+
+def _release_remade(kind: JobKind, job_id: int, maker: str) -> None:
+    for stage in kind.stages:
+        if stage.made_by == maker:
+            release_units(job_id, stage.name, BLOB_MISSING)
 
 
 def strike(job: Job, attempt: Attempt, unit: Unit, why: str) -> None:

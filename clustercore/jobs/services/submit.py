@@ -17,6 +17,7 @@ from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, JobState, UnitSt
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.references import refer, share_references
 
 
 class BacklogFull(Exception):
@@ -52,6 +53,8 @@ class JobRequest:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     payload: Mapping[str, Any] = field(default_factory=dict)
     """The first stage's payload."""
+    blobs: Sequence[str] = ()
+    """The blobs that the first stage needs, by their SHA-256."""
     language: str | None = None
     priority: int = 0
     min_rung: int | None = None
@@ -77,7 +80,7 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
     """Writes the job and its first unit; returns it and whether it is new.
 
     A known idempotency key gives the job that has it, unless that one failed or was cancelled: then the key goes to
-    the new job. Raises KeyReused, BacklogFull.
+    the new job. Raises KeyReused, BacklogFull, BlobGone.
     """
     known = job_with_key(request)
     if known is not None:
@@ -149,7 +152,7 @@ def _create(request: JobRequest) -> Job:
     )
     record_event(job.pk, "submitted", f"submitted: {job.title}")
     count_submitted(kind.name)
-    queue_units(kind, job.pk, [NewUnit(stage=first.name, ordinal=0, payload=request.payload)])
+    queue_units(kind, job.pk, [NewUnit(stage=first.name, ordinal=0, payload=request.payload, blobs=request.blobs)])
     return job
 
 
@@ -157,16 +160,36 @@ def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[in
     """Inserts units that are not there yet and rings for them after the commit; returns the new ids.
 
     Must run in a transaction that holds the job's row lock (or creates the job). `(stage, ordinal)` pairs already in
-    the job are left alone.
+    the job are left alone. Raises BlobGone.
     """
     created: dict[str, list[int]] = {}
+    needs: dict[int, Sequence[str]] = {}
     for new in units:
         unit_id = _insert(kind, job_id, new)
         if unit_id is not None:
             created.setdefault(new.stage, []).append(unit_id)
+            needs[unit_id] = new.blobs
+    refer(job_id, needs)
     for stage, ids in created.items():
         transaction.on_commit(partial(kind.ring, job_id, stage, ids))
     return [unit_id for ids in created.values() for unit_id in ids]
+
+
+def queue_another(kind: JobKind, job_id: int, stage: str) -> None:
+    """Queues one more unit of a stage, like its last one, unless one of them is not done. Under the job's row lock."""
+    units = Unit.objects.filter(job_id=job_id, stage=stage)
+    if units.exclude(state=UnitState.DONE).exists():
+        return
+    last = units.latest("ordinal")
+    again = NewUnit(
+        stage=stage,
+        ordinal=last.ordinal + 1,
+        payload=last.payload,
+        weight=last.weight,
+        capability=last.capability,
+    )
+    [unit_id] = queue_units(kind, job_id, [again])
+    share_references(last.pk, unit_id)
 
 
 def _insert(kind: JobKind, job_id: int, new: NewUnit) -> int | None:

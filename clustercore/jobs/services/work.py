@@ -16,14 +16,14 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, transaction
 from psycopg_pool import PoolTimeout
 
-from clustercore.blobs.domain.errors import BlobMissing, BlobUnavailable
+from clustercore.blobs.domain.errors import BlobGone, BlobMissing, BlobUnavailable
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
-from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, kind_named
+from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, Stage, UndeclaredBlob, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
-from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Retry, Verdict
+from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.settle import Settled, settle
@@ -145,7 +145,9 @@ class Execution:
             raise
 
     def fetch(self, sha256: str) -> Path:
-        """A blob on this machine; its own time limits bound the wait, the lease goes on."""
+        """A blob of this unit on this machine; its own time limits bound the wait, the lease goes on."""
+        if sha256 not in self.claimed.blobs:
+            raise UndeclaredBlob(f"{self.claimed.stage} asks for blob {sha256}, which its unit does not name")
         with self._watched_elsewhere():
             return local_path(sha256)
 
@@ -190,7 +192,7 @@ def told(claimed: Claimed, verdict: Verdict | None) -> str:
             return f"{which}: dropped, its lease was lost"
         case Done():
             return f"{which}: done"
-        case Hold(why) | HandBack(why):
+        case Hold(why) | HandBack(why) | Remake(why):
             return f"{which}: handed back, {why}"
         case _:
             # One line: what an engine wrote before it died stays in the ledger.
@@ -249,6 +251,8 @@ def _run(execution: Execution) -> Verdict | None:
         return None
     except HostDied as death:
         return _after_host_death(execution, death)
+    except BlobMissing as missing:
+        return _without_blob(stage, missing)
     except Exception as error:
         return _verdict_on(error)
 
@@ -256,12 +260,21 @@ def _run(execution: Execution) -> Verdict | None:
 def _verdict_on(error: Exception) -> Verdict:
     if isinstance(error, EngineFailure):
         return Fail(error.message, error.code)
-    if isinstance(error, BlobMissing):
-        return Fail(f"a recording or piece is no longer stored: {error}", "blob_missing")
+    if isinstance(error, BlobGone):
+        return Retry(str(error))
     if isinstance(error, (*HUB_AWAY, BlobUnavailable)):
         return Hold(f"the hub is away: {error}", seconds=5.0)
     logger.error("a handler raised what it should have returned as a verdict", exc_info=error)
     return Retry(f"{type(error).__name__}: {error}")
+
+
+def _without_blob(stage: Stage, missing: BlobMissing) -> Verdict:
+    if stage.made_by:
+        return Remake(f"no longer stored, and made again from what it came from: {missing}", stage.made_by)
+    return Fail(
+        f"a file of this job is no longer stored and nothing can make it again; submit it as a new job: {missing}",
+        "blob_missing",
+    )
 
 
 def _after_host_death(execution: Execution, death: HostDied) -> Verdict | None:

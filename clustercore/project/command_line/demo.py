@@ -13,7 +13,6 @@ from rich.panel import Panel
 from rich.text import Text
 
 import transcription
-from clustercore.blobs.services import delete
 from clustercore.config.environment import environment
 from clustercore.embedded.adapters.locks import try_lock
 from clustercore.embedded.services import stop
@@ -79,7 +78,7 @@ def forget_earlier_demos() -> None:
     for job in Job.objects.all():
         if job.state not in FINAL_JOB_STATES:
             cancel_job(job.pk, "an earlier demo was interrupted")
-        delete(remove_job(job.pk))
+        remove_job(job.pk)
 
 
 def _show(job: JobFigures, units: list[UnitFigures], began: float) -> int:

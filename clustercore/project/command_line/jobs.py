@@ -17,10 +17,10 @@ from clustercore.jobs.services.control import (
     NotPossible,
     cancel_job,
     pause_job,
+    remove_job,
     resume_job,
     retry_job,
 )
-from clustercore.jobs.services.removal import remove_job_and_blobs
 from clustercore.project.command_line.cluster import account, cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, complain, output, say, write_json
 from clustercore.project.command_line.ledger import (
@@ -124,7 +124,7 @@ def retry(ids: Ids) -> int:
 
 def remove(ids: Ids) -> int:
     """Delete jobs that are over, with their recordings, texts and every node's copies; exported files stay."""
-    return _for_each(ids, "remove", remove_job_and_blobs, "removed", all_must_exist=True)
+    return _for_each(ids, "remove", remove_job, "removed", all_must_exist=True)
 
 
 def _for_each(

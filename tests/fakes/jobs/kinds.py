@@ -59,6 +59,7 @@ SUMS = JobKind(
             handler=part,
             opens="producer",
             held=held_for,
+            made_by="plan",
             record=remember_record,
             self_contained=True,
             ranked=True,

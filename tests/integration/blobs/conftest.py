@@ -6,18 +6,20 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.db.models.functions import Now
 
 from clustercore.blobs import services as blobs
 from clustercore.blobs.domain.signing import signed_path
-from clustercore.blobs.models import Hub
+from clustercore.blobs.models import Blob, Hub
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.project.web import command
@@ -98,6 +100,22 @@ def signed() -> Callable[[str, str], str]:
         return signed_path(Hub.objects.get().signing_key, method, sha256, int(time.time()) + 60)
 
     return sign
+
+
+def make_old(sha256s: Collection[str]) -> None:
+    """Makes it long ago that these blobs were stored."""
+    Blob.objects.filter(pk__in=sha256s).update(stamped=Now() - timedelta(days=1))
+
+
+def nobody(_asked: Collection[str]) -> Collection[str]:
+    """Nobody refers to anything."""
+    return ()
+
+
+def delete(sha256s: Collection[str]) -> None:
+    """Deletes what nobody refers to and was stored long ago."""
+    make_old(sha256s)
+    blobs.delete_unreferenced(sha256s, nobody)
 
 
 def _free_port() -> int:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from django.db import connections, transaction
@@ -13,9 +15,10 @@ from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobMissing, HubElsewhere
 from clustercore.blobs.models import Blob, Hub
 from clustercore.nodes.domain.hooks import registered_hooks
-from tests.integration.blobs.conftest import MoveTo, RunningHub
+from tests.integration.blobs.conftest import MoveTo, RunningHub, delete, make_old, nobody
 
 GIB = 1 << 30
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -33,16 +36,52 @@ def cached_hashes(data_dir: Path) -> set[str]:
 
 
 def test_deleting_removes_the_file_and_marks_the_row(hub: RunningHub, stored: list[str]) -> None:
-    services.delete(stored[:1])
+    delete(stored[:1])
     assert [path.name for path in hub.files()] == sorted(stored[1:])
     assert Blob.objects.get(pk=stored[0]).deleted is not None
     with pytest.raises(BlobMissing):
         services.local_path(stored[0])
 
 
+def test_what_was_stored_of_late_is_left_for_whoever_stored_it(hub: RunningHub, stored: list[str]) -> None:
+    assert services.delete_unreferenced(stored, nobody) == []
+    make_old(stored)
+    assert services.delete_unreferenced(stored, lambda asked: [stored[1]]) == sorted({*stored} - {stored[1]})
+    assert [path.name for path in hub.files()] == [stored[1]]
+
+
+def test_bytes_that_are_stored_once_more_are_stored_of_late(
+    hub: RunningHub, stored: list[str], move_to: MoveTo, tmp_path: Path
+) -> None:
+    for elsewhere in (False, True):
+        make_old(stored)
+        move_to(tmp_path / "node" if elsewhere else hub.data_dir)
+        services.store_file(tmp_path / "0")
+        move_to(hub.data_dir)
+        assert services.delete_unreferenced(stored[:1], nobody) == []
+
+
+def test_what_somebody_is_referring_to_is_not_deleted_meanwhile(hub: RunningHub, stored: list[str]) -> None:
+    make_old(stored)
+    with transaction.atomic():
+        assert services.lock_stored(stored[:1]) == {stored[0]}
+        with ThreadPoolExecutor(1) as pool:
+            deleting = pool.submit(elsewhere, lambda: services.delete_unreferenced(stored, nobody))
+            assert deleting.result(20) == sorted(stored[1:])
+    assert services.lock_stored(stored) == {stored[0]}
+
+
+def elsewhere(act: Callable[[], T]) -> T:
+    """What it returns, on a connection of its own."""
+    try:
+        return act()
+    finally:
+        connections.close_all()
+
+
 def test_a_deletion_that_is_rolled_back_removes_nothing(hub: RunningHub, stored: list[str]) -> None:
     with pytest.raises(RuntimeError), transaction.atomic():
-        services.delete(stored)
+        delete(stored)
         raise RuntimeError("changed my mind")
     assert len(hub.files()) == 3
     assert Blob.objects.filter(deleted=None).count() == 3
@@ -51,7 +90,7 @@ def test_a_deletion_that_is_rolled_back_removes_nothing(hub: RunningHub, stored:
 def test_bytes_that_come_back_after_a_deletion_are_there_again(
     hub: RunningHub, stored: list[str], tmp_path: Path
 ) -> None:
-    services.delete(stored)
+    delete(stored)
     assert services.store_file(tmp_path / "0") == stored[0]
     services.tidy_cache(GIB)
     assert services.local_path(stored[0]).read_bytes() == bytes(1000)
@@ -60,7 +99,7 @@ def test_bytes_that_come_back_after_a_deletion_are_there_again(
 def test_a_removal_that_comes_late_leaves_bytes_that_came_back(
     hub: RunningHub, stored: list[str], tmp_path: Path
 ) -> None:
-    services.delete(stored[:1])
+    delete(stored[:1])
     services.store_file(tmp_path / "0")
     services.remove_deleted_files(stored[:1])
     assert services.local_path(stored[0]).read_bytes() == bytes(1000)
@@ -73,7 +112,7 @@ def test_a_node_drops_its_copies_of_deleted_blobs(
     for sha256 in stored:
         services.local_path(sha256)
     move_to(hub.data_dir)
-    services.delete(stored[:2])
+    delete(stored[:2])
     move_to(tmp_path / "node")
     services.tidy_cache(GIB)
     assert cached_hashes(tmp_path / "node") == {stored[2]}
@@ -83,7 +122,7 @@ def test_a_deletion_asked_for_elsewhere_reaches_the_store_with_the_hubs_upkeep(
     hub: RunningHub, stored: list[str], move_to: MoveTo, tmp_path: Path
 ) -> None:
     move_to(tmp_path / "node")
-    services.delete(stored)
+    delete(stored)
     assert len(hub.files()) == 3
     move_to(hub.data_dir)
     services.tidy_cache(GIB)
@@ -134,7 +173,7 @@ def test_storing_and_deleting_the_same_bytes_at_once_never_leaves_a_row_without_
         try:
             sha256 = services.store_file(path)
             if number % 2:
-                services.delete([sha256])
+                delete([sha256])
         finally:
             connections.close_all()
 
@@ -150,15 +189,15 @@ def test_a_nodes_agent_keeps_its_cache_tidy_without_waiting_for_it(
     move_to(tmp_path / "node")
     for sha256 in stored:
         services.local_path(sha256)
-    services.delete(stored[:2])
-    upkeep = services.CacheUpkeep()
+    delete(stored[:2])
+    upkeep = services.CacheUpkeep(lambda: None)
     upkeep.on_tick(object())
     upkeep._running.join(10)
     assert cached_hashes(tmp_path / "node") == {stored[2]}
 
 
 def test_upkeep_outlives_a_hub_that_is_away(transactional_db: None, caplog: pytest.LogCaptureFixture) -> None:
-    upkeep = services.CacheUpkeep()
+    upkeep = services.CacheUpkeep(lambda: None)
     upkeep.on_tick(object())
     upkeep._running.join(10)
     assert "put off: this cluster has no hub yet" in caplog.text

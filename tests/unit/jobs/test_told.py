@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from clustercore.jobs.domain.verdict import Crashed, Degrade, Done, Fail, HandBack, Hold, Retry, Verdict
+from clustercore.jobs.domain.verdict import Crashed, Degrade, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.jobs.services.claim import Claimed
 from clustercore.jobs.services.work import LONGEST_REASON, AttemptFailed, told
 
@@ -24,6 +24,7 @@ CLAIMED = Claimed(
     language="en",
     engine="",
     model="",
+    blobs=(),
     hub="",
 )
 UNIT = "unit 12 of job 3 (transcribe 4)"
@@ -37,7 +38,8 @@ def test_a_try_that_failed_is_a_failed_task_that_names_its_unit(verdict: Verdict
 
 
 @pytest.mark.parametrize(
-    "verdict", [None, Done({"text": "what was said"}), Hold("the hub is away"), HandBack("stopping")]
+    "verdict",
+    [None, Done({"text": "what was said"}), Hold("the hub is away"), HandBack("stopping"), Remake("lost", "cut")],
 )
 def test_a_try_that_did_not_fail_is_told_without_its_result(verdict: Verdict | None) -> None:
     text = told(CLAIMED, verdict)

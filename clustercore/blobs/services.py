@@ -196,11 +196,22 @@ def keep_upload(upload_id: UUID) -> str:
 def sweep_uploads(store: Store) -> None:
     """Ends the uploads that expired, and removes files without one."""
     for upload_id in Upload.objects.filter(expires__lt=Now()).values_list("pk", flat=True):
-        end_upload(store, upload_id)
+        _end_expired(store, upload_id)
+    # The files first: a file is made when its row is committed, so that one without a row now has lost it.
+    paths = store.upload_paths()
     known = {str(upload_id) for upload_id in Upload.objects.values_list("pk", flat=True)}
-    for path in store.upload_paths():
+    for path in paths:
         if path.name not in known:
             forget(path)
+
+
+@transaction.atomic
+def _end_expired(store: Store, upload_id: UUID) -> None:
+    # Looked at again under the lock: bytes may have come since.
+    upload = Upload.objects.select_for_update().filter(pk=upload_id, expires__lt=Now()).first()
+    if upload is not None:
+        upload.delete()
+        transaction.on_commit(lambda: forget(store.upload_path(upload_id)))
 
 
 def _upload_expiry() -> Combinable:

@@ -7,10 +7,12 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 from django.test import Client
 
@@ -255,6 +257,32 @@ def test_an_upload_that_nobody_went_on_with_is_swept_away(hub: RunningHub, otto:
     services.tidy_store()
     assert [upload.pk for upload in Upload.objects.all()] == [id_in(new)]
     assert [path.name for path in hub.files()] == [str(id_in(new))]
+
+
+def test_an_upload_that_somebody_goes_on_with_while_it_is_swept_stays(hub: RunningHub, otto: httpx.Client) -> None:
+    upload = id_in(begin(otto))
+    Upload.objects.filter(pk=upload).update(expires=Now())
+
+    def sweep() -> None:
+        try:
+            services.sweep_uploads(Store(hub.data_dir))
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            services.note_upload(upload, 10)
+            sweeping = pool.submit(sweep)
+            until(somebody_waits_for_a_lock, 20)
+        sweeping.result(20)
+    assert Upload.objects.get().pk == upload
+    assert [path.name for path in hub.files()] == [str(upload)]
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone() is not None
 
 
 def test_an_upload_can_be_read_as_json(otto: httpx.Client) -> None:

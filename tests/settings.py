@@ -32,7 +32,11 @@ if "CLUSTERCORE_TEST_DATA_DIR" not in os.environ:
         os.environ.pop(variable, None)
 os.environ["CLUSTERCORE_DATA_DIR"] = os.environ["CLUSTERCORE_TEST_DATA_DIR"]
 
+from clustercore.embedded.selectors import signing_key  # noqa: E402
 from clustercore.project.settings import *  # noqa: E402, F403 - the directory must be set before
+
+# The tests ask for pages in their own process too.
+SECRET_KEY = signing_key(DATA_DIR)  # noqa: F405
 
 # What Django's test client calls this server.
 ALLOWED_NAMES = ("testserver",)

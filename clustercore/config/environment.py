@@ -47,11 +47,11 @@ class Environment(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CLUSTERCORE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     data_dir: Path = Field(default_factory=default_data_directory)
-    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL")
-    redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
+    database_url: str | None = Field(default=None, validation_alias="DATABASE_URL", repr=False)
+    redis_url: str | None = Field(default=None, validation_alias="REDIS_URL", repr=False)
     hub_url: str | None = None
     """Base URL of the hub's blob service; derived from DATABASE_URL's host and port when unset."""
-    secret_key: str | None = None
+    secret_key: str | None = Field(default=None, repr=False)
     debug: bool = False
     allowed_hosts: tuple[str, ...] = ()
     """Names, beside this machine's own, under which browsers may use the hub; `.example.org` means all below it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clustercore.embedded.adapters import secrets
 from clustercore.embedded.adapters.directories import layout_of
-from clustercore.embedded.domain.endpoints import Endpoints, embedded_database_url, embedded_redis_url
+from clustercore.embedded.domain.endpoints import Endpoints, Secret, embedded_database_url, embedded_redis_url
 from clustercore.embedded.domain.layout import POSTGRES_PORT, Layout
 
 
@@ -21,10 +21,19 @@ def resolve_endpoints(data_dir: Path, database_url: str | None, redis_url: str |
         data_dir=layout.data_dir,
         database_url=database_url or _database_url(layout),
         redis_url=redis_url or _redis_url(layout),
-        secret_key=secrets.password(layout.secrets / "django"),
         embedded_database=not database_url,
         embedded_redis=not redis_url,
     )
+
+
+def signing_key(data_dir: Path) -> Secret:
+    """What the hub signs sessions with, made on first need: only for processes that serve pages."""
+    return Secret(secrets.signing_key(layout_of(data_dir).secrets / "django"))
+
+
+def gateway_secret(data_dir: Path) -> Secret:
+    """What the gateway says to the web process to be believed, made on first need."""
+    return Secret(secrets.password(layout_of(data_dir).secrets / "gateway"))
 
 
 def _database_url(layout: Layout) -> str:

@@ -10,6 +10,7 @@ from importlib import import_module
 from celery import Celery
 from celery.bin.celery import celery as celery_command
 from celery.signals import celeryd_init
+from django.conf import settings
 
 from clustercore.config.environment import environment
 from clustercore.config.interpreter import PACKAGE_ROOT
@@ -25,7 +26,7 @@ app = Celery("clustercore")
 # Celery puts the current directory first on the path: a stray module there would be run in place of the real one.
 sys.path[:] = search_path if str(PACKAGE_ROOT) in search_path else [*search_path, str(PACKAGE_ROOT)]
 app.loader.import_from_cwd = import_module  # type: ignore[method-assign, assignment]
-app.config_from_object("django.conf:settings", namespace="CELERY")
+app.add_defaults(lambda: settings.CELERY)
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="workflows")
 app.steps["worker"].add("clustercore.nodes.adapters.bootstep:AgentStep")

@@ -27,7 +27,7 @@ def configuration_problems(**_options: Any) -> list[CheckMessage]:
 @register(CLUSTER, Tags.database)
 def live_broker_problems(*, databases: Sequence[str] | None = None, **_options: Any) -> list[CheckMessage]:
     """What the broker tells, when somebody asked for checks that need servers."""
-    return broker_problems(settings.CELERY_BROKER_URL) if databases else []
+    return broker_problems(settings.ENDPOINTS.redis_url) if databases else []
 
 
 def broker_problems(redis_url: str) -> list[CheckMessage]:
@@ -52,14 +52,14 @@ def broker_problems(redis_url: str) -> list[CheckMessage]:
 
 
 def _pickle_problems() -> list[CheckMessage]:
-    accepted = {*settings.CELERY_ACCEPT_CONTENT, *(settings.CELERY_RESULT_ACCEPT_CONTENT or ())}
+    accepted = {*settings.CELERY["accept_content"], *settings.CELERY["result_accept_content"]}
     dangerous = sorted(accepted & _PICKLES)
     if not dangerous:
         return []
     return [
         Error(
             f"{', '.join(dangerous)} messages are accepted: whoever writes to the broker runs code on all nodes",
-            hint='Set CELERY_ACCEPT_CONTENT and CELERY_RESULT_ACCEPT_CONTENT to ["json"].',
+            hint='Set accept_content and result_accept_content of CELERY to ["json"].',
             id="cluster.E001",
         )
     ]

@@ -58,7 +58,7 @@ async def migrations() -> str:
 async def broker() -> str:
     """A write, since a server that is out of memory or disk still answers a ping."""
     client = redis.from_url(
-        settings.CELERY_BROKER_URL, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CONNECT_SECONDS
+        settings.ENDPOINTS.redis_url, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CONNECT_SECONDS
     )
     try:
         await client.set("clustercore:ready", 1, ex=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from clustercore.access.domain.roles import Permission
 from clustercore.config.environment import environment
@@ -10,13 +11,16 @@ from clustercore.embedded.domain.endpoints import database_settings
 from clustercore.embedded.domain.layout import Layout
 from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
+from clustercore.nodes.adapters.credentials import broker_url
 from clustercore.project.web_theme import ADMIN_THEME
 
 ENVIRONMENT = environment()
 ENDPOINTS = resolve_endpoints(ENVIRONMENT.data_dir, ENVIRONMENT.database_url, ENVIRONMENT.redis_url)
 BASE_DIR = Path(__file__).resolve().parents[2]
+_BROKER_URL = broker_url(ENDPOINTS.redis_url)
 
-SECRET_KEY = ENVIRONMENT.secret_key or ENDPOINTS.secret_key
+# Processes that serve pages take theirs (`web.take_signing_key`); in others Django refuses what would need one.
+SECRET_KEY = ""
 DEBUG = ENVIRONMENT.debug
 # Which names of this hub a browser may use is decided by project.middleware.hosts, which knows addresses and names.
 ALLOWED_HOSTS = ["*"]
@@ -103,7 +107,6 @@ CSRF_FAILURE_VIEW = "clustercore.project.middleware.errors.csrf_failure"
 SESSION_COOKIE_AGE = 14 * 86_400
 
 DATA_DIR = ENVIRONMENT.data_dir
-REDIS_URL = ENDPOINTS.redis_url
 # Bodies go to the disk, beside the store: memory stays what it is however many people upload at once.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 256 << 10
@@ -152,36 +155,40 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 
-CELERY_BROKER_URL = ENDPOINTS.redis_url
-CELERY_WORKER_CONSUMER = "clustercore.nodes.adapters.consumer:TolerantConsumer"
-CELERY_RESULT_BACKEND = ENDPOINTS.redis_url
-CELERY_ACCEPT_CONTENT = ["json"]
-CELERY_RESULT_ACCEPT_CONTENT = ["json"]
-CELERY_TASK_SERIALIZER = "json"
-CELERY_RESULT_SERIALIZER = "json"
-CELERY_TASK_ACKS_LATE = True
-CELERY_TASK_REJECT_ON_WORKER_LOST = True
-CELERY_TASK_CREATE_MISSING_QUEUES = True
-CELERY_WORKER_POOL = "threads"
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CONCURRENCY = ENVIRONMENT.slots
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
-CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_WORKER_SEND_TASK_EVENTS = True
-CELERY_TASK_SEND_SENT_EVENT = True
-CELERY_RESULT_BACKEND_ALWAYS_RETRY = True
-CELERY_RESULT_EXPIRES = 86_400
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 6 * 3600,
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
-    "socket_connect_timeout": 5,
-    "socket_timeout": 30,
-    "socket_keepalive": True,
+# All that Celery knows: it tells its whole configuration to whoever asks a worker for it, so nothing else is in reach.
+CELERY: dict[str, Any] = {
+    "broker_url": _BROKER_URL,
+    "timezone": TIME_ZONE,
+    "worker_consumer": "clustercore.nodes.adapters.consumer:TolerantConsumer",
+    "result_backend": _BROKER_URL,
+    "accept_content": ["json"],
+    "result_accept_content": ["json"],
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_create_missing_queues": True,
+    "worker_pool": "threads",
+    "worker_prefetch_multiplier": 1,
+    "worker_concurrency": ENVIRONMENT.slots,
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_hijack_root_logger": False,
+    "worker_send_task_events": True,
+    "task_send_sent_event": True,
+    "result_backend_always_retry": True,
+    "result_expires": 86_400,
+    "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
+    "broker_transport_options": {
+        "visibility_timeout": 6 * 3600,
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_connect_timeout": 5,
+        "socket_timeout": 30,
+        "socket_keepalive": True,
+    },
+    "result_backend_transport_options": {"visibility_timeout": 6 * 3600},
 }
-CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {"visibility_timeout": 6 * 3600}
 
 LOGGING = {
     "version": 1,

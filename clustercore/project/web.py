@@ -6,6 +6,7 @@ import logging.config
 import signal
 import threading
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from django.conf import settings
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from clustercore.config.environment import environment
 from clustercore.config.interpreter import python_command
-from clustercore.embedded.domain.preface import FalsePreface, opening_of, preface_secret
+from clustercore.embedded.domain.preface import FalsePreface, opening_of
+from clustercore.embedded.selectors import gateway_secret, signing_key
 
 APPLICATION = "clustercore.project.asgi:application"
 _SERVE = "import sys; from clustercore.project.web import serve_as_told; serve_as_told(sys.argv[1:])"
@@ -72,9 +75,15 @@ def serve_as_told(words: Sequence[str]) -> None:
         serve(host=words[0], port=int(words[1]))
 
 
+def take_signing_key() -> None:
+    """Gives this process what sessions are signed with: one that serves pages, before its first request."""
+    settings.SECRET_KEY = environment().secret_key or signing_key(environment().data_dir)
+
+
+@lru_cache(maxsize=1)
 def secret_of_preface() -> str:
     """What the gateway says to be believed about who is behind a connection."""
-    return preface_secret(settings.SECRET_KEY)
+    return gateway_secret(environment().data_dir)
 
 
 class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]

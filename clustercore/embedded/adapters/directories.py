@@ -92,7 +92,7 @@ def _make_socket_root(path: Path, account: Account | None) -> None:
 
 
 def _make_secrets(layout: Layout) -> None:
-    for name in ("django", "postgres", "redis"):
+    for name in ("postgres", "redis"):
         secrets.password(layout.secrets / name)
         (layout.secrets / name).stat()
     secrets.loopback_port(layout.redis_port)

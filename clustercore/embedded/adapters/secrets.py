@@ -18,6 +18,11 @@ def password(path: Path) -> str:
     return _read_or_create(path, lambda: secrets.token_urlsafe(32))
 
 
+def signing_key(path: Path) -> str:
+    """The same of 64 bytes: Django wants at least 50 characters. A key that is there stays."""
+    return _read_or_create(path, lambda: secrets.token_urlsafe(64))
+
+
 def loopback_port(path: Path) -> int:
     """The TCP port noted in `path`, chosen among the free ones on first need."""
     return int(_read_or_create(path, lambda: str(free_loopback_port())))

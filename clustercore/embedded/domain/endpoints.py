@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from clustercore.embedded.domain.server_urls import parse_database_url
 
 ROLE = "clustercore"
 DATABASE = "clustercore"
+_CREDENTIALS = ("username", "password")
+
+
+class Secret(str):
+    """A text that opens something: whoever shows what holds it, a log or an error page, shows stars."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'********'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +28,8 @@ class Endpoints:
     """Where the servers are; `embedded_*` says which of them are this data directory's own."""
 
     data_dir: Path
-    database_url: str
-    redis_url: str
-    secret_key: str
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
     embedded_database: bool
     embedded_redis: bool
 
@@ -52,6 +61,25 @@ def public_redis_url(redis_url: str, host: str, port: int) -> str:
     return f"redis://{credentials}{_bracketed(host)}:{port}{parts.path or '/0'}"
 
 
+def without_credentials(redis_url: str, **query: str) -> str:
+    """The same server and database number, with `query` added, and nothing in it that opens the server."""
+    parts = urlsplit(redis_url)
+    kept = {name: value for name, value in parse_qsl(parts.query) if name not in _CREDENTIALS}
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, urlencode({**kept, **query}, safe=":"), ""))
+
+
+def redis_credentials(redis_url: str) -> tuple[str] | tuple[str, str] | None:
+    """Password, or user and password, as Redis's AUTH takes them; None where the URL names no password."""
+    parts = urlsplit(redis_url)
+    query = dict(parse_qsl(parts.query))
+    user = query.get("username") or unquote(parts.username or "")
+    password = query.get("password") or unquote(parts.password or "")
+    if not password:
+        return None
+    return (user, password) if user else (password,)
+
+
 def database_settings(url: str, pool_size: int) -> dict[str, Any]:
     """Django's `DATABASES` entry for a `postgresql://` URL.
 
@@ -63,7 +91,7 @@ def database_settings(url: str, pool_size: int) -> dict[str, Any]:
         "ENGINE": "django.db.backends.postgresql",
         "NAME": address.database or DATABASE,
         "USER": address.user,
-        "PASSWORD": address.password,
+        "PASSWORD": Secret(address.password),
         "HOST": address.hosts,
         "PORT": address.ports,
         "CONN_MAX_AGE": 0,

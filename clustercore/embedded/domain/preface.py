@@ -5,7 +5,6 @@ The line holds a secret of the hub, so that nobody who reaches the web process i
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass
 
@@ -24,11 +23,6 @@ class Opening:
 
 class FalsePreface(Exception):
     """A line that claims an address without knowing the secret, or that cannot be read."""
-
-
-def preface_secret(key: str) -> str:
-    """What the two share, made from the hub's signing key; it tells nothing of that key."""
-    return hashlib.sha256(f"gateway preface {key}".encode()).hexdigest()
 
 
 def preface(secret: str, host: str, port: int) -> bytes:

@@ -31,6 +31,8 @@ from clustercore.project.command_line.processes import (
     Child,
     end_children,
     flower_command,
+    hub_variables,
+    keyless_variables,
     node_command,
     node_variables,
 )
@@ -161,12 +163,12 @@ def _start_children(hub: Hub, nodes: Sequence[NodeWish], flower: bool) -> None:
 
 
 def _web_child(port: int, logs: Path) -> Child:
-    return Child("the web process", web.command(port=port), logs / "web.log", node_variables(None, None))
+    return Child("the web process", web.command(port=port), logs / "web.log", hub_variables())
 
 
 def _flower_child(logs: Path) -> Child:
     socket_path(environment().data_dir).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Child("Flower", flower_command(), logs / "flower.log", node_variables(None, None))
+    return Child("Flower", flower_command(), logs / "flower.log", keyless_variables())
 
 
 def _node_child(wish: NodeWish, logs: Path) -> Child:

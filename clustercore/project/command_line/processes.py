@@ -40,9 +40,19 @@ def node_arguments(name: str) -> list[str]:
     return ["worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--hostname", f"{name}@%h"]
 
 
+def hub_variables() -> dict[str, str | None]:
+    """What every child of the hub must find in its environment, whatever the current directory."""
+    return {"CLUSTERCORE_DATA_DIR": str(environment().data_dir)}
+
+
+def keyless_variables() -> dict[str, str | None]:
+    """The same for a child that serves no pages of ours, and so has no use for the key that signs sessions."""
+    return {**hub_variables(), "CLUSTERCORE_SECRET_KEY": None}
+
+
 def node_variables(name: str | None, slots: int | None) -> dict[str, str | None]:
     """The environment of a node; None keeps what is set already."""
-    variables: dict[str, str | None] = {"CLUSTERCORE_DATA_DIR": str(environment().data_dir)}
+    variables = keyless_variables()
     if name:
         variables["CLUSTERCORE_NODE_NAME"] = name
     if slots:

@@ -9,7 +9,9 @@ import copy
 import logging
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 from clustercore.embedded.adapters import secrets
@@ -18,6 +20,7 @@ from clustercore.embedded.adapters.directories import layout_of
 USER = "admin"
 PREFIX = "flower"
 OPTIONS_MODULE = "flower.options"
+COMMAND = "flower"
 COLUMNS = "name,args,state,result,exception,worker,received,runtime,uuid"
 MOST_TASKS = 20_000
 FORGET_WORKER_SECONDS = 3600
@@ -38,7 +41,7 @@ def socket_path(data_directory: Path) -> Path:
 
 def arguments(data_directory: Path) -> list[str]:
     """What follows `celery -A clustercore` for the Flower of `clustercore up`."""
-    return ["flower", f"--unix_socket={socket_path(data_directory)}", f"--url_prefix={PREFIX}"]
+    return [COMMAND, f"--unix_socket={socket_path(data_directory)}", f"--url_prefix={PREFIX}"]
 
 
 def protect_flower(data_directory: Path) -> None:
@@ -49,14 +52,18 @@ def protect_flower(data_directory: Path) -> None:
     if OPTIONS_MODULE not in sys.modules:
         return
     options = sys.modules[OPTIONS_MODULE].options
-    user, password = credentials(data_directory)
+    is_flower = COMMAND in sys.argv
+    # Celery imports all of its commands: a worker comes by here too, and has no use for the password.
+    user, password = credentials(data_directory) if is_flower else (USER, token_urlsafe())
     options.address = "127.0.0.1"
     options.basic_auth = [f"{user}:{password}"]
     options.tasks_columns = COLUMNS
     options.format_task = with_remedy
     options.max_tasks = MOST_TASKS
     options.purge_offline_workers = FORGET_WORKER_SECONDS
-    if "flower" in sys.argv:
+    if is_flower:
+        # By its name: it imports Flower, which this very process has imported already, and no other needs.
+        import_module(f"{__package__}.application").install()
         logger.warning("Flower: user %s, password in %s", user, _password_file(data_directory))
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import redis
@@ -49,9 +50,9 @@ def test_a_broker_that_cannot_be_asked_is_a_warning() -> None:
     assert ids([*broker_problems("redis://127.0.0.1:1")]) == ["cluster.W001"]
 
 
-@pytest.mark.parametrize("setting", ["CELERY_ACCEPT_CONTENT", "CELERY_RESULT_ACCEPT_CONTENT"])
+@pytest.mark.parametrize("setting", ["accept_content", "result_accept_content"])
 def test_pickle_is_refused(settings: LazySettings, setting: str) -> None:
-    setattr(settings, setting, ["json", "pickle"])
+    settings.CELERY = {**settings.CELERY, setting: ["json", "pickle"]}
     assert ids([*configuration_problems()]) == ["cluster.E001"]
 
 
@@ -65,6 +66,6 @@ def test_the_product_as_it_is_passes_every_check() -> None:
 
 
 def test_checks_that_need_servers_run_only_when_asked_for(settings: LazySettings) -> None:
-    settings.CELERY_BROKER_URL = "redis://127.0.0.1:1"
+    settings.ENDPOINTS = replace(settings.ENDPOINTS, redis_url="redis://127.0.0.1:1")
     assert run_checks(tags=["cluster"]) == []
     assert ids([*run_checks(tags=["cluster"], databases=["default"])]) == ["cluster.W001"]

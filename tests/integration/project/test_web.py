@@ -15,7 +15,7 @@ import redis
 from clustercore.access.adapters.counters import PREFIX
 from clustercore.embedded.adapters.gateway import Address, running_gateway
 from clustercore.embedded.adapters.secrets import free_loopback_port
-from clustercore.embedded.domain.preface import preface, preface_secret
+from clustercore.embedded.domain.preface import preface
 from clustercore.embedded.domain.protocols import Protocol
 from clustercore.project import web
 from tests.people import token_of
@@ -66,7 +66,7 @@ def test_who_comes_without_the_gateway_is_counted_by_the_connections_address(
 
 
 def test_nobody_can_claim_an_address_without_the_secret(web_port: int, redis_client: redis.Redis) -> None:
-    claim = preface(preface_secret("a guess"), "203.0.113.1", 1) + b"GET /v1/none HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    claim = preface("a guess", "203.0.113.1", 1) + b"GET /v1/none HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with socket.create_connection(("127.0.0.1", web_port), timeout=10) as connection:
         connection.sendall(claim)
         assert connection.recv(100) == b""

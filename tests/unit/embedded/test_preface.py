@@ -10,10 +10,9 @@ from clustercore.embedded.domain.preface import (
     Opening,
     opening_of,
     preface,
-    preface_secret,
 )
 
-SECRET = preface_secret("a key")
+SECRET = "a-secret"
 REQUEST = b"GET / HTTP/1.1\r\n"
 
 
@@ -35,7 +34,7 @@ def test_it_does_not_matter_in_how_many_pieces_the_line_comes() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        preface(preface_secret("another key"), "192.0.2.1", 1),
+        preface("another-secret", "192.0.2.1", 1),
         b"CLUSTERCORE-PEER \r\n",
         b"CLUSTERCORE-PEER 192.0.2.1 1\r\n",
         preface(SECRET, "192.0.2.1", 1).replace(b" 1\r", b" x\r"),

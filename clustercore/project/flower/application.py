@@ -1,0 +1,30 @@
+"""Flower itself, with what it cannot be told by options. Imported by Flower's own process alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flower.command
+from django.conf import settings
+from flower.app import Flower
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_unix_socket
+
+
+class HubFlower(Flower):  # type: ignore[misc]
+    """Asks the broker with what opens it, and keeps its socket to the hub's own account."""
+
+    broker_uri_with_password: Any = property(lambda _: settings.ENDPOINTS.redis_url)
+    """Flower's only use of it is to count what waits in queues: Celery's own configuration holds no password."""
+
+    def start_http_server(self) -> Any:
+        """The port it listens on; None for a unix socket, which Flower would let everybody write to."""
+        if not self.options.unix_socket:
+            return super().start_http_server()
+        HTTPServer(self).add_socket(bind_unix_socket(self.options.unix_socket, mode=0o600))
+        return None
+
+
+def install() -> None:
+    """Lets Flower's command start this application."""
+    flower.command.Flower = HubFlower

@@ -1,7 +1,12 @@
+import os
+
 from django.apps import AppConfig
 from django.contrib.admin import apps as administration
 
 from clustercore.project.celery import app
+
+PRIVATE = 0o077
+"""The umask: directories 0700, files 0600."""
 
 
 class ProjectConfig(AppConfig):
@@ -20,6 +25,9 @@ class ProjectConfig(AppConfig):
         from clustercore.project import checks  # noqa: F401, PLC0415  (registers itself)
 
         register_hook(CacheUpkeep(collect_unreferenced))
+        # Every process of the product comes by here, and so do the children it starts: what they make is their
+        # account's alone, and nobody has to think of it where a file is made.
+        os.umask(PRIVATE)
 
 
 class AdministrationConfig(administration.AdminConfig):

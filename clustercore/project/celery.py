@@ -6,8 +6,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 from celery import Celery
+from celery.backends.redis import RedisBackend
 from celery.bin.celery import celery as celery_command
 from celery.signals import celeryd_init
 from django.conf import settings
@@ -15,6 +17,7 @@ from django.conf import settings
 from clustercore.config.environment import environment
 from clustercore.config.interpreter import PACKAGE_ROOT
 from clustercore.nodes.adapters.concurrency import set_default_concurrency
+from clustercore.nodes.adapters.credentials import located
 from clustercore.nodes.adapters.transport import guard_redis
 from clustercore.project.flower.process import protect_flower
 
@@ -26,12 +29,20 @@ app = Celery("clustercore")
 # Celery puts the current directory first on the path: a stray module there would be run in place of the real one.
 sys.path[:] = search_path if str(PACKAGE_ROOT) in search_path else [*search_path, str(PACKAGE_ROOT)]
 app.loader.import_from_cwd = import_module  # type: ignore[method-assign, assignment]
+app.loader.override_backends = {"redis": "clustercore.project.celery:Results"}
 app.add_defaults(lambda: settings.CELERY)
 app.autodiscover_tasks()
 app.autodiscover_tasks(related_name="workflows")
 app.steps["worker"].add("clustercore.nodes.adapters.bootstep:AgentStep")
 celeryd_init.connect(set_default_concurrency)
 protect_flower(environment().data_dir)
+
+
+class Results(RedisBackend):
+    """Where Celery keeps what chords wait for: on the broker's server, found and opened as the broker is."""
+
+    def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
+        return located(super()._params_from_url(url, defaults))  # type: ignore[misc]
 
 
 def run_celery(arguments: Sequence[str]) -> int:

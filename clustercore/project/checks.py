@@ -27,7 +27,7 @@ def configuration_problems(**_options: Any) -> list[CheckMessage]:
 @register(CLUSTER, Tags.database)
 def live_broker_problems(*, databases: Sequence[str] | None = None, **_options: Any) -> list[CheckMessage]:
     """What the broker tells, when somebody asked for checks that need servers."""
-    return broker_problems(settings.ENDPOINTS.redis_url) if databases else []
+    return broker_problems(settings.REDIS_URL) if databases else []
 
 
 def broker_problems(redis_url: str) -> list[CheckMessage]:

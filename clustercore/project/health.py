@@ -15,6 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 from redis import asyncio as redis
 
 from clustercore.config.environment import environment
+from clustercore.embedded.adapters.directories import layout_of
 
 CHECK_SECONDS = 2.5
 _CONNECT_SECONDS = 2
@@ -26,7 +27,15 @@ Check = Callable[[], Awaitable[str]]
 async def readiness(checks: Mapping[str, Check]) -> dict[str, str]:
     """The reason of each check, empty where all is well. All at once, each given `CHECK_SECONDS`."""
     reasons = await asyncio.gather(*(_within_the_time(check) for check in checks.values()))
-    return dict(zip(checks, reasons, strict=True))
+    return {name: _told_to_strangers(reason) for name, reason in zip(checks, reasons, strict=True)}
+
+
+def _told_to_strangers(reason: str) -> str:
+    """Without where the hub keeps its data, which the errors of unix sockets and disks name."""
+    layout = layout_of(environment().data_dir)
+    for place in (layout.sockets, layout.data_dir, environment().data_dir):
+        reason = reason.replace(str(place), "…")
+    return reason
 
 
 async def _within_the_time(check: Check) -> str:
@@ -58,7 +67,7 @@ async def migrations() -> str:
 async def broker() -> str:
     """A write, since a server that is out of memory or disk still answers a ping."""
     client = redis.from_url(
-        settings.ENDPOINTS.redis_url, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CONNECT_SECONDS
+        settings.REDIS_URL, socket_connect_timeout=_CONNECT_SECONDS, socket_timeout=_CONNECT_SECONDS
     )
     try:
         await client.set("clustercore:ready", 1, ex=10)
@@ -73,7 +82,7 @@ async def disk() -> str:
     directory = environment().data_dir
     existing = directory if directory.exists() else directory.parent
     free = (await asyncio.to_thread(shutil.disk_usage, existing)).free / 1e9
-    return "" if free >= wanted else f"{free:.2f} GB free in {directory}, {wanted:g} GB wanted: free some space"
+    return "" if free >= wanted else f"{free:.2f} GB free where the data lie, {wanted:g} GB wanted: free some space"
 
 
 CHECKS: Mapping[str, Check] = {"database": database, "broker": broker, "migrations": migrations, "disk": disk}

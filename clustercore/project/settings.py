@@ -7,7 +7,7 @@ from typing import Any
 
 from clustercore.access.domain.roles import Permission
 from clustercore.config.environment import environment
-from clustercore.embedded.domain.endpoints import database_settings
+from clustercore.embedded.domain.endpoints import Secret, database_settings
 from clustercore.embedded.domain.layout import Layout
 from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
@@ -107,6 +107,7 @@ CSRF_FAILURE_VIEW = "clustercore.project.middleware.errors.csrf_failure"
 SESSION_COOKIE_AGE = 14 * 86_400
 
 DATA_DIR = ENVIRONMENT.data_dir
+REDIS_URL = Secret(ENDPOINTS.redis_url)
 # Bodies go to the disk, beside the store: memory stays what it is however many people upload at once.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 256 << 10

@@ -42,7 +42,7 @@ class CountersAway(Exception):
 def client() -> redis.Redis:
     """This process's client, shared by its threads; it connects on first use."""
     return redis.Redis.from_url(
-        settings.ENDPOINTS.redis_url, socket_connect_timeout=_TIMEOUT_SECONDS, socket_timeout=_TIMEOUT_SECONDS
+        settings.REDIS_URL, socket_connect_timeout=_TIMEOUT_SECONDS, socket_timeout=_TIMEOUT_SECONDS
     )
 
 

@@ -115,7 +115,7 @@ def _too_much(store: Store, upload: Upload) -> Answer | None:
         return Answer(413, f"more than {limit_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)")
     free = store.free_bytes()
     if upload.length + SPARE_BYTES > free:
-        return Answer(507, f"{upload.length} bytes do not fit: {free} are free on the disk of {store.root}")
+        return Answer(507, f"{upload.length} bytes do not fit: {free} are free on the hub's disk")
     return None
 
 

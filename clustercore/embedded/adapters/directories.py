@@ -19,6 +19,15 @@ def layout_of(data_dir: Path) -> Layout:
     return Layout(data_dir.expanduser().resolve())
 
 
+def make_data_directory(path: Path) -> None:
+    """Make it for this account alone, whoever comes first: a hub, a node, `doctor`. What is missing above it is for
+    everybody to pass through, or the servers' account could not. Raises OSError."""
+    for missing in reversed([parent for parent in path.parents if not parent.exists()]):
+        missing.mkdir(exist_ok=True)
+        missing.chmod(0o755)
+    path.mkdir(mode=0o700, exist_ok=True)
+
+
 def prepare(layout: Layout) -> Account | None:
     """Make the data directory's folders and secrets; return the account to run the servers as, None for our own.
 
@@ -31,7 +40,7 @@ def prepare(layout: Layout) -> Account | None:
             "Set DATABASE_URL and REDIS_URL to those of the hub."
         )
     try:
-        layout.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_data_directory(layout.data_dir)
         account = server_account(layout)
         _make_directories(layout, account)
         _make_secrets(layout)

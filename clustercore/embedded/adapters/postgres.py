@@ -38,17 +38,17 @@ def postgres_program(layout: Layout, account: Account | None) -> Program:
         directory=layout.postgres_data,
         process_names=frozenset({"postgres"}),
         stop_signals=((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)),
-        before_start=lambda: (_before_start(layout, tree), b""),
+        before_start=lambda: (_before_start(layout, tree, account), b""),
         probe=lambda: _answers(layout),
     )
 
 
-def _before_start(layout: Layout, tree: PostgresTree) -> list[str]:
+def _before_start(layout: Layout, tree: PostgresTree, account: Account | None) -> list[str]:
     """Called when no process of this database is left: a postmaster.pid is stale whatever its number says."""
     (layout.postgres_data / "postmaster.pid").unlink(missing_ok=True)
     for name in (layout.postgres_socket, layout.postgres_socket.with_name(layout.postgres_socket.name + ".lock")):
         name.unlink(missing_ok=True)
-    _write_host_rules(layout)
+    _write_host_rules(layout, account)
     settings = {
         "listen_addresses": "",
         "port": str(POSTGRES_PORT),
@@ -73,9 +73,10 @@ def _quoted(path: str) -> str:
     return '"' + path.replace('"', '""') + '"'
 
 
-def _write_host_rules(layout: Layout) -> None:
+def _write_host_rules(layout: Layout, account: Account | None) -> None:
     secrets.replace(layout.pg_hba, _HOST_RULES)
-    layout.pg_hba.chmod(0o644)
+    if account is not None:
+        os.chown(layout.pg_hba, account.uid, account.gid)
 
 
 def _shared_memory_type() -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from clustercore.embedded.domain.server_urls import parse_database_url
 
 ROLE = "clustercore"
 DATABASE = "clustercore"
+_REDIS_SOCKET = "unix://"
 _CREDENTIALS = ("username", "password")
 
 
@@ -45,6 +46,15 @@ def embedded_redis_url(port: int, password: str, host: str = "127.0.0.1") -> str
     return f"redis://:{quote(password, safe='')}@{_bracketed(host)}:{port}/0"
 
 
+def celery_url(redis_url: str) -> str:
+    """The same server as kombu and Celery's result backend name it: they have a scheme of their own for sockets."""
+    if not redis_url.startswith(_REDIS_SOCKET):
+        return redis_url
+    address, _, query = redis_url.removeprefix(_REDIS_SOCKET).partition("?")
+    number = dict(parse_qsl(query)).get("db", "0")
+    return f"redis+socket://{address}?virtual_host={number}"
+
+
 def public_database_url(database_url: str, host: str, port: int) -> str:
     """The same role, password and database as seen through a gateway at host and port."""
     parts = urlsplit(database_url)
@@ -62,11 +72,20 @@ def public_redis_url(redis_url: str, host: str, port: int) -> str:
 
 
 def without_credentials(redis_url: str, **query: str) -> str:
-    """The same server and database number, with `query` added, and nothing in it that opens the server."""
-    parts = urlsplit(redis_url)
+    """The same server and database number, with `query` added, and nothing in it that opens the server.
+
+    A socket's path is left out too, for it tells where the data lie: `redis_socket` knows it.
+    """
+    parts = urlsplit(celery_url(redis_url))
     kept = {name: value for name, value in parse_qsl(parts.query) if name not in _CREDENTIALS}
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, urlencode({**kept, **query}, safe=":"), ""))
+    path = "/socket" if redis_url.startswith(_REDIS_SOCKET) else parts.path
+    words = urlencode({**kept, **query}, safe=":")
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}{'?' if words else ''}{words}"
+
+
+def redis_socket(redis_url: str) -> str:
+    """Path of the unix socket that a `unix://` URL names."""
+    return unquote(urlsplit(redis_url).path)
 
 
 def redis_credentials(redis_url: str) -> tuple[str] | tuple[str, str] | None:

@@ -1,11 +1,13 @@
-"""What opens the broker, kept out of Celery's configuration, which every worker tells to whoever asks it."""
+"""Where the broker is and what opens it, kept out of Celery's configuration: a worker tells that to whoever asks."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.conf import settings
 from redis import CredentialProvider
 
-from clustercore.embedded.domain.endpoints import redis_credentials, without_credentials
+from clustercore.embedded.domain.endpoints import redis_credentials, redis_socket, without_credentials
 
 _PROVIDER = "clustercore.nodes.adapters.credentials:BrokerCredentials"
 
@@ -21,4 +23,11 @@ class BrokerCredentials(CredentialProvider):
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """As redis-py sends them."""
-        return redis_credentials(settings.ENDPOINTS.redis_url) or ("",)
+        return redis_credentials(settings.REDIS_URL) or ("",)
+
+
+def located(parameters: dict[str, Any]) -> dict[str, Any]:
+    """A connection's parameters with the path of the socket, where `broker_url` left it out."""
+    if "path" in parameters and isinstance(parameters.get("credential_provider"), BrokerCredentials):
+        return {**parameters, "path": redis_socket(settings.REDIS_URL)}
+    return parameters

@@ -16,6 +16,7 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as redis_transport
 from kombu.utils.json import loads
 
+from clustercore.nodes.adapters.credentials import located
 from clustercore.nodes.domain.messages import (
     HEAD_BYTES,
     MAXIMUM_MESSAGE_BYTES,
@@ -66,6 +67,9 @@ def put_aside(channel: Any, queue: str, item: bytes, reason: str) -> None:
 
 class Channel(redis_transport.Channel):
     """A channel that delivers well-formed messages only."""
+
+    def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
+        return located(super()._connparams(asynchronous))  # type: ignore[misc]
 
     def _get_client(self) -> Any:
         channel = self

@@ -17,7 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from clustercore.access.domain.identity import Identity, at_terminal
 from clustercore.config.environment import environment
-from clustercore.embedded.adapters.directories import layout_of
+from clustercore.embedded.adapters.directories import layout_of, make_data_directory
 from clustercore.embedded.adapters.secrets import replace
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.services import Lease, ensure_running, status
@@ -51,13 +51,13 @@ def servers(*, start: bool, linger_seconds: float = CLIENT_LINGER_SECONDS) -> It
 
     Raises Unreachable, EmbeddedError.
     """
-    if not uses_embedded_servers():
-        yield None
-        return
     data_dir = environment().data_dir
     if start:
         _make(data_dir)
-    elif status(data_dir)["phase"] in ("absent", "stopping"):
+    if not uses_embedded_servers():
+        yield None
+        return
+    if not start and status(data_dir)["phase"] in ("absent", "stopping"):
         raise Unreachable(NOTHING_RUNS.format(data_dir=data_dir))
     with ensure_running(data_dir, linger_seconds=linger_seconds) as lease:
         yield lease
@@ -114,7 +114,8 @@ def log_directory() -> Path:
 
 def _make(path: Path) -> None:
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_data_directory(layout_of(environment().data_dir).data_dir)
+        path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         message = (
             f"the directory {path} cannot be made: {error.strerror}. "

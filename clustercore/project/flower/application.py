@@ -10,11 +10,13 @@ from flower.app import Flower
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
+from clustercore.embedded.domain.endpoints import celery_url
+
 
 class HubFlower(Flower):  # type: ignore[misc]
     """Asks the broker with what opens it, and keeps its socket to the hub's own account."""
 
-    broker_uri_with_password: Any = property(lambda _: settings.ENDPOINTS.redis_url)
+    broker_uri_with_password: Any = property(lambda _: celery_url(settings.REDIS_URL))
     """Flower's only use of it is to count what waits in queues: Celery's own configuration holds no password."""
 
     def start_http_server(self) -> Any:

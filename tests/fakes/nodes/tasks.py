@@ -7,11 +7,11 @@ from typing import Any
 
 import redis
 from celery import shared_task
-from django.conf import settings
 
 from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.domain.engine import EngineFailure
 from clustercore.nodes.domain.hooks import HostDied
+from clustercore.project.settings import REDIS_URL
 
 OUTCOME = "fakes.outcome."
 
@@ -31,5 +31,5 @@ def call(key: str, engine: str, request: dict[str, Any]) -> None:
 
 
 def tell(key: str, outcome: dict[str, Any]) -> None:
-    with redis.Redis.from_url(settings.ENDPOINTS.redis_url) as client:
+    with redis.Redis.from_url(REDIS_URL) as client:
         client.set(OUTCOME + key, json.dumps(outcome))

@@ -64,5 +64,5 @@ def test_another_process_works_on_the_same_database(service_environment: dict[st
 def test_settings_know_the_running_servers(services: Endpoints) -> None:
     from django.conf import settings  # noqa: PLC0415
 
-    assert services.redis_url == settings.ENDPOINTS.redis_url
+    assert services.redis_url == settings.REDIS_URL
     assert os.environ["CLUSTERCORE_DATA_DIR"] == str(services.data_dir)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import redis
@@ -66,6 +65,6 @@ def test_the_product_as_it_is_passes_every_check() -> None:
 
 
 def test_checks_that_need_servers_run_only_when_asked_for(settings: LazySettings) -> None:
-    settings.ENDPOINTS = replace(settings.ENDPOINTS, redis_url="redis://127.0.0.1:1")
+    settings.REDIS_URL = "redis://127.0.0.1:1"
     assert run_checks(tags=["cluster"]) == []
     assert ids([*run_checks(tags=["cluster"], databases=["default"])]) == ["cluster.W001"]

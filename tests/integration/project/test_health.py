@@ -3,7 +3,6 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from django.conf import LazySettings
@@ -38,7 +37,7 @@ def test_a_hub_with_all_it_needs_is_ready(services: Endpoints) -> None:
 
 
 def test_the_process_is_alive_even_if_nothing_else_is(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.ENDPOINTS = replace(settings.ENDPOINTS, redis_url="redis://127.0.0.1:1")
+    settings.REDIS_URL = "redis://127.0.0.1:1"
     monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
     monkeypatch.setitem(connection.settings_dict, "PORT", "1")
     response = Client().get("/healthz")
@@ -46,7 +45,7 @@ def test_the_process_is_alive_even_if_nothing_else_is(settings: LazySettings, mo
 
 
 def test_a_broker_that_refuses_is_the_reason(settings: LazySettings) -> None:
-    settings.ENDPOINTS = replace(settings.ENDPOINTS, redis_url="redis://127.0.0.1:1")
+    settings.REDIS_URL = "redis://127.0.0.1:1"
     status, reasons, _ = ready()
     assert status == 503
     assert "127.0.0.1:1" in reasons["broker"]
@@ -56,7 +55,7 @@ def test_a_broker_that_refuses_is_the_reason(settings: LazySettings) -> None:
 def test_servers_that_hang_do_not_hang_the_answer(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch, silent_server: int
 ) -> None:
-    settings.ENDPOINTS = replace(settings.ENDPOINTS, redis_url=f"redis://127.0.0.1:{silent_server}")
+    settings.REDIS_URL = f"redis://127.0.0.1:{silent_server}"
     monkeypatch.setitem(connection.settings_dict, "HOST", "127.0.0.1")
     monkeypatch.setitem(connection.settings_dict, "PORT", str(silent_server))
     status, reasons, seconds = ready()

@@ -67,7 +67,7 @@ def test_a_deep_document_is_refused_everywhere_and_costs_nothing(method: str) ->
     client, paths = program(), api_paths()
     assert len(paths) > 25
     for path in paths:
-        redis.Redis.from_url(settings.ENDPOINTS.redis_url).flushall()
+        redis.Redis.from_url(settings.REDIS_URL).flushall()
         answer = quickly(partial(client.generic, method, path, nested(DEPTH), "application/json"))
         assert 400 <= answer.status_code < 500, (path, answer.content[:500])
         assert set(json.loads(answer.content)) == {"error"}, path

@@ -12,13 +12,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
+import httpx
 import psutil
 import pytest
+from celery import Celery
 
 import transcription
+from clustercore.access.adapters.key_file import KeyFile, new_key
+from clustercore.embedded.domain.endpoints import celery_url
+from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.embedded.services import stop
+from clustercore.project.command_line.processes import keyless_variables
+from clustercore.project.flower.process import credentials, socket_path
+from tests.integration.project.searching import leaks, open_to_others, secrets_of
 
 ROOT = Path(transcription.__file__).resolve().parents[1]
 CLIP = ROOT / "transcription" / "samples" / "clip.flac"
@@ -35,11 +44,20 @@ class Terminal:
     home: Path
 
     def type(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return self.python("-m", "clustercore.project.command_line.main", *words, **variables)
+
+    def celery(self, *words: str) -> str:
+        """What `celery -A clustercore …` prints."""
+        done = self.python("-m", "celery", "-A", "clustercore", *words)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    def python(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if name not in PRIVATE}
         own = {name: value for name, value in own.items() if not name.startswith("CLUSTERCORE_")}
         own |= {"PYTHONPATH": str(ROOT), "CLUSTERCORE_GRACE_SECONDS": "3", "CLUSTERCORE_HEARTBEAT_SECONDS": "1"}
         return subprocess.run(
-            [sys.executable, "-m", "clustercore.project.command_line.main", *words],
+            [sys.executable, *words],
             env={**own, "CLUSTERCORE_DATA_DIR": str(self.data_dir), **variables},
             cwd=self.home,
             capture_output=True,
@@ -69,9 +87,9 @@ class Terminal:
 
 def a_terminal(home: Path) -> Terminal:
     # Not below pytest's own directory: root's servers run as another account and must be able to pass.
-    data_dir = Path(tempfile.mkdtemp(prefix="clustercore-command-line-"))
-    data_dir.chmod(0o711)
-    return Terminal(data_dir, home)
+    parent = Path(tempfile.mkdtemp(prefix="clustercore-command-line-"))
+    parent.chmod(0o711)
+    return Terminal(parent / "data", home)
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +100,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     finally:
         made.type("down")
         stop(made.data_dir)
-        shutil.rmtree(made.data_dir, ignore_errors=True)
+        shutil.rmtree(made.data_dir.parent, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +136,7 @@ def test_before_anything_runs_the_answer_is_3_and_what_to_type(tmp_path: Path) -
     assert "clustercore up -d" in asked.stderr
     assert "Traceback" not in asked.stderr
     assert fresh.processes() == []
-    shutil.rmtree(fresh.data_dir)
+    shutil.rmtree(fresh.data_dir.parent)
 
 
 def test_a_second_up_says_that_it_is_up_already(cluster: Terminal) -> None:
@@ -216,6 +234,95 @@ def test_an_unreachable_database_is_an_answer_and_not_a_traceback(cluster: Termi
     assert asked.returncode == 3
     assert "cannot be reached" in asked.stderr
     assert "Traceback" not in asked.stderr
+
+
+def test_nobody_is_told_a_secret_of_the_hub_or_where_its_data_lie(cluster: Terminal) -> None:
+    KeyFile(cluster.data_dir / "secrets" / "settings.keys").write([new_key()])
+    secrets = secrets_of(cluster.data_dir)
+    assert {name.split()[0] for name in secrets} >= {
+        "postgres",
+        "redis",
+        "django",
+        "gateway",
+        "flower",
+        "settings.keys",
+    }
+    answers = {**celery_answers(cluster), **flower_answers(cluster), **web_answers(cluster)}
+    assert leaks({"data directory": str(cluster.data_dir)}, answers) == []
+    seen = {**answers, **what_the_machine_shows(cluster)}
+    assert leaks(secrets, seen) == []
+    for place, text in seen.items():
+        planted = {place: f"{text} {' '.join(secrets.values())}"}
+        assert len(leaks(secrets, planted)) == len(secrets), "the search finds what is there"
+
+
+def celery_answers(cluster: Terminal) -> dict[str, str]:
+    """From a real worker, which must have answered."""
+    broker = celery_url(resolve_endpoints(cluster.data_dir, None, None).redis_url)
+    with Celery("asker", broker=broker, set_as_current=False) as asker:
+        ask = asker.control.inspect(timeout=20, destination=[f"tester@{gethostname()}"])
+        inspected = {"conf": ask.conf(with_defaults=True), "stats": ask.stats(), "report": ask.report()}
+    [configuration] = inspected["conf"].values()
+    assert "broker_url" in configuration
+    assert all(len(answer) == 1 for answer in inspected.values())
+    return {**{name: json.dumps(answer) for name, answer in inspected.items()}, "celery": cluster.celery("report")}
+
+
+def flower_answers(cluster: Terminal) -> dict[str, str]:
+    """Its pages and its API, asked as the web process asks."""
+    transport = httpx.HTTPTransport(uds=str(socket_path(cluster.data_dir)))
+    with httpx.Client(transport=transport, auth=credentials(cluster.data_dir), timeout=30) as client:
+        workers = client.get("http://flower/flower/api/workers?refresh=1").json()
+        [name] = workers
+        assert workers[name]["conf"]["broker_url"]
+        pages = ("workers?json=1", f"worker/{name}", "tasks", "broker", "api/workers", "api/queues/length", "no-such")
+        told = {page: client.get(f"http://flower/flower/{page}") for page in pages}
+    assert [page for page, answer in told.items() if answer.status_code != 200] == ["no-such"]
+    assert "cap.stt" in told["broker"].text, "Flower counts what waits without a password in Celery's configuration"
+    return {f"flower {page}": f"{answer.headers} {answer.text}" for page, answer in told.items()}
+
+
+def web_answers(cluster: Terminal) -> dict[str, str]:
+    """What a stranger gets."""
+    port = (cluster.data_dir / "run" / "web.port").read_text().strip()
+    paths = ("/readyz", "/healthz", "/no-such", "/api/v1/jobs", "/api/v1/no-such", "/metrics", "/admin/", "/sign-in/")
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        answers = {path: client.get(path) for path in paths}
+        answers["a bad form"] = client.post("/sign-in/", data={"name": "x"})
+    assert answers["/readyz"].status_code == 200
+    return {place: f"{answer.headers} {answer.text}" for place, answer in answers.items()}
+
+
+def what_the_machine_shows(cluster: Terminal) -> dict[str, str]:
+    """Logs and process lists, which name directories, and what people send each other for help."""
+    logs = {path.name: path.read_text(errors="replace") for path in (cluster.data_dir / "logs").iterdir()}
+    assert {"web.log", "flower.log", "node-tester.log"} <= set(logs)
+    lines = {str(process.pid): " ".join(process.cmdline()) for process in cluster.processes()}
+    return {**logs, **lines, "doctor": cluster.type("doctor", "--json").stdout, "nodes": cluster.type("nodes").stdout}
+
+
+def test_only_processes_that_serve_pages_know_what_signs_sessions(tmp_path: Path) -> None:
+    """Also where it was set by hand: the hub leaves it out of what nodes and Flower inherit."""
+    assert keyless_variables()["CLUSTERCORE_SECRET_KEY"] is None
+    terminal = a_terminal(tmp_path)
+    ask = "import django; django.setup(); from django.conf import settings; print(settings.SECRET_KEY)"
+    variables = {"DJANGO_SETTINGS_MODULE": "clustercore.project.settings", "CLUSTERCORE_SECRET_KEY": "k" * 60}
+    refused = terminal.python("-c", ask, **variables)
+    assert "SECRET_KEY setting must not be empty" in refused.stderr
+    asked = terminal.python("-c", f"import clustercore.project.asgi; {ask}", **variables)
+    assert asked.stdout.strip() == "k" * 60
+
+
+def test_nothing_in_the_data_directory_is_open_to_others(cluster: Terminal) -> None:
+    made = {path.name for path in cluster.data_dir.iterdir()}
+    assert {"secrets", "run", "logs", "postgres", "redis"} <= made
+    assert list(open_to_others(cluster.data_dir)) == []
+    (cluster.data_dir / "logs" / "careless").touch(0o644)
+    try:
+        (cluster.data_dir / "logs" / "careless").chmod(0o644)
+        assert len(list(open_to_others(cluster.data_dir))) == 1, "the walk finds what is open"
+    finally:
+        (cluster.data_dir / "logs" / "careless").unlink()
 
 
 def test_down_stops_everything_and_says_what(cluster: Terminal) -> None:

@@ -105,6 +105,16 @@ SESSION_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "clustercore.project.middleware.errors.csrf_failure"
 SESSION_COOKIE_AGE = 14 * 86_400
+SILENCED_SYSTEM_CHECKS = [
+    # middleware.headers sends X-Frame-Options, and makes cookies secure where the request came by TLS: the hub
+    # itself speaks plain HTTP on loopback, and whether a proxy before it adds TLS is not known here.
+    "security.W002",
+    "security.W012",
+    "security.W016",
+    # For the same reason HSTS and the way from HTTP to HTTPS are the TLS proxy's to add.
+    "security.W004",
+    "security.W008",
+]
 
 DATA_DIR = ENVIRONMENT.data_dir
 REDIS_URL = Secret(ENDPOINTS.redis_url)

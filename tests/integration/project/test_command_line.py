@@ -261,7 +261,7 @@ def celery_answers(cluster: Terminal) -> dict[str, str]:
     broker = celery_url(resolve_endpoints(cluster.data_dir, None, None).redis_url)
     with Celery("asker", broker=broker, set_as_current=False) as asker:
         ask = asker.control.inspect(timeout=20, destination=[f"tester@{gethostname()}"])
-        inspected = {"conf": ask.conf(with_defaults=True), "stats": ask.stats(), "report": ask.report()}
+        inspected: dict[str, Any] = {"conf": ask.conf(with_defaults=True), "stats": ask.stats(), "report": ask.report()}
     [configuration] = inspected["conf"].values()
     assert "broker_url" in configuration
     assert all(len(answer) == 1 for answer in inspected.values())

@@ -19,7 +19,7 @@ ENDPOINTS = resolve_endpoints(ENVIRONMENT.data_dir, ENVIRONMENT.database_url, EN
 BASE_DIR = Path(__file__).resolve().parents[2]
 _BROKER_URL = broker_url(ENDPOINTS.redis_url)
 
-# Processes that serve pages take theirs (`web.take_signing_key`); in others Django refuses what would need one.
+# Those that sign something take theirs (`web.take_signing_key`); in others Django refuses what would need one.
 SECRET_KEY = ""
 DEBUG = ENVIRONMENT.debug
 # Which names of this hub a browser may use is decided by project.middleware.hosts, which knows addresses and names.

@@ -28,6 +28,7 @@ from clustercore.project.command_line.cluster import cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, output, remark, say, write_json
 from clustercore.project.command_line.rendering import printable
 from clustercore.project.command_line.up import read_state
+from clustercore.project.web import take_signing_key
 
 users = Typer(invoke_without_command=True, rich_markup_mode=None)
 tokens = Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -80,7 +81,7 @@ def add(name: Annotated[str, Argument(help="What they sign in with.")], role: Ro
     """Add a person, and print a link with which they set their password: once, within three days."""
     with _asking() as actor:
         user = people.add_person(actor, name, role)
-        path = people.password_link(actor, user.pk)
+        path = _signed_path(actor, user)
     remark(f"{user.username} is {role.value}. Give them this link, which sets their password once, within three days:")
     say(_link(path))
     return ExitCode.DONE
@@ -111,7 +112,7 @@ def enable(name: Name) -> int:
 def link(name: Name) -> int:
     """Print a link with which a person sets a new password, and lift the lock of too many wrong tries."""
     with _asking() as actor:
-        path = people.password_link(actor, people.person_named(name).pk)
+        path = _signed_path(actor, people.person_named(name))
         unlock(name)
     say(_link(path))
     return ExitCode.DONE
@@ -196,6 +197,12 @@ def _set_active(name: str, *, active: bool) -> int:
         people.set_active(actor, people.person_named(name).pk, active)
     say(f"{name}: {'may come in again' if active else 'disabled; sessions and tokens have stopped'}")
     return ExitCode.DONE
+
+
+def _signed_path(actor: Identity, user: User) -> str:
+    """Of all commands only these two sign something, as the web process does."""
+    take_signing_key()
+    return people.password_link(actor, user.pk)
 
 
 def _link(path: str) -> str:

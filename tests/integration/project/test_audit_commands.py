@@ -31,7 +31,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     finally:
         made.type("down")
         stop(made.data_dir)
-        shutil.rmtree(made.data_dir, ignore_errors=True)
+        shutil.rmtree(made.data_dir.parent, ignore_errors=True)
 
 
 def pipe(hub: Terminal, text: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -105,4 +105,4 @@ def test_a_log_that_was_changed_ends_verify_with_1_and_the_first_bad_entry(hub: 
 def test_without_a_cluster_the_answer_is_3(tmp_path: Path) -> None:
     fresh = a_terminal(tmp_path)
     assert fresh.type("audit", "verify").returncode == 3
-    shutil.rmtree(fresh.data_dir)
+    shutil.rmtree(fresh.data_dir.parent)

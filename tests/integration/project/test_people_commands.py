@@ -27,7 +27,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     finally:
         made.type("down")
         stop(made.data_dir)
-        shutil.rmtree(made.data_dir, ignore_errors=True)
+        shutil.rmtree(made.data_dir.parent, ignore_errors=True)
 
 
 def submit(link: str, **fields: str) -> int:

@@ -22,7 +22,7 @@ from transcription.models import Recording as StoredRecording
 
 pytestmark = pytest.mark.services
 
-ROUNDS = (9, 17, 9)
+ROUNDS = (9, 17)
 """How many pieces are cut when the old job goes."""
 
 
@@ -34,17 +34,17 @@ def test_removing_the_old_job_of_a_recording_takes_nothing_from_the_new_one_bein
     monkeypatch.setenv("CLUSTERCORE_UNREFERENCED_HOURS", "0.00001")
     environment.cache_clear()
     cluster.start(WORKSTATION, LAPTOP)
-    recording = make_recording(cluster.directory, "shared", 700, first=50_000)
-    old = cluster.submit(recording, piece_seconds=20.0)
-    cluster.until_done(old)
+    recording = make_recording(cluster.directory, "shared", 400, first=50_000)
+    old = cluster.submit(recording, piece_seconds=10.0)
+    cluster.until_done(old, 90)
     seen, tried_again = [], 0
     for enough in ROUNDS:
-        new = cluster.submit(recording, piece_seconds=20.0)
+        new = cluster.submit(recording, piece_seconds=10.0)
         pieces = Piece.objects.filter(recording__job=new)
         until(lambda pieces=pieces, enough=enough: pieces.count() >= enough, 30, "nothing is cut")  # type: ignore[misc]
         remove_job(old.pk)
         seen.append(pieces.count())
-        cluster.until_done(new)
+        cluster.until_done(new, 90)
         assert heard_words(new) == recording.words
         tried_again += sum(Unit.objects.filter(job=new).values_list("failures", flat=True))
         old = new

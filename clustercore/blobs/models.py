@@ -20,6 +20,7 @@ class Blob(models.Model):
     created = models.DateTimeField(auto_now_add=True)
     stamped = models.DateTimeField(db_default=Now(), help_text="When somebody last stored it, or found it stored.")
     deleted = models.DateTimeField(null=True, blank=True, help_text="Set when nodes must drop their copies too.")
+    seal = models.CharField(max_length=200, blank=True, help_text="Of the store's file when its bytes were verified.")
 
     class Meta:
         ordering = ["-created"]
@@ -45,7 +46,10 @@ class Hub(models.Model):
 
 
 class Upload(models.Model):
-    """A file that comes in parts, over as many connections as it takes. Its file's size is the truth of `offset`."""
+    """A file that comes in parts, over as many connections as it takes.
+
+    How much came is the file's own size; after a start of the machine it is `offset`, of which all had been flushed.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="uploads")
@@ -57,7 +61,9 @@ class Upload(models.Model):
         max_length=8, choices=[(state.value, state.value) for state in UploadState], default=UploadState.OPEN
     )
     sha256 = models.CharField(max_length=64, blank=True, help_text="Of the whole, once it is here.")
+    seal = models.CharField(max_length=200, blank=True, help_text="Of the file when `offset` bytes of it were flushed.")
     created = models.DateTimeField()
+    moved = models.DateTimeField(db_default=Now(), help_text="When bytes came last.")
     expires = models.DateTimeField(db_index=True, help_text="Unless something happens to it before.")
 
     class Meta:

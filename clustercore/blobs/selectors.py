@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from clustercore.blobs.domain.addresses import checked_hash
 from clustercore.blobs.domain.errors import BlobUnavailable
+from clustercore.blobs.domain.reservations import RESERVED_SECONDS
 from clustercore.blobs.domain.signing import signed_path
 from clustercore.blobs.domain.uploads import UploadState
 from clustercore.blobs.models import Blob, Hub, Upload
@@ -65,9 +66,8 @@ def uploads_of(owner_id: int | None) -> QuerySet[Upload]:
     return Upload.objects.filter(owner_id=owner_id, expires__gt=Now()).exclude(owner_id=None)
 
 
-def promised_bytes() -> int:
-    """What the uploads that are open may still bring."""
-    found = Upload.objects.filter(state=UploadState.OPEN, expires__gt=Now()).aggregate(
-        left=Sum(F("size") - F("offset"), output_field=BigIntegerField())
-    )
-    return int(found["left"] or 0)
+def reserved_bytes() -> Mapping[int, int]:
+    """What those uploads of each person that bytes are coming for may still bring."""
+    coming = Upload.objects.filter(state=UploadState.OPEN, moved__gt=Now() - timedelta(seconds=RESERVED_SECONDS))
+    left = Sum(F("size") - F("offset"), output_field=BigIntegerField())
+    return dict(coming.order_by().values_list("owner_id").annotate(left=left))

@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.views.decorators.http import require_safe
 
 from clustercore.blobs.adapters.files import BLOCK_BYTES
-from clustercore.blobs.domain.errors import BlobUnavailable
+from clustercore.blobs.domain.errors import BlobMissing, BlobUnavailable
 from clustercore.blobs.domain.ranges import ByteRange, RangeNotSatisfiable, parse_range
 from clustercore.blobs.domain.signing import refusal
 from clustercore.blobs.selectors import hub_now
-from clustercore.blobs.services import local_store
+from clustercore.blobs.services import local_store, stored_paths
 
 
 class Blocks(Protocol):
@@ -75,9 +75,9 @@ def download(request: HttpRequest, sha256: str) -> HttpResponseBase:
     if store is None:
         return _plain(404, "this process does not have the hub's store")
     try:
-        blocks = FileBlocks(store.path(sha256))
-    except FileNotFoundError:
-        return _plain(404, "deleted or never stored")
+        blocks = FileBlocks(stored_paths(store, [sha256])[0])
+    except (BlobMissing, FileNotFoundError) as error:
+        return _plain(404, str(error) if isinstance(error, BlobMissing) else "deleted a moment ago")
     return ranged_answer(request, blocks, f'"{sha256}"')
 
 

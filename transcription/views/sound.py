@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
@@ -10,9 +13,9 @@ from django.views.decorators.http import require_safe
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import require
-from clustercore.blobs.adapters.store import Store
+from clustercore.blobs.domain.errors import BlobMissing
 from clustercore.blobs.selectors import hub_now
-from clustercore.blobs.services import local_store
+from clustercore.blobs.services import local_store, stored_paths
 from clustercore.blobs.views import FileBlocks, ranged_answer
 from transcription.adapters.joined_pieces import JoinedPieces, PieceFile
 from transcription.domain.naming import download_name
@@ -40,8 +43,9 @@ def audio(request: HttpRequest, job_id: int) -> HttpResponseBase:
 
 
 def _original(request: HttpRequest, recording: Recording, media_type: str, *, as_attachment: bool) -> HttpResponseBase:
+    (path,) = _stored([recording.blob])
     try:
-        blocks = FileBlocks(_store().path(recording.blob))
+        blocks = FileBlocks(path)
     except FileNotFoundError:
         raise RequestRefused(404, "the recording was removed from the hub", code="not_found") from None
     response = ranged_answer(request, blocks, f'"{recording.blob}"')
@@ -49,24 +53,24 @@ def _original(request: HttpRequest, recording: Recording, media_type: str, *, as
 
 
 def _joined(request: HttpRequest, recording: Recording) -> HttpResponseBase:
-    store = _store()
-    rows = Piece.objects.filter(recording=recording).order_by("ordinal")
-    pieces = [
-        PieceFile(store.path(blob), start, end)
-        for blob, start, end in rows.values_list("blob", "start_sample", "end_sample")
-    ]
-    if not pieces or not all(piece.path.exists() for piece in pieces):
-        raise RequestRefused(404, "there is no sound to play: nothing is cut yet, or it was removed", code="not_found")
+    rows = list(Piece.objects.filter(recording=recording).order_by("ordinal"))
+    paths = _stored([row.blob for row in rows])
+    pieces = [PieceFile(path, row.start_sample, row.end_sample) for path, row in zip(paths, rows, strict=True)]
+    if not pieces:
+        raise RequestRefused(404, "there is no sound to play: nothing is cut yet", code="not_found")
     # While a recording is being cut the sound grows, and what a browser kept of the shorter one is no part of it.
     response = ranged_answer(request, JoinedPieces(pieces), f'"{recording.blob}-{pieces[-1].end_sample}"')
     return _as(response, "audio/wav", False, download_name(recording.name, "wav"))
 
 
-def _store() -> Store:
+def _stored(sha256s: Sequence[str]) -> list[Path]:
     store = local_store(hub_now())
     if store is None:
         raise RequestRefused(503, "this process does not have the hub's store", code="no_store", retry_after=60)
-    return store
+    try:
+        return stored_paths(store, sha256s)
+    except BlobMissing as error:
+        raise RequestRefused(404, f"there is no sound to play: {error}", code="not_found") from error
 
 
 def _as(response: HttpResponseBase, media_type: str, as_attachment: bool, name: str) -> HttpResponseBase:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from clustercore.blobs.adapters.files import put_in_place
+from clustercore.blobs.adapters.files import flush_file, put_in_place
 from clustercore.blobs.adapters.store import ABANDONED_AFTER_SECONDS, remove_older_files
 from clustercore.blobs.domain.addresses import relative_path
 from clustercore.blobs.domain.retention import Copy
@@ -62,7 +62,12 @@ class Cache:
     def keep(self, download: Download) -> Path:
         """Makes a finished and verified download the copy."""
         final = self.path(download.sha256)
-        put_in_place(download.path, final)
+        if final.exists():
+            # Somebody may be reading it, and where that is Windows it cannot be replaced.
+            download.path.unlink(missing_ok=True)
+        else:
+            flush_file(download.path)
+            put_in_place(download.path, final)
         return final
 
     def copies(self) -> list[Copy]:

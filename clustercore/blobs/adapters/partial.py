@@ -8,39 +8,65 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from clustercore.blobs.adapters.files import hash_of, no_room_is_store_full
+from clustercore.blobs.adapters.files import (
+    Finished,
+    hash_of,
+    leave_spare_room,
+    no_room_is_store_full,
+    seal_of,
+)
+from clustercore.blobs.domain.errors import UploadBusy
+from clustercore.embedded.adapters.locks import try_lock
 
 if TYPE_CHECKING:
     from hashlib import _Hash
 
 _MOST_REMEMBERED = 1000
-_HASHED: dict[Path, tuple[int, _Hash]] = {}
-"""How far this process has hashed which file: a whole file need not be read again where one process took it all."""
+_HASHED: dict[Path, tuple[str, _Hash]] = {}
+"""The seal of each file when this process closed it, and its hash so far: what one process took is hashed once."""
 
 
 class PartialFile:
-    """One growing file, open for more bytes, as a context. One at a time: the caller sees to that."""
+    """One growing file, open for more bytes and for nobody else: others, processes too, get UploadBusy. A context."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("ab", buffering=0)
-        self.size = path.stat().st_size
-        hashed, digest = _HASHED.pop(path, (0, hashlib.sha256()))
-        self._digest = digest if hashed == self.size else None
+        descriptor = try_lock(path)
+        if descriptor is None:
+            raise UploadBusy("another process of the hub takes bytes for this upload: try again in a moment")
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
+        status = os.fstat(descriptor)
+        if not _is_at(path, status):
+            # Whoever had the lock has removed the file since, or made it a blob, whose bytes are nobody's to write.
+            self._file.close()
+            raise UploadBusy("this upload was ended a moment ago: ask how much of it came")
+        self.size = self._file.seek(0, os.SEEK_END)
+        seal, digest = _HASHED.pop(path, ("", None))
+        self._digest = hashlib.sha256() if self.size == 0 else digest if seal == seal_of(status) else None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._file.close()
+        self.close()
+
+    def close(self) -> None:
+        """Lets others have it."""
         if self._digest is not None:
             if len(_HASHED) >= _MOST_REMEMBERED:
                 _HASHED.pop(next(iter(_HASHED)))
-            _HASHED[self.path] = (self.size, self._digest)
+            _HASHED[self.path] = (self.seal, self._digest)
+        self._file.close()
+
+    @property
+    def seal(self) -> str:
+        """Of what is in the file now."""
+        return seal_of(os.fstat(self._file.fileno()))
 
     def write(self, block: bytes | bytearray) -> None:
         """Takes the next bytes. Raises StoreFull."""
         view = memoryview(block)
+        leave_spare_room(self.path.parent)
         with no_room_is_store_full(self.path.parent):
             while view:
                 written = self._file.write(view)
@@ -49,14 +75,35 @@ class PartialFile:
                     self._digest.update(view[:written])
                 view = view[written:]
 
-    def finish(self) -> str:
-        """Flushes to the disk; the SHA-256 of the whole. Raises StoreFull."""
+    def cut_to(self, size: int) -> None:
+        """Forgets what lies beyond so many bytes."""
+        if self.size > size:
+            self.size = self._file.truncate(size)
+            self._file.seek(size)
+            self._digest = None if size else hashlib.sha256()
+
+    def flush(self) -> None:
+        """Makes what came survive a power cut. Raises StoreFull."""
         with no_room_is_store_full(self.path.parent):
             os.fsync(self._file.fileno())
-        return hash_of(self.path) if self._digest is None else self._digest.hexdigest()
+
+    def finish(self) -> Finished:
+        """Flushes to the disk, and hashes the whole. Raises StoreFull."""
+        self.flush()
+        status = os.fstat(self._file.fileno())
+        if self._digest is None or status.st_size != self.size:
+            return Finished(self.path, hash_of(self.path), seal_of(status))
+        return Finished(self.path, self._digest.hexdigest(), seal_of(status))
 
 
 def forget(path: Path) -> None:
     """Removes the file and what is remembered of it."""
     _HASHED.pop(path, None)
     path.unlink(missing_ok=True)
+
+
+def _is_at(path: Path, status: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), status)
+    except FileNotFoundError:
+        return False

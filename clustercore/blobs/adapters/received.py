@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clustercore.blobs.adapters.files import Incoming
+from clustercore.blobs.adapters.files import Finished
 from clustercore.blobs.adapters.store import Store
 
 SCOPE_KEY = "clustercore.received"
@@ -17,20 +17,20 @@ class ReceivedFile:
     """It is gone when its request ends, unless `blobs.services.keep` has made it a blob."""
 
     store: Store
-    incoming: Incoming
-    sha256: str
+    finished: Finished
+    size: int
     field: str
     name: str
     """The sender's file name: only ever shown as text."""
     media_type: str
 
     @property
-    def size(self) -> int:
-        return self.incoming.size
+    def sha256(self) -> str:
+        return self.finished.sha256
 
     def discard(self) -> None:
         """Frees the disk now, where the request goes on for long."""
-        self.incoming.path.unlink(missing_ok=True)
+        self.finished.path.unlink(missing_ok=True)
 
 
 def received_with(scope: Mapping[str, Any]) -> ReceivedFile | None:

@@ -111,7 +111,7 @@ class Remote:
             return
         said = response.read()[:400].decode(errors="replace").strip()
         if status in (404, 410):
-            raise BlobMissing(f"the hub has no blob {sha256}: {said}")
+            raise BlobMissing(f"the hub at {self.base_url} says: {said}")
         if status in _REFUSALS:
             raise BlobRefused(f"the hub at {self.base_url} refused blob {sha256} ({status}): {said}")
         raise _Broken(f"HTTP {status}: {said}")

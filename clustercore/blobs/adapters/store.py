@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -10,10 +11,11 @@ import time
 from pathlib import Path
 from uuid import UUID
 
-from clustercore.blobs.adapters.files import Incoming, flush_directory, put_in_place
+from clustercore.blobs.adapters.files import Finished, Incoming, flush_directory, hash_of, put_in_place, seal_of
 from clustercore.blobs.domain.addresses import relative_path
 
 ABANDONED_AFTER_SECONDS = 24 * 3600.0
+QUARANTINE_SECONDS = 30 * 24 * 3600.0
 
 
 class Store:
@@ -23,6 +25,7 @@ class Store:
         self.root = data_dir / "blobs"
         self._incoming = self.root / "incoming"
         self._uploads = self.root / "uploads"
+        self._quarantine = self.root / "quarantine"
         self._identity_file = self.root / "hub-identity"
 
     def path(self, sha256: str) -> Path:
@@ -42,13 +45,54 @@ class Store:
         """Every resumable upload that has a file."""
         return list(self._uploads.iterdir()) if self._uploads.is_dir() else []
 
-    def place(self, arrived: Path, sha256: str) -> None:
-        """Puts finished bytes under their name. Raises OSError."""
-        put_in_place(arrived, self.path(sha256))
+    def place(self, arrived: Finished) -> str:
+        """Puts finished bytes under their name, in place of what stands there; their seal.
+
+        Raises BlobCorrupt, OSError.
+        """
+        verified = arrived.verified()
+        put_in_place(verified.path, self.path(verified.sha256))
+        return verified.seal
+
+    def holds(self, sha256: str, seal: str) -> bool:
+        """Whether the blob's file is the one that was sealed so, unchanged."""
+        try:
+            return seal_of(self.path(sha256).stat()) == seal
+        except FileNotFoundError:
+            return False
+
+    def hash(self, sha256: str) -> Finished | None:
+        """The blob's file, hashed; None if there is none. One that cannot be read hashes to nothing."""
+        path = self.path(sha256)
+        try:
+            seal = seal_of(path.stat())
+            return Finished(path, hash_of(path), seal)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return Finished(path, "", seal)
+
+    def has_something_of(self, sha256: str) -> bool:
+        """Whether there is a file to be removed when the blob is: its own, or one set aside."""
+        return self.path(sha256).exists() or self.is_set_aside(sha256)
+
+    def set_aside(self, sha256: str) -> Path:
+        """Takes a damaged file out of the store, to be looked at for some days; where it is now. Raises OSError."""
+        aside = self._quarantine / sha256
+        put_in_place(self.path(sha256), aside)
+        os.utime(aside)
+        return aside
+
+    def is_set_aside(self, sha256: str) -> bool:
+        """Whether a damaged file of that blob was set aside."""
+        return (self._quarantine / sha256).exists()
 
     def remove(self, sha256: str) -> None:
-        """Removes a blob's file; one that is not there is removed already."""
+        """Removes a blob's file and what was set aside of it; one that is not there is removed already."""
         self.path(sha256).unlink(missing_ok=True)
+        (self._quarantine / sha256).unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """Room left on the store's disk."""
@@ -78,8 +122,9 @@ class Store:
         return self.identity()
 
     def drop_abandoned(self) -> None:
-        """Removes what was on its way in when its process died, a day ago or more."""
+        """Removes what was on its way in when its process died, a day ago or more, and what was set aside for long."""
         remove_older_files(self._incoming, time.time() - ABANDONED_AFTER_SECONDS)
+        remove_older_files(self._quarantine, time.time() - QUARANTINE_SECONDS)
 
 
 def remove_older_files(directory: Path, before: float) -> None:

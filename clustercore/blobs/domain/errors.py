@@ -8,7 +8,7 @@ class BlobError(Exception):
 
 
 class BlobMissing(BlobError):
-    """The hub does not have these bytes: they were deleted or never stored. Trying again does not help."""
+    """The hub does not have these bytes: they were deleted, never stored, or damaged. Trying again does not help."""
 
 
 class BlobGone(BlobError):
@@ -25,6 +25,10 @@ class BlobUnavailable(BlobError):
 
 class BlobCorrupt(BlobError):
     """The bytes do not have the hash they were named by; nothing of them was kept."""
+
+
+class UploadBusy(BlobError):
+    """Another process takes bytes for this upload, or ends it. Trying again soon helps."""
 
 
 class StoreFull(BlobError):

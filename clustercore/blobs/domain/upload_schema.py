@@ -25,10 +25,12 @@ _VERSION = _header("Tus-Resumable", "The version of the protocol.", {"type": "st
 _ID = {"in": "path", "name": "upload_id", "required": True, "schema": {"type": "string", "format": "uuid"}}
 _REFUSALS = {
     "408": "The bytes came too slowly.",
-    "409": "Other bytes are wanted next: the message says which.",
+    "409": "Other bytes are wanted next: the message says which. Or another connection goes on with this upload.",
     "412": "`Tus-Resumable` is missing, or is another version than 1.0.0.",
     "413": "Larger than was announced, or than the hub takes.",
-    "507": "The hub's disk has no room for it.",
+    "423": "Another process of the hub has this upload: `Retry-After` says when to try again.",
+    "429": "Too many uploads of yours are open, or too large ones: finish or delete one, or see `Retry-After`.",
+    "507": "The hub's disk has no room for it, or keeps it for uploads under way: see `Retry-After`.",
 }
 
 
@@ -57,7 +59,7 @@ COLLECTION: Mapping[str, Operation] = {
         ],
         "responses": {
             "201": _told("Begun.", "Location", "Upload-Offset", "Upload-Expires"),
-            **_refused("412", "413", "507"),
+            **_refused("412", "413", "429", "507"),
         },
     },
     "options": {
@@ -81,6 +83,7 @@ ONE: Mapping[str, Operation] = {
         "responses": {
             "200": _told("So far.", "Upload-Offset", "Upload-Length", "Upload-Expires"),
             "412": {"description": _REFUSALS["412"]},
+            "423": {"description": _REFUSALS["423"]},
         },
     },
     "patch": {
@@ -93,7 +96,7 @@ ONE: Mapping[str, Operation] = {
         "requestBody": {"content": {CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}}}},
         "responses": {
             "204": _told("Taken.", "Upload-Offset", "Upload-Expires"),
-            **_refused("408", "409", "412", "413", "507"),
+            **_refused("408", "409", "412", "413", "423", "507"),
         },
     },
     "delete": {

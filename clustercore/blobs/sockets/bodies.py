@@ -13,8 +13,9 @@ from django.db import DatabaseError, connections
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.services.turns import turn
+from clustercore.blobs.adapters.files import SPARE_BYTES
 from clustercore.blobs.adapters.store import Store
-from clustercore.blobs.domain.errors import BlobRefused, BlobUnavailable, StoreFull
+from clustercore.blobs.domain.errors import BlobRefused, BlobUnavailable, StoreFull, UploadBusy
 from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store
 from clustercore.config.environment import environment
@@ -30,8 +31,7 @@ logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 256 << 10
 """What one upload keeps in memory; smaller than a block of the store, because many upload at once."""
-SPARE_BYTES = 64 << 20
-"""Room that an upload must leave on the disk, for the servers beside the store."""
+_FULL_DISK_RETRY_SECONDS = 60
 _SILENCE_SECONDS = 30.0
 _PATIENCE_SECONDS = 60.0
 _SLOWEST_BYTES_PER_SECOND = 1000
@@ -101,16 +101,15 @@ def hubs_store() -> Store:
     return store
 
 
-def refuse_too_much(store: Store, size: int, promised: int = 0) -> None:
-    """Raises RequestRefused (413, 507). `promised`: what uploads that are under way may still bring."""
+def refuse_too_much(store: Store, size: int) -> None:
+    """Raises RequestRefused (413, 507)."""
     limit_gb = environment().max_upload_gb
     if size > limit_gb * 1e9:
         raise RequestRefused(413, f"more than {limit_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)", code="too_large")
-    free = store.free_bytes() - promised
-    if size + SPARE_BYTES > free:
-        raise RequestRefused(
-            507, f"{size} bytes do not fit: {max(free, 0)} are free on the hub's disk", code="disk_full"
-        )
+    free = store.free_bytes() - SPARE_BYTES
+    if size > free:
+        message = f"{size} bytes do not fit: {max(free, 0)} are free on the hub's disk; remove jobs that are done with"
+        raise RequestRefused(507, message, code="disk_full", retry_after=_FULL_DISK_RETRY_SECONDS)
 
 
 async def with_database(work: Callable[[], T]) -> T:
@@ -134,7 +133,9 @@ def as_refusal(error: Exception) -> RequestRefused:
         case RequestRefused():
             return error
         case StoreFull():
-            return RequestRefused(507, str(error), code="disk_full")
+            return RequestRefused(507, str(error), code="disk_full", retry_after=_FULL_DISK_RETRY_SECONDS)
+        case UploadBusy():
+            return RequestRefused(423, str(error), code="upload_busy", retry_after=5)
         case BlobRefused():
             return RequestRefused(400, str(error), code="refused")
         case DatabaseError():

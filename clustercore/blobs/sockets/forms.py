@@ -189,7 +189,7 @@ def _received(store: Store, incoming: Incoming, form: Form) -> ReceivedFile | No
     # A browser sends a nameless, empty file where nobody chose one.
     if part is None or not (part.file_name or incoming.size):
         return None
-    return ReceivedFile(store, incoming, incoming.finish(), part.name, part.file_name or "", part.media_type)
+    return ReceivedFile(store, incoming.finish(), incoming.size, part.name, part.file_name or "", part.media_type)
 
 
 def _smaller(scope: Scope, receive: Receive, form: Form, received: ReceivedFile | None) -> tuple[Scope, Receive]:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Coroutine, Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import UUID
 
+from django.db import DatabaseError
 from django.utils.http import http_date
 
 from clustercore.access.domain.errors import RequestRefused
@@ -24,14 +28,14 @@ from clustercore.blobs.domain.uploads import (
     CONTENT_TYPE,
     EXTENSIONS,
     VERSION,
-    UploadState,
     metadata_of,
     plain_number,
     printable,
 )
 from clustercore.blobs.models import Upload
-from clustercore.blobs.selectors import promised_bytes, uploads_of
-from clustercore.blobs.services import end_upload, note_upload, open_upload
+from clustercore.blobs.selectors import uploads_of
+from clustercore.blobs.services import end_upload
+from clustercore.blobs.services.receiving import note_upload, open_partial, open_upload
 from clustercore.blobs.sockets.bodies import (
     BLOCK_BYTES,
     STOPPED,
@@ -50,13 +54,16 @@ from clustercore.blobs.sockets.bodies import (
     refuse_too_much,
     with_database,
 )
+from clustercore.blobs.sockets.writers import Writers
 from clustercore.config.environment import environment
 
 PATH = "/api/v1/uploads"
 _ONE = re.compile(PATH + r"/([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/?")
 _SPOKEN = {"tus-resumable": VERSION}
-_WRITERS: dict[UUID, asyncio.Task[int]] = {}
-"""Who is taking bytes for an upload now; the web process is one process."""
+_WRITERS = Writers()
+_NOTE_SECONDS = 15.0
+"""How often what has come is flushed and written down while more comes."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,16 +127,14 @@ async def _answer(request: Request, body: Body) -> Answer:
         if request.method != "POST":
             raise RequestRefused(405, f"{request.method} is not for the collection: POST makes an upload")
         return await with_database(lambda: _create(request))
-    store, upload = await with_database(lambda: _find(request))
+    store, upload_id = await with_database(lambda: _find(request))
     match request.method:
         case "HEAD":
-            return await _head(store, upload)
+            return await _head(store, upload_id)
         case "PATCH":
-            return await _patch(store, upload, request, body)
+            return await _patch(store, upload_id, request, body)
         case "DELETE":
-            await _interrupt(upload.pk)
-            await with_database(lambda: end_upload(store, upload.pk))
-            return Answer(204, {})
+            return await _delete(store, upload_id)
     raise RequestRefused(405, f"{request.method} is not for an upload: HEAD, PATCH and DELETE are")
 
 
@@ -155,77 +160,77 @@ def _create(request: Request) -> Answer:
     except ValueError as error:
         raise RequestRefused(400, str(error), param="Upload-Metadata") from None
     store = hubs_store()
-    refuse_too_much(store, size, promised_bytes())
+    refuse_too_much(store, size)
     name = printable(told.get("filename", "")) or "recording"
-    upload = open_upload(owner_id, name, printable(told.get("filetype", "")), size)
-    store.upload_path(upload.pk).touch(mode=0o600)
+    upload = open_upload(store, owner_id, name, printable(told.get("filetype", "")), size)
+    with PartialFile(store.upload_path(upload.pk)) as file:
+        upload = note_upload(upload, file)
     return Answer(201, {"location": f"{PATH}/{upload.pk}", "upload-offset": "0", **_expiry(upload)})
 
 
-def _find(request: Request) -> tuple[Store, Upload]:
+def _find(request: Request) -> tuple[Store, UUID]:
     upload = uploads_of(_sender(request).user_id).filter(pk=str(request.upload_id)).first()
     if upload is None:
         raise RequestRefused(404, "there is no such upload of yours; it may have expired", code="not_found")
-    return hubs_store(), upload
+    return hubs_store(), upload.pk
 
 
-async def _head(store: Store, upload: Upload) -> Answer:
+async def _head(store: Store, upload_id: UUID) -> Answer:
     # Who asks how much came has lost the connection that was bringing it.
-    await _interrupt(upload.pk)
-    size = await asyncio.to_thread(_size_of, store, upload)
-    if upload.state == UploadState.OPEN and size == upload.size:
-        # All of it came, and whoever was to write that down did not live to do it.
-        upload = await _complete(store, upload)
+    async with _WRITERS.turn(upload_id):
+        upload, size = await with_database(lambda: _how_far(store, upload_id))
     return Answer(200, {"upload-length": str(upload.size), "upload-offset": str(size), **_expiry(upload)})
 
 
-async def _complete(store: Store, upload: Upload) -> Upload:
-    def finish_file() -> str:
-        with PartialFile(store.upload_path(upload.pk)) as file:
-            return file.finish()
+def _how_far(store: Store, upload_id: UUID) -> tuple[Upload, int]:
+    upload, file = open_partial(store, upload_id)
+    if file is None:
+        return upload, upload.size
+    with file:
+        if file.size == upload.size:
+            # All of it came, and whoever was to write that down did not live to do it.
+            upload = note_upload(upload, file)
+        return upload, file.size
 
-    sha256 = await asyncio.to_thread(finish_file)
-    return await with_database(lambda: note_upload(upload.pk, upload.size, sha256))
+
+async def _delete(store: Store, upload_id: UUID) -> Answer:
+    async with _WRITERS.turn(upload_id):
+        await with_database(lambda: end_upload(store, upload_id))
+    return Answer(204, {})
 
 
-async def _patch(store: Store, upload: Upload, request: Request, body: Body) -> Answer:
+async def _patch(store: Store, upload_id: UUID, request: Request, body: Body) -> Answer:
     if request.headers.get("content-type", "").strip().lower() != CONTENT_TYPE:
         raise RequestRefused(415, f"send `Content-Type: {CONTENT_TYPE}`", param="Content-Type")
     offset = plain_number(request.headers.get("upload-offset", ""))
     if offset is None:
         raise RequestRefused(400, "Upload-Offset must say at which byte this part begins", param="Upload-Offset")
-    await _interrupt(upload.pk)
-    if upload.state != UploadState.OPEN or offset != (here := _size_of(store, upload)):
-        come = upload.size if upload.state != UploadState.OPEN else here
-        raise RequestRefused(409, f"{come} bytes have come, so the next part begins there", param="Upload-Offset")
-    if length_of(request.headers) > upload.size - offset:
-        raise RequestRefused(413, f"only {upload.size - offset} bytes are missing", code="too_large")
-    task = asyncio.create_task(_take(store, upload, body))
-    _WRITERS[upload.pk] = task
+    async with _WRITERS.turn(upload_id) as turn:
+        upload, file = await with_database(lambda: open_partial(store, upload_id))
+        with file or nullcontext():
+            here = upload.size if file is None else file.size
+            if file is None or offset != here:
+                raise RequestRefused(
+                    409, f"{here} bytes have come, so the next part begins there", param="Upload-Offset"
+                )
+            if length_of(request.headers) > upload.size - offset:
+                raise RequestRefused(413, f"only {upload.size - offset} bytes are missing", code="too_large")
+            upload = await turn.run(_take(file, upload, body))
+            return Answer(204, {"upload-offset": str(file.size), **_expiry(upload)})
+
+
+async def _take(file: PartialFile, upload: Upload, body: Body) -> Upload:
+    """Bytes to the disk until the body ends, however it ends; what was written down of it then."""
     try:
-        size = await task
-    except asyncio.CancelledError:
-        # Another connection of the same client has come for this upload.
-        raise ClientLeft from None
+        await _read(file, upload, body)
     finally:
-        if _WRITERS.get(upload.pk) is task:
-            del _WRITERS[upload.pk]
-    return Answer(204, {"upload-offset": str(size), **_expiry(await with_database(lambda: _fresh(upload)))})
-
-
-async def _take(store: Store, upload: Upload, body: Body) -> int:
-    """Bytes to the disk until the body ends, however it ends; the size of the file then."""
-    with PartialFile(store.upload_path(upload.pk)) as file:
-        try:
-            await _read(file, upload, body)
-        finally:
-            sha256 = await asyncio.shield(asyncio.to_thread(file.finish)) if file.size == upload.size else ""
-            await asyncio.shield(with_database(lambda: note_upload(upload.pk, file.size, sha256)))
-    return file.size
+        upload = await _at_rest(with_database(lambda: note_upload(upload, file)))
+    return upload
 
 
 async def _read(file: PartialFile, upload: Upload, body: Body) -> None:
     waiting = bytearray()
+    noted = time.monotonic()
     try:
         while body.more:
             waiting += await body.next_block()
@@ -233,40 +238,37 @@ async def _read(file: PartialFile, upload: Upload, body: Body) -> None:
                 raise RequestRefused(
                     413, f"more came than the {upload.size} bytes that were announced", code="too_large"
                 )
-            if len(waiting) >= BLOCK_BYTES:
+            is_due = time.monotonic() - noted > _NOTE_SECONDS
+            if is_due or len(waiting) >= BLOCK_BYTES:
                 block, waiting = waiting, bytearray()
                 await _write(file, block)
+            if is_due and file.size < upload.size:
+                await _note(upload, file)
+                noted = time.monotonic()
     finally:
         # Also of a part that breaks off: what came needs not come again.
         await _write(file, waiting[: upload.size - file.size])
 
 
+async def _note(upload: Upload, file: PartialFile) -> None:
+    # A ledger that is away is no reason to send anything again: what came is noted when it is back.
+    with suppress(DatabaseError):
+        await _at_rest(with_database(lambda: note_upload(upload, file)))
+
+
 async def _write(file: PartialFile, block: bytearray) -> None:
     if block:
-        # A thread goes on when its awaiter is cancelled, and the next connection must find the file at rest.
-        writing = asyncio.ensure_future(asyncio.to_thread(file.write, block))
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await writing
-            raise
+        await _at_rest(asyncio.to_thread(file.write, block))
 
 
-async def _interrupt(upload_id: UUID) -> None:
-    running = _WRITERS.get(upload_id)
-    if running is not None:
-        running.cancel()
-        await asyncio.wait([running])
-
-
-def _size_of(store: Store, upload: Upload) -> int:
-    path = store.upload_path(upload.pk)
-    return path.stat().st_size if path.exists() else upload.offset
-
-
-def _fresh(upload: Upload) -> Upload:
-    upload.refresh_from_db()
-    return upload
+async def _at_rest(work: Coroutine[Any, Any, T]) -> T:
+    """Waits for what a thread does with the file: it goes on when its awaiter is cancelled."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait([working])
+        raise
 
 
 def _expiry(upload: Upload) -> Mapping[str, str]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from django.db import DatabaseError
 
-from clustercore.blobs.adapters.files import BLOCK_BYTES, Incoming
+from clustercore.blobs.adapters.files import BLOCK_BYTES, SPARE_BYTES, Incoming
 from clustercore.blobs.adapters.store import Store
-from clustercore.blobs.domain.errors import BlobCorrupt, BlobUnavailable, StoreFull
+from clustercore.blobs.domain.errors import BlobCorrupt, BlobMissing, BlobUnavailable, StoreFull
 from clustercore.blobs.domain.signing import refusal
 from clustercore.blobs.selectors import hub_now
-from clustercore.blobs.services import adopt, local_store, renew
+from clustercore.blobs.services import adopt, local_store, renew, stored_paths
 from clustercore.blobs.sockets.bodies import (
-    SPARE_BYTES,
     Body,
     ClientLeft,
     Receive,
@@ -120,14 +120,14 @@ def _too_much(store: Store, upload: Upload) -> Answer | None:
 
 
 def _known_already(store: Store, upload: Upload) -> Answer | None:
-    if store.path(upload.sha256).exists() and renew(upload.sha256):
-        return Answer(200, "known already")
+    with suppress(BlobMissing):
+        if renew(upload.sha256) and stored_paths(store, [upload.sha256]):
+            return Answer(200, "known already")
     return None
 
 
 def _keep(store: Store, incoming: Incoming, upload: Upload) -> Answer:
-    incoming.finish_as(upload.sha256)
-    adopt(store, incoming.path, upload.sha256, upload.media_type)
+    adopt(store, incoming.finish_as(upload.sha256), upload.media_type)
     return Answer(201, "stored")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import psutil
 
+from clustercore.embedded.adapters.boot import read_boot_id
 from clustercore.nodes.domain.facts import Gpu, Hardware
 
 try:
@@ -17,7 +18,6 @@ try:
 except ImportError:  # A node without the wheel is a node without GPUs.
     pynvml = None
 
-BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 VM_STATISTICS = Path("/proc/vmstat")
 BYTES_PER_MB = 1024 * 1024
 
@@ -40,13 +40,6 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return psutil.cpu_count(logical=True) or 1
-
-
-def read_boot_id() -> str:
-    """Changes each time the machine starts."""
-    with suppress(OSError):
-        return BOOT_ID.read_text().strip()
-    return f"boot-{int(psutil.boot_time())}"
 
 
 def memory_kills() -> int | None:

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import httpx
@@ -18,15 +19,19 @@ from django.test import Client
 
 from clustercore.access.domain.roles import Permission
 from clustercore.blobs import services
+from clustercore.blobs.adapters.files import SPARE_BYTES
 from clustercore.blobs.adapters.store import Store
+from clustercore.blobs.domain.reservations import RESERVED_SECONDS
 from clustercore.blobs.models import Upload
-from clustercore.blobs.sockets.bodies import SPARE_BYTES
+from clustercore.blobs.selectors import reserved_bytes
+from clustercore.blobs.services.receiving import _upload_expiry
 from tests.fakes.nodes.polling import until
 from tests.integration.blobs.conftest import UPLOAD_LIMIT_GB, RunningHub
 from tests.people import person, token_of
 
 CONTENT = os.urandom(3_000_000)
 HASH = hashlib.sha256(CONTENT).hexdigest()
+GB = 10**9
 VERSION = {"Tus-Resumable": "1.0.0"}
 BYTES = {"Content-Type": "application/offset+octet-stream"}
 
@@ -198,13 +203,48 @@ def test_a_beginning_that_cannot_be_is_refused(
 
 
 def test_what_does_not_fit_the_disk_is_refused_at_once(hub: RunningHub, otto: httpx.Client) -> None:
-    free = Store(hub.data_dir).free_bytes()
-    refused = otto.post("/api/v1/uploads", headers={"Upload-Length": str(free)})
+    refused = otto.post("/api/v1/uploads", headers={"Upload-Length": str(Store(hub.data_dir).free_bytes())})
     assert (refused.status_code, refused.json()["error"]["code"]) == (507, "disk_full")
-    # What others were promised is not promised twice.
-    begin(otto, size=free - SPARE_BYTES - 2_000_000_000)
-    refused = otto.post("/api/v1/uploads", headers={"Upload-Length": "4000000000"})
-    assert refused.status_code == 507
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_what_is_kept_free_for_ones_own_uploads_is_not_promised_twice(hub: RunningHub, otto: httpx.Client) -> None:
+    begin(otto, size=Store(hub.data_dir).free_bytes() - SPARE_BYTES - GB)
+    refused = otto.post("/api/v1/uploads", headers={"Upload-Length": str(3 * GB)})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "disk_reserved")
+    assert "finish or delete one" in refused.json()["error"]["message"]
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_announcing_the_whole_disk_shuts_nobody_else_out(
+    hub: RunningHub, otto: httpx.Client, olga: httpx.Client
+) -> None:
+    free = Store(hub.data_dir).free_bytes() - SPARE_BYTES
+    begin(otto, size=free // 2)
+    begin(otto, size=free // 2 - GB)
+    place = begin(olga, size=free // 4)
+    assert send(olga, place, 0, CONTENT).status_code == 204
+    refused = olga.post("/api/v1/uploads", headers={"Upload-Length": str(free // 2)})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (507, "disk_reserved")
+    assert int(refused.headers["Retry-After"]) > 0
+
+
+def test_room_is_kept_only_while_bytes_come(hub: RunningHub, otto: httpx.Client, olga: httpx.Client) -> None:
+    half = (Store(hub.data_dir).free_bytes() - SPARE_BYTES) // 2
+    idle = id_in(begin(otto, size=half + GB))
+    assert olga.post("/api/v1/uploads", headers={"Upload-Length": str(half + GB)}).status_code == 507
+    Upload.objects.filter(pk=idle).update(moved=Now() - timedelta(seconds=RESERVED_SECONDS))
+    begin(olga, size=half + GB)
+    assert reserved_bytes() == {person("olga").pk: half + GB}
+
+
+def test_bytes_that_come_keep_the_rest_of_the_room_and_no_more(hub: RunningHub, otto: httpx.Client) -> None:
+    place = begin(otto)
+    Upload.objects.filter(pk=id_in(place)).update(moved=Now() - timedelta(seconds=RESERVED_SECONDS))
+    send(otto, place, 0, b"")
+    assert reserved_bytes() == {}
+    send(otto, place, 0, CONTENT[:1_000_000])
+    assert reserved_bytes() == {person("otto").pk: len(CONTENT) - 1_000_000}
 
 
 def test_one_person_may_have_so_many_uploads_open(
@@ -212,7 +252,7 @@ def test_one_person_may_have_so_many_uploads_open(
 ) -> None:
     owner = person("otto")
     Upload.objects.bulk_create(
-        Upload(owner=owner, name="x", size=9, created=Now(), expires=services._upload_expiry()) for _ in range(100)
+        Upload(owner=owner, name="x", size=9, created=Now(), expires=_upload_expiry()) for _ in range(100)
     )
     refused = otto.post("/api/v1/uploads", headers={"Upload-Length": "9"})
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_uploads")
@@ -271,7 +311,7 @@ def test_an_upload_that_somebody_goes_on_with_while_it_is_swept_stays(hub: Runni
 
     with ThreadPoolExecutor(1) as pool:
         with transaction.atomic():
-            services.note_upload(upload, 10)
+            Upload.objects.filter(pk=upload).update(expires=_upload_expiry())
             sweeping = pool.submit(sweep)
             until(somebody_waits_for_a_lock, 20)
         sweeping.result(20)

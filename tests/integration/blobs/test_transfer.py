@@ -8,7 +8,7 @@ import pytest
 
 from clustercore.blobs import services
 from clustercore.blobs.adapters.cache import Cache
-from clustercore.blobs.domain.errors import BlobCorrupt, BlobMissing, BlobUnavailable
+from clustercore.blobs.domain.errors import BlobMissing, BlobUnavailable
 from clustercore.blobs.models import Blob, Hub
 from clustercore.config.environment import environment
 from tests.fakes.breaking_relay import breaking_relay
@@ -115,7 +115,7 @@ def test_bytes_that_rotted_at_the_hub_are_never_served(node: Path, hub: RunningH
     services.store_file(source)
     (stored,) = hub.files()
     stored.write_bytes(CONTENT[:-1] + b"?")
-    with pytest.raises(BlobCorrupt, match="nothing was kept"):
+    with pytest.raises(BlobMissing, match="set aside: submit the recording again"):
         services.local_path(HASH)
     assert Cache(node).copies() == []
 

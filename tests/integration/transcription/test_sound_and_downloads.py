@@ -83,6 +83,15 @@ def test_what_a_browser_plays_comes_as_it_is(job: Job) -> None:
     assert body_of(response) == blobs.local_path(Recording.objects.get().blob).read_bytes()
 
 
+@pytest.mark.parametrize(("query", "of"), [("", Recording), ("?as=file", Recording), ("?as=wave", Piece)])
+def test_damaged_sound_is_not_played_and_what_to_do_is_said(job: Job, query: str, of: type[Recording | Piece]) -> None:
+    damaged = of.objects.order_by("pk").values_list("blob", flat=True)[0]
+    blobs.local_path(damaged).write_bytes(b"damaged")
+    response = signed_in().get(audio(job, query))
+    assert response.status_code == 404
+    assert "submit the recording again" in response.content.decode()
+
+
 def test_a_range_is_answered_with_just_that(job: Job) -> None:
     whole = blobs.local_path(Recording.objects.get().blob).read_bytes()
     response = fetched(job, wanted="bytes=1000-1999")

@@ -25,9 +25,11 @@ def test_bytes_get_their_name_only_when_they_are_whole(tmp_path: Path) -> None:
     with store.receive() as incoming:
         incoming.write(CONTENT)
         assert not store.path(HASH).exists()
-        assert incoming.finish() == HASH
-        store.place(incoming.path, HASH)
+        finished = incoming.finish()
+        assert finished.sha256 == HASH
+        assert store.place(finished) == finished.seal
     assert store.path(HASH).read_bytes() == CONTENT
+    assert store.holds(HASH, finished.seal)
     assert files_below(tmp_path) == [store.path(HASH)]
 
 

@@ -11,27 +11,32 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
 from uuid import UUID
 
-from django.contrib.auth import get_user_model
 from django.db import DatabaseError, connection, connections, transaction
-from django.db.models import DateTimeField, ExpressionWrapper
-from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.blobs.adapters.cache import Cache
-from clustercore.blobs.adapters.files import BLOCK_BYTES, hash_of
-from clustercore.blobs.adapters.partial import forget
+from clustercore.blobs.adapters.files import BLOCK_BYTES, Finished, hash_of
+from clustercore.blobs.adapters.partial import PartialFile, forget
 from clustercore.blobs.adapters.received import ReceivedFile
 from clustercore.blobs.adapters.remote import Remote
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.addresses import checked_hash, hub_base_url
-from clustercore.blobs.domain.errors import BlobError, BlobMissing, BlobUnavailable, HubElsewhere, StoreFull
+from clustercore.blobs.domain.errors import (
+    BlobCorrupt,
+    BlobError,
+    BlobMissing,
+    BlobUnavailable,
+    HubElsewhere,
+    StoreFull,
+    UploadBusy,
+)
 from clustercore.blobs.domain.retention import to_drop
 from clustercore.blobs.domain.uploads import UploadState
 from clustercore.blobs.models import Blob, Hub, Upload
@@ -44,6 +49,8 @@ UPKEEP_SECONDS = 60.0
 _LOCK = """
 SELECT sha256 FROM blobs_blob WHERE sha256 = ANY(%s) AND deleted IS NULL ORDER BY sha256 FOR KEY SHARE
 """
+_VERIFYING = [threading.Lock() for _ in range(256)]
+"""By a hash's first byte: who comes for a blob that is being verified waits for that."""
 TOMBSTONE_HOURS = 24
 """How long the row of a deleted blob stays once its file is gone."""
 
@@ -85,8 +92,7 @@ def store_file(path: Path, media_type: str = "") -> str:
         return _upload(path, media_type)
     with store.receive() as incoming:
         incoming.copy(path)
-        sha256 = incoming.finish()
-        return adopt(store, incoming.path, sha256, media_type)
+        return adopt(store, incoming.finish(), media_type)
 
 
 def store_open_file(file: BinaryIO, media_type: str = "") -> str:
@@ -97,25 +103,29 @@ def store_open_file(file: BinaryIO, media_type: str = "") -> str:
     with store.receive() as incoming:
         while block := file.read(BLOCK_BYTES):
             incoming.write(block)
-        sha256 = incoming.finish()
-        return adopt(store, incoming.path, sha256, media_type)
+        return adopt(store, incoming.finish(), media_type)
 
 
 def keep(received: ReceivedFile) -> str:
-    """Makes the file of a form a blob; returns its SHA-256. Raises OSError."""
-    return adopt(received.store, received.incoming.path, received.sha256, received.media_type)
+    """Makes the file of a form a blob; returns its SHA-256. Raises BlobCorrupt, OSError."""
+    return adopt(received.store, received.finished, received.media_type)
 
 
-def adopt(store: Store, arrived: Path, sha256: str, media_type: str) -> str:
-    """Makes finished bytes a blob of the hub's store; the same bytes twice are one blob. Raises OSError."""
-    size = arrived.stat().st_size
+def adopt(store: Store, arrived: Finished, media_type: str) -> str:
+    """Makes finished bytes a blob of the hub's store; its SHA-256. The same bytes twice are one blob.
+
+    A file that stands there already is believed only as long as its seal holds. Raises BlobCorrupt, OSError.
+    """
+    sha256, size = arrived.sha256, arrived.path.stat().st_size
     with transaction.atomic():
         # Locked as it is found: what is marked as deleted must not go between the look and the lock.
         blob, _ = Blob.objects.select_for_update().get_or_create(
             sha256=sha256, defaults={"size": size, "media_type": media_type[:100]}
         )
-        store.place(arrived, sha256)
-        Blob.objects.filter(pk=blob.pk).update(deleted=None, stamped=Now())
+        if not store.holds(sha256, blob.seal):
+            blob.seal, blob.size = store.place(arrived), size
+        Blob.objects.filter(pk=blob.pk).update(seal=blob.seal, size=blob.size, deleted=None, stamped=Now())
+    arrived.path.unlink(missing_ok=True)
     return sha256
 
 
@@ -131,38 +141,6 @@ def lock_stored(sha256s: Collection[str]) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def open_upload(owner_id: int, name: str, media_type: str, size: int) -> Upload:
-    """Begins a resumable upload of `size` bytes. Raises RequestRefused (429) where too many are open already."""
-    limit = environment().max_open_uploads
-    with transaction.atomic():
-        # The owner's row is the lock: two requests at once must not both be the last one allowed.
-        get_user_model().objects.select_for_update(no_key=True).get(pk=owner_id)
-        if Upload.objects.filter(owner_id=owner_id, state=UploadState.OPEN, expires__gt=Now()).count() >= limit:
-            raise RequestRefused(
-                429,
-                f"{limit} uploads are open already (CLUSTERCORE_MAX_OPEN_UPLOADS): finish or delete one",
-                code="too_many_uploads",
-                retry_after=60,
-            )
-        upload = Upload.objects.create(
-            owner_id=owner_id,
-            name=name,
-            media_type=media_type[:100],
-            size=size,
-            created=Now(),
-            expires=_upload_expiry(),
-        )
-    upload.refresh_from_db()
-    return upload
-
-
-def note_upload(upload_id: UUID, offset: int, sha256: str = "") -> Upload:
-    """How far an upload came, and once it is whole its SHA-256; it is kept for longer again."""
-    state = UploadState.WHOLE if sha256 else UploadState.OPEN
-    Upload.objects.filter(pk=upload_id).update(offset=offset, state=state, sha256=sha256, expires=_upload_expiry())
-    return Upload.objects.get(pk=upload_id)
-
-
 def end_upload(store: Store, upload_id: UUID) -> None:
     """Forgets an upload and what came of it; a blob that was made of it stays."""
     Upload.objects.filter(pk=upload_id).delete()
@@ -170,7 +148,7 @@ def end_upload(store: Store, upload_id: UUID) -> None:
 
 
 def keep_upload(upload_id: UUID) -> str:
-    """Makes a whole upload a blob, or finds that it is one; its SHA-256. Raises RequestRefused (409)."""
+    """Makes a whole upload a blob, or finds that it is one; its SHA-256. Raises RequestRefused (409, 423)."""
     store = local_store(hub_now())
     if store is None:
         raise BlobUnavailable("this process does not have the hub's store")
@@ -184,13 +162,25 @@ def keep_upload(upload_id: UUID) -> str:
                 param="upload",
                 code="upload_incomplete",
             )
-        if path.exists():
-            adopt(store, path, upload.sha256, upload.media_type)
-            forget(path)
+        if upload.state == UploadState.WHOLE and path.exists():
+            _adopt_upload(store, upload, path)
         elif not renew(upload.sha256):
             raise RequestRefused(409, "what was uploaded has been deleted: upload it again", param="upload")
         Upload.objects.filter(pk=upload_id).update(state=UploadState.KEPT)
     return upload.sha256
+
+
+def _adopt_upload(store: Store, upload: Upload, path: Path) -> None:
+    try:
+        with PartialFile(path):
+            adopt(store, Finished(path, upload.sha256, upload.seal), upload.media_type)
+        forget(path)
+    except UploadBusy as error:
+        raise RequestRefused(423, str(error), param="upload", code="upload_busy", retry_after=5) from error
+    except BlobCorrupt as error:
+        logger.error("upload %s came to harm: %s", upload.pk, error)
+        message = "what was uploaded came to harm on the hub's disk: delete this upload and send the file again"
+        raise RequestRefused(409, message, param="upload", code="upload_corrupt") from error
 
 
 def sweep_uploads(store: Store) -> None:
@@ -214,10 +204,6 @@ def _end_expired(store: Store, upload_id: UUID) -> None:
         transaction.on_commit(lambda: forget(store.upload_path(upload_id)))
 
 
-def _upload_expiry() -> Combinable:
-    return ExpressionWrapper(Now() + timedelta(hours=environment().upload_hours), output_field=DateTimeField())
-
-
 def local_path(sha256: str) -> Path:
     """Where the bytes lie on this machine, fetching them first if need be.
 
@@ -229,7 +215,7 @@ def local_path(sha256: str) -> Path:
     if copy is not None:
         return copy
     store = local_store(hub_now())
-    return _fetch(cache, sha256) if store is None else _in_store(store, sha256)
+    return _fetch(cache, sha256) if store is None else stored_paths(store, [sha256])[0]
 
 
 @transaction.atomic
@@ -323,7 +309,7 @@ def local_store(hub: HubNow) -> Store | None:
 
 
 def _remove_deleted_file(store: Store, sha256: str) -> None:
-    if not store.path(sha256).exists():
+    if not store.has_something_of(sha256):
         return
     with transaction.atomic():
         # Under the lock nobody stores these bytes anew between the look at the row and the removal.
@@ -331,11 +317,44 @@ def _remove_deleted_file(store: Store, sha256: str) -> None:
             store.remove(sha256)
 
 
-def _in_store(store: Store, sha256: str) -> Path:
-    path = store.path(sha256)
-    if not path.exists():
-        raise BlobMissing(f"the hub has no blob {sha256}: it was deleted or never stored")
-    return path
+def stored_paths(store: Store, sha256s: Sequence[str]) -> list[Path]:
+    """Where blobs lie in the hub's store, each verified since the machine started: hashed once, then by its seal.
+
+    What does not hash to its name is set aside and served to nobody. Raises BlobMissing.
+    """
+    seals = dict(Blob.objects.filter(pk__in=sha256s).values_list("sha256", "seal"))
+    for sha256 in sha256s:
+        if not store.holds(sha256, seals.get(sha256, "")):
+            _verify(store, sha256)
+    return [store.path(sha256) for sha256 in sha256s]
+
+
+def _verify(store: Store, sha256: str) -> None:
+    with _VERIFYING[int(sha256[:2], 16)]:
+        blob = Blob.objects.filter(pk=sha256).first()
+        if blob is not None and store.holds(sha256, blob.seal):
+            return
+        stands = store.hash(sha256)
+        if blob is None or stands is None:
+            raise BlobMissing(f"the hub has no blob {sha256}: {_why_missing(store, sha256)}")
+        if stands.sha256 != sha256:
+            _set_aside(store, stands, sha256)
+        Blob.objects.filter(pk=sha256).update(seal=stands.seal)
+
+
+def _set_aside(store: Store, damaged: Finished, sha256: str) -> None:
+    with transaction.atomic():
+        Blob.objects.select_for_update().filter(pk=sha256).first()
+        # Not what somebody has put in its place since it was hashed.
+        if store.holds(sha256, damaged.seal):
+            logger.error("blob %s hashes to %s; it lies in %s", sha256, damaged.sha256, store.set_aside(sha256))
+    raise BlobMissing(f"the hub has no blob {sha256}: {_why_missing(store, sha256)}")
+
+
+def _why_missing(store: Store, sha256: str) -> str:
+    if store.is_set_aside(sha256):
+        return "its bytes were damaged on the hub's disk and have been set aside: submit the recording again"
+    return "it was deleted or never stored"
 
 
 def _fetch(cache: Cache, sha256: str) -> Path:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -20,11 +21,13 @@ from django.test import Client
 from clustercore.access.domain.roles import Permission
 from clustercore.blobs import services
 from clustercore.blobs.adapters.files import SPARE_BYTES
+from clustercore.blobs.adapters.partial import PartialFile
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.reservations import RESERVED_SECONDS
 from clustercore.blobs.models import Upload
 from clustercore.blobs.selectors import reserved_bytes
 from clustercore.blobs.services.receiving import _upload_expiry
+from clustercore.blobs.sockets import bodies, resumable
 from tests.fakes.nodes.polling import until
 from tests.integration.blobs.conftest import UPLOAD_LIMIT_GB, RunningHub
 from tests.people import person, token_of
@@ -32,6 +35,7 @@ from tests.people import person, token_of
 CONTENT = os.urandom(3_000_000)
 HASH = hashlib.sha256(CONTENT).hexdigest()
 GB = 10**9
+LEFT = {"type": "http.disconnect"}
 VERSION = {"Tus-Resumable": "1.0.0"}
 BYTES = {"Content-Type": "application/offset+octet-stream"}
 
@@ -137,6 +141,22 @@ def test_a_whole_file_that_nobody_wrote_down_is_found_by_asking_for_it(hub: Runn
     assert offset_of(otto, place) == len(CONTENT)
     upload = Upload.objects.get(pk=id_in(place))
     assert (upload.state, upload.sha256) == ("whole", HASH)
+
+
+def test_how_far_it_came_is_written_down_while_more_is_to_come(
+    hub: RunningHub, otto: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumable, "_NOTE_SECONDS", -1.0)
+    upload = Upload.objects.get(pk=id_in(begin(otto)))
+    noted: list[int] = []
+
+    async def receive() -> Mapping[str, object]:
+        noted.append(await bodies.with_database(lambda: Upload.objects.get(pk=upload.pk).offset))
+        return {"type": "http.request", "body": CONTENT[:1000], "more_body": True} if len(noted) < 3 else LEFT
+
+    with PartialFile(Store(hub.data_dir).upload_path(upload.pk)) as file, pytest.raises(bodies.ClientLeft):
+        asyncio.run(resumable._take(file, upload, bodies.Body(receive)))
+    assert noted == [0, 1000, 2000]
 
 
 def test_a_part_that_begins_elsewhere_is_refused_and_told_where(otto: httpx.Client) -> None:

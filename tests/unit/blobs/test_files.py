@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from clustercore.blobs.adapters import files
 from clustercore.blobs.adapters.cache import Cache
 from clustercore.blobs.adapters.files import Incoming, hash_of
+from clustercore.blobs.adapters.partial import PartialFile
 from clustercore.blobs.adapters.store import Store
-from clustercore.blobs.domain.errors import BlobCorrupt, StoreFull
+from clustercore.blobs.domain.errors import BlobCorrupt, StoreFull, UploadBusy
 
 CONTENT = os.urandom(3_000_001)
 HASH = hashlib.sha256(CONTENT).hexdigest()
@@ -54,6 +56,46 @@ def test_a_full_disk_says_so_and_leaves_nothing(tmp_path: Path) -> None:
         incoming._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115 (the context closes it)
         incoming.write(CONTENT)
     assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["incoming", "partial"])
+def test_what_arrives_leaves_room_for_the_servers_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(files, "SPARE_BYTES", 1 << 60)
+    arriving = Incoming(tmp_path) if kind == "incoming" else PartialFile(tmp_path / "upload")
+    with pytest.raises(StoreFull, match="free some space"), arriving:
+        arriving.write(CONTENT)
+    assert arriving.size == 0
+
+
+def test_a_file_that_somebody_else_has_is_not_opened(tmp_path: Path) -> None:
+    with PartialFile(tmp_path / "upload") as file:
+        file.write(CONTENT[:1000])
+        with pytest.raises(UploadBusy):
+            PartialFile(tmp_path / "upload")
+    with PartialFile(tmp_path / "upload") as file:
+        file.write(CONTENT[1000:])
+        assert file.finish().sha256 == HASH
+
+
+def test_what_is_forgotten_beyond_the_last_flush_is_not_part_of_the_hash(tmp_path: Path) -> None:
+    with PartialFile(tmp_path / "upload") as file:
+        file.write(CONTENT[:1000] + b"lost")
+        file.cut_to(1000)
+        file.write(CONTENT[1000:])
+        assert file.finish().sha256 == HASH
+
+
+def test_a_broken_seal_is_hashed_again(tmp_path: Path) -> None:
+    with Incoming(tmp_path) as incoming:
+        incoming.write(CONTENT)
+        finished = incoming.finish()
+        os.utime(finished.path, (1, 1))
+        assert finished.verified().seal != finished.seal
+        finished.path.write_bytes(CONTENT[:-1] + b"?")
+        with pytest.raises(BlobCorrupt):
+            finished.verified()
 
 
 def test_a_file_is_hashed_in_blocks(tmp_path: Path) -> None:

@@ -13,8 +13,11 @@ from pathlib import Path
 import psutil
 from django.db.models import QuerySet
 
+from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.models import Counter as LedgerCounter
+from clustercore.jobs.services.control import cancel_job
+from clustercore.nodes.models import Node
 from tests.faults.checker import JobSeen, Judgement, UnitSeen, judge
 from tests.faults.puppet import Execution, executions
 from tests.faults.recording import PIECE_SECONDS, Recording
@@ -49,6 +52,34 @@ class Cluster:
     workers: dict[str, Worker] = field(default_factory=dict)
     undisturbed: dict[Path, str] = field(default_factory=dict)
     far_urls: tuple[str, str] = ("", "")
+    left_over: set[str] = field(default_factory=set)
+    """Nodes that earlier tests asked for, and this one has not."""
+    last_test: str = "none"
+
+    def begin(self) -> None:
+        """Before a test: says what every test assumes, and names the one that did not keep to it."""
+        self.loosen()
+        foreign = sorted(node.name for node in Node.objects.filter(online=True) if not self._runs(node))
+        opened = sorted(Job.objects.exclude(state__in=FINAL_JOB_STATES).values_list("pk", flat=True))
+        assert not foreign, f"nodes that nobody here started are online: {foreign}; the test before: {self.last_test}"
+        assert not opened, f"jobs that are not this test's are open: {opened}; the test before: {self.last_test}"
+        self.left_over = set(self.workers)
+
+    def end(self, test: str) -> None:
+        """After a test: what it started and left open is ended; nodes with nothing in hand may serve the next one."""
+        self.last_test = test
+        self.loosen()
+        opened = list(Job.objects.exclude(state__in=FINAL_JOB_STATES))
+        for job in opened:
+            cancel_job(job.pk)
+        self.stop(*(name for name, worker in self.workers.items() if opened or not worker.well))
+        for node in Node.objects.filter(online=True):
+            if not self._runs(node):
+                Node.objects.filter(pk=node.pk).update(online=False)
+
+    def _runs(self, node: Node) -> bool:
+        worker = self.workers.get(node.name)
+        return worker is not None and worker.running and worker.process.pid == node.process_id
 
     @property
     def strings(self) -> Path:
@@ -74,10 +105,17 @@ class Cluster:
         return {**self.environment, **WORKER_SETTINGS, **own, **settings}
 
     def start(self, *names: str, prefix: Sequence[str] = (), **settings: str) -> list[Worker]:
-        """Starts these nodes beside each other, unless they run, and returns when all take work."""
+        """Starts these nodes beside each other, unless they run just so, and returns when all take work.
+
+        What earlier tests left at work and this one has not asked for is ended.
+        """
+        self.stop(*(self.left_over - set(names)))
+        self.left_over = set()
         for name in names:
-            if name not in self.workers or not self.workers[name].running:
-                environment = self.worker_environment(name, settings)
+            environment = self.worker_environment(name, settings)
+            running = self.workers.get(name)
+            if running is None or not running.is_started_with(environment, prefix):
+                self.stop(name)
                 self.workers[name] = Worker(name, environment, self.directory / f"{name}.log", prefix)
         return [self.workers[name].until_taking_work() for name in names]
 
@@ -99,7 +137,7 @@ class Cluster:
 
         def ended() -> bool:
             job.refresh_from_db()
-            return job.state in ("done", "failed", "cancelled")
+            return job.state in FINAL_JOB_STATES
 
         until(ended, seconds, lambda: f"job {job.pk} is not done: {states_of(job)}")
         return job.state

@@ -10,15 +10,13 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from django.core.management import call_command
-from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from clustercore.blobs.services import establish_hub
 from clustercore.embedded.domain.endpoints import Endpoints
 from tests.conftest import DATA_DIRECTORY, database_url_of
+from tests.databases import own_database
 from tests.faults.cluster import Cluster
 from tests.faults.recording import Recording, make_recording
 
@@ -31,23 +29,8 @@ Record = Callable[..., None]
 @pytest.fixture(scope="package")
 def ledger(services: Endpoints, django_db_blocker: DjangoDbBlocker) -> Iterator[Endpoints]:
     """A migrated database for all fault tests together, which this process uses while they run."""
-    before = str(connection.settings_dict["NAME"])
-    with psycopg.connect(services.database_url, autocommit=True) as link:
-        link.execute(f"CREATE DATABASE {DATABASE}")
-    with django_db_blocker.unblock():
-        use_database(DATABASE)
-        call_command("migrate", verbosity=0, interactive=False)
-        yield services
-        use_database(before)
-    with psycopg.connect(services.database_url, autocommit=True) as link:
-        link.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
-
-
-def use_database(name: str) -> None:
-    """Lets this process's connection lead to another database of the same server."""
-    connection.close()
-    connection.close_pool()  # type: ignore[attr-defined]
-    connection.settings_dict["NAME"] = name
+    with own_database(DATABASE, services, django_db_blocker) as migrated:
+        yield migrated
 
 
 @pytest.fixture(scope="package")
@@ -69,11 +52,11 @@ def shared_cluster(ledger: Endpoints) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def cluster(shared_cluster: Cluster) -> Iterator[Cluster]:
-    """The cluster with loose strings; what a test has frozen is ended, and its logs are shown if it failed."""
-    shared_cluster.loosen()
+def cluster(shared_cluster: Cluster, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The cluster with loose strings, no open job, and no node at work but those that a test asks for."""
+    shared_cluster.begin()
     yield shared_cluster
-    shared_cluster.loosen()
+    shared_cluster.end(request.node.nodeid)
 
 
 @pytest.fixture(scope="package")

@@ -8,10 +8,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from itertools import count
 
 _NUMBERS = count()
-HUB_ADDRESS, NODE_ADDRESS = "10.213.77.1", "10.213.77.2"
+_NETWORKS = list(IPv4Network("10.213.0.0/16").subnets(new_prefix=30))
+# Two sessions on one machine have a network each.
+HUB_ADDRESS, NODE_ADDRESS = (str(address) for address in _NETWORKS[os.getpid() % len(_NETWORKS)].hosts())
 
 
 @dataclass(frozen=True, slots=True)

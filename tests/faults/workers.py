@@ -25,6 +25,7 @@ class Worker:
     def __init__(self, name: str, environment: Mapping[str, str], log: Path, prefix: Sequence[str] = ()) -> None:
         self.name = name
         self.log_file = log
+        self._environment, self._prefix = dict(environment), tuple(prefix)
         command = [*prefix, sys.executable, "-m", "celery", "-A", "clustercore", "worker", "--loglevel", "INFO"]
         command += ["--hostname", f"{name}@%h", "--include", "tests.faults.failpoints"]
         with log.open("ab") as output:
@@ -39,6 +40,15 @@ class Worker:
     @property
     def running(self) -> bool:
         return self.process.poll() is None
+
+    @property
+    def well(self) -> bool:
+        """Whether it runs, and neither it nor a host of its is frozen."""
+        return self.running and all(process.status() != psutil.STATUS_STOPPED for process in self.tree())
+
+    def is_started_with(self, environment: Mapping[str, str], prefix: Sequence[str]) -> bool:
+        """Whether it runs, and as one that is started like this would."""
+        return self.running and (self._environment, self._prefix) == (dict(environment), tuple(prefix))
 
     def node(self) -> Node:
         return Node.objects.get(name=self.name)

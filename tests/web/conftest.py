@@ -8,17 +8,14 @@ import tempfile
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
-from django.core.management import call_command
-from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from clustercore.embedded.domain.endpoints import Endpoints
 from tests.cast import LAPTOP, WORKSTATION
 from tests.conftest import DATA_DIRECTORY, database_url_of
+from tests.databases import own_database
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import use_database
 from tests.web.browser import Browser, chromium, why_not
 from tests.web.hub import Hub, running_hub
 
@@ -29,16 +26,8 @@ LOG_CHARACTERS = 4000
 @pytest.fixture(scope="package")
 def ledger(services: Endpoints, django_db_blocker: DjangoDbBlocker) -> Iterator[Endpoints]:
     """A migrated database for all tests of pages together, which this process uses while they run."""
-    before = str(connection.settings_dict["NAME"])
-    with psycopg.connect(services.database_url, autocommit=True) as link:
-        link.execute(f"CREATE DATABASE {DATABASE}")
-    with django_db_blocker.unblock():
-        use_database(DATABASE)
-        call_command("migrate", verbosity=0, interactive=False)
-        yield services
-        use_database(before)
-    with psycopg.connect(services.database_url, autocommit=True) as link:
-        link.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+    with own_database(DATABASE, services, django_db_blocker) as migrated:
+        yield migrated
 
 
 @pytest.fixture(scope="package")

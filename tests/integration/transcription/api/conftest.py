@@ -15,10 +15,7 @@ from typing import Any
 import httpx
 import httpx2
 import openai
-import psycopg
 import pytest
-from django.core.management import call_command
-from django.db import connection
 from pytest_django.plugin import DjangoDbBlocker
 
 from clustercore.blobs.services import establish_hub
@@ -26,8 +23,8 @@ from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.project import web
 from tests.conftest import DATA_DIRECTORY, database_url_of
+from tests.databases import own_database
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import use_database
 from tests.faults.recording import Recording, make_recording
 from tests.faults.waiting import until
 from tests.people import token_of
@@ -98,16 +95,8 @@ class Hub:
 @pytest.fixture(scope="package")
 def ledger(services: Endpoints, django_db_blocker: DjangoDbBlocker) -> Iterator[Endpoints]:
     """A migrated database for the tests of this package together, which this process uses while they run."""
-    before = str(connection.settings_dict["NAME"])
-    with psycopg.connect(services.database_url, autocommit=True) as link:
-        link.execute(f"CREATE DATABASE {DATABASE}")
-    with django_db_blocker.unblock():
-        use_database(DATABASE)
-        call_command("migrate", verbosity=0, interactive=False)
-        yield services
-        use_database(before)
-    with psycopg.connect(services.database_url, autocommit=True) as link:
-        link.execute(f"DROP DATABASE {DATABASE} WITH (FORCE)")
+    with own_database(DATABASE, services, django_db_blocker) as migrated:
+        yield migrated
 
 
 @pytest.fixture(scope="package")

@@ -14,6 +14,7 @@ import psutil
 
 from clustercore.nodes.models import Node
 from tests.faults.waiting import until
+from tests.fork_server import Forked, fork_server
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60.0
@@ -26,12 +27,13 @@ class Worker:
         self.name = name
         self.log_file = log
         self._environment, self._prefix = dict(environment), tuple(prefix)
-        command = [*prefix, sys.executable, "-m", "celery", "-A", "clustercore", "worker", "--loglevel", "INFO"]
-        command += ["--hostname", f"{name}@%h", "--include", "tests.faults.failpoints"]
-        with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                command, env=dict(environment), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, process_group=0
-            )
+        words = ["-m", "celery", "-A", "clustercore", "worker", "--loglevel", "INFO"]
+        words += ["--hostname", f"{name}@%h", "--include", "tests.faults.failpoints"]
+        self.process: subprocess.Popen[bytes] | Forked = (
+            behind_prefix([*prefix, sys.executable, *words], environment, log)
+            if prefix
+            else fork_server().start_logged(words, environment, ROOT, log)
+        )
 
     @property
     def log(self) -> str:
@@ -96,6 +98,14 @@ class Worker:
             self.signal_tree(signal.SIGCONT)
             self.signal_tree(signal.SIGKILL)
         self.process.wait(10)
+
+
+def behind_prefix(command: list[str], environment: Mapping[str, str], log: Path) -> subprocess.Popen[bytes]:
+    """What another program starts."""
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            command, env=dict(environment), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, process_group=0
+        )
 
 
 def is_gone(process: psutil.Process) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from clustercore.nodes.models import Node
 from clustercore.project.celery import app
 from tests.fakes.nodes.polling import until
 from tests.fakes.nodes.tasks import OUTCOME
+from tests.fork_server import fork_server
 
 ENGINES = ["tests.fakes.nodes.engines:Echo", "tests.fakes.nodes.engines:Hang", "tests.fakes.nodes.engines:Steady"]
 START_SECONDS = 60.0
@@ -33,10 +32,9 @@ class Worker:
     def __init__(self, environment: dict[str, str], name: str, log: Path, arguments: tuple[str, ...] = ()) -> None:
         self.name = name
         self.log_file = log
-        command = [sys.executable, "-m", "celery", "-A", "clustercore", "worker", "--loglevel", "INFO"]
-        command += ["--include", "tests.fakes.nodes.tasks", "--hostname", f"{name}@%h", *arguments]
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        words = ["-m", "celery", "-A", "clustercore", "worker", "--loglevel", "INFO"]
+        words += ["--include", "tests.fakes.nodes.tasks", "--hostname", f"{name}@%h", *arguments]
+        self.process = fork_server().start_logged(words, environment, Path.cwd(), log)
 
     @property
     def log(self) -> str:

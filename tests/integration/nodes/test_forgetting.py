@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-import sys
+from pathlib import Path
 
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, start_node, stop_node
+from tests.fork_server import fork_server
 
 
 def typed(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "clustercore.project.command_line.main", "nodes", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    command = ["-m", "clustercore.project.command_line.main", "nodes", *words]
+    return fork_server().run(command, environment, Path.cwd(), timeout=100)
 
 
 def test_one_that_is_offline_is_forgotten_and_one_that_works_is_not(service_environment: dict[str, str]) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 
 from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.embedded.services import stop
-from tests.integration.project.test_command_line import PRIVATE, ROOT, Terminal, a_terminal
+from tests.integration.project.test_command_line import Terminal, a_terminal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a hub needs Linux or macOS")
 NAME, VALUE = "model-download-token", "hf_typedAtTheTerminal"
@@ -34,24 +32,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
         shutil.rmtree(made.data_dir.parent, ignore_errors=True)
 
 
-def pipe(hub: Terminal, text: str, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command with `text` on its standard input."""
-    own = {name: value for name, value in os.environ.items() if name not in PRIVATE}
-    own = {name: value for name, value in own.items() if not name.startswith("CLUSTERCORE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "clustercore.project.command_line.main", *words],
-        env={**own, "PYTHONPATH": str(ROOT), "CLUSTERCORE_DATA_DIR": str(hub.data_dir)},
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
 def test_a_secret_is_set_listed_rotated_and_removed_and_never_shown(hub: Terminal) -> None:
     said = [
-        pipe(hub, VALUE + "\n", "secrets", "set", NAME),
+        hub.type("secrets", "set", NAME, typed=VALUE + "\n"),
         hub.type("secrets"),
         hub.type("secrets", "list", "--json"),
         hub.type("secrets", "rotate"),
@@ -72,13 +55,13 @@ def test_a_secret_is_set_listed_rotated_and_removed_and_never_shown(hub: Termina
     [(VALUE, ("secrets", "set", "no-such-secret")), ("two\nlines", ("secrets", "set", NAME))],
 )
 def test_what_cannot_be_set_is_bad_input_and_sets_nothing(hub: Terminal, text: str, words: tuple[str, ...]) -> None:
-    refused = pipe(hub, text, *words)
+    refused = hub.type(*words, typed=text)
     assert refused.returncode == 2
     assert "Traceback" not in refused.stderr
 
 
 def test_a_log_that_was_changed_ends_verify_with_1_and_the_first_bad_entry(hub: Terminal, tmp_path: Path) -> None:
-    assert pipe(hub, VALUE, "secrets", "set", NAME).returncode == 0
+    assert hub.type("secrets", "set", NAME, typed=VALUE).returncode == 0
     elsewhere = tmp_path / "elsewhere.jsonl"
     elsewhere.write_text(hub.type("audit", "checkpoint").stdout)
     assert hub.type("audit", "verify", "--against", str(elsewhere)).returncode == 0

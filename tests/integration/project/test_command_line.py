@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
@@ -27,10 +27,14 @@ from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.embedded.services import stop
 from clustercore.project.command_line.processes import keyless_variables
 from clustercore.project.flower.process import credentials, socket_path
+from tests.fork_server import fork_server
 from tests.integration.project.searching import leaks, open_to_others, secrets_of
 
 ROOT = Path(transcription.__file__).resolve().parents[1]
 CLIP = ROOT / "transcription" / "samples" / "clip.flac"
+COMMAND = ("-m", "clustercore.project.command_line.main")
+COMMAND_SECONDS = 120.0
+Done = subprocess.CompletedProcess[str]
 PRIVATE = ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a hub needs Linux or macOS")
@@ -43,8 +47,9 @@ class Terminal:
     data_dir: Path
     home: Path
 
-    def type(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return self.python("-m", "clustercore.project.command_line.main", *words, **variables)
+    def type(self, *words: str, typed: str = "", **variables: str) -> Done:
+        """Runs a command; what is `typed` comes in on its standard input."""
+        return self.python(*COMMAND, *words, typed=typed, **variables)
 
     def celery(self, *words: str) -> str:
         """What `celery -A clustercore …` prints."""
@@ -52,19 +57,28 @@ class Terminal:
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 
-    def python(self, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        own = {name: value for name, value in os.environ.items() if name not in PRIVATE}
-        own = {name: value for name, value in own.items() if not name.startswith("CLUSTERCORE_")}
-        own |= {"PYTHONPATH": str(ROOT), "CLUSTERCORE_GRACE_SECONDS": "3", "CLUSTERCORE_HEARTBEAT_SECONDS": "1"}
+    def python(self, *words: str, typed: str = "", **variables: str) -> Done:
+        """Runs what a Python is told, in a fork of a warm one."""
+        environment = self.environment(variables)
+        return fork_server().run(words, environment, self.home, timeout=COMMAND_SECONDS, typed=typed)
+
+    def type_cold(self, *words: str, program: Sequence[str] = (sys.executable, *COMMAND)) -> Done:
+        """Runs a command as a person's shell does: a new process of the real program."""
         return subprocess.run(
-            [sys.executable, *words],
-            env={**own, "CLUSTERCORE_DATA_DIR": str(self.data_dir), **variables},
+            [*program, *words],
+            env=self.environment({}),
             cwd=self.home,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=COMMAND_SECONDS,
             check=False,
         )
+
+    def environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        own = {name: value for name, value in os.environ.items() if name not in PRIVATE}
+        own = {name: value for name, value in own.items() if not name.startswith("CLUSTERCORE_")}
+        own |= {"PYTHONPATH": str(ROOT), "CLUSTERCORE_GRACE_SECONDS": "3", "CLUSTERCORE_HEARTBEAT_SECONDS": "1"}
+        return {**own, "CLUSTERCORE_DATA_DIR": str(self.data_dir), **variables}
 
     def read(self, *words: str) -> Any:
         done = self.type(*words)
@@ -106,7 +120,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
 @pytest.fixture(scope="module")
 def cluster(terminal: Terminal) -> Terminal:
     """The cluster, up in the background with one node."""
-    started = terminal.type("up", "-d", "--slots", "1", "--name", "tester")
+    started = terminal.type_cold("up", "-d", "--slots", "1", "--name", "tester")
     assert started.returncode == 0, started.stderr
     assert "is up" in started.stdout
     return terminal
@@ -130,13 +144,23 @@ def transcribed(cluster: Terminal, path: Path, *words: str) -> dict[str, Any]:
 def test_before_anything_runs_the_answer_is_3_and_what_to_type(tmp_path: Path) -> None:
     fresh = a_terminal(tmp_path)
 
-    asked = fresh.type("jobs")
+    asked = fresh.type_cold("jobs")
 
     assert asked.returncode == 3
     assert "clustercore up -d" in asked.stderr
     assert "Traceback" not in asked.stderr
     assert fresh.processes() == []
     shutil.rmtree(fresh.data_dir.parent)
+
+
+def test_the_program_that_the_wheel_installs_says_what_a_warm_interpreter_says(cluster: Terminal) -> None:
+    program = Path(sys.executable).with_name("clustercore")
+    if not program.exists():
+        pytest.skip("clustercore is not installed beside this Python")
+
+    for words in (("users", "list", "--json"), ("job", "999"), ("jobs", "--state", "no-such-state")):
+        cold, warm = cluster.type_cold(*words, program=[str(program)]), cluster.type(*words)
+        assert (cold.returncode, cold.stdout, cold.stderr) == (warm.returncode, warm.stdout, warm.stderr)
 
 
 def test_a_second_up_says_that_it_is_up_already(cluster: Terminal) -> None:
@@ -326,7 +350,7 @@ def test_nothing_in_the_data_directory_is_open_to_others(cluster: Terminal) -> N
 
 
 def test_down_stops_everything_and_says_what(cluster: Terminal) -> None:
-    stopped = cluster.type("down")
+    stopped = cluster.type_cold("down")
 
     assert stopped.returncode == 0
     for what in ("node tester", "the web process", "PostgreSQL and Redis"):

@@ -15,6 +15,7 @@ from django.db import connections
 from clustercore.access.services import audit_checkpoints
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.services import ensure_running, stop
+from tests.leftovers import nothing_left_running
 
 DATA_DIRECTORY = Path(os.environ["CLUSTERCORE_TEST_DATA_DIR"])
 
@@ -52,6 +53,13 @@ def no_checkpoint_after_the_test() -> Iterator[None]:
     """A checkpoint of the audit log that is due within a minute must not fall into another test."""
     yield
     audit_checkpoints._pace.forget()
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_running() -> Iterator[None]:
+    """Every test ends what it started; who does not is named at once, and not by a test that fails for it later."""
+    with nothing_left_running():
+        yield
 
 
 @pytest.fixture

@@ -214,8 +214,9 @@ class Server:
 
     def serve(self) -> list[str] | None:
         """In a forked process the words that it shall run; None in the server, when its client is gone."""
+        sources: list[socket.socket | int] = [self._link, self._woken]
         while True:
-            ready, _, _ = select.select([self._link, self._woken], [], [])
+            ready, _, _ = select.select(sources, [], [])
             if self._woken in ready:
                 os.read(self._woken, 4096)
                 self._bury()

@@ -23,6 +23,7 @@ from tests.faults.puppet import Execution, executions
 from tests.faults.recording import PIECE_SECONDS, Recording
 from tests.faults.waiting import until
 from tests.faults.workers import Worker
+from tests.leftovers import KEPT
 from transcription.models import Segment, Transcript
 from transcription.services.submit import Wishes, submit_transcription
 
@@ -117,6 +118,7 @@ class Cluster:
             if running is None or not running.is_started_with(environment, prefix):
                 self.stop(name)
                 self.workers[name] = Worker(name, environment, self.directory / f"{name}.log", prefix)
+                KEPT.add(self.workers[name].process.pid)
         return [self.workers[name].until_taking_work() for name in names]
 
     def stop(self, *names: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from concurrent.futures.thread import _threads_queues
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -15,8 +16,6 @@ from tests.fork_server import fork_server
 KEPT: set[int] = set()
 """Processes that a fixture of several tests will end."""
 ENDING_SECONDS = 10.0
-POOLS = ("ThreadPoolExecutor", "asyncio_")
-"""Threads of pools that libraries keep for the next who needs one."""
 
 
 @contextmanager
@@ -43,13 +42,16 @@ def child_processes() -> list[psutil.Process]:
 def _children_of(process: int) -> Iterator[int]:
     # Looking through all processes for their parents would cost every test a tenth of a second.
     for listed in Path(f"/proc/{process}/task").glob("*/children"):
-        yield from map(int, listed.read_text().split())
+        # A thread may end while its children are asked for; they are another's then.
+        with suppress(OSError):
+            yield from map(int, listed.read_text().split())
 
 
 def waited_for(before: Collection[threading.Thread]) -> list[str]:
     """Threads that were not there before, would keep the interpreter from ending, and go on."""
     started = [thread for thread in threading.enumerate() if thread not in before and not thread.daemon]
-    started = [thread for thread in started if not thread.name.startswith(POOLS)]
+    # Executors keep idle threads for the next who needs one, and end them when the interpreter ends.
+    started = [thread for thread in started if thread not in _threads_queues]
     for thread in started:
         thread.join(ENDING_SECONDS)
     return [f"thread {thread.name}" for thread in started if thread.is_alive()]

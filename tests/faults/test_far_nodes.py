@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from clustercore.blobs.services import establish_hub
@@ -22,6 +20,7 @@ from tests.faults.conftest import Record
 from tests.faults.namespaces import HUB_ADDRESS, Namespace, namespace, why_not
 from tests.faults.recording import Recording
 from tests.faults.waiting import until
+from tests.web.hub import answers, process
 from transcription.models import Segment
 
 pytestmark = pytest.mark.services
@@ -33,22 +32,9 @@ JOINED_SECONDS = 60.0
 def web_process(cluster: Cluster) -> Iterator[Address]:
     """The hub's web process, which hands out blobs."""
     address = Address("127.0.0.1", free_loopback_port())
-    with (cluster.directory / "web.log").open("ab") as log:
-        command = web.command(host=address.host, port=address.port)
-        process = subprocess.Popen(command, env=dict(cluster.environment), stdout=log, stderr=log)
-    try:
-        until(lambda: answers(f"http://{address.host}:{address.port}/healthz"), 60, "the web process does not answer")
+    with process(cluster, "web", web.command(host=address.host, port=address.port)):
+        until(lambda: answers(f"http://{address.host}:{address.port}"), 60, "the web process does not answer")
         yield address
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code < 500
-    except httpx.HTTPError:
-        return False
 
 
 @pytest.fixture

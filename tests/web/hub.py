@@ -22,6 +22,7 @@ from clustercore.project.flower.process import credentials, socket_path
 from tests.faults.cluster import Cluster
 from tests.faults.recording import Recording, make_recording
 from tests.faults.waiting import until
+from tests.fork_server import ROOT, Forked, fork_server
 from tests.people import PASSWORD, ROLES, person
 
 START_SECONDS = 60.0
@@ -79,10 +80,10 @@ def make_people() -> None:
 
 
 @contextmanager
-def process(cluster: Cluster, name: str, command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+def process(cluster: Cluster, name: str, command: list[str]) -> Iterator[Forked]:
     """A process of the hub; its output goes to `<name>.log` of the cluster's directory."""
-    with (cluster.directory / f"{name}.log").open("ab") as log:
-        started = subprocess.Popen(command, env=dict(cluster.environment), stdout=log, stderr=log, process_group=0)
+    log = cluster.directory / f"{name}.log"
+    started = fork_server().start_logged(command[1:], cluster.environment, ROOT, log)
     try:
         yield started
     finally:

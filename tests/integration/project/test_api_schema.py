@@ -26,6 +26,7 @@ from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
 from clustercore.project import web
 from tests.cast import LAPTOP, WORKSTATION, start_node, stop_node
 from tests.fakes.jobs.presentations import SUMS
+from tests.fork_server import Forked, fork_server
 from tests.people import ROLES, person, token_of
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -100,8 +101,7 @@ def server(service_environment: dict[str, str], tmp_path: Path) -> Iterator[str]
     """The web process as it is started, on the test's database; its address."""
     port = free_port()
     environment = service_environment | {"CLUSTERCORE_REQUESTS_PER_MINUTE": "1000000"}
-    with (tmp_path / "web.log").open("wb") as log:
-        process = subprocess.Popen(web.command(port=port), env=environment, stdout=log, stderr=log)
+    process = fork_server().start_logged(web.command(port=port)[1:], environment, tmp_path, tmp_path / "web.log")
     try:
         wait_until_alive(f"http://127.0.0.1:{port}", process)
         establish_hub(Path(environment["CLUSTERCORE_DATA_DIR"]), f"http://127.0.0.1:{port}")
@@ -116,7 +116,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def wait_until_alive(address: str, process: subprocess.Popen[bytes]) -> None:
+def wait_until_alive(address: str, process: Forked) -> None:
     deadline = time.monotonic() + 60
     while True:
         assert time.monotonic() < deadline and process.poll() is None, "the web process did not come up"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -29,6 +28,7 @@ from clustercore.access.services.setup import make_setup_path
 from clustercore.blobs.services import establish_hub
 from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.project import web
+from tests.fork_server import fork_server
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db", "redis_client")]
 
@@ -72,8 +72,7 @@ def hub(service_environment: dict[str, str], tmp_path: Path, settings: Any) -> I
     verify_chain()
     establish_hub(tmp_path, url)
     environment = {**service_environment, "CLUSTERCORE_DATA_DIR": str(tmp_path), "CLUSTERCORE_DEBUG": "false"}
-    with (tmp_path / "web.log").open("wb") as log:
-        process = subprocess.Popen(web.command(port=port), env=environment, stdout=log, stderr=log)
+    process = fork_server().start_logged(web.command(port=port)[1:], environment, tmp_path, tmp_path / "web.log")
     try:
         deadline = time.monotonic() + 60
         while not answers(url):

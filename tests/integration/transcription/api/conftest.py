@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from tests.databases import own_database
 from tests.faults.cluster import Cluster
 from tests.faults.recording import Recording, make_recording
 from tests.faults.waiting import until
+from tests.fork_server import Forked
 from tests.people import token_of
 from tests.web.hub import answers, process
 
@@ -57,7 +57,7 @@ class Hub:
 
     url: str
     cluster: Cluster
-    web: subprocess.Popen[bytes]
+    web: Forked
     tokens: dict[str, str] = field(default_factory=dict)
     recordings: dict[str, Recording] = field(default_factory=dict)
     http: httpx2.Client = field(default_factory=lambda: httpx2.Client(trust_env=False))

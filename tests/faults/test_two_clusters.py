@@ -16,12 +16,13 @@ from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.jobs.models import Attempt, Unit
 from tests.cast import PI, WORKSTATION
 from tests.conftest import database_url_of
+from tests.databases import use_database
 from tests.faults.cluster import Cluster, heard_words
-from tests.faults.conftest import DATABASE, Record, use_database
+from tests.faults.conftest import DATABASE, Record
 from tests.faults.recording import Recording
 from tests.faults.waiting import until
 
-pytestmark = [pytest.mark.services, pytest.mark.fault]
+pytestmark = [pytest.mark.services, pytest.mark.fault, pytest.mark.timeout(600)]
 
 OTHER = "otherhub"
 FIRST_NUMBER = 1_000_000
@@ -98,20 +99,21 @@ def test_a_result_kept_for_one_cluster_never_counts_in_another_and_counts_at_hom
             link.execute("SELECT setval('jobs_attempt_id_seq', %s)", [FIRST_NUMBER])
         foreign_job = other.submit(there)
         other.start(PI)
-        number = other.until_in_hand(foreign_job, PI).pk
+        number = other.until_in_hand(foreign_job, PI, 90).pk
     let_in(ledger, allowed=False)
-    until(lambda: len(kept_in(other.data_directory)) == 1, 30, "nothing was kept on disk")
+    until(lambda: len(kept_in(other.data_directory)) == 1, 60, "nothing was kept on disk")
     other.stop(PI)
 
     with psycopg.connect(database_url_of(ledger.database_url, DATABASE), autocommit=True) as link:
         link.execute("SELECT setval('jobs_attempt_id_seq', %s)", [number - 2])
+    (workstation,) = cluster.start(WORKSTATION)
+    until(lambda: "self-test of oracle:tones is done" in workstation.log, 90, "the self-test does not end")
     cluster.pull(seconds="90.0")
-    cluster.start(WORKSTATION)
     job = cluster.submit(here)
-    held = cluster.until_in_hand(job, WORKSTATION)
+    held = cluster.until_in_hand(job, WORKSTATION, 90)
     assert held.pk == number
     cluster.start(PI, CLUSTERCORE_DATA_DIR=str(other.data_directory))
-    until(lambda: "are kept until" in cluster.workers[PI].log, 30, "the node said nothing of what it keeps")
+    until(lambda: "are kept until" in cluster.workers[PI].log, 60, "the node said nothing of what it keeps")
     assert Attempt.objects.get(pk=number).outcome == "live"
     cluster.pull(seconds="0.1")
     cluster.until_done(job, 90)

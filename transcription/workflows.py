@@ -41,7 +41,7 @@ def canvases(job_id: int, stage_name: str, unit_ids: Sequence[int], capability: 
 def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
     """Rings for units just queued."""
     for canvas in canvases(job_id, stage_name, unit_ids, capability_of(job_id)):
-        if not ring(canvas):
+        if ring(canvas):
             return
 
 

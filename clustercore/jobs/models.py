@@ -90,6 +90,9 @@ class Unit(models.Model):
     failures = models.PositiveIntegerField(default=0, help_text="Verdicts Retry so far.")
     strikes = models.PositiveSmallIntegerField(default=0, help_text="Crashes proved; three make it dead.")
     excluded_nodes = ArrayField(models.BigIntegerField(), default=list, blank=True)
+    excluded_until = models.DateTimeField(
+        null=True, blank=True, help_text="After that the excluded nodes may try again."
+    )
     avoid_node = models.ForeignKey(Node, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     avoid_until = models.DateTimeField(
         null=True, blank=True, help_text="Until then another node is given the first try."

@@ -47,24 +47,33 @@ def wave(stage: Stage, job_id: int, unit_ids: Sequence[int], queue: str | None =
     return chord([bell(stage, unit_id, queue) for unit_id in unit_ids], body)
 
 
-def ring(canvas: Signature) -> bool:
-    """Sends a canvas, and says whether it could.
+def ring(canvas: Signature) -> str:
+    """Sends a canvas, and says why it could not; empty if it could.
 
     While the broker is away nothing is lost: idle nodes knock for what waits in the ledger.
     """
     try:
         canvas.apply_async(retry=False)
     except BROKER_AWAY as absence:
+        _tell_once(str(absence))
+        return str(absence) or type(absence).__name__
+    _tell_once("")
+    return ""
+
+
+_TOLD = [""]
+
+
+def _tell_once(absence: str) -> None:
+    """A broker that stays away fills no log."""
+    if absence and absence != _TOLD[0]:
         logger.warning("the broker is away (%s): the ledger keeps the work", absence)
-        return False
-    return True
+    _TOLD[0] = absence
 
 
-def ring_in_turn(bells: Iterable[Signature]) -> None:
-    """Rings several; the first that cannot be sent is the last that is tried."""
-    for waiting in bells:
-        if not ring(waiting):
-            return
+def ring_in_turn(bells: Iterable[Signature]) -> str:
+    """Rings several; the first that cannot be sent is the last that is tried, and why is returned."""
+    return next((absence for waiting in bells if (absence := ring(waiting))), "")
 
 
 def ring_units(kind_name: str, stage_name: str, unit_ids: Sequence[int]) -> None:
@@ -73,7 +82,7 @@ def ring_units(kind_name: str, stage_name: str, unit_ids: Sequence[int]) -> None
     ring_in_turn(lone_bell(stage, unit_id) for unit_id in unit_ids)
 
 
-def knock(node_name: str, waiting: Sequence[Waiting]) -> None:
-    """An idle node rings its own queue for what it could take."""
+def knock(node_name: str, waiting: Sequence[Waiting]) -> str:
+    """An idle node rings its own queue for what it could take; why it could not, or nothing."""
     queue = queue_for_node(node_name)
-    ring_in_turn(lone_bell(kind_named(unit.kind).stage(unit.stage), unit.unit_id, queue) for unit in waiting)
+    return ring_in_turn(lone_bell(kind_named(unit.kind).stage(unit.stage), unit.unit_id, queue) for unit in waiting)

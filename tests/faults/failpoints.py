@@ -20,10 +20,10 @@ from transcription import workflows
 FILE = "die-before-ringing"
 
 
-def dying(send: Callable[[Signature], bool]) -> Callable[[Signature], bool]:
+def dying(send: Callable[[Signature], str]) -> Callable[[Signature], str]:
     """`send`, preceded by the failpoint."""
 
-    def ring_unless_dead(canvas: Signature) -> bool:
+    def ring_unless_dead(canvas: Signature) -> str:
         with suppress(FileNotFoundError):
             if (strings() / FILE).read_text() in str(canvas):
                 (strings() / FILE).unlink()

@@ -12,14 +12,15 @@ from typing import Protocol
 import httpx
 
 from clustercore.blobs.adapters.files import blocks, hash_of, no_room_is_store_full
-from clustercore.blobs.domain.errors import BlobCorrupt, BlobMissing, BlobRefused, BlobUnavailable
+from clustercore.blobs.domain.errors import BlobCorrupt, BlobMissing, BlobRefused, BlobUnavailable, StoreFull
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 WAITS_SECONDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Waits between attempts that moved nothing; one that moved bytes starts the row again."""
-_REFUSALS = {403, 405, 411, 413, 507}
+_REFUSALS = {403, 405, 411, 413}
+_DISK_FULL = 507
 
 
 class Signer(Protocol):
@@ -112,6 +113,8 @@ class Remote:
         said = response.read()[:400].decode(errors="replace").strip()
         if status in (404, 410):
             raise BlobMissing(f"the hub at {self.base_url} says: {said}")
+        if status == _DISK_FULL:
+            raise StoreFull(f"the hub at {self.base_url} has no room for blob {sha256}: {said}")
         if status in _REFUSALS:
             raise BlobRefused(f"the hub at {self.base_url} refused blob {sha256} ({status}): {said}")
         raise _Broken(f"HTTP {status}: {said}")

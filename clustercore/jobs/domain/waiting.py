@@ -17,13 +17,18 @@ def job_waits_because(
     nodes_with_capability: int,
     nodes_able: int,
     refused: str = "",
+    holds: str = "",
+    broker_away: str = "",
 ) -> str:
     """The reason why nothing of a job runs; empty when some node is able and it only has to be its turn.
 
-    `refused` is what the last node said that tried it and may not try again.
+    `refused` is what the last node said that tried it and may not try again for now, `holds` which nodes take
+    nothing and why, `broker_away` what the broker's absence looks like.
     """
     if nodes_able:
-        return ""
+        return f"the broker (Redis) does not answer: {broker_away}" if broker_away else ""
+    if not nodes_online and holds:
+        return f"no node is taking work. {holds}"
     if not nodes_online:
         return "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
     if not nodes_with_capability:
@@ -32,7 +37,10 @@ def job_waits_because(
             "`clustercore models list --available` what can be pulled"
         )
     if refused:
-        return f"every able node has tried and failed; add a node, or mend and `clustercore retry`. Last: {refused}"
+        return (
+            "every able node has tried and failed, and may try again within ten minutes; add a node, or mend and "
+            f"`clustercore retry`. Last: {refused}"
+        )
     return _no_model(":".join(part for part in (engine, model) if part), language, floor)
 
 

@@ -24,6 +24,11 @@ def _serves(model: str) -> str:
             END"""
 
 
+def _excluded(node: str) -> str:
+    """SQL: whether unit u may not go to that node for now; an exclusion ends by itself."""
+    return f"({node} = ANY(u.excluded_nodes) AND coalesce(u.excluded_until > now(), false))"
+
+
 # The lowest rung that may serve unit u of job j: what was asked for, else one below the best that any live node
 # holds (the best itself where accuracy is critical), so that a guess never stands between good sentences.
 FLOOR = f"""
@@ -46,7 +51,7 @@ _ABLE = f"""
 ELIGIBLE = f"""
     u.state = 'queued' AND u.capability = ANY(%(capabilities)s::text[])
     AND (u.run_after IS NULL OR u.run_after <= now())
-    AND NOT (%(node)s::bigint = ANY(u.excluded_nodes))
+    AND NOT {_excluded("%(node)s::bigint")}
     AND (u.avoid_node_id IS DISTINCT FROM %(node)s::bigint OR u.avoid_until <= now())
     AND {_ABLE}"""
 
@@ -125,7 +130,9 @@ class Stuck:
     nodes_with_capability: int
     nodes_able: int
     refused: str
-    """What the last node said that tried it and may not try again; empty when none did."""
+    """What the last node said that tried it and may not try again for now; empty when none did."""
+    holds: str
+    """Which nodes are online and take nothing, and why."""
 
 
 def jobs_without_a_running_unit() -> list[Stuck]:
@@ -135,10 +142,12 @@ def jobs_without_a_running_unit() -> list[Stuck]:
             (SELECT count(*) FROM nodes_node n WHERE {_LIVE}),
             (SELECT count(*) FROM nodes_node n WHERE {_LIVE} AND u.capability = ANY(n.capabilities)),
             (SELECT count(*) FROM nodes_node n WHERE {_LIVE} AND u.capability = ANY(n.capabilities)
-               AND NOT (n.id = ANY(u.excluded_nodes))
+               AND NOT {_excluded("n.id")}
                AND (NOT u.ranked OR EXISTS (SELECT 1 FROM nodes_nodemodel m
                     WHERE m.node_id = n.id AND {_serves("m")} AND m.rung >= {FLOOR}))),
-            CASE WHEN cardinality(u.excluded_nodes) > 0 THEN u.error ELSE '' END
+            CASE WHEN cardinality(u.excluded_nodes) > 0 AND u.excluded_until > now() THEN u.error ELSE '' END,
+            (SELECT coalesce(string_agg(n.name || ': ' || n.hold_reason, '; ' ORDER BY n.name), '')
+             FROM nodes_node n WHERE n.online AND n.hold_reason NOT IN ('', 'starting'))
         FROM jobs_job j CROSS JOIN LATERAL (
             SELECT * FROM jobs_unit u WHERE u.job_id = j.id AND u.state = 'queued'
               AND (u.run_after IS NULL OR u.run_after <= now()) ORDER BY u.id LIMIT 1) u

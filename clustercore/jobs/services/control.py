@@ -84,7 +84,7 @@ def retry_job(job_id: int) -> Job:
     job = _locked(job_id)
     broken = Unit.objects.filter(job=job, state__in=[UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED])
     refused = Unit.objects.filter(job=job, state=UnitState.QUEUED, excluded_nodes__len__gt=0)
-    forgiven = refused.update(excluded_nodes=[], failures=0, run_after=None)
+    forgiven = refused.update(excluded_nodes=[], excluded_until=None, failures=0, run_after=None)
     if not forgiven and not broken.exists():
         raise NotPossible(f"job {job_id} is {job.state} and has nothing that failed or was cancelled")
     for unit in broken.select_for_update():
@@ -175,7 +175,7 @@ def _requeue(unit: Unit) -> None:
     unit.strikes = unit.failures = 0
     unit.progress = 0.0
     unit.excluded_nodes = []
-    unit.run_after = unit.finished = unit.avoid_node = unit.avoid_until = None
+    unit.run_after = unit.finished = unit.avoid_node = unit.avoid_until = unit.excluded_until = None
     unit.save()
 
 

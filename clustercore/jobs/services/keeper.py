@@ -28,7 +28,8 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
-Knock = Callable[[str, Sequence[Waiting]], None]
+Knock = Callable[[str, Sequence[Waiting]], str]
+"""Rings the queue of the node of that name; says why it could not."""
 
 IN_HAND = "in-hand.json"
 KNOCKS_PER_SLOT = 4
@@ -44,8 +45,29 @@ def survive(step: Callable[P, object], *arguments: P.args, **named: P.kwargs) ->
         step(*arguments, **named)
     except HUB_AWAY:
         raise
-    except Exception:
-        logger.exception("a step of the ledger's tick failed")
+    except Exception as error:
+        _complain(step, error)
+    else:
+        _COMPLAINTS.pop(_name_of(step), None)
+
+
+_COMPLAINTS: dict[str, str] = {}
+
+
+def _name_of(step: Callable[..., object]) -> str:
+    return getattr(step, "__name__", repr(step))
+
+
+def _complain(step: Callable[..., object], error: Exception) -> None:
+    """A step that fails every second fills no disk: the same failure is told once until it changes."""
+    name, text = _name_of(step), repr(error)
+    if _COMPLAINTS.get(name) != text:
+        logger.error("the ledger's step %s failed", name, exc_info=error)
+    _COMPLAINTS[name] = text
+
+
+KNOCK_COUNTS_SECONDS = 15.0
+"""What a knock found out of the broker is not told for longer: who has work need not knock."""
 
 
 class LeaseKeeper:
@@ -57,6 +79,7 @@ class LeaseKeeper:
         self._knocking: Future[None] | None = None
         self._delivery = Delivery(survive)
         self._sweeper = Sweeper()
+        self._broker_away = ("", 0.0)
         self._extended = 0.0
         self._reachable = False
         self._noted = False
@@ -89,7 +112,7 @@ class LeaseKeeper:
             self._extended = now
         self._reachable = True
         survive(self._delivery.deliver, agent)
-        survive(self._sweeper.sweep_if_due, now, environment().lease_seconds)
+        survive(self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=self._why_no_broker(now))
         survive(self._look_for_work, agent)
 
     def on_hand_back(self, agent: Agent) -> None:
@@ -109,6 +132,10 @@ class LeaseKeeper:
                 holding.lost_because = "cancelled, or taken by another node"
                 holding.lost.set()
                 agent.hosts.kill(holding.tag, holding.lost_because)
+
+    def _why_no_broker(self, now: float) -> str:
+        away, asked = self._broker_away
+        return away if now - asked < KNOCK_COUNTS_SECONDS else ""
 
     def _note_in_hand(self, agent: Agent) -> None:
         held = HOLDINGS.all()
@@ -138,7 +165,10 @@ class LeaseKeeper:
     def _knock_aside(self, node_name: str, waiting: Sequence[Waiting]) -> None:
         """In a thread of its own: while the broker is away a bell takes longer than a lease."""
         if self._knocking is None or self._knocking.done():
-            self._knocking = self._knocker.submit(self._knock, node_name, waiting)
+            self._knocking = self._knocker.submit(self._ring_own_queue, node_name, waiting)
+
+    def _ring_own_queue(self, node_name: str, waiting: Sequence[Waiting]) -> None:
+        self._broker_away = (self._knock(node_name, waiting), time.monotonic())
 
     def _bars(self, agent: Agent, capabilities: Sequence[str]) -> dict[str, str]:
         return {

@@ -42,6 +42,8 @@ from clustercore.jobs.services.submit import queue_another
 
 STRIKES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8
+EXCLUDED_SECONDS = 600.0
+"""A node that could not do a unit may try it again after that: what was wrong with it may be mended."""
 
 
 _LOCK_JOB = """
@@ -159,10 +161,17 @@ def _retry(job: Job, attempt: Attempt, unit: Unit, verdict: Retry) -> None:
         _end_unit(job, unit, UnitState.FAILED, f"given up after {unit.failures} tries: {why}")
         return
     if verdict.not_here and attempt.node_id is not None:
-        unit.excluded_nodes = [*unit.excluded_nodes, attempt.node_id]
+        _exclude(unit, attempt.node_id)
     jitter = ((unit.pk * 2654435761 + unit.failures * 40503) % 1000) / 1000
     delay = verdict.delay_seconds
     _queue_again(unit, why, backoff_seconds(unit.failures, jitter) if delay is None else delay)
+
+
+def _exclude(unit: Unit, node_id: int) -> None:
+    """For a while: whoever was excluded before, and is no longer, gets another try as well."""
+    running = Unit.objects.filter(pk=unit.pk, excluded_until__gt=Now()).exists()
+    unit.excluded_nodes = [*unit.excluded_nodes, node_id] if running else [node_id]
+    unit.excluded_until = seconds_from_now(EXCLUDED_SECONDS)
 
 
 def _hold(attempt: Attempt, unit: Unit, why: str, seconds: float | None) -> None:

@@ -7,7 +7,7 @@ import logging
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.lifecycle import JobState, UnitState
 from clustercore.jobs.domain.waiting import job_waits_because
-from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.models import Job, JobEvent, Unit
 from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.clock import ClockWatch
@@ -34,8 +34,11 @@ class Sweeper:
         """Begins the grace anew."""
         self._reachable_since = None
 
-    def sweep_if_due(self, now: float, lease_seconds: float) -> None:
-        """Looks at the clocks, and ends what nobody extended; `now` in seconds of the monotonic clock."""
+    def sweep_if_due(self, now: float, lease_seconds: float, *, broker_away: str = "") -> None:
+        """Looks at the clocks, and ends what nobody extended; `now` in seconds of the monotonic clock.
+
+        `broker_away` says why the broker does not answer, if it does not.
+        """
         if now - self._looked < lease_seconds / SWEEPS_PER_LEASE:
             return
         reading = self._clock.look(lease_seconds)
@@ -43,26 +46,26 @@ class Sweeper:
         if self._reachable_since is None or reading.server_started != self._server_started:
             self._reachable_since, self._server_started = now, reading.server_started
         if now - self._reachable_since >= lease_seconds:
-            sweep(reading, lease_seconds)
+            sweep(reading, lease_seconds, broker_away)
 
 
-def sweep(reading: ClockReading, lease_seconds: float) -> None:
+def sweep(reading: ClockReading, lease_seconds: float, broker_away: str) -> None:
     """Marks silent nodes, ends expired leases, and says why jobs wait; nothing while another node does it."""
     mark_silent_nodes_offline()
     if reap(reading, lease_seconds) is not None:
-        explain_waiting_jobs()
+        explain_waiting_jobs(broker_away=broker_away)
         finish_forgotten_jobs()
 
 
-def explain_waiting_jobs() -> None:
+def explain_waiting_jobs(*, broker_away: str = "") -> None:
     """Writes the reason on every job that waits for a node, and clears it where something runs."""
     stuck = {found.job_id: found for found in jobs_without_a_running_unit()}
     for found in stuck.values():
-        _explain(found)
+        _explain(found, broker_away)
     Job.objects.filter(state=JobState.RUNNING).exclude(waiting="").exclude(pk__in=stuck).update(waiting="")
 
 
-def _explain(found: Stuck) -> None:
+def _explain(found: Stuck, broker_away: str) -> None:
     reason = job_waits_because(
         capability=found.capability,
         language=found.language,
@@ -73,12 +76,20 @@ def _explain(found: Stuck) -> None:
         nodes_with_capability=found.nodes_with_capability,
         nodes_able=found.nodes_able,
         refused=found.refused,
+        holds=found.holds,
+        broker_away=broker_away,
     )[:400]
     if reason == found.waiting:
         return
     Job.objects.filter(pk=found.job_id).update(waiting=reason)
-    if reason:
+    if reason and not _is_last_word(found.job_id, reason):
         record_event(found.job_id, "waiting", f"waiting: {reason}")
+
+
+def _is_last_word(job_id: int, reason: str) -> bool:
+    """Whether this was the last reason told: one that comes and goes leaves one event, not one each time."""
+    told = JobEvent.objects.filter(job_id=job_id, name="waiting").order_by("-pk").values_list("text", flat=True).first()
+    return told == f"waiting: {reason}"
 
 
 def finish_forgotten_jobs() -> None:

@@ -16,9 +16,10 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, transaction
 from psycopg_pool import PoolTimeout
 
-from clustercore.blobs.domain.errors import BlobGone, BlobMissing, BlobUnavailable
+from clustercore.blobs.domain.errors import BlobGone, BlobMissing, BlobUnavailable, StoreFull
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
+from clustercore.embedded.domain.shortage import ResourceShortage, shortage_in
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, Stage, UndeclaredBlob, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
@@ -39,6 +40,10 @@ HUB_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
 """What the database's absence looks like."""
 
 LONGEST_REASON = 300
+SHORTAGE_PAUSE_SECONDS = 2.0
+"""Before another node may have what this one had no room for."""
+
+HUB_FULL_SECONDS = 15.0
 
 
 @dataclass
@@ -227,14 +232,10 @@ def do(agent: Agent, claimed: Claimed) -> Verdict | None:
     HOLDINGS.add(holding)
     started = time.monotonic()
     try:
-        workspace.mkdir(parents=True)
         verdict = _run(execution)
         execution.served_by.setdefault("seconds", round(time.monotonic() - started, 3))
         if verdict is not None:
-            deliver(agent, claimed, verdict, execution.served_by)
-    except OSError as trouble:
-        verdict = Retry(f"no room to work in: {trouble}", not_here=True)
-        deliver(agent, claimed, verdict, {})
+            deliver(agent, claimed, holding, verdict, execution.served_by)
     finally:
         HOLDINGS.remove(claimed.key)
         shutil.rmtree(workspace, ignore_errors=True)
@@ -245,6 +246,7 @@ def _run(execution: Execution) -> Verdict | None:
     """The handler's verdict; None when the attempt no longer counts and there is nothing to say."""
     stage = kind_named(execution.claimed.kind).stage(execution.claimed.stage)
     try:
+        _make_workspace(execution.workspace)
         return stage.handler(execution)
     except LeaseLost as lost:
         logger.info("attempt %s dropped: %s", execution.attempt_id, lost)
@@ -254,14 +256,27 @@ def _run(execution: Execution) -> Verdict | None:
     except BlobMissing as missing:
         return _without_blob(stage, missing)
     except Exception as error:
-        return _verdict_on(error)
+        return _verdict_on(execution.agent, error)
 
 
-def _verdict_on(error: Exception) -> Verdict:
+def _make_workspace(path: Path) -> None:
+    """Whatever forbids it is a matter of the machine. Raises ResourceShortage."""
+    try:
+        path.mkdir(parents=True)
+    except OSError as error:
+        raise ResourceShortage(shortage_in(error) or f"no place to work in ({error})") from error
+
+
+def _verdict_on(agent: Agent, error: Exception) -> Verdict:
+    if short := shortage_in(error):
+        agent.hold_while_short(short)
+        return Hold(f"{agent.name} has {short}", seconds=SHORTAGE_PAUSE_SECONDS)
     if isinstance(error, EngineFailure):
         return Fail(error.message, error.code)
     if isinstance(error, BlobGone):
         return Retry(str(error))
+    if isinstance(error, StoreFull):
+        return Hold(f"the hub's disk is full: {error}", seconds=HUB_FULL_SECONDS)
     if isinstance(error, (*HUB_AWAY, BlobUnavailable)):
         return Hold(f"the hub is away: {error}", seconds=5.0)
     logger.error("a handler raised what it should have returned as a verdict", exc_info=error)
@@ -291,15 +306,32 @@ def workspaces(node_name: str) -> Path:
     return environment().data_dir / "work" / f"node-{quote(node_name, safe='')}"
 
 
-def deliver(agent: Agent, claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled | None:
-    """Settles a verdict; while the hub is away it goes to the spool for this hub and None is returned."""
+def deliver(
+    agent: Agent, claimed: Claimed, holding: Holding, verdict: Verdict, served_by: Mapping[str, Any]
+) -> Settled | None:
+    """Settles a verdict; while the hub is away it goes to the spool for this hub and None is returned.
+
+    Where the disk has no room for it either, the slot keeps it in memory, until one of the two takes it or the
+    attempt no longer counts.
+    """
+    while True:
+        try:
+            return settle_or_retry(claimed.key, verdict, served_by)
+        except HUB_AWAY as absence:
+            kept = spooled(claimed, verdict, served_by)
+            if _kept_on_disk(agent, claimed.hub, kept, absence) or holding.lost.wait(1.0):
+                return None
+            holding.last_report = time.monotonic()
+
+
+def _kept_on_disk(agent: Agent, hub: str, kept: SpooledResult, absence: Exception) -> bool:
     try:
-        return settle_or_retry(claimed.key, verdict, served_by)
-    except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): result of attempt %s kept on disk", absence, claimed.attempt_id)
-        kept = spooled(claimed, verdict, served_by)
-        agent.spools.of(claimed.hub).put(f"attempt-{claimed.key}", kept.to_json())
-        return None
+        agent.spools.of(hub).put(f"attempt-{kept.key}", kept.to_json())
+    except OSError as trouble:
+        agent.hold_while_short(shortage_in(trouble) or f"no directory for results ({trouble})")
+        return False
+    logger.warning("the hub is away (%s): result of %s %s kept on disk", absence, kept.stage, kept.ordinal)
+    return True
 
 
 def spooled(claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any]) -> SpooledResult:

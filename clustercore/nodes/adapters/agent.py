@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 import clustercore
 from clustercore.config.environment import Environment
+from clustercore.embedded.domain.shortage import database_shortage, shortage_in
 from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import take_inventory
@@ -32,6 +34,9 @@ logger = logging.getLogger(__name__)
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 INVENTORY_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 5.0
+SHORTAGE_SECONDS = 15.0
+"""How long a machine without disk, memory or descriptors takes nothing before it tries again."""
+
 TICKS_PER_LEASE = 8
 HELD_AT_START = "starting"
 
@@ -79,6 +84,7 @@ class NodeAgent:
         self._hosts = self._make_hosts()
         self._spools = DirectorySpools(spool_directory(environment.data_dir, environment.node_name))
         self._holds: dict[str, str] = {"start": HELD_AT_START}
+        self._hold_ends: dict[str, float] = {}
         self._barred: dict[str, str] = {}
         self._working: list[str] = []
         self._lock = threading.Lock()
@@ -173,14 +179,22 @@ class NodeAgent:
             self._beat_due = 0.0
             self.apply()
 
-    def hold(self, source: str, reason: str) -> None:
-        """Takes nothing until `release(source)`; several sources may hold at once."""
+    def hold(self, source: str, reason: str, seconds: float | None = None) -> None:
+        """Takes nothing until `release(source)`, or for so long at most; several sources may hold at once."""
         with self._lock:
             changed = self._holds.get(source) != reason
             self._holds[source] = reason
+            self._hold_ends[source] = math.inf if seconds is None else time.monotonic() + seconds
         if changed:
             self._beat_due = 0.0
             self.apply()
+
+    def hold_while_short(self, short: str) -> None:
+        """As `Agent.hold_while_short`."""
+        reason = f"this machine has {short}; work is taken up again by itself"
+        if reason not in self.hold_reason:
+            logger.error("Held for %g s at a time: %s", SHORTAGE_SECONDS, reason)
+        self.hold("shortage", reason, SHORTAGE_SECONDS)
 
     def release(self, source: str) -> None:
         """Ends the hold of this source, if there is one."""
@@ -189,6 +203,13 @@ class NodeAgent:
         if changed:
             self._beat_due = 0.0
             self.apply()
+
+    def _release_what_is_over(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            over = [source for source in self._holds if self._hold_ends.get(source, math.inf) <= now]
+        for source in over:
+            self.release(source)
 
     def wanted(self) -> Consumption:
         """What the worker should consume now."""
@@ -295,12 +316,23 @@ class NodeAgent:
         return self._node_id is not None
 
     def _tick(self) -> None:
+        """A machine that is short of something for now says so and goes on: its leases must live."""
+        self._release_what_is_over()
         self.apply()
+        try:
+            self._do_tick()
+        except (OSError, MemoryError) as error:
+            short = shortage_in(error)
+            if not short:
+                raise
+            self.hold_while_short(short)
+
+    def _do_tick(self) -> None:
         with self._hub():
-            self._look_around()
             if time.monotonic() >= self._beat_due:
                 self._beat()
             self._run_hooks("on_tick")
+            self._look_around()
 
     def _beat(self) -> None:
         with self._writing:
@@ -359,7 +391,8 @@ class NodeAgent:
         if not self._hub_away:
             logger.warning("The hub's database is away; this node keeps what it has and takes nothing new: %s", error)
         self._hub_away = True
-        self.hold("hub", "the hub's database does not answer")
+        short = database_shortage(error)
+        self.hold("hub", f"the hub's database waits: {short}" if short else "the hub's database does not answer")
 
     def _hub_is_back(self) -> None:
         if self._hub_away:

@@ -19,9 +19,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.nodes.adapters.plugins import load_plugin
 from clustercore.nodes.domain.engine import Engine, EngineFailure, JsonObject
-from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, decode_line, encode_line
+from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, SHORTAGE, decode_line, encode_line
 
 try:
     import resource
@@ -137,6 +138,9 @@ class EngineHost:
         self._send({"report": float(fraction), "event": None if event is None else dict(event)})
 
     def _tell(self, error: BaseException) -> None:
+        if short := shortage_in(error):
+            self._send({"failure": {"code": SHORTAGE, "message": short}})
+            return
         if isinstance(error, EngineFailure):
             self._send({"failure": {"code": error.code, "message": error.message}})
             return

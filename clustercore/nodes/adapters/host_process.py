@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from clustercore.config.interpreter import PACKAGE_ROOT, python_command
+from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded
 from clustercore.nodes.domain.hooks import HostDied
-from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, decode_line, encode_line
+from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, SHORTAGE, decode_line, encode_line
 
 LOG_LINES = 50
 LOG_LINE_BYTES = 2000
@@ -103,7 +104,7 @@ class HostProcess:
         return self.loaded
 
     def call(self, request: JsonObject, on_report: OnReport) -> JsonObject:
-        """One request; waits for its result. Raises EngineFailure, HostDied and whatever `on_report` raises."""
+        """One request; waits. Raises EngineFailure, ResourceShortage, HostDied and whatever `on_report` raises."""
         line = encode_line({"run": dict(request)})
         self._allowance = self._silent_seconds
         self._touch()
@@ -160,7 +161,7 @@ class HostProcess:
                 self._touch()
                 continue
             if "failure" in message:
-                raise EngineFailure(message["failure"]["code"], message["failure"]["message"])
+                raise _failure(message["failure"])
             if "error" in message:
                 raise _unexpected(message)
             return message
@@ -195,6 +196,12 @@ def _open(stream: IO[bytes] | None) -> IO[bytes]:
     if stream is None:
         raise ValueError("a host is started with all three pipes")
     return stream
+
+
+def _failure(told: Mapping[str, str]) -> EngineFailure | ResourceShortage:
+    if told["code"] == SHORTAGE:
+        return ResourceShortage(told["message"])
+    return EngineFailure(told["code"], told["message"])
 
 
 def _unexpected(message: Mapping[str, Any]) -> EngineFailure:

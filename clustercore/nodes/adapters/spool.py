@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from clustercore.embedded.domain.shortage import shortage_in
+
 logger = logging.getLogger(__name__)
 
 SUFFIX = ".json"
@@ -111,6 +113,8 @@ class DirectorySpool:
             content = json.loads(path.read_bytes())
             return str(content["name"]), dict(content["document"])
         except (OSError, ValueError, TypeError, KeyError) as error:
+            if shortage_in(error):
+                return None
             logger.error("The spooled document %s is unreadable and set aside: %s", path, error)
             with suppress(OSError):
                 path.replace(path.with_suffix(BROKEN_SUFFIX))

@@ -31,7 +31,7 @@ class Hosts(Protocol):
         tag: str,
         on_report: Callable[[float, JsonObject | None], None],
     ) -> JsonObject:
-        """One request to a warm host of `engine:model`; waits. Raises EngineFailure, HostDied.
+        """One request to a warm host of `engine:model`; waits. Raises EngineFailure, ResourceShortage, HostDied.
 
         `on_report` runs in the calling thread; whatever it raises kills the host's request and is raised here.
         """
@@ -103,6 +103,10 @@ class Agent(Protocol):
     @property
     def taking_work(self) -> bool:
         """False while held, drained or stopping."""
+        ...
+
+    def hold_while_short(self, short: str) -> None:
+        """Takes nothing for some seconds, because this machine has no disk, memory or descriptors left."""
         ...
 
     def bar(self, reasons: Mapping[str, str]) -> None:

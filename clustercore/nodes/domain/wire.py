@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 MAXIMUM_LINE_BYTES = 32 * 1024 * 1024
+SHORTAGE = "resource_shortage"
+"""The code of a failure that is none of the engine's: the machine lacks disk, memory or descriptors."""
 
 
 def encode_line(message: Mapping[str, Any]) -> bytes:

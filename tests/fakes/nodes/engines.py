@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -66,6 +67,8 @@ class Crash(Echo):
             os.kill(os.getpid(), signal.SIGKILL)
         if how == "failure":
             raise EngineFailure("unreadable", "The file is not audio.")
+        if how == "disk full":
+            raise EngineFailure("cannot_write", "The piece cannot be written.") from OSError(errno.ENOSPC, "full")
         if how == "raise":
             raise ZeroDivisionError("seven by zero")
         if how == "not json":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -23,7 +24,7 @@ from clustercore.jobs.services.control import (
     retry_job,
 )
 from clustercore.jobs.services.leases import extend_leases, reap
-from clustercore.jobs.services.settle import Settled, settle
+from clustercore.jobs.services.settle import EXCLUDED_SECONDS, Settled, settle
 from clustercore.jobs.services.submit import BacklogFull, JobRequest, submit_job
 from clustercore.jobs.services.sweep import explain_waiting_jobs
 from clustercore.nodes.models import Node
@@ -149,6 +150,29 @@ def test_a_retry_elsewhere_excludes_the_node() -> None:
     make_due()
     assert claim(as_claimant(node), None) is None
     assert claim(as_claimant(start_node(WORKSTATION)), None) is not None
+
+
+def test_a_node_that_was_excluded_may_try_again_later() -> None:
+    node = start_node(LAPTOP)
+    with_parts(1)
+    held = taken_by(node)
+    settle(held.key, Retry("no model here", not_here=True))
+    make_due()
+    (remaining,) = Unit.objects.filter(pk=held.unit_id).annotate(left=F("excluded_until") - Now())
+    assert 0 < remaining.left.total_seconds() <= EXCLUDED_SECONDS
+    Unit.objects.filter(pk=held.unit_id).update(excluded_until=Now())
+    assert claim(as_claimant(node), None) is not None
+
+
+def test_an_exclusion_that_is_over_does_not_come_back_with_the_next() -> None:
+    laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
+    with_parts(1)
+    settle(taken_by(laptop).key, Retry("no model here", not_here=True))
+    make_due()
+    Unit.objects.update(excluded_until=Now())
+    held = taken_by(workstation)
+    settle(held.key, Retry("no model here", not_here=True))
+    assert unit_of(held).excluded_nodes == [workstation.pk]
 
 
 def test_a_degrade_lets_lower_rungs_try() -> None:

@@ -21,6 +21,14 @@ def test_nothing_is_said_when_some_node_is_able() -> None:
     assert reason(nodes_able=1) == ""
 
 
+def test_a_broker_that_does_not_answer_is_the_reason_where_a_node_is_able() -> None:
+    assert reason(nodes_able=1, broker_away="no such file") == "the broker (Redis) does not answer: no such file"
+
+
+def test_nodes_that_are_held_are_named_with_their_reasons() -> None:
+    assert reason(nodes_online=0, holds="laptop: no disk space left").endswith("laptop: no disk space left")
+
+
 def test_without_nodes_the_remedy_is_to_start_one() -> None:
     assert "clustercore node" in reason(nodes_online=0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -101,6 +102,36 @@ def test_a_hold_takes_nothing_and_says_why(running: Running) -> None:
     until(lambda: ("87 degrees", "") in running.ledger.beats)
     agent.release("heat")
     assert running.takes(EVERYTHING)()
+
+
+def test_a_hold_with_a_time_ends_by_itself(running: Running) -> None:
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    agent.hold("heat", "87 degrees", seconds=0.3)
+    assert running.takes(frozenset())()
+    until(running.takes(EVERYTHING))
+    assert agent.hold_reason == ""
+
+
+def test_a_machine_that_is_short_of_something_is_held_and_goes_on(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(agent_module, "SHORTAGE_SECONDS", 0.2)
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    asked: list[int] = []
+
+    def refuse(*_: object) -> object:
+        asked.append(1)
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running.ledger, "mark_silent_nodes_offline", refuse)
+        until(lambda: len(asked) >= 3)
+        assert agent.hold_reason == "this machine has no file descriptors left; work is taken up again by itself"
+    until(running.takes(EVERYTHING))
+    assert running.exits == []
+    assert caplog.text.count("no file descriptors left") == 1
 
 
 def test_a_drained_node_registers_and_waits(running: Running) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject
 from clustercore.nodes.domain.hooks import HostDied
@@ -85,6 +86,11 @@ def test_a_host_keeps_to_its_share_of_threads(pool: HostPool) -> None:
 
 def test_an_engine_that_prints_cannot_corrupt_the_protocol(pool: HostPool) -> None:
     assert pool.call("chatter", "m", {"n": 1}, tag="a", on_report=ignore)["echo"] == {"n": 1}
+
+
+def test_an_engine_without_room_is_no_failure_of_the_engine(pool: HostPool) -> None:
+    with pytest.raises(ResourceShortage, match="no disk space left"):
+        pool.call("crash", "m", {"how": "disk full"}, tag="a", on_report=ignore)
 
 
 def test_progress_and_events_arrive_while_the_engine_works(pool: HostPool) -> None:

@@ -42,4 +42,4 @@ def _database_url(layout: Layout) -> str:
 
 
 def _redis_url(layout: Layout) -> str:
-    return embedded_redis_url(secrets.loopback_port(layout.redis_port), secrets.password(layout.secrets / "redis"))
+    return embedded_redis_url(layout.redis_socket, secrets.password(layout.secrets / "redis"))

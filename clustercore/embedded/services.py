@@ -37,6 +37,8 @@ class Lease:
     def __init__(self, layout: Layout, linger_seconds: float, connection: ControlConnection) -> None:
         self.ended = threading.Event()
         self.reason = ""
+        self.waits_for = ""
+        """What keeps the servers from running just now, in words: the machine lacks something. Empty while they run."""
         self._layout = layout
         self._linger_seconds = linger_seconds
         self._connection = connection
@@ -82,6 +84,7 @@ class Lease:
         with suppress(OSError, ValueError):
             for status_line in self._connection.statuses():
                 latest = status_line
+                self.waits_for = "" if latest.get("phase") == "ready" else str(latest.get("message") or "")
         return latest
 
     def _renew(self) -> None:
@@ -90,9 +93,10 @@ class Lease:
             try:
                 fresh = _ready_connection(self._layout, self._linger_seconds, time.monotonic() + START_SECONDS)
             except (EmbeddedError, OSError) as error:
-                self.reason = str(error)
+                self.waits_for = f"the servers cannot be started: {str(error).partition(chr(10))[0]}"
                 self._closed.wait(_RENEW_PAUSE_SECONDS)
                 continue
+            self.waits_for = ""
             with self._lock:
                 self._connection.close()
                 self._connection = fresh

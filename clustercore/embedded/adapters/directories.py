@@ -58,7 +58,7 @@ def _make_directories(layout: Layout, account: Account | None) -> None:
         _make_directory(directory, mode, None, account)
     if layout.sockets != layout.run:
         _make_socket_root(layout.sockets, account)
-    for directory in (layout.postgres_socket_directory, layout.redis_data):
+    for directory in (layout.postgres_socket_directory, layout.redis_socket_directory, layout.redis_data):
         _make_directory(directory, 0o700, account, account)
 
 
@@ -104,5 +104,3 @@ def _make_secrets(layout: Layout) -> None:
     for name in ("postgres", "redis"):
         secrets.password(layout.secrets / name)
         (layout.secrets / name).stat()
-    secrets.loopback_port(layout.redis_port)
-    layout.redis_port.stat()

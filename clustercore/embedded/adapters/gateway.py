@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from clustercore.embedded.domain.endpoints import Endpoints, public_database_url, public_redis_url
 from clustercore.embedded.domain.errors import EmbeddedError
@@ -62,10 +62,11 @@ def upstreams_of(endpoints: Endpoints, web: Address) -> Upstreams:
             "machines the DATABASE_URL and REDIS_URL of this one."
         )
     host, port = database.hosts or "127.0.0.1", int(database.ports or 5432)
+    redis_path = unquote(redis.path) if redis.scheme == "unix" else None
     path = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None
     return {
         Protocol.POSTGRES: Address(host, port, path),
-        Protocol.REDIS: Address(redis.hostname or "127.0.0.1", redis.port or 6379),
+        Protocol.REDIS: Address(redis.hostname or "127.0.0.1", redis.port or 6379, redis_path),
         Protocol.WEB: web,
     }
 

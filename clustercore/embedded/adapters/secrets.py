@@ -1,4 +1,4 @@
-"""Passwords, the signing key and the Redis port: small files made once, whoever comes first."""
+"""Passwords and the signing key: small files made once, whoever comes first."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+_EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LOWEST_PORT, _LOWEST_EPHEMERAL = 10_000, 30_000
+_PORT_TRIES = 100
 
 _PROPOSED: dict[Path, str] = {}
 """What this process answered where it could not write, so that a file it makes later agrees with its settings."""
@@ -23,16 +27,32 @@ def signing_key(path: Path) -> str:
     return _read_or_create(path, lambda: secrets.token_urlsafe(64))
 
 
-def loopback_port(path: Path) -> int:
-    """The TCP port noted in `path`, chosen among the free ones on first need."""
-    return int(_read_or_create(path, lambda: str(free_loopback_port())))
-
-
 def free_loopback_port() -> int:
-    """A TCP port that nobody listens on at 127.0.0.1 right now."""
+    """A TCP port that nobody listens on at 127.0.0.1 right now.
+
+    Below the range that outgoing connections take theirs from, so that none of them has it when its server comes back.
+    """
+    below = min(_LOWEST_EPHEMERAL, _ephemeral_begin())
+    for _ in range(_PORT_TRIES if below > _LOWEST_PORT else 0):
+        port = _LOWEST_PORT + secrets.randbelow(below - _LOWEST_PORT)
+        if _can_bind(port):
+            return port
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _ephemeral_begin() -> int:
+    with suppress(OSError, ValueError, IndexError):
+        return int(_EPHEMERAL_RANGE.read_text(encoding="ascii").split()[0])
+    return _LOWEST_EPHEMERAL
+
+
+def _can_bind(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def replace(path: Path, text: str) -> None:
@@ -68,8 +88,12 @@ def _written_beside(path: Path, text: str) -> Path:
     path.parent.mkdir(mode=0o700, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink()
+        raise
     return temporary

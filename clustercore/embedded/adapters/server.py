@@ -13,6 +13,7 @@ from pathlib import Path
 from clustercore.embedded.adapters.processes import CHILD_ENVIRONMENT, end_leftovers, tied_to_parent
 from clustercore.embedded.domain.accounts import Account
 from clustercore.embedded.domain.restarts import is_hopeless, pause_before
+from clustercore.embedded.domain.shortage import shortage_in, shortage_told
 
 LOG = logging.getLogger("clustercore.embedded")
 PROBE_SECONDS = 0.05
@@ -47,6 +48,8 @@ class Server:
     state: str = "starting"
     restarts: int = 0
     pid: int | None = None
+    short: str = ""
+    """What the machine lacks for it to run; empty while it runs or fails for other reasons."""
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _process: asyncio.subprocess.Process | None = None
     _reached: bool = False
@@ -61,7 +64,7 @@ class Server:
                 break
             lived = asyncio.get_running_loop().time() - started
             failures = 1 if self._reached else failures + 1
-            if is_hopeless(failures):
+            if is_hopeless(failures) and not self.short:
                 return self._enter("failed")
             self.restarts += 1
             self._enter("restarting")
@@ -89,6 +92,7 @@ class Server:
             process = await self._start()
         except OSError as error:
             LOG.error("%s cannot start: %s", self.program.name, error)
+            self._note_shortage(shortage_in(error))
             return
         copier = asyncio.create_task(self._copy_output(process))
         prober = asyncio.create_task(self._await_answer(process))
@@ -128,6 +132,7 @@ class Server:
         while process.returncode is None and not self._stop.is_set():
             if await self.program.probe():
                 self._reached = True
+                self._note_shortage("")
                 return self._enter("ready")
             await asyncio.sleep(PROBE_SECONDS)
         return None
@@ -138,9 +143,21 @@ class Server:
         while chunk := await process.stdout.read(65536):
             *lines, unfinished = (unfinished + chunk).split(b"\n")
             for line in lines:
-                self.log.info(line.decode("utf-8", "replace"))
+                self._take_line(line.decode("utf-8", "replace"))
             if len(unfinished) > LONGEST_LINE:
                 unfinished = b""
+
+    def _take_line(self, line: str) -> None:
+        """While it does not take clients, what it says may tell why."""
+        self.log.info(line)
+        if self.state != "ready" and (short := shortage_told(line)):
+            self._note_shortage(short)
+
+    def _note_shortage(self, short: str) -> None:
+        if short != self.short:
+            self.short = short
+            LOG.warning("%s: %s", self.program.name, f"waits, the machine has {short}" if short else "has room again")
+            self.changed()
 
     def _enter(self, state: str) -> None:
         if state != self.state:

@@ -99,7 +99,7 @@ class Supervisor:
     def _status(self) -> dict[str, Any]:
         return {
             "phase": self._phase,
-            "message": self._message,
+            "message": self._message or self._waits_for(),
             "pid": os.getpid(),
             "clients": len(self._holders),
             "linger_seconds": self._linger_seconds,
@@ -108,6 +108,13 @@ class Supervisor:
                 for server in self._servers
             },
         }
+
+    def _waits_for(self) -> str:
+        """What keeps a server from running, as long as it does."""
+        waiting = [
+            f"{server.program.name} waits: the machine has {server.short}" for server in self._servers if server.short
+        ]
+        return "; ".join(waiting)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, ValueError, AttributeError):
@@ -158,7 +165,10 @@ class Supervisor:
 
 
 def _rotating_log(name: str, path: Path, form: str) -> logging.Logger:
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_LOG_COPIES, encoding="utf-8")
+    # Opened at its first line, whose failure the handler survives: a full disk must not end the supervisor.
+    handler = logging.handlers.RotatingFileHandler(
+        path, maxBytes=_LOG_BYTES, backupCount=_LOG_COPIES, encoding="utf-8", delay=True
+    )
     handler.setFormatter(logging.Formatter(form))
     logger = logging.getLogger(name)
     logger.addHandler(handler)

@@ -41,9 +41,9 @@ def embedded_database_url(socket_directory: Path, port: int, password: str) -> s
     return f"postgresql://{ROLE}:{quote(password, safe='')}@/{DATABASE}?{query}"
 
 
-def embedded_redis_url(port: int, password: str, host: str = "127.0.0.1") -> str:
-    """One URL that kombu, Celery's result backend and redis-py all take."""
-    return f"redis://:{quote(password, safe='')}@{_bracketed(host)}:{port}/0"
+def embedded_redis_url(socket: Path, password: str) -> str:
+    """URL of the embedded Redis on its unix socket, as redis-py takes it; Celery takes `celery_url` of it."""
+    return f"unix://:{quote(password, safe='')}@{quote(str(socket))}?db=0"
 
 
 def celery_url(redis_url: str) -> str:
@@ -68,7 +68,9 @@ def public_redis_url(redis_url: str, host: str, port: int) -> str:
     parts = urlsplit(redis_url)
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
-    return f"redis://{credentials}{_bracketed(host)}:{port}{parts.path or '/0'}"
+    on_socket = redis_url.startswith(_REDIS_SOCKET)
+    database = "/" + dict(parse_qsl(parts.query)).get("db", "0") if on_socket else parts.path or "/0"
+    return f"redis://{credentials}{_bracketed(host)}:{port}{database}"
 
 
 def without_credentials(redis_url: str, **query: str) -> str:

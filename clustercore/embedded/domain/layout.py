@@ -65,8 +65,12 @@ class Layout:
         return self.postgres_socket_directory / f".s.PGSQL.{POSTGRES_PORT}"
 
     @property
-    def redis_port(self) -> Path:
-        return self.run / "redis.port"
+    def redis_socket_directory(self) -> Path:
+        return self.sockets / "redis"
+
+    @property
+    def redis_socket(self) -> Path:
+        return self.redis_socket_directory / "redis.sock"
 
     @property
     def supervisor_lock(self) -> Path:

@@ -11,7 +11,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 DATABASE_EXAMPLE = "postgresql://USER:PASSWORD@HOST:5432/DATABASE"
 REDIS_EXAMPLE = "redis://:PASSWORD@HOST:6379/0"
 _DATABASE_SCHEMES = ("postgresql", "postgres")
-_REDIS_SCHEMES = ("redis", "rediss")
+_REDIS_SOCKET_EXAMPLE = "unix://:PASSWORD@/run/redis/redis.sock?db=0"
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
 _DATABASES_THAT_ARE_NOT = {
     "sqlite": "SQLite lets one process write at a time and has no SKIP LOCKED",
     "sqlite3": "SQLite lets one process write at a time and has no SKIP LOCKED",
@@ -24,9 +25,8 @@ _BROKERS_THAT_ARE_NOT = {
     "amqps": "RabbitMQ is not supported yet: limits, results and checks need Redis",
     "sqs": "Amazon SQS is not supported: limits, results and checks need Redis",
     "memory": "every process needs the same server",
-    "unix": "a Unix socket is not supported yet: let Redis listen on 127.0.0.1",
-    "socket": "a Unix socket is not supported yet: let Redis listen on 127.0.0.1",
-    "redis+socket": "a Unix socket is not supported yet: let Redis listen on 127.0.0.1",
+    "socket": f"a Unix socket is written {_REDIS_SOCKET_EXAMPLE}",
+    "redis+socket": f"a Unix socket is written {_REDIS_SOCKET_EXAMPLE}",
 }
 _CLUSTER = (
     "REDIS_URL names several servers: Redis Cluster is not supported yet, because the queues must lie on one server. "
@@ -100,6 +100,9 @@ def checked_redis_url(url: str) -> str:
     if scheme.startswith(("redis-cluster", "rediss-cluster", "redis+cluster", "rediss+cluster")):
         raise ValueError(_CLUSTER)
     _require_scheme(scheme, "REDIS_URL", _REDIS_SCHEMES, REDIS_EXAMPLE, _BROKERS_THAT_ARE_NOT)
+    if scheme == "unix":
+        _require_socket(parts)
+        return url
     place = parts.netloc.rpartition("@")[2]
     if "," in place or ";" in url:
         raise ValueError(_CLUSTER)
@@ -110,6 +113,12 @@ def checked_redis_url(url: str) -> str:
         raise ValueError(f"REDIS_URL must end with the number of a database, as in {REDIS_EXAMPLE}; {_QUOTED}")
     _require_certificates(scheme, dict(parse_qsl(parts.query)))
     return url
+
+
+def _require_socket(parts: SplitResult) -> None:
+    number = dict(parse_qsl(parts.query)).get("db", "0")
+    if parts.netloc.rpartition("@")[2] or len(parts.path) < 2 or not number.isdecimal():
+        raise ValueError(f"REDIS_URL: a Unix socket is written {_REDIS_SOCKET_EXAMPLE}; {_QUOTED}")
 
 
 def _split(url: str, variable: str, example: str) -> SplitResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from enum import IntEnum
 from typing import Any
 
@@ -55,8 +56,9 @@ def say(text: str | Text, style: str = "") -> None:
 
 
 def remark(text: str, style: str = "") -> None:
-    """One line beside the results."""
-    errors().print(Text(text), style=style)
+    """One line beside the results. Where it cannot be written (the log's disk is full) it is left out."""
+    with suppress(OSError):
+        errors().print(Text(text), style=style)
 
 
 def complain(text: str) -> None:

@@ -72,6 +72,7 @@ class Hub:
     web: list[Child] = field(default_factory=list)
     """The web process, and Flower behind it where it is wanted."""
     nodes: list[Child] = field(default_factory=list)
+    _told: str = ""
 
     @property
     def children(self) -> list[Child]:
@@ -82,10 +83,18 @@ class Hub:
         """Starts again what died. Raises CommandError when the embedded servers are gone for good."""
         if self.lease is not None and self.lease.ended.is_set():
             raise CommandError(f"the embedded servers ended: {self.lease.reason}")
+        self._tell_of_servers(tell)
         for child in self.children:
             said = child.keep()
             if said:
                 tell(f"{said}; its log: {child.log}")
+
+    def _tell_of_servers(self, tell: Tell) -> None:
+        """Once for each change of reason."""
+        waits_for = self.lease.waits_for if self.lease is not None else ""
+        if waits_for != self._told:
+            self._told = waits_for
+            tell(waits_for or "PostgreSQL and Redis run again")
 
 
 @contextmanager
@@ -101,7 +110,7 @@ def running_hub(
         lease = stack.enter_context(servers(start=True, linger_seconds=linger_seconds))
         tell("preparing the database")
         migrate()
-        chosen = choose_port(port)
+        chosen = choose_port(port, tell)
         hub = Hub(f"http://127.0.0.1:{chosen}", chosen, lease)
         establish_hub(environment().data_dir, hub.web_url)
         establish_checkpoints()
@@ -112,11 +121,21 @@ def running_hub(
         yield hub
 
 
-def choose_port(port: int) -> int:
-    """The port asked for, else the one used last time if it is free, else any free one; it is noted."""
+def choose_port(port: int, tell: Tell) -> int:
+    """The port asked for, else the one used last time if it is free, else any free one; it is noted.
+
+    Only here does it ever move: a web process that dies waits for its port, which others know by then.
+    """
     path = run_directory() / WEB_PORT_FILE
-    chosen = port or _last_port(path) or free_loopback_port()
-    note(path, str(chosen))
+    last = _last_port(path)
+    if port or _is_free(last):
+        chosen = port or last
+    else:
+        chosen = free_loopback_port()
+        if last:
+            tell(f"port {last} is taken by another program: the pages move to port {chosen}")
+    with suppress(OSError):
+        note(path, str(chosen))
     return chosen
 
 
@@ -189,12 +208,10 @@ def _end(hub: Hub) -> None:
 
 def _last_port(path: Path) -> int:
     with suppress(OSError, ValueError):
-        port = int(path.read_text(encoding="ascii"))
-        if _is_free(port):
-            return port
+        return int(path.read_text(encoding="ascii"))
     return 0
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
+        return port > 0 and probe.connect_ex(("127.0.0.1", port)) != 0

@@ -19,6 +19,7 @@ from clustercore.embedded.domain.restarts import pause_before
 from clustercore.project.flower import process as flower
 
 KILL_SECONDS = 5.0
+UNSTARTABLE_PAUSE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 2000
 CELERY = "import sys; from clustercore.project.celery import run_celery; sys.exit(run_celery(sys.argv[1:]))"
@@ -73,6 +74,7 @@ class Child:
     _process: subprocess.Popen[bytes] | None = None
     _started: float = 0.0
     _again_at: float | None = None
+    _unstartable: str = ""
 
     @property
     def pid(self) -> int | None:
@@ -101,7 +103,18 @@ class Child:
         if now >= self._again_at:
             self._again_at = None
             self.restarts += 1
+            return self._start_again()
+        return ""
+
+    def _start_again(self) -> str:
+        """A machine without descriptors, memory or disk is no reason to give up: it is tried again."""
+        try:
             self.start()
+        except OSError as error:
+            self._again_at = time.monotonic() + UNSTARTABLE_PAUSE_SECONDS
+            told, self._unstartable = self._unstartable, str(error)
+            return f"{self.name} cannot be started: {error}" if told != self._unstartable else ""
+        self._unstartable = ""
         return ""
 
     def terminate(self) -> None:

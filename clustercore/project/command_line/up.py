@@ -132,10 +132,12 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flo
             state = _open(stack, hub, wishes, listen)
             wait_for_nodes(state.nodes, hub.nodes, lambda: hub.keep(tell))
             state.phase, state.setup_path = "ready", make_setup_path()
-            _write_state(state)
-            output().print(up_screen(state), crop=False)
+            noted = _write_state(state)
+            with suppress(OSError):
+                output().print(up_screen(state), crop=False)
             while True:
                 hub.keep(remark)
+                noted = noted or _write_state(state)
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             grace = environment().grace_seconds
@@ -259,8 +261,12 @@ def _require_system() -> None:
         )
 
 
-def _write_state(state: UpState) -> None:
-    note(run_directory() / STATE, json.dumps(asdict(state)))
+def _write_state(state: UpState) -> bool:
+    """Whether the disk took it: a full one must not end the hub."""
+    with suppress(OSError):
+        note(run_directory() / STATE, json.dumps(asdict(state)))
+        return True
+    return False
 
 
 def _teller() -> Tell:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import socket
+import signal
+import stat
 from pathlib import Path
 
 import psycopg
@@ -154,14 +155,19 @@ def test_servers_that_cannot_start_say_why_and_where(data_directory: Path) -> No
     assert eventually(lambda: status(data_directory)["phase"] == "absent")
 
 
-def test_a_port_that_a_stranger_took_is_left_to_it(data_directory: Path) -> None:
+def test_a_server_that_is_killed_comes_back_at_the_same_address(data_directory: Path) -> None:
     with ensure_running(data_directory) as lease:
-        write_to_both(lease.endpoints, "one")
-    stop(data_directory)
-    port = int((data_directory / "run/redis.port").read_text())
-    with socket.create_server(("127.0.0.1", port)), ensure_running(data_directory) as lease:
-        assert f":{port}/" not in lease.endpoints.redis_url
-        assert read_from_both(lease.endpoints) == (["one"], ["one"])
+        before = lease.endpoints
+        write_to_both(before, "one")
+        os.kill(process_ids(data_directory)["Redis"], signal.SIGKILL)
+        assert eventually(lambda: read_from_both(before) == (["one"], ["one"]))
+        assert lease.endpoints == before
+
+
+def test_only_the_hubs_own_account_enters_the_places_of_the_sockets(data_directory: Path) -> None:
+    with ensure_running(data_directory):
+        for name in ("postgres", "redis"):
+            assert stat.S_IMODE((data_directory / "run" / name).stat().st_mode) == 0o700
 
 
 def test_a_lost_password_is_replaced(data_directory: Path) -> None:

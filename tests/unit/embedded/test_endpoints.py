@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from celery import Celery
+from celery.backends.redis import RedisBackend
 from hypothesis import given
 from hypothesis import strategies as st
-from kombu import Connection
+from kombu.utils.url import url_to_parts
 from psycopg.conninfo import conninfo_to_dict
 from redis.connection import parse_url as parse_redis_url
 
 from clustercore.embedded.domain.endpoints import (
+    celery_url,
     database_settings,
     embedded_database_url,
     embedded_redis_url,
@@ -39,10 +43,20 @@ def test_any_password_and_directory_survive_the_database_url(password: str, dire
 
 @given(PASSWORDS)
 def test_any_password_survives_the_redis_url_for_every_client(password: str) -> None:
-    url = embedded_redis_url(6380, password)
-    assert Connection(url).password == password
+    socket = Path("/var/lib/a b%c/redis.sock")
+    url = embedded_redis_url(socket, password)
     parsed = parse_redis_url(url)  # type: ignore[no-untyped-call]
-    assert parsed == {"password": password, "host": "127.0.0.1", "port": 6380, "db": 0}
+    assert (parsed["password"], parsed["path"], parsed["db"]) == (password, str(socket), 0)
+    address = celery_url(url).removeprefix("redis+")
+    backend: Any = RedisBackend(url=address, app=Celery(set_as_current=False))
+    results = backend.connparams
+    assert (results["password"], results["path"], results["db"]) == (password, str(socket), 0)
+    scheme, _, _, _, broker_password, path, query = url_to_parts(address)
+    assert (scheme, broker_password, f"/{path}", query) == ("socket", password, str(socket), {"virtual_host": "0"})
+
+
+def test_a_redis_elsewhere_is_the_same_to_celery() -> None:
+    assert celery_url("redis://:p@hub:7000/1") == "redis://:p@hub:7000/1"
 
 
 def test_a_server_elsewhere_keeps_its_options() -> None:
@@ -68,9 +82,9 @@ def test_another_database_is_refused(url: str) -> None:
 def test_public_urls_lead_through_the_gateway_with_the_same_passwords() -> None:
     database = public_database_url(embedded_database_url(Path("/run/x"), 5432, "a/b?c"), "10.0.0.1", 7000)
     assert database == "postgresql://clustercore:a%2Fb%3Fc@10.0.0.1:7000/clustercore"
-    assert public_redis_url(embedded_redis_url(1, "a/b"), "hub", 7000) == "redis://:a%2Fb@hub:7000/0"
+    assert public_redis_url(embedded_redis_url(Path("/run/x"), "a/b"), "hub", 7000) == "redis://:a%2Fb@hub:7000/0"
 
 
 def test_an_address_of_version_six_is_bracketed() -> None:
-    url = public_redis_url(embedded_redis_url(1, "p"), "fe80::1", 7000)
+    url = public_redis_url(embedded_redis_url(Path("/run/x"), "p"), "fe80::1", 7000)
     assert (urlsplit(url).hostname, urlsplit(url).port, unquote(urlsplit(url).password or "")) == ("fe80::1", 7000, "p")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clustercore.project.command_line import processes
 from clustercore.project.command_line.processes import Child, end_children
 
 SLEEP = "import sys, time; print('up', flush=True); time.sleep(60)"
@@ -46,6 +47,25 @@ def test_a_child_that_dies_is_started_again_and_says_so(child: Child) -> None:
     assert child.pid != first
     assert child.exit_code is None
     assert next(text for text in said if text).startswith("a child ended (exit code -15)")
+
+
+def test_a_child_that_cannot_be_started_is_tried_again_and_told_of_once(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "UNSTARTABLE_PAUSE_SECONDS", 0.05)
+    child.start()
+    child.terminate()
+    child.log = tmp_path / "full/child.log"
+    said: list[str] = []
+
+    def tried_thrice() -> bool:
+        said.append(child.keep())
+        return child.restarts >= 3
+
+    assert until(tried_thrice)
+    child.log.parent.mkdir()
+    assert until(lambda: child.keep() == "" and child.exit_code is None)
+    assert sum("cannot be started" in text for text in said) == 1
 
 
 def test_a_child_that_lives_is_left_alone(child: Child) -> None:

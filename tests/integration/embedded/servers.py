@@ -57,6 +57,10 @@ def process_ids(data_dir: Path) -> dict[str, int]:
     return {"supervisor": int(state["pid"])} | servers
 
 
+def restarts_of(data_dir: Path, server: str) -> int:
+    return int(status(data_dir)["servers"][server]["restarts"])
+
+
 def is_ready(data_dir: Path) -> bool:
     return bool(status(data_dir)["phase"] == "ready")
 

@@ -160,19 +160,39 @@ def test_a_node_that_was_excluded_may_try_again_later() -> None:
     make_due()
     (remaining,) = Unit.objects.filter(pk=held.unit_id).annotate(left=F("excluded_until") - Now())
     assert 0 < remaining.left.total_seconds() <= EXCLUDED_SECONDS
-    Unit.objects.filter(pk=held.unit_id).update(excluded_until=Now())
+    Unit.objects.filter(pk=held.unit_id).update(excluded_until=Now() - timedelta(minutes=1))
     assert claim(as_claimant(node), None) is not None
 
 
 def test_an_exclusion_that_is_over_does_not_come_back_with_the_next() -> None:
     laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
-    with_parts(1)
+    with_parts(1, min_rung=0)
     settle(taken_by(laptop).key, Retry("no model here", not_here=True))
     make_due()
-    Unit.objects.update(excluded_until=Now())
+    Unit.objects.update(excluded_until=Now() - timedelta(minutes=1))
     held = taken_by(workstation)
     settle(held.key, Retry("no model here", not_here=True))
     assert unit_of(held).excluded_nodes == [workstation.pk]
+
+
+def test_a_reason_to_wait_that_comes_and_goes_is_told_once() -> None:
+    start_node(LAPTOP)
+    job, _ = with_parts(1, min_rung=0)
+    for broker_away in ("no such file", "", "no such file", "refused"):
+        explain_waiting_jobs(broker_away=broker_away)
+    job.refresh_from_db()
+    assert job.waiting == "the broker (Redis) does not answer: refused"
+    told = job.events.filter(name="waiting").values_list("text", flat=True)
+    assert [text.rpartition(": ")[2] for text in told] == ["no such file", "refused"]
+
+
+def test_a_node_that_is_held_is_named_with_its_reason_where_nothing_else_works() -> None:
+    node = start_node(LAPTOP)
+    Node.objects.filter(pk=node.pk).update(hold_reason="this machine has no disk space left")
+    job, _ = with_parts(1)
+    explain_waiting_jobs()
+    job.refresh_from_db()
+    assert f"{node.name}: this machine has no disk space left" in job.waiting
 
 
 def test_a_degrade_lets_lower_rungs_try() -> None:

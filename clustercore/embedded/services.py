@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from typing import Any
 from clustercore.embedded.adapters.control import ControlConnection, connect_or_start
 from clustercore.embedded.adapters.directories import layout_of, prepare
 from clustercore.embedded.adapters.locks import is_locked
+from clustercore.embedded.adapters.progress import Patience
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import Layout
@@ -23,6 +25,8 @@ from clustercore.embedded.selectors import resolve_endpoints
 __all__ = ["EmbeddedError", "Lease", "ensure_running", "status", "stop"]
 
 START_SECONDS = 60.0
+"""How long nothing may move before a start is given up; a slow one that goes on is waited for."""
+
 _LOG_TAIL_BYTES = 1500
 _RENEW_PAUSE_SECONDS = 1.0
 
@@ -91,7 +95,7 @@ class Lease:
         """The supervisor is gone without a word: start another, trying until this lease is closed."""
         while not self._closed.is_set():
             try:
-                fresh = _ready_connection(self._layout, self._linger_seconds, time.monotonic() + START_SECONDS)
+                fresh = _ready_connection(self._layout, self._linger_seconds, START_SECONDS)
             except (EmbeddedError, OSError) as error:
                 self.waits_for = f"the servers cannot be started: {str(error).partition(chr(10))[0]}"
                 self._closed.wait(_RENEW_PAUSE_SECONDS)
@@ -109,15 +113,22 @@ class Lease:
         self.ended.set()
 
 
-def ensure_running(data_dir: Path, *, linger_seconds: float = 30, start_seconds: float = START_SECONDS) -> Lease:
+def ensure_running(
+    data_dir: Path,
+    *,
+    linger_seconds: float = 30,
+    start_seconds: float = START_SECONDS,
+    tell: Callable[[str], None] | None = None,
+) -> Lease:
     """Start the servers of `data_dir` if they do not run, and hold them; returns when both take clients.
 
+    It waits as long as they get on, `start_seconds` at most without a sign of it; `tell` hears what it waits for.
     The servers stop `linger_seconds` after the last lease was closed or its process ended. Raises EmbeddedError with
     the reason, the remedy, and the end of the logs.
     """
     layout = layout_of(data_dir)
     prepare(layout)
-    return Lease(layout, linger_seconds, _ready_connection(layout, linger_seconds, time.monotonic() + start_seconds))
+    return Lease(layout, linger_seconds, _ready_connection(layout, linger_seconds, start_seconds, tell))
 
 
 def stop(data_dir: Path, *, timeout_seconds: float = 60) -> bool:
@@ -159,24 +170,41 @@ def status(data_dir: Path) -> dict[str, Any]:
         connection.close()
 
 
-def _ready_connection(layout: Layout, linger_seconds: float, deadline: float) -> ControlConnection:
+def _ready_connection(
+    layout: Layout, linger_seconds: float, quiet_seconds: float, tell: Callable[[str], None] | None = None
+) -> ControlConnection:
     """A held connection to servers that take clients; one that is just stopping is waited for and started anew."""
+    patience = Patience(quiet_seconds)
     try:
-        while time.monotonic() < deadline:
-            connection = connect_or_start(layout, linger_seconds, deadline)
-            if _becomes_ready(layout, connection, linger_seconds, deadline):
+        while patience.lasts():
+            connection = connect_or_start(layout, linger_seconds, patience.deadline)
+            if _becomes_ready(layout, connection, linger_seconds, patience, tell):
                 return connection
     except TimeoutError:
         pass
-    raise EmbeddedError(f"The embedded servers of {layout.data_dir} did not come up in time. {_log_tails(layout)}")
+    raise EmbeddedError(
+        f"The embedded servers of {layout.data_dir} did not come up: nothing moved for {quiet_seconds:.0f} s. "
+        f"{_log_tails(layout)}"
+    )
 
 
-def _becomes_ready(layout: Layout, connection: ControlConnection, linger_seconds: float, deadline: float) -> bool:
+def _becomes_ready(
+    layout: Layout,
+    connection: ControlConnection,
+    linger_seconds: float,
+    patience: Patience,
+    tell: Callable[[str], None] | None,
+) -> bool:
     """Whether it came to `ready`; if not, the connection is closed. Raises EmbeddedError when the servers failed."""
+    told = ""
     try:
         connection.send({"op": "hold", "linger_seconds": linger_seconds})
         for answer in connection.statuses():
-            connection.set_timeout(deadline - time.monotonic())
+            patience.moved()
+            connection.set_timeout(patience.quiet_seconds)
+            if tell is not None and answer["message"] not in ("", told):
+                told = answer["message"]
+                tell(told)
             if answer["phase"] == "ready":
                 connection.wait_without_limit()
                 return True

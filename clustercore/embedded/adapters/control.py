@@ -8,17 +8,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import clustercore
 from clustercore.embedded.adapters.locks import is_locked, locked
+from clustercore.embedded.adapters.progress import Patience, processor_seconds
 from clustercore.embedded.adapters.supervisor import ALREADY_RUNNING
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import Layout
 
 LONGEST_LINE = 65_536
-_LAUNCH_SECONDS = 60.0
+_QUIET_SECONDS = 60.0
 
 
 class ControlConnection:
@@ -100,16 +102,27 @@ def _accepts(layout: Layout) -> bool:
 def _launch(layout: Layout, linger_seconds: float) -> None:
     """Start the detached supervisor; it listens when the launched process has ended."""
     command = [sys.executable, "-m", "clustercore.embedded.adapters.supervisor", str(layout.data_dir)]
-    done = subprocess.run(
+    launched = subprocess.Popen(
         [*command, str(linger_seconds)],
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         # `-m` puts the working directory first on the path: it must be where this very package lies.
         cwd=Path(clustercore.__file__).resolve().parents[1],
         start_new_session=True,
-        timeout=_LAUNCH_SECONDS,
     )
-    if done.returncode not in (0, ALREADY_RUNNING):
-        raise EmbeddedError(f"The supervisor of the embedded servers did not start: {done.stderr.strip()[-2000:]}")
+    said = _last_words(launched)
+    if launched.returncode not in (0, ALREADY_RUNNING):
+        raise EmbeddedError(f"The supervisor of the embedded servers did not start: {said.strip()[-2000:]}")
+
+
+def _last_words(launched: subprocess.Popen[str]) -> str:
+    """Waits for its end as long as it gets on. Raises TimeoutError, and leaves nothing running."""
+    patience = Patience(_QUIET_SECONDS)
+    while patience.lasts(lambda: processor_seconds(launched.pid)):
+        with suppress(subprocess.TimeoutExpired):
+            return launched.communicate(timeout=1.0)[1]
+    launched.kill()
+    launched.communicate()
+    raise TimeoutError("the supervisor of the embedded servers does not get on with its start")

@@ -25,7 +25,8 @@ LOG = logging.getLogger("clustercore.embedded.gateway")
 BUFFER_BYTES = 65_536
 CONNECT_SECONDS = 5.0
 FINISH_SECONDS = 30.0
-_START_SECONDS = 10.0
+_POLL_SECONDS = 0.5
+_END_SECONDS = 10.0
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -88,13 +89,14 @@ def running_gateway(
         gateway = _Gateway(upstreams, limits or GatewayLimits())
         thread = threading.Thread(target=gateway.run, args=(listener,), name="gateway", daemon=True)
         thread.start()
-        if not gateway.started.wait(_START_SECONDS):
-            raise EmbeddedError("The gateway did not start.")
+        while not gateway.started.wait(_POLL_SECONDS):
+            if not thread.is_alive():
+                raise EmbeddedError("The gateway did not start; the log says why.")
         try:
             yield listener.getsockname()[:2]
         finally:
             gateway.stop()
-            thread.join(_START_SECONDS)
+            thread.join(_END_SECONDS)
 
 
 def _listener(host: str, port: int) -> socket.socket:

@@ -27,6 +27,7 @@ from clustercore.embedded.adapters.directories import layout_of, prepare
 from clustercore.embedded.adapters.locks import try_lock
 from clustercore.embedded.adapters.postgres import postgres_program
 from clustercore.embedded.adapters.processes import end_leftovers
+from clustercore.embedded.adapters.progress import processor_seconds
 from clustercore.embedded.adapters.server import LOG, Server
 from clustercore.embedded.adapters.valkey import valkey_program
 from clustercore.embedded.domain.accounts import Account
@@ -36,6 +37,7 @@ from clustercore.embedded.domain.layout import Layout
 ALREADY_RUNNING = 75
 _LOG_BYTES = 2_000_000
 _LOG_COPIES = 2
+_PROGRESS_SECONDS = 2.0
 _FIRST_CLIENT_SECONDS = 10.0
 """Whoever starts a supervisor needs a moment to come back to it."""
 
@@ -61,6 +63,7 @@ class Supervisor:
         control = await asyncio.start_unix_server(self._serve, sock=self._listener)
         self._stop_after(max(self._linger_seconds, _FIRST_CLIENT_SECONDS), "nobody came")
         tasks: list[asyncio.Task[None]] = []
+        teller = asyncio.create_task(self._tell_of_progress())
         try:
             await self._build()
             tasks = [asyncio.create_task(server.run()) for server in self._servers]
@@ -68,6 +71,7 @@ class Supervisor:
             LOG.exception("the servers cannot start")
             self._stop_because("failed", str(error))
         await self._stop.wait()
+        teller.cancel()
         self._layout.control_socket.unlink(missing_ok=True)
         control.close()
         await asyncio.gather(*(server.stop() for server in self._servers))
@@ -76,13 +80,22 @@ class Supervisor:
             writer.close()
 
     async def _build(self) -> None:
-        """Make directories, programs and the database; may take seconds the first time."""
+        """Make directories, programs and the database; may take seconds the first time, minutes on a slow machine."""
         account = prepare(self._layout)
         await end_leftovers(self._layout.postgres_data, frozenset({"postgres"}), signal.SIGINT)
-        self._servers = [
-            self._server(postgres_program(self._layout, account), "postgres", account),
-            self._server(valkey_program(self._layout, account), "redis", account),
-        ]
+        # In a thread, so that those who wait are answered meanwhile.
+        database = await asyncio.to_thread(postgres_program, self._layout, account)
+        broker = await asyncio.to_thread(valkey_program, self._layout, account)
+        self._servers = [self._server(database, "postgres", account), self._server(broker, "redis", account)]
+
+    async def _tell_of_progress(self) -> None:
+        """While the servers start, whoever waits hears that they get on: some database, some machine takes minutes."""
+        spent = 0
+        while True:
+            await asyncio.sleep(_PROGRESS_SECONDS)
+            before, spent = spent, processor_seconds(os.getpid())
+            if self._phase == "starting" and spent != before:
+                self._tell_all()
 
     def _server(self, program: Any, name: str, account: Account | None) -> Server:
         log = _rotating_log(f"clustercore.embedded.{name}", self._layout.logs / f"{name}.log", "%(message)s")

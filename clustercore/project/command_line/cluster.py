@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +44,9 @@ def uses_embedded_servers() -> bool:
 
 
 @contextmanager
-def servers(*, start: bool, linger_seconds: float = CLIENT_LINGER_SECONDS) -> Iterator[Lease | None]:
+def servers(
+    *, start: bool, linger_seconds: float = CLIENT_LINGER_SECONDS, tell: Callable[[str], None] | None = None
+) -> Iterator[Lease | None]:
     """Holds the embedded servers for as long as the block runs; without `start` they must run already.
 
     Yields their lease, or None where both servers are somebody else's.
@@ -59,7 +61,7 @@ def servers(*, start: bool, linger_seconds: float = CLIENT_LINGER_SECONDS) -> It
         return
     if not start and status(data_dir)["phase"] in ("absent", "stopping"):
         raise Unreachable(NOTHING_RUNS.format(data_dir=data_dir))
-    with ensure_running(data_dir, linger_seconds=linger_seconds) as lease:
+    with ensure_running(data_dir, linger_seconds=linger_seconds, tell=tell) as lease:
         yield lease
 
 

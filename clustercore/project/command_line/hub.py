@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +15,7 @@ import httpx
 from clustercore.access.services.audit_checkpoints import establish_checkpoints
 from clustercore.blobs.services import establish_hub
 from clustercore.config.environment import environment
+from clustercore.embedded.adapters.progress import Patience, processor_seconds
 from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.services import Lease
 from clustercore.nodes.selectors import live_nodes
@@ -39,8 +41,10 @@ from clustercore.project.command_line.processes import (
 from clustercore.project.flower.process import socket_path
 
 WEB_PORT_FILE = "web.port"
-WEB_SECONDS = 30.0
-NODE_SECONDS = 60.0
+QUIET_SECONDS = 90.0
+"""A web process or nodes that start are waited for as long as they get on, and for so long without a sign of it."""
+
+TOLD_AFTER_SECONDS = 15.0
 _POLL_SECONDS = 0.1
 _SPARE_SECONDS = 4.0
 """What a node may need beyond its grace."""
@@ -107,7 +111,7 @@ def running_hub(
     """
     with ExitStack() as stack:
         tell("starting PostgreSQL and Redis" if uses_embedded_servers() else "connecting to PostgreSQL and Redis")
-        lease = stack.enter_context(servers(start=True, linger_seconds=linger_seconds))
+        lease = stack.enter_context(servers(start=True, linger_seconds=linger_seconds, tell=tell))
         tell("preparing the database")
         migrate()
         chosen = choose_port(port, tell)
@@ -117,7 +121,7 @@ def running_hub(
         tell("starting the web process" + (" and the nodes" if nodes else ""))
         stack.callback(_end, hub)
         _start_children(hub, nodes, flower)
-        wait_for_web(hub)
+        wait_for_web(hub, tell)
         yield hub
 
 
@@ -139,10 +143,11 @@ def choose_port(port: int, tell: Tell) -> int:
     return chosen
 
 
-def wait_for_web(hub: Hub) -> None:
+def wait_for_web(hub: Hub, tell: Tell) -> None:
     """Returns when the web process answers. Raises CommandError with the end of its log."""
-    child, deadline = hub.web[0], time.monotonic() + WEB_SECONDS
-    while time.monotonic() < deadline and child.exit_code is None:
+    child, patience, slow = hub.web[0], Patience(QUIET_SECONDS), _Slow(tell)
+    while child.exit_code is None and patience.lasts(lambda: processor_seconds(child.pid)):
+        slow.tell_once(f"still waiting for the web process; its log: {child.log}")
         with suppress(httpx.HTTPError):
             httpx.get(f"{hub.web_url}/healthz", timeout=5.0)
             return
@@ -150,18 +155,36 @@ def wait_for_web(hub: Hub) -> None:
     raise CommandError(f"the web process does not answer on {hub.web_url}. Its log, {child.log}:\n{child.log_tail()}")
 
 
-def wait_for_nodes(names: Sequence[str], children: Sequence[Child], since: Callable[[], None]) -> None:
+def wait_for_nodes(names: Sequence[str], children: Sequence[Child], since: Callable[[], None], tell: Tell) -> None:
     """Returns when all nodes have registered; calls `since` while waiting. Raises Unreachable with a log's end."""
-    deadline = time.monotonic() + NODE_SECONDS
-    while time.monotonic() < deadline:
-        if len(registered(names, children)) == len(names):
+    patience, slow = Patience(QUIET_SECONDS), _Slow(tell)
+    while True:
+        found = registered(names, children)
+        if len(found) == len(names):
             return
+        if not patience.lasts(lambda: [processor_seconds(child.pid) for child in children]):
+            break
         since()
+        slow.tell_once(f"still waiting for {', '.join(sorted(set(names) - set(found)))}; logs: {log_directory()}")
         for child in children:
             if child.restarts > 2:
                 raise CommandError(f"{child.name} does not stay up. Its log, {child.log}:\n{child.log_tail()}")
         time.sleep(_POLL_SECONDS)
-    raise Unreachable(f"the nodes did not register within {NODE_SECONDS:.0f} s; their logs lie in {log_directory()}")
+    raise Unreachable(
+        f"the nodes did not register, and nothing moved for {QUIET_SECONDS:.0f} s; their logs lie in {log_directory()}"
+    )
+
+
+class _Slow:
+    """Says what is waited for, once it has taken long."""
+
+    def __init__(self, tell: Tell) -> None:
+        self._tell, self._due = tell, time.monotonic() + TOLD_AFTER_SECONDS
+
+    def tell_once(self, text: str) -> None:
+        if time.monotonic() >= self._due:
+            self._due = math.inf
+            self._tell(text)
 
 
 def registered(names: Sequence[str], children: Sequence[Child]) -> list[str]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
 
+from rich.text import Text
 from typer import Option
 
 from clustercore.access.services.setup import is_link_waiting, make_setup_path
@@ -22,6 +23,7 @@ from clustercore.config.environment import environment
 from clustercore.config.interpreter import python_command
 from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.locks import is_locked, try_lock
+from clustercore.embedded.adapters.progress import Patience, processor_seconds
 from clustercore.embedded.services import status, stop
 from clustercore.project import web
 from clustercore.project.command_line.cluster import (
@@ -40,7 +42,9 @@ from clustercore.project.command_line.screens import UpState, up_screen
 LOCK = "up.lock"
 STATE = "up.json"
 LOG = "up.log"
-READY_SECONDS = 120.0
+QUIET_SECONDS = 120.0
+"""An `up` that starts is waited for as long as it gets on: it ends by itself where it cannot."""
+
 DOWN_SPARE_SECONDS = 25.0
 _POLL_SECONDS = 0.2
 ListenOption = Annotated[
@@ -130,7 +134,7 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flo
             hub = stack.enter_context(running_hub(wishes, tell, port=port, flower=flower))
             stopping.hub = hub
             state = _open(stack, hub, wishes, listen)
-            wait_for_nodes(state.nodes, hub.nodes, lambda: hub.keep(tell))
+            wait_for_nodes(state.nodes, hub.nodes, lambda: hub.keep(tell), tell)
             state.phase, state.setup_path = "ready", make_setup_path()
             noted = _write_state(state)
             with suppress(OSError):
@@ -196,10 +200,11 @@ def _detach(listen: ListenAddress | None) -> int:
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState | None:
     """What was started; None where another `up` was faster. Raises CommandError."""
-    deadline, shown = time.monotonic() + READY_SECONDS, errors()
-    with shown.status("starting …"):
-        while time.monotonic() < deadline:
+    patience, shown = Patience(QUIET_SECONDS), errors()
+    with shown.status("starting …") as status:
+        while patience.lasts(lambda: (_log_size(log), processor_seconds(process.pid))):
             state = read_state()
+            status.update(Text(_latest(log) or "starting …"))
             if state is not None and state.pid == process.pid and state.phase == "ready":
                 return state
             if process.poll() is not None:
@@ -207,7 +212,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState | 
                     return None
                 raise CommandError(f"it did not start. Its log, {log}:\n{_tail(log)}", ExitCode.UNREACHABLE)
             time.sleep(_POLL_SECONDS)
-    raise CommandError(f"it is not ready after {READY_SECONDS:.0f} s; see {log}, and `clustercore down` ends it")
+    raise CommandError(f"nothing has moved for {QUIET_SECONDS:.0f} s; see {log}, and `clustercore down` ends it")
 
 
 def _already_up(listen: ListenAddress | None) -> int:
@@ -222,16 +227,19 @@ def _already_up(listen: ListenAddress | None) -> int:
 
 
 def _state_of_other() -> UpState:
-    deadline = time.monotonic() + READY_SECONDS
+    patience, state = Patience(QUIET_SECONDS), read_state()
     with errors().status("another `clustercore up` is starting; waiting for it …"):
-        while time.monotonic() < deadline:
-            state = read_state()
+        while patience.lasts(lambda: _signs_of(read_state())):
             if state is not None and state.phase == "ready":
                 return state
             if not is_locked(run_directory() / LOCK):
                 raise CommandError("another `clustercore up` ended before it was ready: try again")
             time.sleep(_POLL_SECONDS)
-    raise CommandError(f"another `clustercore up` is not ready after {READY_SECONDS:.0f} s; `clustercore down` ends it")
+            state = read_state()
+    raise CommandError(
+        f"another `clustercore up` is not ready, and nothing has moved for {QUIET_SECONDS:.0f} s; "
+        "`clustercore down` ends it"
+    )
 
 
 def _stop_up(state: UpState) -> None:
@@ -271,6 +279,21 @@ def _write_state(state: UpState) -> bool:
 
 def _teller() -> Tell:
     return lambda text: remark(f"… {text}", "dim")
+
+
+def _signs_of(state: UpState | None) -> object:
+    return (state.phase, processor_seconds(state.pid)) if state is not None else None
+
+
+def _log_size(log: Path) -> int:
+    with suppress(OSError):
+        return log.stat().st_size
+    return 0
+
+
+def _latest(log: Path) -> str:
+    """What `up` said last: what it waits for."""
+    return _tail(log).rpartition("\n")[2].removeprefix("(empty)")
 
 
 def _tail(log: Path) -> str:

@@ -1,0 +1,48 @@
+"""A slow start is waited for as long as something moves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from clustercore.embedded.adapters import progress
+from clustercore.embedded.adapters.progress import Patience, processor_seconds
+from tests.fakes.nodes.polling import until
+
+BUSY = "while True: pass"
+IDLE = "import time\ntime.sleep(60)"
+
+
+@pytest.fixture
+def children() -> Iterator[list[subprocess.Popen[bytes]]]:
+    started: list[subprocess.Popen[bytes]] = []
+    yield started
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+def test_patience_lasts_while_something_moves_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_LOOK_SECONDS", 0.0)
+    patience, began, seen = Patience(0.3), time.monotonic(), iter(range(1_000_000))
+    while time.monotonic() - began < 1.0:
+        assert patience.lasts(lambda: next(seen))
+    until(lambda: not patience.lasts(lambda: "the same"))
+
+
+def test_work_of_a_child_counts_and_waiting_does_not(children: list[subprocess.Popen[bytes]]) -> None:
+    for program in (BUSY, IDLE):
+        children.append(subprocess.Popen([sys.executable, "-c", program]))
+    busy, idle = children
+    until(lambda: processor_seconds(busy.pid) >= 1, 60)
+    assert processor_seconds(idle.pid) == 0
+
+
+def test_a_process_that_is_gone_has_done_nothing() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "pass"])
+    child.wait()
+    assert processor_seconds(child.pid) == 0

@@ -23,6 +23,7 @@ from tests.integration.project.test_command_line import Terminal
 
 pytestmark = [
     pytest.mark.fault,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts a small disk, on Linux"),
 ]
 DISK = "size=300m,mode=0711"

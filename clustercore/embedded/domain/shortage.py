@@ -44,10 +44,10 @@ def shortage_told(text: str) -> str:
 
 
 def database_shortage(error: BaseException) -> str:
-    """What PostgreSQL itself is short of, in its own words; empty where the error is of another kind."""
+    """That PostgreSQL waits, and for what, in its own words; empty where the error is of another kind."""
     cause: BaseException | None = error
     while cause is not None:
         if (getattr(cause, "sqlstate", None) or "").startswith(SQL_SHORTAGE):
-            return str(cause).partition("\n")[0]
+            return f"waits: {str(cause).partition(chr(10))[0]}"
         cause = cause.__cause__
     return ""

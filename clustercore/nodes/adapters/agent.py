@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 import time
@@ -18,6 +17,7 @@ import clustercore
 from clustercore.config.environment import Environment
 from clustercore.embedded.domain.shortage import database_shortage, shortage_in
 from clustercore.nodes.adapters.hardware import read_hardware
+from clustercore.nodes.adapters.holds import SHORTAGE_SECONDS, Holds
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.nodes.adapters.self_tests import SelfTestRun
@@ -34,9 +34,6 @@ logger = logging.getLogger(__name__)
 DATABASE_ERRORS = (OperationalError, InterfaceError)
 INVENTORY_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 5.0
-SHORTAGE_SECONDS = 15.0
-"""How long a machine without disk, memory or descriptors takes nothing before it tries again."""
-
 TICKS_PER_LEASE = 8
 HELD_AT_START = "starting"
 
@@ -83,8 +80,7 @@ class NodeAgent:
         self._inventory_due = time.monotonic() + INVENTORY_SECONDS
         self._hosts = self._make_hosts()
         self._spools = DirectorySpools(spool_directory(environment.data_dir, environment.node_name))
-        self._holds: dict[str, str] = {"start": HELD_AT_START}
-        self._hold_ends: dict[str, float] = {}
+        self._holds = Holds(start=HELD_AT_START)
         self._barred: dict[str, str] = {}
         self._working: list[str] = []
         self._lock = threading.Lock()
@@ -137,14 +133,12 @@ class NodeAgent:
 
     @property
     def taking_work(self) -> bool:
-        with self._lock:
-            return not self._holds
+        return not self._holds
 
     @property
     def hold_reason(self) -> str:
         """Why nothing is taken; empty when work is taken."""
-        with self._lock:
-            return "; ".join(self._holds.values())
+        return self._holds.reason
 
     @property
     def idle_reason(self) -> str:
@@ -181,11 +175,7 @@ class NodeAgent:
 
     def hold(self, source: str, reason: str, seconds: float | None = None) -> None:
         """Takes nothing until `release(source)`, or for so long at most; several sources may hold at once."""
-        with self._lock:
-            changed = self._holds.get(source) != reason
-            self._holds[source] = reason
-            self._hold_ends[source] = math.inf if seconds is None else time.monotonic() + seconds
-        if changed:
+        if self._holds.put(source, reason, seconds):
             self._beat_due = 0.0
             self.apply()
 
@@ -198,24 +188,15 @@ class NodeAgent:
 
     def release(self, source: str) -> None:
         """Ends the hold of this source, if there is one."""
-        with self._lock:
-            changed = self._holds.pop(source, None) is not None
-        if changed:
+        if self._holds.remove(source):
             self._beat_due = 0.0
             self.apply()
 
-    def _release_what_is_over(self) -> None:
-        now = time.monotonic()
-        with self._lock:
-            over = [source for source in self._holds if self._hold_ends.get(source, math.inf) <= now]
-        for source in over:
-            self.release(source)
-
     def wanted(self) -> Consumption:
         """What the worker should consume now."""
+        if self._holds:
+            return Consumption(prefetch=self._slots)
         with self._lock:
-            if self._holds:
-                return Consumption(prefetch=self._slots)
             able = [capability for capability in self._inventory.capabilities() if capability not in self._barred]
         queues = {queue_for(capability) for capability in able} | {queue_for_node(self.name)}
         return Consumption(queues=frozenset(queues), prefetch=self._slots)
@@ -317,15 +298,15 @@ class NodeAgent:
 
     def _tick(self) -> None:
         """A machine that is short of something for now says so and goes on: its leases must live."""
-        self._release_what_is_over()
+        for source in self._holds.over():
+            self.release(source)
         self.apply()
         try:
             self._do_tick()
         except (OSError, MemoryError) as error:
-            short = shortage_in(error)
-            if not short:
+            if not shortage_in(error):
                 raise
-            self.hold_while_short(short)
+            self.hold_while_short(shortage_in(error))
 
     def _do_tick(self) -> None:
         with self._hub():
@@ -391,8 +372,7 @@ class NodeAgent:
         if not self._hub_away:
             logger.warning("The hub's database is away; this node keeps what it has and takes nothing new: %s", error)
         self._hub_away = True
-        short = database_shortage(error)
-        self.hold("hub", f"the hub's database waits: {short}" if short else "the hub's database does not answer")
+        self.hold("hub", f"the hub's database {database_shortage(error) or 'does not answer'}")
 
     def _hub_is_back(self) -> None:
         if self._hub_away:

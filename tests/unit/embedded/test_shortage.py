@@ -51,5 +51,5 @@ def test_what_a_server_says_before_it_ends_tells_the_shortage() -> None:
 def test_a_shortage_of_the_database_is_told_in_its_own_words() -> None:
     wrapped = OperationalError("…")
     wrapped.__cause__ = psycopg.errors.DiskFull('could not extend file "base/1"\nHINT: …')
-    assert database_shortage(wrapped) == 'could not extend file "base/1"'
+    assert database_shortage(wrapped) == 'waits: could not extend file "base/1"'
     assert database_shortage(OperationalError("the connection is lost")) == ""

@@ -1,12 +1,11 @@
-"""Which address a request came from, and which addresses count as one."""
+"""Which address a request came from."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_network
 
-HOUSEHOLD_BITS = 64
-"""An IPv6 network of this length belongs to one customer, who may use any address in it."""
+from clustercore.embedded.domain.addresses import is_literal, unmapped
 
 
 def client_address(peer: str, forwarded: str, trusted: Collection[str]) -> str:
@@ -28,29 +27,5 @@ def is_among(address: str, networks: Collection[str]) -> bool:
     """Whether an address is one of these addresses, or in one of these networks."""
     if not is_literal(address):
         return address in networks
-    one = _unmapped(address)
+    one = unmapped(address)
     return any(one in ip_network(network, strict=False) for network in networks)
-
-
-def is_literal(text: str) -> bool:
-    """Whether this is an IP address."""
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def household(address: str) -> str:
-    """What limits are counted by: the address, and of IPv6 the network that one customer has."""
-    if not is_literal(address):
-        return address or "unknown"
-    one = _unmapped(address)
-    if isinstance(one, IPv6Address):
-        return str(ip_network((one, HOUSEHOLD_BITS), strict=False))
-    return str(one)
-
-
-def _unmapped(address: str) -> object:
-    one = ip_address(address)
-    return one.ipv4_mapped or one if isinstance(one, IPv6Address) else one

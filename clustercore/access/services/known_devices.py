@@ -17,8 +17,8 @@ from django.http.response import HttpResponseBase
 
 from clustercore.access.adapters import counters
 from clustercore.access.adapters.counters import CountersAway
-from clustercore.access.domain.addresses import household
 from clustercore.access.services.origin import address_of
+from clustercore.embedded.domain.addresses import household
 
 COOKIE = "known_device"
 KNOWN_SECONDS = 180 * 86_400

@@ -16,13 +16,13 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 
 from clustercore.access.adapters.counters import CountersAway
-from clustercore.access.domain.addresses import household
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.selectors import identity_of_user
 from clustercore.access.services import audit, limits
 from clustercore.access.services.known_devices import device_of, digest_of_name, is_known_address
 from clustercore.access.services.origin import address_of
+from clustercore.embedded.domain.addresses import household
 
 FAILURES = 10
 """From one address, with one known browser, or for one name from one known address."""

@@ -17,9 +17,10 @@ from typing import Any
 
 from django.conf import settings
 
-from clustercore.access.domain.addresses import client_address, household
+from clustercore.access.domain.addresses import client_address
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.turns import LaneFull, Place, Ticket, Turns
+from clustercore.embedded.domain.addresses import household
 
 MOST_WAITING = 100
 LONGEST_WAIT_SECONDS = 10.0

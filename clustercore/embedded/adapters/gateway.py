@@ -1,7 +1,8 @@
 """One TCP port in front of PostgreSQL, Redis and the web process, for nodes on other machines.
 
 It looks at a connection's first bytes, opens one to the server meant, and copies both ways. Who may do what is decided
-by the servers: each of them asks for its password however a connection came.
+by the servers: each of them asks for its password however a connection came. The gateway only sees to it that whoever
+has not given one holds no more than a share, and not for long (`domain/admission.py`).
 """
 
 from __future__ import annotations
@@ -10,26 +11,39 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from clustercore.embedded.adapters.descriptors import descriptor_limit
+from clustercore.embedded.domain.addresses import household
+from clustercore.embedded.domain.admission import NEWCOMERS, SETTLED, Admission, Quota, Visit
 from clustercore.embedded.domain.endpoints import Endpoints, public_database_url, public_redis_url
 from clustercore.embedded.domain.errors import EmbeddedError
+from clustercore.embedded.domain.logins import login_of
 from clustercore.embedded.domain.preface import preface
 from clustercore.embedded.domain.protocols import LONGEST_HEAD, Protocol, protocol_of
+from clustercore.embedded.domain.refusals import Refusals
 from clustercore.embedded.domain.server_urls import parse_database_url
 
 LOG = logging.getLogger("clustercore.embedded.gateway")
 BUFFER_BYTES = 65_536
 CONNECT_SECONDS = 5.0
 FINISH_SECONDS = 30.0
+REPORT_SECONDS = 60.0
+BACKLOG = 256
+SPARE_DESCRIPTORS = 300
+"""For everything else that this process opens, and for the newcomers that are accepted before others have gone."""
+
+_FEWEST_CONNECTIONS = 16
 _POLL_SECONDS = 0.5
 _END_SECONDS = 10.0
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Watch = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +59,17 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class GatewayLimits:
-    """How long a silent newcomer may stay, in seconds, and how many connections there may be at once."""
+    """How long a newcomer may take to authenticate, in seconds, and how many connections there may be at once."""
 
-    first_bytes_seconds: float = 10.0
+    login_seconds: float = 10.0
     connections: int = 1000
+    newcomers: Mapping[Protocol, Quota] = field(default_factory=lambda: NEWCOMERS)
+    settled: Mapping[Protocol, Quota] = field(default_factory=lambda: SETTLED)
+
+    def admission(self) -> Admission:
+        """An empty book with these limits, and no more connections than there are descriptors for."""
+        possible = max(_FEWEST_CONNECTIONS, (descriptor_limit() - SPARE_DESCRIPTORS) // 2)
+        return Admission(min(self.connections, possible), self.newcomers, self.settled)
 
 
 Upstreams = dict[Protocol, Address]
@@ -109,6 +130,22 @@ def _listener(host: str, port: int) -> socket.socket:
     return listener
 
 
+@dataclass(eq=False, slots=True)
+class _Connection:
+    """One client's connection and the one that was opened for it."""
+
+    visit: Visit
+    task: asyncio.Task[None]
+    writers: list[asyncio.StreamWriter]
+    deadline: asyncio.TimerHandle | None = None
+
+    def close(self) -> None:
+        """Drops it at once, with what is still on its way."""
+        for writer in self.writers:
+            writer.transport.abort()
+        self.task.cancel()
+
+
 class _Gateway:
     """The connections of one listening socket; lives in a thread and an event loop of its own."""
 
@@ -116,7 +153,9 @@ class _Gateway:
         self.started = threading.Event()
         self._upstreams = upstreams
         self._limits = limits
-        self._connections: set[asyncio.Task[None]] = set()
+        self._admission = limits.admission()
+        self._connections: dict[Visit, _Connection] = {}
+        self._refusals = Refusals()
         self._loop = asyncio.new_event_loop()
         self._end = asyncio.Event()
 
@@ -129,54 +168,106 @@ class _Gateway:
             self._loop.call_soon_threadsafe(self._end.set)
 
     async def _serve(self, listener: socket.socket) -> None:
-        server = await asyncio.start_server(self._accept, sock=listener, limit=BUFFER_BYTES)
+        self._loop.set_exception_handler(self._on_error)
+        server = await asyncio.start_server(self._accept, sock=listener, limit=BUFFER_BYTES, backlog=BACKLOG)
         self.started.set()
-        await self._end.wait()
+        while not self._end.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._end.wait(), REPORT_SECONDS)
+            self._report()
         server.close()
-        for task in self._connections:
+        tasks = [connection.task for connection in self._connections.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Without descriptors asyncio pauses for a second, and would say so for each connection that waits."""
+        if isinstance(context.get("exception"), OSError):
+            self._refusals.count("for want of resources", "")
+        else:
+            loop.default_exception_handler(context)
+
+    def _report(self) -> None:
+        if said := self._refusals.take():
+            LOG.warning("in the last minute: %s", said)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._connections) >= self._limits.connections:
-            LOG.warning("refused a connection: %d are open", len(self._connections))
+        task, peer = asyncio.current_task(), writer.get_extra_info("peername")
+        if task is None or not peer:
             writer.transport.abort()
             return
-        self._connections.add(task)
+        visit = Visit(household(peer[0]))
+        connection = self._connections[visit] = _Connection(visit, task, [writer])
+        connection.deadline = self._loop.call_later(
+            self._limits.login_seconds, self._close, visit, "too slow to authenticate"
+        )
+        self._make_room(self._admission.arrive(visit))
         try:
             with suppress(OSError, asyncio.CancelledError):
-                await self._connect_through((reader, writer))
+                await self._connect_through(connection, (reader, writer))
         finally:
             await _finish(writer)
-            self._connections.discard(task)
+            connection.deadline.cancel()
+            self._admission.leave(visit)
+            del self._connections[visit]
 
-    async def _connect_through(self, client: Streams) -> None:
+    async def _connect_through(self, connection: _Connection, client: Streams) -> None:
         _keep_alive(client[1])
-        head, protocol = await self._first_bytes(client[0])
+        head, protocol = await _first_bytes(client[0])
         if protocol not in self._upstreams:
+            self._refusals.count("of an unknown protocol", connection.visit.household)
             return
+        self._make_room(self._admission.speak(connection.visit, protocol))
         address = self._upstreams[protocol]
         upstream = await _open(address)
         if upstream is None:
-            LOG.warning("%s cannot be reached behind the gateway", protocol.value)
+            self._refusals.count(f"because {protocol.value} cannot be reached", connection.visit.household)
             return
+        connection.writers.append(upstream[1])
         try:
-            upstream[1].write(_preface(address, client[1]) + head)
-            await _copy_both_ways(client, upstream)
+            upstream[1].write(_preface(address, client[1]))
+            await _copy_both_ways(client, upstream, head, *self._watches(connection))
         finally:
             await _finish(upstream[1])
 
-    async def _first_bytes(self, reader: asyncio.StreamReader) -> tuple[bytes, Protocol]:
-        """What came first, and what it is; silence and an early end are unknown."""
-        head = b""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._limits.first_bytes_seconds):
-                while chunk := await reader.read(LONGEST_HEAD):
-                    head += chunk
-                    if (protocol := protocol_of(head)) is not None:
-                        return head, protocol
-        return head, Protocol.UNKNOWN
+    def _watches(self, connection: _Connection) -> tuple[Watch, Watch]:
+        """What is to be called with all that the client says, and with all that the server says."""
+        login = login_of(connection.visit.protocol)
+
+        def hear(data: bytes, *, by_client: bool) -> None:
+            if connection.visit.settled:
+                self._admission.hear(connection.visit)
+            elif by_client == login.said_by_client and login.is_done_after(data):
+                self._settle(connection)
+
+        return lambda data: hear(data, by_client=True), lambda data: hear(data, by_client=False)
+
+    def _settle(self, connection: _Connection) -> None:
+        if connection.deadline is not None:
+            connection.deadline.cancel()
+        self._make_room(self._admission.settle(connection.visit))
+
+    def _make_room(self, leaving: Visit | None) -> None:
+        if leaving is not None:
+            state = "authenticated" if leaving.settled else "not authenticated"
+            self._close(leaving, f"too many {state} for {leaving.protocol.value}")
+
+    def _close(self, visit: Visit, reason: str) -> None:
+        self._admission.leave(visit)
+        self._refusals.count(reason, visit.household)
+        if visit in self._connections:
+            self._connections[visit].close()
+
+
+async def _first_bytes(reader: asyncio.StreamReader) -> tuple[bytes, Protocol]:
+    """What came first, and what it is; an early end is unknown."""
+    head = b""
+    while chunk := await reader.read(LONGEST_HEAD):
+        head += chunk
+        if (protocol := protocol_of(head)) is not None:
+            return head, protocol
+    return head, Protocol.UNKNOWN
 
 
 def _preface(address: Address, client: asyncio.StreamWriter) -> bytes:
@@ -205,10 +296,12 @@ async def _open(address: Address) -> Streams | None:
     return None
 
 
-async def _copy_both_ways(client: Streams, upstream: Streams) -> None:
+async def _copy_both_ways(client: Streams, upstream: Streams, head: bytes, outgoing: Watch, incoming: Watch) -> None:
     """Until the server has said everything; a client that said everything may still wait for answers."""
-    outward = asyncio.create_task(_copy(client[0], upstream[1]))
-    inward = asyncio.create_task(_copy(upstream[0], client[1]))
+    outgoing(head)
+    upstream[1].write(head)
+    outward = asyncio.create_task(_copy(client[0], upstream[1], outgoing))
+    inward = asyncio.create_task(_copy(upstream[0], client[1], incoming))
     try:
         await asyncio.wait((outward, inward), return_when=asyncio.FIRST_COMPLETED)
         if outward.done() and outward.exception() is None:
@@ -219,9 +312,10 @@ async def _copy_both_ways(client: Streams, upstream: Streams) -> None:
         await asyncio.gather(outward, inward, return_exceptions=True)
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, watch: Watch) -> None:
     """Pass bytes on no faster than they are taken, then pass on the end."""
     while chunk := await reader.read(BUFFER_BYTES):
+        watch(chunk)
         writer.write(chunk)
         await writer.drain()
     writer.write_eof()

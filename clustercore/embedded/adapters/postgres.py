@@ -24,6 +24,10 @@ from clustercore.embedded.domain.layout import POSTGRES_PORT, Layout
 _HOST_RULES = f"local all {ROLE} scram-sha-256\n"
 """Nobody else can log in at all; what comes through the gateway arrives on this socket too."""
 
+MOST_CONNECTIONS = 300
+"""The gateway lets in far fewer: see `domain/admission.py`."""
+
+_LOGIN_SECONDS = 15
 _SHARED_MEMORY = Path("/dev/shm")
 _LEAST_SHARED_MEMORY = 256 * 1024 * 1024
 
@@ -56,7 +60,8 @@ def _before_start(layout: Layout, tree: PostgresTree, account: Account | None) -
         "unix_socket_permissions": "0700",
         "hba_file": str(layout.pg_hba),
         "password_encryption": "scram-sha-256",
-        "max_connections": "300",
+        "max_connections": str(MOST_CONNECTIONS),
+        "authentication_timeout": str(_LOGIN_SECONDS),
         "fsync": "on",
         "timezone": "UTC",
         "log_timezone": "UTC",

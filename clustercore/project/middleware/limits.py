@@ -12,11 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from clustercore.access.adapters.counters import CountersAway
-from clustercore.access.domain.addresses import household
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.services import limits
 from clustercore.access.services.identification import identity_of
 from clustercore.access.services.origin import address_of
+from clustercore.embedded.domain.addresses import household
 from clustercore.project.middleware.errors import PROGRAM_PREFIXES, ledger_away, refusal
 from clustercore.project.middleware.passage import Passage
 

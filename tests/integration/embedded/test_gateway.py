@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import struct
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -59,7 +60,7 @@ def web() -> Iterator[Address]:
 
 @pytest.fixture
 def gateway(services: Endpoints, web: Address) -> Iterator[tuple[str, int]]:
-    limits = GatewayLimits(first_bytes_seconds=0.5, connections=20)
+    limits = GatewayLimits(connections=20)
     with running_gateway("127.0.0.1", 0, upstreams_of(services, web), limits) as address:
         yield address
 
@@ -102,11 +103,74 @@ def test_junk_is_closed_without_an_answer(gateway: tuple[str, int], junk: bytes)
         assert ends(connection)
 
 
-@pytest.mark.parametrize("beginning", [b"", b"GE", b"\0\0"])
-def test_who_says_too_little_for_too_long_is_closed(gateway: tuple[str, int], beginning: bytes) -> None:
-    with socket.create_connection(gateway) as connection:
-        connection.sendall(beginning)
-        assert ends(connection)
+PARAMETERS = b"user\0clustercore\0database\0clustercore\0\0"
+STARTUP = struct.pack("!ii", 8 + len(PARAMETERS), 3 << 16) + PARAMETERS
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GE", b"\0\0", STARTUP, b"AUTH x\r\n", b"GET / HTTP/1.1\r\nX-Slow: "])
+def test_who_has_not_authenticated_in_time_is_closed(services: Endpoints, web: Address, beginning: bytes) -> None:
+    limits = GatewayLimits(login_seconds=0.3)
+    with running_gateway("127.0.0.1", 0, upstreams_of(services, web), limits) as address:
+        with socket.create_connection(address) as connection:
+            connection.sendall(beginning)
+            said = b"".join(iter(lambda: heard(connection), b""))
+        assert not said or said[:1] in b"R-"
+
+
+def test_who_has_authenticated_may_be_silent(services: Endpoints, web: Address) -> None:
+    limits = GatewayLimits(login_seconds=1.5)
+    with running_gateway("127.0.0.1", 0, upstreams_of(services, web), limits) as address:
+        database_url, redis_url = public_urls(services, *address)
+        with psycopg.connect(database_url) as connection, redis.Redis.from_url(redis_url) as client:
+            assert client.ping()
+            with socket.create_connection(address) as stranger:
+                assert ends(stranger)
+            assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
+            assert client.connection_pool.get_connection().can_read() is False
+
+
+HELD = {
+    Protocol.UNKNOWN: b"",
+    Protocol.POSTGRES: STARTUP,
+    Protocol.REDIS: b"PING ",
+    Protocol.WEB: b"GET / HTTP/1.1\r\nX:",
+}
+
+
+@pytest.mark.parametrize("protocol", HELD)
+def test_an_address_that_is_full_of_strangers_still_lets_everybody_in(
+    services: Endpoints, web: Address, protocol: Protocol
+) -> None:
+    with ExitStack() as held, running_gateway("127.0.0.1", 0, upstreams_of(services, web)) as address:
+        for _ in range(200):
+            stranger = held.enter_context(socket.create_connection(address))
+            stranger.sendall(HELD[protocol])
+        database_url, redis_url = public_urls(services, *address)
+        with psycopg.connect(database_url) as connection, redis.Redis.from_url(redis_url) as client:
+            assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
+            assert client.ping()
+        assert answers_http(address)
+        assert answers_http(address, local="127.0.0.2")
+
+
+def test_the_database_keeps_room_for_the_hub_itself(services: Endpoints, web: Address) -> None:
+    with ExitStack() as held, running_gateway("127.0.0.1", 0, upstreams_of(services, web)) as address:
+        for number in range(320):
+            stranger = held.enter_context(
+                socket.create_connection(address, source_address=(f"127.0.1.{1 + number // 2}", 0))
+            )
+            stranger.sendall(STARTUP)
+        with psycopg.connect(services.database_url) as connection:
+            few = "SELECT count(*) < 60 FROM pg_stat_activity WHERE backend_type = 'client backend'"
+            assert eventually(lambda: connection.execute(few).fetchone() == (True,))
+
+
+def heard(connection: socket.socket) -> bytes:
+    connection.settimeout(5)
+    try:
+        return connection.recv(4096)
+    except ConnectionResetError:
+        return b""
 
 
 def test_much_passes_unchanged_in_both_directions(services: Endpoints, gateway: tuple[str, int]) -> None:
@@ -159,19 +223,25 @@ def test_a_client_that_said_everything_still_gets_its_answer() -> None:
                 assert len(heard.read()) == 1_000_000
 
 
-def test_one_connection_too_many_is_refused_and_room_comes_back(services: Endpoints, web: Address) -> None:
-    limits = GatewayLimits(connections=2)
-    with running_gateway("127.0.0.1", 0, upstreams_of(services, web), limits) as address:
-        first, second = socket.create_connection(address), socket.create_connection(address)
-        with closing(second):
-            with closing(first), socket.create_connection(address) as third:
-                assert ends(third)
-            assert eventually(lambda: answers_http(address))
+def test_one_connection_too_many_closes_the_oldest_stranger(services: Endpoints, web: Address) -> None:
+    upstreams, limits = upstreams_of(services, web), GatewayLimits(connections=2)
+    with (
+        running_gateway("127.0.0.1", 0, upstreams, limits) as address,
+        psycopg.connect(public_urls(services, *address)[0]) as connection,
+        socket.create_connection(address) as first,
+        socket.create_connection(address) as second,
+    ):
+        assert ends(first)
+        assert answers_http(address)
+        assert ends(second)
+        assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
 
 
-def answers_http(address: tuple[str, int]) -> bool:
+def answers_http(address: tuple[str, int], local: str = "127.0.0.1") -> bool:
+    transport = httpx.HTTPTransport(local_address=local)
     try:
-        return httpx.put(f"http://{address[0]}:{address[1]}/", content=b"x").status_code == 200
+        with httpx.Client(transport=transport, timeout=10) as client:
+            return client.put(f"http://{address[0]}:{address[1]}/", content=b"x").status_code == 200
     except httpx.TransportError:
         return False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clustercore.access.domain.addresses import client_address, household
+from clustercore.access.domain.addresses import client_address
 
 PROXIES = ["10.0.0.0/24", "2001:db8::1/128"]
 
@@ -26,17 +26,3 @@ PROXIES = ["10.0.0.0/24", "2001:db8::1/128"]
 )
 def test_only_what_a_trusted_proxy_adds_is_believed(peer: str, forwarded: str, client: str) -> None:
     assert client_address(peer, forwarded, PROXIES) == client
-
-
-@pytest.mark.parametrize(
-    ("address", "counted_as"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
-        ("", "unknown"),
-        ("a-socket", "a-socket"),
-    ],
-)
-def test_limits_count_an_ipv6_household_as_one(address: str, counted_as: str) -> None:
-    assert household(address) == counted_as

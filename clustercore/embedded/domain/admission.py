@@ -1,0 +1,145 @@
+"""Who may stay: the gateway's connections, counted by address and by what they came for.
+
+A connection is a newcomer until it has authenticated. Where newcomers are too many, the oldest of the address that has
+the most goes, so that whoever comes next gets in. No address is exempt: behind one address, strangers and nodes may
+live together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from clustercore.embedded.domain.protocols import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How many connections there may be at once, of one address and of all together."""
+
+    address: int
+    total: int
+
+
+NEWCOMERS = {
+    Protocol.UNKNOWN: Quota(64, 256),
+    Protocol.POSTGRES: Quota(16, 48),
+    Protocol.REDIS: Quota(32, 128),
+    Protocol.WEB: Quota(64, 256),
+}
+SETTLED = {
+    Protocol.POSTGRES: Quota(100, 150),
+    Protocol.REDIS: Quota(200, 600),
+    Protocol.WEB: Quota(200, 600),
+}
+"""With the newcomers two thirds of what PostgreSQL takes: the rest is for the hub itself, which comes another way."""
+
+
+@dataclass(eq=False, slots=True)
+class Visit:
+    """One connection, as the book knows it."""
+
+    household: str
+    protocol: Protocol = Protocol.UNKNOWN
+    settled: bool = False
+
+
+class Admission:
+    """The book. Each entry names the connection that has to go for it, and strikes it off: maybe the one that came."""
+
+    def __init__(
+        self,
+        connections: int = 1000,
+        newcomers: Mapping[Protocol, Quota] = NEWCOMERS,
+        settled: Mapping[Protocol, Quota] = SETTLED,
+    ) -> None:
+        self._connections = connections
+        self._newcomers = {protocol: _Room(quota) for protocol, quota in newcomers.items()}
+        self._settled = {protocol: _Room(quota) for protocol, quota in settled.items()}
+
+    def __len__(self) -> int:
+        return sum(room.total for room in self._rooms())
+
+    def arrive(self, visit: Visit) -> Visit | None:
+        """Enters a newcomer."""
+        leaving = self._newcomers[visit.protocol].enter(visit)
+        if leaving is None and len(self) > self._connections:
+            leaving = self._of_the_fullest_room()
+        return self._without(leaving)
+
+    def speak(self, visit: Visit, protocol: Protocol) -> Visit | None:
+        """The newcomer's protocol is known."""
+        self._room(visit).leave(visit)
+        visit.protocol = protocol
+        return self._without(self._newcomers[protocol].enter(visit))
+
+    def settle(self, visit: Visit) -> Visit | None:
+        """The newcomer has authenticated. Where all is full, what works already stays.
+
+        The web process's connections have only asked for something: of them the one that is silent for longest goes.
+        """
+        self._room(visit).leave(visit)
+        visit.settled = True
+        leaving = self._room(visit).enter(visit)
+        return self._without(leaving if leaving is None or visit.protocol is Protocol.WEB else visit)
+
+    def hear(self, visit: Visit) -> None:
+        """Something passes on it: it is not the one that is silent for longest."""
+        if visit.settled:
+            self._room(visit).refresh(visit)
+
+    def leave(self, visit: Visit) -> None:
+        """Strikes it off, if it is still there."""
+        self._room(visit).leave(visit)
+
+    def _room(self, visit: Visit) -> _Room:
+        return (self._settled if visit.settled else self._newcomers)[visit.protocol]
+
+    def _rooms(self) -> Iterator[_Room]:
+        yield from self._newcomers.values()
+        yield from self._settled.values()
+
+    def _without(self, leaving: Visit | None) -> Visit | None:
+        if leaving is not None:
+            self.leave(leaving)
+        return leaving
+
+    def _of_the_fullest_room(self) -> Visit | None:
+        """Who goes where the gateway itself is full: somebody of the rooms that hold strangers."""
+        rooms = [*self._newcomers.values(), self._settled[Protocol.WEB]]
+        return max(rooms, key=lambda room: room.total).first_of_the_fullest()
+
+
+@dataclass(slots=True)
+class _Room:
+    """Connections of one kind, by household, in the order in which they are to go."""
+
+    quota: Quota
+    total: int = 0
+    households: dict[str, dict[Visit, None]] = field(default_factory=dict)
+
+    def enter(self, visit: Visit) -> Visit | None:
+        mine = self.households.setdefault(visit.household, {})
+        mine[visit] = None
+        self.total += 1
+        if len(mine) > self.quota.address:
+            return next(iter(mine))
+        return self.first_of_the_fullest() if self.total > self.quota.total else None
+
+    def leave(self, visit: Visit) -> None:
+        mine = self.households.get(visit.household, {})
+        if visit in mine:
+            del mine[visit]
+            self.total -= 1
+        if not mine:
+            self.households.pop(visit.household, None)
+
+    def refresh(self, visit: Visit) -> None:
+        mine = self.households.get(visit.household, {})
+        if visit in mine:
+            del mine[visit]
+            mine[visit] = None
+
+    def first_of_the_fullest(self) -> Visit | None:
+        fullest = max(self.households.values(), key=len, default={})
+        return next(iter(fullest), None)

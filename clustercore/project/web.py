@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging.config
 import signal
 import threading
@@ -33,7 +34,7 @@ def server(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None =
     `run()` blocks, and setting `should_exit` ends either."""
     config = uvicorn.Config(
         APPLICATION,
-        http=_Protocol,
+        http=GatewayProtocol,
         host=host,
         port=port,
         uds=str(unix_socket) if unix_socket else None,
@@ -86,27 +87,61 @@ def secret_of_preface() -> str:
     return gateway_secret(environment().data_dir)
 
 
-class _Protocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
-    """HTTP behind the gateway, which says in a line of its own who is behind each connection; without it, as ever."""
+class GatewayProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]
+    """HTTP behind the gateway, which says in a line of its own who is behind each connection; without it, as ever.
+
+    A head that does not come to its end closes the connection: uvicorn would wait for it for ever.
+    """
+
+    head_seconds = 10.0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._head: bytes | None = b""
+        self._opening: bytes | None = b""
+        self._deadline: asyncio.TimerHandle | None = None
+        self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        if self._head is None:
+        if self._opening is not None:
+            data = self._after_opening(self._opening + data)
+        if data:
             super().data_received(data)
-            return
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._forget_deadline()
+        super().connection_lost(exc)
+
+    def _after_opening(self, head: bytes) -> bytes:
+        """What follows the gateway's line, as far as it has come."""
         try:
-            opening = opening_of(self._head + data, secret_of_preface())
+            opening = opening_of(head, secret_of_preface())
         except FalsePreface:
             self.transport.close()
-            return
+            return b""
         if opening is None:
-            self._head += data
-            return
-        self._head = None
+            self._opening = head
+            return b""
+        self._opening = None
         if opening.peer is not None:
             self.client = opening.peer
-        if opening.rest:
-            super().data_received(opening.rest)
+        return opening.rest
+
+    def _expect_head(self) -> None:
+        """Begins to count when a head has begun, and not anew with each byte of it."""
+        if self._has_request() or self.transport.get_protocol() is not self:
+            self._forget_deadline()
+        elif self._deadline is None:
+            self._deadline = self.loop.call_later(self.head_seconds, self._close_unless_asked)
+
+    def _close_unless_asked(self) -> None:
+        if not self._has_request():
+            self.transport.close()
+
+    def _has_request(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _forget_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None

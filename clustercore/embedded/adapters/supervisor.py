@@ -23,6 +23,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from clustercore.embedded.adapters.descriptors import raise_descriptor_limit
 from clustercore.embedded.adapters.directories import layout_of, prepare
 from clustercore.embedded.adapters.locks import try_lock
 from clustercore.embedded.adapters.postgres import postgres_program
@@ -213,6 +214,7 @@ def main(arguments: list[str]) -> int:
     """Start the supervisor of a data directory; ALREADY_RUNNING when it has one."""
     layout, linger_seconds = layout_of(Path(arguments[0])), float(arguments[1])
     os.umask(0o077)
+    raise_descriptor_limit()
     os.chdir("/")
     lock = try_lock(layout.supervisor_lock)
     if lock is None:

@@ -53,7 +53,7 @@ class Admission:
         newcomers: Mapping[Protocol, Quota] = NEWCOMERS,
         settled: Mapping[Protocol, Quota] = SETTLED,
     ) -> None:
-        self._connections = connections
+        self.connections = connections
         self._newcomers = {protocol: _Room(quota) for protocol, quota in newcomers.items()}
         self._settled = {protocol: _Room(quota) for protocol, quota in settled.items()}
 
@@ -63,7 +63,7 @@ class Admission:
     def arrive(self, visit: Visit) -> Visit | None:
         """Enters a newcomer."""
         leaving = self._newcomers[visit.protocol].enter(visit)
-        if leaving is None and len(self) > self._connections:
+        if leaving is None and len(self) > self.connections:
             leaving = self._of_the_fullest_room()
         return self._without(leaving)
 

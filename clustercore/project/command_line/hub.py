@@ -29,6 +29,7 @@ from clustercore.project.command_line.cluster import (
     uses_embedded_servers,
 )
 from clustercore.project.command_line.console import CommandError, Unreachable
+from clustercore.project.command_line.log_rotation import rotate
 from clustercore.project.command_line.processes import (
     Child,
     end_children,
@@ -89,6 +90,7 @@ class Hub:
             raise CommandError(f"the embedded servers ended: {self.lease.reason}")
         self._tell_of_servers(tell)
         for child in self.children:
+            rotate(child.log)
             said = child.keep()
             if said:
                 tell(f"{said}; its log: {child.log}")

@@ -21,6 +21,7 @@ from typer import Option
 from clustercore.access.services.setup import is_link_waiting, make_setup_path
 from clustercore.config.environment import environment
 from clustercore.config.interpreter import python_command
+from clustercore.embedded.adapters.descriptors import raise_descriptor_limit
 from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.locks import is_locked, try_lock
 from clustercore.embedded.adapters.progress import Patience, processor_seconds
@@ -36,6 +37,7 @@ from clustercore.project.command_line.cluster import (
 from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
 from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
 from clustercore.project.command_line.listening import ListenAddress, parse_listen, reachable_host, require_bindable
+from clustercore.project.command_line.log_rotation import rotate
 from clustercore.project.command_line.processes import process_ends, spawn_detached
 from clustercore.project.command_line.screens import UpState, up_screen
 
@@ -127,6 +129,7 @@ def read_state() -> UpState | None:
 
 def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flower: bool) -> int:
     tell = _teller()
+    raise_descriptor_limit()
     state = UpState(pid=os.getpid(), phase="starting", data_dir=str(environment().data_dir))
     _write_state(state)
     with stop_signals() as stopping, ExitStack() as stack:
@@ -142,6 +145,7 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flo
             while True:
                 hub.keep(remark)
                 noted = noted or _write_state(state)
+                rotate(log_directory() / LOG)
                 time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             grace = environment().grace_seconds

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 
+if sys.platform != "win32":
+    import resource
+
 WANTED = 16_384
 _ENOUGH_EVERYWHERE = 10_240
 """What macOS grants at most, whatever it says is the limit."""
@@ -14,8 +17,6 @@ def descriptor_limit() -> int:
     """The limit that applies now."""
     if sys.platform == "win32":
         return WANTED
-    import resource
-
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return WANTED if soft == resource.RLIM_INFINITY else soft
 
@@ -24,8 +25,6 @@ def raise_descriptor_limit() -> int:
     """Raises the limit as far as is of use and allowed; the one that applies from now on."""
     if sys.platform == "win32":
         return WANTED
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for wanted in (WANTED, _ENOUGH_EVERYWHERE):
         allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

@@ -184,7 +184,7 @@ class _Gateway:
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Without descriptors asyncio pauses for a second, and would say so for each connection that waits."""
         if isinstance(context.get("exception"), OSError):
-            self._refusals.count("for want of resources", "")
+            self._refusals.count("for want of descriptors", "")
         else:
             loop.default_exception_handler(context)
 
@@ -250,8 +250,8 @@ class _Gateway:
 
     def _make_room(self, leaving: Visit | None) -> None:
         if leaving is not None:
-            state = "authenticated" if leaving.settled else "not authenticated"
-            self._close(leaving, f"too many {state} for {leaving.protocol.value}")
+            state = "connections" if leaving.settled else "newcomers"
+            self._close(leaving, f"too many {state} ({leaving.protocol.value})")
 
     def _close(self, visit: Visit, reason: str) -> None:
         self._admission.leave(visit)

@@ -22,9 +22,9 @@ class Quota:
 
 
 NEWCOMERS = {
-    Protocol.UNKNOWN: Quota(64, 256),
-    Protocol.POSTGRES: Quota(16, 48),
-    Protocol.REDIS: Quota(32, 128),
+    Protocol.UNKNOWN: Quota(256, 512),
+    Protocol.POSTGRES: Quota(24, 48),
+    Protocol.REDIS: Quota(96, 256),
     Protocol.WEB: Quota(64, 256),
 }
 SETTLED = {

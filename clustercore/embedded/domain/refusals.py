@@ -26,7 +26,7 @@ class Refusals:
             return ""
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in self._reasons.most_common())
         addresses = f"{len(self._addresses):,}{'+' if len(self._addresses) == _MOST_ADDRESSES else ''}"
-        said = f"closed {self._reasons.total():,} connections from {addresses} addresses: {reasons}"
+        said = f"closed {self._reasons.total():,} connections; addresses: {addresses}; {reasons}"
         self._reasons.clear()
         self._addresses.clear()
         return said

@@ -142,7 +142,7 @@ def test_an_address_that_is_full_of_strangers_still_lets_everybody_in(
     services: Endpoints, web: Address, protocol: Protocol
 ) -> None:
     with ExitStack() as held, running_gateway("127.0.0.1", 0, upstreams_of(services, web)) as address:
-        for _ in range(200):
+        for _ in range(300):
             stranger = held.enter_context(socket.create_connection(address))
             stranger.sendall(HELD[protocol])
         database_url, redis_url = public_urls(services, *address)

@@ -48,9 +48,16 @@ class Echo(BaseHTTPRequestHandler):
         """Keep the test's output clean."""
 
 
+class EchoServer(ThreadingHTTPServer):
+    """Takes it calmly when a connection is cut."""
+
+    def handle_error(self, *arguments: object) -> None:
+        """Keep the test's output clean."""
+
+
 @pytest.fixture(scope="module")
 def web() -> Iterator[Address]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+    with EchoServer(("127.0.0.1", 0), Echo) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield Address("127.0.0.1", server.server_port)

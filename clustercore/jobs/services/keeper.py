@@ -22,6 +22,7 @@ from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import Sweeper
 from clustercore.jobs.services.work import HUB_AWAY, workspaces
 from clustercore.nodes.adapters.hardware import memory_kills
+from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
 from clustercore.nodes.domain.hooks import Agent
 
 logger = logging.getLogger(__name__)
@@ -41,29 +42,18 @@ def survive(step: Callable[P, object], *arguments: P.args, **named: P.kwargs) ->
 
     The hub's absence is everybody's matter and is raised.
     """
+    name = f"the ledger's step {getattr(step, '__name__', step)}"
     try:
         step(*arguments, **named)
     except HUB_AWAY:
         raise
     except Exception as error:
-        _complain(step, error)
+        _FAILURES.tell(name, error)
     else:
-        _COMPLAINTS.pop(_name_of(step), None)
+        _FAILURES.over(name)
 
 
-_COMPLAINTS: dict[str, str] = {}
-
-
-def _name_of(step: Callable[..., object]) -> str:
-    return getattr(step, "__name__", repr(step))
-
-
-def _complain(step: Callable[..., object], error: Exception) -> None:
-    """A step that fails every second fills no disk: the same failure is told once until it changes."""
-    name, text = _name_of(step), repr(error)
-    if _COMPLAINTS.get(name) != text:
-        logger.error("the ledger's step %s failed", name, exc_info=error)
-    _COMPLAINTS[name] = text
+_FAILURES = RepeatedFailures(logger)
 
 
 KNOCK_COUNTS_SECONDS = 15.0

@@ -20,11 +20,12 @@ from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.holds import SHORTAGE_SECONDS, Holds
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
 from clustercore.nodes.adapters.self_tests import SelfTestRun
 from clustercore.nodes.adapters.spool import DirectorySpools, spool_directory
 from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.domain.facts import Consumption, NodeFacts
-from clustercore.nodes.domain.hooks import AgentHook, registered_hooks
+from clustercore.nodes.domain.hooks import registered_hooks
 from clustercore.nodes.domain.inventory import Inventory
 from clustercore.nodes.domain.ledger import NameTakenError, NodeLedger
 from clustercore.nodes.domain.queues import queue_for, queue_for_node
@@ -88,7 +89,7 @@ class NodeAgent:
         self._beat_due = 0.0
         self._hub_away = False
         self._self_test: SelfTestRun | None = None
-        self._complaints: dict[object, str] = {}
+        self._failures = RepeatedFailures(logger)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="node agent", daemon=True)
 
@@ -384,19 +385,13 @@ class NodeAgent:
         """Every hook is called even if another one finds the database away; that is raised at the end."""
         lost: Exception | None = None
         for hook in registered_hooks():
+            step = f"The hook {type(hook).__name__}.{moment}"
             try:
                 getattr(hook, moment)(self)
-                self._complaints.pop((hook, moment), None)
+                self._failures.over(step)
             except DATABASE_ERRORS as error:
                 lost = error
             except Exception as error:
-                self._complain(hook, moment, error)
+                self._failures.tell(step, error)
         if lost is not None:
             raise lost
-
-    def _complain(self, hook: AgentHook, moment: str, error: Exception) -> None:
-        """A hook that fails every second fills no disk: the same failure is logged once until it changes."""
-        text = repr(error)
-        if self._complaints.get((hook, moment)) != text:
-            logger.error("The hook %s.%s failed", type(hook).__name__, moment, exc_info=error)
-        self._complaints[(hook, moment)] = text

@@ -48,6 +48,8 @@ def running_pooler(endpoints: Endpoints) -> Iterator[str]:
     os.chown(directory, owner.st_uid, owner.st_gid)
     try:
         url = _configure(directory, endpoints.database_url)
+        for path in directory.iterdir():
+            os.chown(path, owner.st_uid, owner.st_gid)
         process = _start(directory, owner)
         try:
             _wait_for(url, process, directory / "log")

@@ -1,8 +1,8 @@
 """The oracle engine on strings: how slow it is, what kills it and what hangs it are files that a test writes.
 
-In the directory `PUPPET_DIRECTORY`: `seconds` and `seconds.<node>` hold how long a piece takes, `poison` and `hang`
-the words whose pieces kill the host or make it spin. Every piece begun and finished leaves a line in `trace/<pid>`:
-what was really executed, whatever the ledger believes.
+In the directory `PUPPET_DIRECTORY`: `seconds` and `seconds.<node>` hold how long a piece takes, `poison`, `hang` and
+`greedy` the words whose pieces kill the host, make it spin, or make it take a lot of memory. Every piece begun and
+finished leaves a line in `trace/<pid>`: what was really executed, whatever the ledger believes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from tests.fakes.transcription.engines.oracle import Oracle
 from tests.fakes.transcription.engines.tones import SpokenWord
 
 STEP_SECONDS = 0.1
+GREED_BYTES = 256 << 20
 
 
 class Puppet(Oracle):
@@ -39,6 +40,7 @@ class Puppet(Oracle):
         spoken = {word.word for word in words}
         if spoken & listed("poison"):
             os.kill(os.getpid(), signal.SIGKILL)
+        self._taken = bytes([1]) * GREED_BYTES if spoken & listed("greedy") else b""
         while spoken & listed("hang"):
             time.sleep(STEP_SECONDS)
         self._take_time(report)

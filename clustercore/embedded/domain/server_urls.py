@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -32,6 +32,7 @@ _CLUSTER = (
     "REDIS_URL names several servers: Redis Cluster is not supported yet, because the queues must lie on one server. "
     f"Name one: {REDIS_EXAMPLE}"
 )
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 _QUOTED = "in a password / ? # @ : % are written %2F %3F %23 %40 %3A %25"
 _OPTION_NAMES = (
     "application_name channel_binding client_encoding connect_timeout dbname fallback_application_name gssdelegation "
@@ -54,11 +55,11 @@ class DatabaseAddress:
     """The parts of a DATABASE_URL; several hosts and ports are separated by commas, as libpq takes them."""
 
     user: str
-    password: str
+    password: str = field(repr=False)
     hosts: str
     ports: str
     database: str
-    options: Mapping[str, str]
+    options: Mapping[str, str] = field(repr=False)
 
     @property
     def is_one_server(self) -> bool:
@@ -88,13 +89,13 @@ def parse_database_url(url: str) -> DatabaseAddress:
 
 
 def checked_database_url(url: str) -> str:
-    """`url` itself. Raises ValueError that says what DATABASE_URL may be."""
+    """`url` without the spaces around it. Raises ValueError that says what DATABASE_URL may be."""
     parse_database_url(url)
-    return url
+    return url.strip()
 
 
 def checked_redis_url(url: str) -> str:
-    """`url` itself. Raises ValueError that says what REDIS_URL may be."""
+    """`url` without the spaces around it. Raises ValueError that says what REDIS_URL may be."""
     parts = _split(url, "REDIS_URL", REDIS_EXAMPLE)
     scheme = parts.scheme
     if scheme.startswith(("redis-cluster", "rediss-cluster", "redis+cluster", "rediss+cluster")):
@@ -102,7 +103,7 @@ def checked_redis_url(url: str) -> str:
     _require_scheme(scheme, "REDIS_URL", _REDIS_SCHEMES, REDIS_EXAMPLE, _BROKERS_THAT_ARE_NOT)
     if scheme == "unix":
         _require_socket(parts)
-        return url
+        return url.strip()
     place = parts.netloc.rpartition("@")[2]
     if "," in place or ";" in url:
         raise ValueError(_CLUSTER)
@@ -112,7 +113,7 @@ def checked_redis_url(url: str) -> str:
     if parts.fragment or not re.fullmatch(r"/?\d*", parts.path):
         raise ValueError(f"REDIS_URL must end with the number of a database, as in {REDIS_EXAMPLE}; {_QUOTED}")
     _require_certificates(scheme, dict(parse_qsl(parts.query)))
-    return url
+    return url.strip()
 
 
 def _require_socket(parts: SplitResult) -> None:
@@ -122,11 +123,17 @@ def _require_socket(parts: SplitResult) -> None:
 
 
 def _split(url: str, variable: str, example: str) -> SplitResult:
+    unreadable = f"{variable} cannot be read; it looks like {example}, and {_QUOTED}"
+    text = url.strip()
     try:
-        return urlsplit(url.strip())
+        parts = urlsplit(text)
     except ValueError:
         # Its own words repeat what was given, password included.
-        raise ValueError(f"{variable} cannot be read; it looks like {example}, and {_QUOTED}") from None
+        raise ValueError(unreadable) from None
+    # Python reads these all the same; the servers' clients do not, and repeat what was given.
+    if _CONTROL_CHARACTER.search(text) or not text.startswith(f"{parts.scheme}://" if parts.scheme else ""):
+        raise ValueError(unreadable)
+    return parts
 
 
 def _require_scheme(

@@ -42,6 +42,12 @@ def test_a_database_url_means_what_it_means_to_postgresqls_own_clients(url: str)
     }
 
 
+def test_spaces_and_line_ends_around_a_url_are_left_out() -> None:
+    assert checked_database_url(" postgresql://u:p@h/d\n") == "postgresql://u:p@h/d"
+    assert checked_redis_url("\tredis://:p@h \n") == "redis://:p@h"
+    assert checked_redis_url("\nunix://:p@/run/redis.sock\n") == "unix://:p@/run/redis.sock"
+
+
 def test_several_hosts_reach_django_as_libpq_takes_them() -> None:
     settings = database_settings("postgresql://u:p@h1:5432,h2:5433/d?target_session_attrs=read-write", 1)
     assert (settings["HOST"], settings["PORT"]) == ("h1,h2", "5432,5433")
@@ -62,6 +68,9 @@ def test_several_hosts_reach_django_as_libpq_takes_them() -> None:
         ("postgresql://u:1#hunter2@h/d", "%23"),
         ("postgresql://u:1?hunter2=x@h/d", "%3F"),
         ("postgresql://u:[hunter2@h/d", "cannot be read"),
+        ("postgresql:hunter2", "cannot be read"),
+        ("PostgreSQL://u:hunter2@h/d", "cannot be read"),
+        ("post\ngresql://u:hunter2@h/d", "cannot be read"),
         ("postgresql://u:hunter2@h:5432:1/d", "brackets"),
         ("postgresql://u:hunter2@h/d?sslmod=require", "is sslmode meant?"),
         ("postgresql://u:hunter2@h/d?sslmode=yes", "verify-full"),
@@ -103,6 +112,7 @@ def test_a_redis_url_that_serves_stays_as_it_is(url: str) -> None:
         ("unix://localhost/run/redis.sock", "a Unix socket is written unix://"),
         ("unix:///run/redis.sock?db=first", "a Unix socket is written unix://"),
         ("hunter2", "must start with redis://"),
+        ("Redis://:hunter2@h", "cannot be read"),
         ("redis://", "names no host"),
         ("redis://:hunter2@:6379/0", "names no host"),
         ("redis://:hunter2@h:0/0", "1 to 65535"),
@@ -124,6 +134,6 @@ def test_whatever_is_written_is_taken_or_refused_in_our_own_words(text: str) -> 
     for check, head in ((checked_database_url, "postgresql://"), (checked_redis_url, "redis://")):
         for url in (text, head + text):
             try:
-                assert check(url) == url
+                assert check(url) == url.strip()
             except ValueError as refused:
                 assert "_URL" in str(refused)

@@ -11,6 +11,8 @@ from clustercore.embedded.domain.server_urls import parse_database_url
 
 ROLE = "clustercore"
 DATABASE = "clustercore"
+SOCKET_PLACE = "/socket"
+"""Stands for the path of Redis's socket where nobody needs to know it."""
 _REDIS_SOCKET = "unix://"
 _CREDENTIALS = ("username", "password")
 
@@ -80,7 +82,7 @@ def without_credentials(redis_url: str, **query: str) -> str:
     """
     parts = urlsplit(celery_url(redis_url))
     kept = {name: value for name, value in parse_qsl(parts.query) if name not in _CREDENTIALS}
-    path = "/socket" if redis_url.startswith(_REDIS_SOCKET) else parts.path
+    path = SOCKET_PLACE if redis_url.startswith(_REDIS_SOCKET) else parts.path
     words = urlencode({**kept, **query}, safe=":")
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}{'?' if words else ''}{words}"
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from redis import CredentialProvider
 
-from clustercore.embedded.domain.endpoints import redis_credentials, redis_socket, without_credentials
+from clustercore.embedded.domain.endpoints import SOCKET_PLACE, redis_credentials, redis_socket, without_credentials
 
 _PROVIDER = "clustercore.nodes.adapters.credentials:BrokerCredentials"
 
@@ -28,6 +28,6 @@ class BrokerCredentials(CredentialProvider):
 
 def located(parameters: dict[str, Any]) -> dict[str, Any]:
     """A connection's parameters with the path of the socket, where `broker_url` left it out."""
-    if "path" in parameters and isinstance(parameters.get("credential_provider"), BrokerCredentials):
+    if parameters.get("path") == SOCKET_PLACE:
         return {**parameters, "path": redis_socket(settings.REDIS_URL)}
     return parameters

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from celery import Celery
 from django.conf import LazySettings
 from django.views.debug import SafeExceptionReporterFilter
 from hypothesis import given
@@ -15,7 +17,9 @@ from kombu.exceptions import OperationalError
 from redis.connection import parse_url
 
 from clustercore.embedded.domain.endpoints import Endpoints, Secret, database_settings, redis_credentials
+from clustercore.embedded.domain.server_urls import parse_database_url
 from clustercore.nodes.adapters.credentials import BrokerCredentials, broker_url, located
+from clustercore.project.celery import Results
 
 PASSWORDS = st.text(st.characters(min_codepoint=33, max_codepoint=0x2FF), min_size=12, max_size=20)
 
@@ -54,16 +58,25 @@ def test_the_path_of_a_socket_is_found_and_not_told(settings: LazySettings) -> N
     assert BrokerCredentials().get_credentials() == ("not-to-be-told",)
 
 
+def test_a_socket_without_a_password_is_found_by_the_broker_and_for_the_results(settings: LazySettings) -> None:
+    settings.REDIS_URL = "unix:///run/redis%20of%20ours.sock?db=2"
+    public = broker_url(settings.REDIS_URL)
+    with Connection(public) as connection, pytest.raises(OperationalError, match=r"/run/redis of ours\.sock"):
+        connection.ensure_connection(max_retries=1)
+    results: Any = Results(url=public.removeprefix("redis+"), app=Celery(set_as_current=False))
+    assert (results.connparams["path"], results.connparams["db"]) == ("/run/redis of ours.sock", 2)
+
+
 def test_a_socket_of_somebody_else_is_left_where_it_is() -> None:
     parameters = {"path": "/elsewhere.sock", "db": 0}
     assert located(parameters) == parameters
-    assert located({**parameters, "credential_provider": BrokerCredentials()})["path"] != "/elsewhere.sock"
 
 
 def test_what_holds_a_secret_shows_stars() -> None:
     shown = [
         Endpoints(Path("/data"), "postgresql://a:not-to-be-told@/b", "redis://:not-to-be-told@hub/0", False, False),
         database_settings("postgresql://a:not-to-be-told@hub/b", 1),
+        parse_database_url("postgresql://a:not-to-be-told@hub/b?sslpassword=not-to-be-told"),
         [Secret("not-to-be-told")],
     ]
     assert "not-to-be-told" not in repr(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import flower.command
 from django.conf import settings
@@ -16,7 +17,7 @@ from clustercore.embedded.domain.endpoints import celery_url
 class HubFlower(Flower):  # type: ignore[misc]
     """Asks the broker with what opens it, and keeps its socket to the hub's own account."""
 
-    broker_uri_with_password: Any = property(lambda _: celery_url(settings.REDIS_URL))
+    broker_uri_with_password: Any = property(lambda _: counting_url(settings.REDIS_URL))
     """Flower's only use of it is to count what waits in queues: Celery's own configuration holds no password."""
 
     def start_http_server(self) -> Any:
@@ -25,6 +26,12 @@ class HubFlower(Flower):  # type: ignore[misc]
             return super().start_http_server()
         HTTPServer(self).add_socket(bind_unix_socket(self.options.unix_socket, mode=0o600))
         return None
+
+
+def counting_url(redis_url: str) -> str:
+    """The server as Flower's own client names it, which takes a socket's path as it stands: it may have spaces."""
+    url, quoted = celery_url(redis_url), urlsplit(redis_url).path
+    return url if url == redis_url else url.replace(quoted, unquote(quoted), 1)
 
 
 def install() -> None:

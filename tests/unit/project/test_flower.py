@@ -3,6 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 
+from flower.utils.broker import Broker
+
+from clustercore.embedded.domain.endpoints import embedded_redis_url
+from clustercore.project.flower.application import counting_url
 from clustercore.project.flower.process import arguments, credentials, socket_path, with_remedy
 
 
@@ -26,3 +30,11 @@ def test_it_listens_on_a_socket_and_on_no_port(tmp_path: Path) -> None:
 def test_its_password_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
     assert credentials(tmp_path) == credentials(tmp_path)
     assert (tmp_path / "secrets" / "flower").stat().st_mode & 0o077 == 0
+
+
+def test_it_counts_what_waits_on_a_socket_whose_path_has_spaces() -> None:
+    socket = Path("/Users/ada/Library/Application Support/clustercore/run/redis/redis.sock")
+    broker = Broker(counting_url(embedded_redis_url(socket, "a/b")))
+    told = broker.redis.connection_pool.connection_kwargs
+    assert (told["path"], told["password"]) == (str(socket), "a/b")
+    assert counting_url("redis://:p@hub:7000/1") == "redis://:p@hub:7000/1"

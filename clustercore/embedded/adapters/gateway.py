@@ -83,6 +83,11 @@ def upstreams_of(endpoints: Endpoints, web: Address) -> Upstreams:
             "--listen leads to one PostgreSQL, and DATABASE_URL names several: start without --listen, and give other "
             "machines the DATABASE_URL and REDIS_URL of this one."
         )
+    if redis.scheme == "rediss":
+        raise EmbeddedError(
+            "--listen does not lead to a Redis that is reached by TLS: start without --listen, and give other machines "
+            "the DATABASE_URL and REDIS_URL of this one."
+        )
     host, port = database.hosts or "127.0.0.1", int(database.ports or 5432)
     redis_path = unquote(redis.path) if redis.scheme == "unix" else None
     path = f"{host}/.s.PGSQL.{port}" if host.startswith("/") else None

@@ -283,3 +283,9 @@ def test_several_postgresql_servers_are_refused_with_what_to_do(services: Endpoi
     several = replace(services, database_url="postgresql://u:p@h1:5432,h2:5432/d")
     with pytest.raises(EmbeddedError, match="without --listen"):
         upstreams_of(several, Address("127.0.0.1", 1))
+
+
+def test_a_redis_that_is_reached_by_tls_is_refused_with_what_to_do(services: Endpoints) -> None:
+    by_tls = replace(services, redis_url="rediss://:p@h:6380/0?ssl_cert_reqs=required")
+    with pytest.raises(EmbeddedError, match="TLS: start without --listen"):
+        upstreams_of(by_tls, Address("127.0.0.1", 1))

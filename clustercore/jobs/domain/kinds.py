@@ -179,8 +179,3 @@ def kind_named(name: str) -> JobKind:
         return _KINDS[name]
     except KeyError:
         raise KeyError(f"no kind of job named {name!r}; registered: {sorted(_KINDS)}") from None
-
-
-def registered_kinds() -> Sequence[JobKind]:
-    """All of them, by name."""
-    return sorted(_KINDS.values(), key=lambda kind: kind.name)

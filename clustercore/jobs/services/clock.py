@@ -15,14 +15,14 @@ from clustercore.nodes.services import shift_last_seen
 
 logger = logging.getLogger(__name__)
 
-# Only what cannot have been written after the step is moved: a lease that is over at once, or that is longer than any.
-# None becomes longer than a lease, whatever was measured.
+# Set forward, all leases are moved: one that a smaller step has only shortened might run out before its holder extends
+# it. Set back, only those that are longer than any. None becomes longer than a lease, whatever was measured.
 _SHIFT_LEASES = """
 WITH shifted AS (
     UPDATE jobs_attempt SET lease_until = least(lease_until + %(step)s * interval '1 second',
                                                 now() + %(lease)s * interval '1 second')
     WHERE id IN (SELECT id FROM jobs_attempt WHERE outcome = 'live'
-                   AND CASE WHEN %(step)s > 0 THEN lease_until < now()
+                   AND CASE WHEN %(step)s > 0 THEN lease_until < now() + %(lease)s * interval '1 second'
                             ELSE lease_until > now() + %(lease)s * interval '1 second' END
                  ORDER BY id FOR UPDATE)
     RETURNING unit_id
@@ -33,8 +33,10 @@ SELECT DISTINCT u.job_id FROM shifted JOIN jobs_unit u ON u.id = shifted.unit_id
 # A clock set forward makes what waits due early, which harms nobody; set back, it would wait for as long again.
 _SHIFT_WAITS = """
 UPDATE jobs_unit SET run_after = run_after + %(step)s * interval '1 second',
-                     avoid_until = avoid_until + %(step)s * interval '1 second'
-WHERE state = 'queued' AND (run_after > now() OR avoid_until > now()) AND %(step)s < 0
+                     avoid_until = avoid_until + %(step)s * interval '1 second',
+                     excluded_until = excluded_until + %(step)s * interval '1 second'
+WHERE state IN ('queued', 'held', 'leased') AND %(step)s < 0
+  AND (run_after > now() OR avoid_until > now() OR excluded_until > now())
 """
 
 

@@ -38,7 +38,7 @@ def set_clock(seconds: float) -> None:
     delta = timedelta(seconds=seconds)
     Attempt.objects.filter(outcome="live").update(lease_until=F("lease_until") - delta)
     Node.objects.update(last_seen=F("last_seen") - delta)
-    Unit.objects.filter(run_after__isnull=False).update(run_after=F("run_after") - delta)
+    Unit.objects.update(run_after=F("run_after") - delta, excluded_until=F("excluded_until") - delta)
 
 
 def held_by(name: str) -> Claimed:
@@ -64,6 +64,14 @@ def test_a_clock_set_forward_ends_no_lease() -> None:
     follow_step(before_a_step_of(HOUR), LEASE)
     assert seconds_left("lease_until") == pytest.approx(LEASE, abs=2)
     assert reaped() == 0
+
+
+def test_a_clock_set_forward_by_less_than_a_lease_shortens_none() -> None:
+    with_parts(1)
+    held_by(LAPTOP)
+    set_clock(LEASE - 2)
+    follow_step(before_a_step_of(LEASE - 2), LEASE)
+    assert seconds_left("lease_until") == pytest.approx(LEASE, abs=1)
 
 
 def test_a_clock_set_back_keeps_no_lease_for_as_long_as_it_was_ahead() -> None:
@@ -98,6 +106,14 @@ def test_a_retry_is_due_when_it_was_though_the_clock_was_set_back() -> None:
     set_clock(-HOUR)
     follow_step(before_a_step_of(-HOUR), LEASE)
     assert seconds_left("run_after", "jobs_unit") == pytest.approx(8, abs=2)
+
+
+def test_a_node_is_excluded_for_no_longer_though_the_clock_was_set_back() -> None:
+    with_parts(1)
+    Unit.objects.filter(stage="part").update(excluded_nodes=[1], excluded_until=Now() + timedelta(seconds=8))
+    set_clock(-HOUR)
+    follow_step(before_a_step_of(-HOUR), LEASE)
+    assert seconds_left("excluded_until", "jobs_unit") == pytest.approx(8, abs=2)
 
 
 def test_a_step_that_one_node_followed_is_followed_by_no_other() -> None:

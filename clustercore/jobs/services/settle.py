@@ -177,7 +177,7 @@ def _exclude(unit: Unit, node_id: int) -> None:
 def _hold(attempt: Attempt, unit: Unit, why: str, seconds: float | None) -> None:
     _close(attempt, AttemptOutcome.HELD, why)
     if seconds is not None:
-        unit.hold_reason = why
+        unit.hold_reason = why[:400]
         _queue_again(unit, why, seconds)
         return
     unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), why[:400]

@@ -211,6 +211,14 @@ def test_a_hold_keeps_the_unit_with_its_reason_until_it_is_released() -> None:
     assert claim(as_claimant(node), None) is None
 
 
+def test_a_hold_for_a_while_is_no_failure_however_long_its_reason_is() -> None:
+    with_parts(1)
+    held = taken_by(start_node(LAPTOP))
+    settle(held.key, Hold("the hub is away: " + "no route " * 100, seconds=5.0))
+    unit = unit_of(held)
+    assert (unit.state, unit.failures, len(unit.hold_reason)) == ("queued", 0, 400)
+
+
 def test_what_is_handed_back_is_queued_at_once_for_another_node() -> None:
     laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
     with_parts(1, min_rung=0)

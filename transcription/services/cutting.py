@@ -35,11 +35,13 @@ class Waves:
     waiting: list[NewUnit] = field(default_factory=list)
     sent: int = 0
 
-    def add(self, piece: Mapping[str, Any]) -> None:
-        """Stores the piece and queues the wave when it is full."""
-        self.waiting.append(self._unit(piece))
+    def add(self, piece: Mapping[str, Any]) -> str:
+        """Stores the piece and queues the wave when it is full; the hash under which the piece is stored."""
+        blob = stored(piece)
+        self.waiting.append(self._unit(piece, blob))
         if self.sent == 0 or len(self.waiting) >= WAVE:
             self.flush()
+        return blob
 
     def flush(self) -> None:
         """Queues what waits."""
@@ -48,8 +50,7 @@ class Waves:
             self.context.queue(self.waiting)
             self.waiting = []
 
-    def _unit(self, piece: Mapping[str, Any]) -> NewUnit:
-        blob = stored(piece)
+    def _unit(self, piece: Mapping[str, Any], blob: str) -> NewUnit:
         payload = {"blob": blob, "start_sample": piece["start_sample"], "end_sample": piece["end_sample"]}
         seconds = (piece["end_sample"] - piece["start_sample"]) / SAMPLE_RATE
         capability = capability_for(self.context.parameters)
@@ -90,12 +91,12 @@ def cut(context: UnitContext) -> Verdict:
             return
         piece = event["piece"]
         if piece["ordinal"] in again:
-            remade.append({"ordinal": piece["ordinal"], "blob": stored(piece)})
-            return
-        waves.add(piece)
+            blob = stored(piece)
+            remade.append({"ordinal": piece["ordinal"], "blob": blob})
+        else:
+            blob = waves.add(piece)
         if piece["ordinal"] == 0:
-            first = Piece.objects.get(recording=recording, ordinal=0)
-            _queue_detection(context, first.blob)
+            _queue_detection(context, blob)
 
     request = {
         "path": str(context.fetch(recording.blob)),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from django.db import connection
 
 from clustercore.blobs import services as blobs
 from clustercore.config.environment import environment
+from clustercore.jobs.domain.kinds import NewUnit, UnitContext
 from clustercore.jobs.models import Job, JobBlob, JobEvent, Unit
 from tests.talk import talk
 from transcription.models import Piece, Recording
-from transcription.services.cutting import lost_pieces, record_cut
+from transcription.services.cutting import cut, lost_pieces, record_cut
 
 pytestmark = pytest.mark.django_db
 
@@ -55,3 +59,29 @@ def test_pieces_that_the_ledger_does_not_know_as_stored_are_lost(job: Job, tmp_p
     (tmp_path / "0.flac").write_bytes(b"sound")
     stored = blobs.store_file(tmp_path / "0.flac")
     assert lost_pieces(job.pk, ["0" * 64, stored, "1" * 64]) == [0, 2]
+
+
+def test_the_language_is_told_from_a_first_piece_that_was_lost_before_anybody_heard_it(
+    job: Job, tmp_path: Path
+) -> None:
+    blobs.establish_hub(environment().data_dir, "http://127.0.0.1:1")
+    queued: list[NewUnit] = []
+
+    def cut_first(_engine: str, _model: str, request: Any, on_event: Callable[[Any], None]) -> dict[str, int]:
+        assert 0 in request["again"]
+        (tmp_path / "0.flac").write_bytes(b"the first piece")
+        on_event({"piece": {"ordinal": 0, "path": str(tmp_path / "0.flac"), "start_sample": 0, "end_sample": 1}})
+        return {"samples": 1}
+
+    context = SimpleNamespace(
+        job_id=job.pk,
+        language=None,
+        parameters={},
+        workspace=tmp_path,
+        report=lambda *_: None,
+        fetch=lambda _: tmp_path / "talk.wav",
+        queue=queued.extend,
+        call_engine=cut_first,
+    )
+    cut(cast(UnitContext, context))
+    assert [unit.stage for unit in queued] == ["detect"]

@@ -33,6 +33,7 @@ from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject
 from clustercore.nodes.domain.hooks import Agent, HostDied
+from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 
 logger = logging.getLogger(__name__)
 
@@ -272,7 +273,7 @@ def _verdict_on(agent: Agent, error: Exception) -> Verdict:
         agent.hold_while_short(short)
         return Hold(f"{agent.name} has {short}", seconds=SHORTAGE_PAUSE_SECONDS)
     if isinstance(error, EngineFailure):
-        return Fail(error.message, error.code)
+        return _after_engine_failure(error)
     if isinstance(error, BlobGone):
         return Retry(str(error))
     if isinstance(error, StoreFull):
@@ -281,6 +282,12 @@ def _verdict_on(agent: Agent, error: Exception) -> Verdict:
         return Hold(f"the hub is away: {error}", seconds=5.0)
     logger.error("a handler raised what it should have returned as a verdict", exc_info=error)
     return Retry(f"{type(error).__name__}: {error}")
+
+
+def _after_engine_failure(failure: EngineFailure) -> Verdict:
+    if failure.code == OUT_OF_MEMORY:
+        return Retry(failure.message, not_here=True)
+    return Fail(failure.message, failure.code)
 
 
 def _without_blob(stage: Stage, missing: BlobMissing) -> Verdict:

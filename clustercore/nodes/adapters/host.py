@@ -22,7 +22,7 @@ from typing import Any, BinaryIO
 from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.nodes.adapters.plugins import load_plugin
 from clustercore.nodes.domain.engine import Engine, EngineFailure, JsonObject
-from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, SHORTAGE, decode_line, encode_line
+from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, OUT_OF_MEMORY, SHORTAGE, decode_line, encode_line
 
 try:
     import resource
@@ -138,6 +138,10 @@ class EngineHost:
         self._send({"report": float(fraction), "event": None if event is None else dict(event)})
 
     def _tell(self, error: BaseException) -> None:
+        # Not a state of the machine alone: held until it is over, a node with too large a model would be held for ever.
+        if isinstance(error, MemoryError):
+            self._send({"failure": {"code": OUT_OF_MEMORY, "message": "this machine has not the memory for it"}})
+            return
         if short := shortage_in(error):
             self._send({"failure": {"code": SHORTAGE, "message": short}})
             return

@@ -14,6 +14,7 @@ import psutil
 from clustercore.nodes.adapters.host_process import HostOrder, HostProcess, OnReport
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded
 from clustercore.nodes.domain.hooks import HostDied
+from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 
 LOAD_SECONDS = 600.0
 BYTES_PER_MB = 1024 * 1024
@@ -210,8 +211,8 @@ class HostPool:
             result = host.call(request, on_report)
             reusable = True
             return result
-        except EngineFailure:
-            reusable = True
+        except EngineFailure as failure:
+            reusable = failure.code != OUT_OF_MEMORY
             raise
         finally:
             self._release(host, reusable=reusable)

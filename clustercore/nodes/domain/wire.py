@@ -9,6 +9,8 @@ from typing import Any
 MAXIMUM_LINE_BYTES = 32 * 1024 * 1024
 SHORTAGE = "resource_shortage"
 """The code of a failure that is none of the engine's: the machine lacks disk, memory or descriptors."""
+OUT_OF_MEMORY = "out_of_memory"
+"""The code of a failure that a smaller model need not share. The host that tells it ends."""
 
 
 def encode_line(message: Mapping[str, Any]) -> bytes:

@@ -69,6 +69,8 @@ class Crash(Echo):
             raise EngineFailure("unreadable", "The file is not audio.")
         if how == "disk full":
             raise EngineFailure("cannot_write", "The piece cannot be written.") from OSError(errno.ENOSPC, "full")
+        if how == "memory":
+            raise MemoryError
         if how == "raise":
             raise ZeroDivisionError("seven by zero")
         if how == "not json":

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 import pytest
 
 from clustercore.jobs.domain.verdict import Crashed, Degrade, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.jobs.services.claim import Claimed
-from clustercore.jobs.services.work import LONGEST_REASON, AttemptFailed, told
+from clustercore.jobs.services.work import LONGEST_REASON, AttemptFailed, _verdict_on, told
+from clustercore.nodes.domain.engine import EngineFailure
+from clustercore.nodes.domain.hooks import Agent
+from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 
 CLAIMED = Claimed(
     unit_id=12,
@@ -54,3 +58,10 @@ def test_what_an_engine_wrote_before_it_died_stays_in_the_ledger() -> None:
     with pytest.raises(AttemptFailed) as failure:
         told(CLAIMED, Fail("x" * 5000))
     assert len(str(failure.value)) < LONGEST_REASON + 100
+
+
+def test_a_piece_that_has_no_room_in_memory_here_is_tried_elsewhere_and_ends_no_job() -> None:
+    agent = cast(Agent, None)
+    failed = _verdict_on(agent, EngineFailure("unreadable", "not audio"))
+    assert failed == Fail("not audio", "unreadable")
+    assert _verdict_on(agent, EngineFailure(OUT_OF_MEMORY, "too large")) == Retry("too large", not_here=True)

@@ -93,6 +93,13 @@ def test_an_engine_without_room_is_no_failure_of_the_engine(pool: HostPool) -> N
         pool.call("crash", "m", {"how": "disk full"}, tag="a", on_report=ignore)
 
 
+def test_an_engine_without_memory_fails_so_that_a_smaller_model_is_tried(pool: HostPool) -> None:
+    before = pool.call("crash", "m", {"how": "no"}, tag="a", on_report=ignore)["process"]
+    with pytest.raises(EngineFailure, match="not the memory"):
+        pool.call("crash", "m", {"how": "memory"}, tag="a", on_report=ignore)
+    assert pool.call("crash", "m", {"how": "no"}, tag="a", on_report=ignore)["process"] != before
+
+
 def test_progress_and_events_arrive_while_the_engine_works(pool: HostPool) -> None:
     seen: list[tuple[float, JsonObject | None]] = []
     request = {"steps": 4, "seconds": 0.2}

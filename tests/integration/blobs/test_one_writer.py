@@ -10,9 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from django.db import connection
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.blobs import services
+from clustercore.blobs.adapters import files
 from clustercore.blobs.adapters.partial import PartialFile
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.models import Blob, Upload
@@ -116,3 +118,20 @@ def test_what_changed_after_it_was_hashed_becomes_no_blob(hub: RunningHub, otto:
         services.keep_upload(id_in(place))
     assert (refused.value.status, refused.value.code) == (409, "upload_corrupt")
     assert not Blob.objects.exists()
+
+
+def test_a_whole_upload_is_hashed_again_in_no_transaction(
+    hub: RunningHub, otto: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = begin(otto, size=SIZE)
+    send(otto, place, 0, ONE)
+    Upload.objects.filter(pk=id_in(place)).update(seal="another-start 1 2000000 1")
+    in_transaction: list[bool] = []
+
+    def hash_of(path: Path) -> str:
+        in_transaction.append(connection.in_atomic_block)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(files, "hash_of", hash_of)
+    assert services.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
+    assert in_transaction == [False]

@@ -15,7 +15,6 @@ from clustercore.jobs.domain.kinds import LeaseLost
 class Holding:
     """One attempt in a slot. `lost` is set when the ledger no longer counts it."""
 
-    attempt_id: int
     key: UUID
     unit_id: int
     fraction: float = 0.0
@@ -28,7 +27,7 @@ class Holding:
     @property
     def tag(self) -> str:
         """The name by which the engine host that works on it is known."""
-        return f"attempt-{self.attempt_id}"
+        return f"attempt-{self.key}"
 
     def report(self, fraction: float) -> None:
         """Says that work goes on. Raises LeaseLost."""

@@ -227,7 +227,7 @@ def do(agent: Agent, claimed: Claimed) -> Verdict | None:
 
     Returns the verdict; None when the attempt no longer counted.
     """
-    holding = Holding(claimed.attempt_id, claimed.key, claimed.unit_id)
+    holding = Holding(claimed.key, claimed.unit_id)
     workspace = workspaces(agent.name) / holding.tag
     execution = Execution(claimed, holding, agent, workspace)
     HOLDINGS.add(holding)

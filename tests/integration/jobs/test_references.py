@@ -113,7 +113,7 @@ def test_a_unit_that_needs_what_was_deleted_is_not_queued(stored: str) -> None:
 def test_a_handler_can_fetch_only_what_its_unit_needs(stored: str, tmp_path: Path) -> None:
     submitted(blobs=[stored])
     claimed = taken_by(start_node(LAPTOP))
-    holding = Holding(claimed.attempt_id, claimed.key, claimed.unit_id)
+    holding = Holding(claimed.key, claimed.unit_id)
     context = Execution(claimed, holding, cast(Agent, SimpleNamespace()), tmp_path)
     assert context.fetch(stored) == blobs.local_path(stored)
     with pytest.raises(UndeclaredBlob, match="plan asks for"):

@@ -12,7 +12,7 @@ ONE, OTHER = UUID(int=1), UUID(int=2)
 
 def test_only_holdings_that_report_are_extended() -> None:
     holdings = Holdings()
-    talking, silent = Holding(1, ONE, 11), Holding(2, OTHER, 12)
+    talking, silent = Holding(ONE, 11), Holding(OTHER, 12)
     silent.last_report -= 60.0
     holdings.add(talking)
     holdings.add(silent)
@@ -22,14 +22,14 @@ def test_only_holdings_that_report_are_extended() -> None:
 
 def test_a_holding_that_somebody_else_watches_is_extended_though_it_is_silent() -> None:
     holdings = Holdings()
-    loading = Holding(1, ONE, 11, watched_elsewhere=True)
+    loading = Holding(ONE, 11, watched_elsewhere=True)
     loading.last_report -= 500.0
     holdings.add(loading)
     assert holdings.extendable(silent_seconds=30.0) == {ONE: 0.0}
 
 
 def test_a_lost_holding_stops_its_handler_at_the_next_report() -> None:
-    holding = Holding(1, ONE, 11, lost_because="cancelled")
+    holding = Holding(ONE, 11, lost_because="cancelled")
     holding.lost.set()
     with pytest.raises(LeaseLost, match="cancelled"):
         holding.report(0.5)
@@ -42,3 +42,7 @@ def test_a_knock_is_pending_until_its_bell_is_answered() -> None:
     assert holdings.answered(5)
     assert holdings.pending_knocks() == {6}
     assert not holdings.answered(7)
+
+
+def test_attempts_of_two_ledgers_at_one_unit_have_an_engine_host_and_a_workspace_each() -> None:
+    assert Holding(ONE, 11).tag != Holding(OTHER, 11).tag

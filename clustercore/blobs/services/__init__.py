@@ -87,8 +87,7 @@ def store_file(path: Path, media_type: str = "") -> str:
 
     Raises StoreFull, BlobRefused, BlobUnavailable, OSError.
     """
-    hub = hub_now()
-    store = local_store(hub)
+    store = local_store(hub_now())
     if store is None:
         return _upload(path, media_type)
     with store.receive() as incoming:

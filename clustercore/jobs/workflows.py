@@ -55,10 +55,15 @@ def ring(canvas: Signature) -> str:
     try:
         canvas.apply_async(retry=False)
     except BROKER_AWAY as absence:
-        _tell_once(str(absence))
-        return str(absence) or type(absence).__name__
+        _tell_once(_in_words(absence))
+        return _in_words(absence)
     _tell_once("")
     return ""
+
+
+def _in_words(absence: Exception) -> str:
+    """The broker's own words, without those in which its client says which command they answer."""
+    return str(absence).rpartition("caused error: ")[2] or type(absence).__name__
 
 
 _TOLD = [""]

@@ -18,7 +18,7 @@ from clustercore.config.environment import environment
 from clustercore.config.interpreter import PACKAGE_ROOT
 from clustercore.nodes.adapters.concurrency import set_default_concurrency
 from clustercore.nodes.adapters.credentials import located
-from clustercore.nodes.adapters.transport import guard_redis
+from clustercore.nodes.adapters.transport import BROKER_ABSENCES, guard_redis
 from clustercore.project.flower.process import protect_flower
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
@@ -39,7 +39,10 @@ protect_flower(environment().data_dir)
 
 
 class Results(RedisBackend):
-    """Where Celery keeps what chords wait for: on the broker's server, found and opened as the broker is."""
+    """Where Celery keeps what chords wait for: on the broker's server, found, opened and missed as the broker is."""
+
+    def exception_safe_to_retry(self, exc: Exception) -> bool:
+        return isinstance(exc, BROKER_ABSENCES)
 
     def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
         return located(super()._params_from_url(url, defaults))  # type: ignore[misc]

@@ -187,6 +187,8 @@ CELERY: dict[str, Any] = {
     "worker_send_task_events": True,
     "task_send_sent_event": True,
     "result_backend_always_retry": True,
+    # Each try that fails is logged with its traceback.
+    "result_backend_base_sleep_between_retries_ms": 1000,
     "result_expires": 86_400,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,

@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec
 
 from clustercore.config.environment import environment
+from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.adapters.in_hand import note_in_hand, noted_in_hand
 from clustercore.jobs.domain.suspicion import suspects
@@ -132,8 +133,13 @@ class LeaseKeeper:
         if held or self._noted:
             resident = agent.hosts.resident_mb()
             sizes = {holding.key: resident.get(holding.tag, 0) for holding in held}
-            workspaces(agent.name).mkdir(parents=True, exist_ok=True)
-            note_in_hand(workspaces(agent.name) / IN_HAND, memory_kills(), sizes)
+            try:
+                workspaces(agent.name).mkdir(parents=True, exist_ok=True)
+                note_in_hand(workspaces(agent.name) / IN_HAND, memory_kills(), sizes)
+            except OSError as trouble:
+                if not (short := shortage_in(trouble)):
+                    raise
+                agent.hold_while_short(short)
         self._noted = bool(held)
 
     def _look_for_work(self, agent: Agent) -> None:

@@ -18,6 +18,7 @@ from clustercore.nodes.services import mark_silent_nodes_offline
 logger = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 8
+REASONS_IN_TURN = 3
 
 
 class Sweeper:
@@ -82,14 +83,14 @@ def _explain(found: Stuck, broker_away: str) -> None:
     if reason == found.waiting:
         return
     Job.objects.filter(pk=found.job_id).update(waiting=reason)
-    if reason and not _is_last_word(found.job_id, reason):
+    if reason and not _was_told_lately(found.job_id, reason):
         record_event(found.job_id, "waiting", f"waiting: {reason}")
 
 
-def _is_last_word(job_id: int, reason: str) -> bool:
-    """Whether this was the last reason told: one that comes and goes leaves one event, not one each time."""
-    told = JobEvent.objects.filter(job_id=job_id, name="waiting").order_by("-pk").values_list("text", flat=True).first()
-    return told == f"waiting: {reason}"
+def _was_told_lately(job_id: int, reason: str) -> bool:
+    """Whether it is among the last reasons told: such as come and go, or take turns, leave one event each."""
+    told = JobEvent.objects.filter(job_id=job_id, name="waiting").order_by("-pk").values_list("text", flat=True)
+    return f"waiting: {reason}" in told[:REASONS_IN_TURN]
 
 
 def finish_forgotten_jobs() -> None:

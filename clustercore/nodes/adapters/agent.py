@@ -17,7 +17,7 @@ import clustercore
 from clustercore.config.environment import Environment
 from clustercore.embedded.domain.shortage import database_shortage, shortage_in
 from clustercore.nodes.adapters.hardware import read_hardware
-from clustercore.nodes.adapters.holds import SHORTAGE_SECONDS, Holds
+from clustercore.nodes.adapters.holds import AT_START, SHORTAGE_SECONDS, WITHOUT_BROKER, Holds
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
@@ -36,7 +36,6 @@ DATABASE_ERRORS = (OperationalError, InterfaceError)
 INVENTORY_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 5.0
 TICKS_PER_LEASE = 8
-HELD_AT_START = "starting"
 
 
 class NotANodeError(RuntimeError):
@@ -81,7 +80,7 @@ class NodeAgent:
         self._inventory_due = time.monotonic() + INVENTORY_SECONDS
         self._hosts = self._make_hosts()
         self._spools = DirectorySpools(spool_directory(environment.data_dir, environment.node_name))
-        self._holds = Holds(start=HELD_AT_START)
+        self._holds = Holds(start=AT_START)
         self._barred: dict[str, str] = {}
         self._working: list[str] = []
         self._lock = threading.Lock()
@@ -274,8 +273,6 @@ class NodeAgent:
 
     def _begin(self) -> None:
         pause = 0.1
-        while not self._subscription.ready and not self._ended.wait(0.05):
-            pass
         while not self._ended.is_set() and not self._register():
             self._ended.wait(pause)
             pause = min(pause * 2, LONGEST_RETRY_SECONDS)
@@ -283,7 +280,10 @@ class NodeAgent:
             return
         with self._hub():
             self._run_hooks("on_start")
-        self.release("start")
+        if self._subscription.becomes_ready(self._ended):
+            self.release("start")
+        else:
+            self.hold("start", WITHOUT_BROKER)
         self._self_test = SelfTestRun(self._hosts, self._ledger, self.node_id, self._inventory, lambda: self.busy == 0)
         self._self_test.start()
 
@@ -301,6 +301,8 @@ class NodeAgent:
         """A machine that is short of something for now says so and goes on: its leases must live."""
         for source in self._holds.over():
             self.release(source)
+        if self._subscription.ready:
+            self.release("start")
         self.apply()
         try:
             self._do_tick()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from celery.worker.consumer import Consumer
@@ -13,12 +14,19 @@ from clustercore.nodes.adapters.transport import put_aside
 
 logger = logging.getLogger(__name__)
 
+LONGEST_RECONNECT_SECONDS = 5.0
+"""Celery's own pauses grow to half a minute, which a node would then take nothing for although the broker is back."""
+
 
 class TolerantConsumer(Consumer):
     """`CELERY_WORKER_CONSUMER`."""
 
     connection_errors: tuple[type[Exception], ...]
     channel_errors: tuple[type[Exception], ...]
+
+    def ensure_connected(self, connection: Any) -> Any:
+        connection.ensure_connection = partial(connection.ensure_connection, interval_max=LONGEST_RECONNECT_SECONDS)
+        return super().ensure_connected(connection)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         self._refuse(message, f"it cannot be decoded: {exc}")

@@ -6,6 +6,8 @@ import math
 import threading
 import time
 
+AT_START = "starting"
+WITHOUT_BROKER = f"{AT_START}: the broker (Redis) does not answer"
 SHORTAGE_SECONDS = 15.0
 """How long a machine without disk, memory or descriptors takes nothing before it tries again."""
 

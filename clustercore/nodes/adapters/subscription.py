@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from typing import Any
 
 from clustercore.nodes.domain.facts import Consumption
 from clustercore.nodes.domain.queues import carries_units
 
 logger = logging.getLogger(__name__)
+
+START_SECONDS = 5.0
+"""What a broker that is well may need until it is consumed from."""
 
 
 class Subscription:
@@ -22,6 +27,13 @@ class Subscription:
         """Whether the worker is connected and consumes."""
         consumer = self._consumer()
         return bool(consumer and getattr(consumer, "task_consumer", None) and getattr(consumer, "qos", None))
+
+    def becomes_ready(self, ended: threading.Event) -> bool:
+        """Whether the worker consumes within the time that this takes where the broker is well."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self.ready and time.monotonic() < deadline and not ended.wait(0.05):
+            pass
+        return self.ready
 
     def apply(self, wanted: Consumption) -> None:
         """Brings the consumer to `wanted` within milliseconds; does nothing while there is no connection."""

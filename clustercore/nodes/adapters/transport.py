@@ -15,6 +15,7 @@ from typing import Any
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as redis_transport
 from kombu.utils.json import loads
+from redis.exceptions import ResponseError
 
 from clustercore.nodes.adapters.credentials import located
 from clustercore.nodes.domain.messages import (
@@ -29,6 +30,10 @@ from clustercore.nodes.domain.messages import (
 from clustercore.nodes.domain.queues import carries_units
 
 logger = logging.getLogger(__name__)
+
+BROKER_ABSENCES = (*redis_transport.Transport.connection_errors, ResponseError)
+"""What the broker's absence looks like. One that answers and refuses to write (its disk or its memory is full) is as
+good as away: who waits for its connection, as for a lost one, goes on when there is room."""
 
 
 def fault_in_item(item: bytes, queue: str) -> str:
@@ -106,6 +111,7 @@ class Transport(redis_transport.Transport):
     """Stands in for kombu's, see `guard_redis`."""
 
     Channel = Channel
+    connection_errors = BROKER_ABSENCES
 
 
 def guard_redis() -> None:

@@ -192,7 +192,7 @@ class _Slow:
 def registered(names: Sequence[str], children: Sequence[Child]) -> list[str]:
     """The names of those of our own nodes that are online and no longer starting."""
     pids = [child.pid for child in children if child.pid is not None]
-    ours = live_nodes().filter(name__in=list(names), process_id__in=pids).exclude(hold_reason="starting")
+    ours = live_nodes().filter(name__in=list(names), process_id__in=pids).exclude(hold_reason__startswith="starting")
     return list(ours.values_list("name", flat=True))
 
 

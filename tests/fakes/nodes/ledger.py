@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -71,6 +72,9 @@ class RememberedSubscription:
 
     def __init__(self) -> None:
         self.wanted = Consumption()
+
+    def becomes_ready(self, ended: threading.Event) -> bool:
+        return not ended.is_set()
 
     def apply(self, wanted: Consumption) -> None:
         self.wanted = wanted

@@ -175,10 +175,10 @@ def test_an_exclusion_that_is_over_does_not_come_back_with_the_next() -> None:
     assert unit_of(held).excluded_nodes == [workstation.pk]
 
 
-def test_a_reason_to_wait_that_comes_and_goes_is_told_once() -> None:
+def test_reasons_to_wait_that_come_and_go_are_told_once_each() -> None:
     start_node(LAPTOP)
     job, _ = with_parts(1, min_rung=0)
-    for broker_away in ("no such file", "", "no such file", "refused"):
+    for broker_away in ("no such file", "", "no such file", "refused", "no such file", "refused"):
         explain_waiting_jobs(broker_away=broker_away)
     job.refresh_from_db()
     assert job.waiting == "the broker (Redis) does not answer: refused"

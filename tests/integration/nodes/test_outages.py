@@ -14,6 +14,7 @@ import redis
 from django.db import connection
 
 from clustercore.nodes import services
+from clustercore.nodes.models import Node
 from tests.fakes.nodes.polling import until
 from tests.integration.nodes.conftest import Send, StartWorker
 
@@ -59,6 +60,51 @@ def test_after_a_broker_restart_a_drained_node_still_takes_nothing(
     services.undrain("one")
     assert "result" in waiting.get(30)
     assert worker.log.count("Started consuming from") == directed + 2
+
+
+@contextmanager
+def full_broker(client: redis.Redis, message_in: str) -> Iterator[None]:
+    """Redis answers everybody and lets nobody write, from the moment at which a node pops the message in this queue."""
+    with client.pipeline() as transaction:
+        transaction.lmove(message_in, "cap.echo")
+        transaction.config_set("maxmemory", 1)
+        transaction.execute()
+    try:
+        yield
+    finally:
+        client.config_set("maxmemory", 0)
+
+
+def test_a_broker_that_has_no_room_to_write_ends_no_node(
+    start_worker: StartWorker, send: Send, redis_client: redis.Redis
+) -> None:
+    worker = start_worker().until_taking_work()
+    send("echo", {}, queue="cap.nobody")
+    with full_broker(redis_client, "cap.nobody"):
+        worker.until_said("Connection to broker lost")
+    assert "result" in send("echo", {}).get(30)
+    assert worker.process.poll() is None
+
+
+@contextmanager
+def hanging_broker(client: redis.Redis) -> Iterator[None]:
+    """Redis stands still: it answers nobody and refuses nobody."""
+    server = psutil.Process(int(client.info("server")["process_id"]))
+    server.suspend()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+def test_a_node_that_waits_for_its_broker_says_so_and_goes_on(
+    start_worker: StartWorker, redis_client: redis.Redis
+) -> None:
+    with hanging_broker(redis_client):
+        worker = start_worker()
+        until(lambda: Node.objects.filter(name="one", hold_reason__contains="Redis").exists(), 60.0, "it says nothing")
+    worker.until_taking_work()
+    until(lambda: worker.node().hold_reason == "")
 
 
 @contextmanager

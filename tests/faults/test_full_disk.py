@@ -137,7 +137,8 @@ def test_a_disk_that_is_full_for_a_while_costs_only_the_time(
     if database_dies:
         end_database(hub.terminal.data_dir)
         until(lambda: database_waits(hub), 60, "nobody says what the database waits for")
-    until(lambda: cannot_write(hub, number), 120, "neither the ledger says why nothing runs, nor is it away")
+    else:
+        until(lambda: cannot_write(hub, number), 120, "neither the ledger says why nothing runs, nor is it away")
     until(lambda: time.monotonic() - filled_at >= FULL_SECONDS, FULL_SECONDS + 1, "the clock stands")
     assert (up.is_running(), node.is_running()) == (True, True)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.embedded.services import status, stop
 from tests.faults.cluster import LEASE_SECONDS, WORKER_SETTINGS
 from tests.faults.conftest import Record
+from tests.faults.disks import NoDisk, fill, mounted, why_no_disks
 from tests.faults.recording import PIECE_SECONDS, make_recording
 from tests.faults.waiting import until
 from tests.integration.project.test_command_line import Terminal
@@ -28,9 +28,9 @@ from tests.integration.project.test_command_line import Terminal
 pytestmark = [
     pytest.mark.fault,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root mounts a small disk, on Linux"),
+    pytest.mark.skipif(bool(why_no_disks()), reason=why_no_disks()),
 ]
-DISK = "size=400m,mode=0711"
+DISK = "400m"
 FULL = "space left"
 """In the words of the node, of Redis, or of the system."""
 
@@ -66,32 +66,17 @@ class SmallHub:
 @pytest.fixture
 def hub(tmp_path: Path) -> Iterator[SmallHub]:
     disk = Path(tempfile.mkdtemp(prefix="clustercore-disk-"))
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", DISK, "disk", str(disk)], capture_output=True, check=False)
-    if mounted.returncode != 0:
-        disk.rmdir()
-        pytest.skip(f"no disk can be mounted here: {mounted.stderr.decode().strip()}")
-    made = SmallHub(Terminal(disk, tmp_path), {**WORKER_SETTINGS, "PUPPET_DIRECTORY": str(tmp_path)})
-    try:
+    with ExitStack() as stack:
+        stack.callback(disk.rmdir)
+        try:
+            stack.enter_context(mounted(disk, DISK))
+        except NoDisk as error:
+            pytest.skip(str(error))
+        made = SmallHub(Terminal(disk, tmp_path), {**WORKER_SETTINGS, "PUPPET_DIRECTORY": str(tmp_path)})
+        stack.callback(stop, disk)
+        stack.callback(made.type, "down")
+        stack.callback((disk / "filler").unlink, missing_ok=True)
         yield made
-    finally:
-        (disk / "filler").unlink(missing_ok=True)
-        made.type("down")
-        stop(disk)
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
-        disk.rmdir()
-
-
-def fill(disk: Path) -> Path:
-    """Not a byte is left on it."""
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for block in (65_536, 512):
-            try:
-                while file.write(b"\0" * block) == block:
-                    pass
-            except OSError:
-                continue
-    return filler
 
 
 def reasons_of(job: dict[str, Any]) -> list[str]:

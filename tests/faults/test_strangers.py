@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import struct
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import httpx
@@ -19,6 +16,7 @@ from tests.cast import PI
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import Record
 from tests.faults.recording import Recording
+from tests.faults.strangers import strangers
 from tests.faults.test_far_nodes import far_settings, web_process
 
 pytestmark = [pytest.mark.services, pytest.mark.fault, pytest.mark.timeout(300)]
@@ -26,24 +24,6 @@ pytestmark = [pytest.mark.services, pytest.mark.fault, pytest.mark.timeout(300)]
 STRANGERS = 1000
 PAGE_SECONDS = 1.0
 LOCAL, ELSEWHERE = "127.0.0.1", "127.0.0.2"
-PARAMETERS = b"user\0clustercore\0database\0clustercore\0\0"
-BEGINNINGS = (
-    b"",
-    struct.pack("!ii", 8 + len(PARAMETERS), 3 << 16) + PARAMETERS,
-    b"PING ",
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
-    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n",
-)
-
-
-@contextmanager
-def strangers(address: tuple[str, int]) -> Iterator[None]:
-    """A thousand connections that say what they can say without a password, and stay."""
-    with ExitStack() as held:
-        for number in range(STRANGERS):
-            connection = held.enter_context(socket.create_connection(address, timeout=10))
-            connection.sendall(BEGINNINGS[number % len(BEGINNINGS)])
-        yield
 
 
 def seconds_of_a_page(address: tuple[str, int], source: str) -> float:
@@ -66,7 +46,7 @@ def test_a_thousand_strangers_shut_out_nobody(
     with (
         web_process(cluster) as pages,
         running_gateway(LOCAL, 0, upstreams_of(endpoints, pages)) as address,
-        strangers(address),
+        strangers(address, STRANGERS),
     ):
         establish_hub(cluster.data_directory, f"http://{pages.host}:{pages.port}")
         cluster.far_urls = public_urls(endpoints, *address)

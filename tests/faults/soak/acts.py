@@ -174,7 +174,8 @@ def _state_of(job: Job) -> str:
 
 
 def _has_begun(strings: Path, since: float) -> bool:
-    return any(execution.what == "begun" and execution.at > since for execution in executions(strings))
+    """Whether an engine has begun a piece after the one of its self-test."""
+    return sum(execution.what == "begun" and execution.at > since for execution in executions(strings)) > 1
 
 
 def _end_politely(worker: Worker) -> None:

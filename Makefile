@@ -22,7 +22,7 @@ SHOW := sed -u -n -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's/^Installing collec
 COMPILE := $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
-.PHONY: help demo up engines test check faults bench screenshots lock wheels build clean
+.PHONY: help demo up engines test check faults soak bench screenshots lock wheels build clean
 
 help: ## Show this list
 	@echo "clustercore: private speech, language and data work on every machine you own"
@@ -50,6 +50,9 @@ check: $(VENV)/.check ## Lint, types, import contracts and architecture tests
 
 faults: $(VENV)/.test ## Kill and starve things, the slow ways too; every outcome is written as JSON
 	@CLUSTERCORE_FAULT_RESULTS=benchmarks/results/faults $(PYTEST) tests/faults -m "fault or not fault" $(ARGS)
+
+soak: $(VENV)/.test ## Ten minutes of faults in a row by a seed, as root (ARGS="--seed N --seconds 600")
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 bench: $(VENV)/.test ## Run one benchmark, NAME=overhead, speedup, watchers, uploads, lists or pooler
 	@$(BIN)/python -m benchmarks $(NAME) $(ARGS)

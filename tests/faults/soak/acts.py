@@ -42,7 +42,7 @@ class Acts:
         self.foreign_jobs: dict[int, Recording] = {}
         self._site, self._load = site, load
         self._shared, self._foreign = shared, foreign
-        self._old: Job | None = None
+        self._old = load.submit(shared, LONG_PIECE_SECONDS)
 
     def named(self, name: str) -> Callable[..., AbstractContextManager[None]]:
         """The act of a fault."""
@@ -121,8 +121,6 @@ class Acts:
     @contextmanager
     def shared_removal(self, pieces: int) -> Iterator[None]:
         """The old job of a recording goes while a new one of the same is being cut."""
-        if self._old is None:
-            self._old = self._load.submit(self._shared, LONG_PIECE_SECONDS)
         old = self._old
         until(lambda: _state_of(old) == "done", BACK_SECONDS, lambda: f"the old job is {_state_of(old)}")
         self._old = self._load.submit(self._shared, LONG_PIECE_SECONDS)

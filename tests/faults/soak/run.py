@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
 from collections import Counter
@@ -76,6 +77,8 @@ class Soak:
 
 def soak(directory: Path, seed: int, seconds: float, names: Sequence[str]) -> int:
     """Plays the schedule of a seed on a fresh site; prints and writes the verdict. Returns the exit code."""
+    # Whoever kills the database knows that connections to it break.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     seen, planned = Soak(seed, seconds), schedule(seed, seconds, names)
     seen.tell(f"seed {seed}: {len(planned)} faults in {seconds:g} s; again with: {_again(seed, seconds, names)}")
     recordings = [make_recording(directory, f"r{words}", words, 1000 * (n + 1)) for n, words in enumerate(SIZES)]

@@ -24,10 +24,12 @@ def why_no_steps() -> str:
 
 
 def set_clock(offset_file: Path, seconds: int) -> None:
-    """By how much the servers' clock differs from the machine's; they see it within a second."""
-    offset_file.write_text(f"{seconds:+d}\n")
+    """By how much the servers' clock differs from the machine's; all their processes see it at once."""
+    written = offset_file.with_suffix(".new")
+    written.write_text(f"{seconds:+d}\n")
     # The servers' account reads it.
-    offset_file.chmod(0o644)
+    written.chmod(0o644)
+    written.replace(offset_file)
 
 
 def start_servers(offset_file: Path, data_directory: Path) -> None:
@@ -41,7 +43,8 @@ if __name__ == "__main__":
         LD_PRELOAD=str(LIBRARY),
         FAKETIME_TIMESTAMP_FILE=sys.argv[1],
         FAKETIME_DONT_FAKE_MONOTONIC="1",
-        FAKETIME_CACHE_DURATION="1",
+        # Else processes of one server would have different clocks for as long as they keep what they read.
+        FAKETIME_NO_CACHE="1",
         NO_FAKE_STAT="1",
     )
     prepare(layout_of(Path(sys.argv[2])))

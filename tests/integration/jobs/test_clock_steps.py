@@ -12,10 +12,12 @@ from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.clock import ClockReading
+from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Counter, JobEvent, Unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.clock import ClockWatch, follow_step
 from clustercore.jobs.services.leases import reap
+from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import Sweeper
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
@@ -39,12 +41,20 @@ def set_clock(seconds: float) -> None:
     Attempt.objects.filter(outcome="live").update(lease_until=F("lease_until") - delta)
     Node.objects.update(last_seen=F("last_seen") - delta)
     Unit.objects.update(run_after=F("run_after") - delta, excluded_until=F("excluded_until") - delta)
+    Unit.objects.filter(leased_at__isnull=False).update(leased_at=F("leased_at") - delta)
 
 
 def held_by(name: str) -> Claimed:
     found = claim(as_claimant(start_node(name), LEASE), None)
     assert found is not None
     return found
+
+
+def served() -> int:
+    """The job whose part a node does now."""
+    done = held_by(LAPTOP)
+    settle(done.key, Done({"value": 1}))
+    return done.job_id
 
 
 def seconds_left(column: str, table: str = "jobs_attempt") -> float:
@@ -114,6 +124,15 @@ def test_a_node_is_excluded_for_no_longer_though_the_clock_was_set_back() -> Non
     set_clock(-HOUR)
     follow_step(before_a_step_of(-HOUR), LEASE)
     assert seconds_left("excluded_until", "jobs_unit") == pytest.approx(8, abs=2)
+
+
+def test_a_job_that_was_served_before_the_clock_was_set_back_gets_its_turn() -> None:
+    """Jobs take turns by when they were last served."""
+    first, second = with_parts(3)[0], with_parts(3)[0]
+    assert served() == first.pk
+    set_clock(-HOUR)
+    follow_step(before_a_step_of(-HOUR), LEASE)
+    assert [served(), served()] == [second.pk, first.pk]
 
 
 def test_a_step_that_one_node_followed_is_followed_by_no_other() -> None:

@@ -64,5 +64,7 @@ def _seconds_of(job_id: int) -> tuple[float | None, float | None]:
 def _observed(name: str, kind: str, seconds: float | None) -> dict[str, int]:
     if seconds is None:
         return {}
+    # Of a job during which the clock was set back: a count never falls.
+    seconds = max(0.0, seconds)
     bucket = bucket_of(seconds, JOB_BUCKETS)
     return {counter_name(name, kind, bucket): 1, counter_name(name, kind, MILLISECONDS): round(seconds * 1000)}

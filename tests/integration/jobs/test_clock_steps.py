@@ -13,9 +13,10 @@ from django.db.models.functions import Now
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.verdict import Done
-from clustercore.jobs.models import Attempt, Counter, JobEvent, Unit
+from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.clock import ClockWatch, follow_step
+from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import Sweeper
@@ -133,6 +134,16 @@ def test_a_job_that_was_served_before_the_clock_was_set_back_gets_its_turn() -> 
     set_clock(-HOUR)
     follow_step(before_a_step_of(-HOUR), LEASE)
     assert [served(), served()] == [second.pk, first.pk]
+
+
+def test_a_job_during_which_the_clock_was_set_back_makes_no_count_fall() -> None:
+    job, _ = with_parts(1)
+    served()
+    Job.objects.filter(pk=job.pk).update(created=Now() + timedelta(hours=1), finished=Now())
+    count_finished(job, "done")
+    counts = dict(Counter.objects.values_list("name", "value"))
+    assert {name: value for name, value in counts.items() if value < 0} == {}
+    assert counts["jobs.took/sums/ms"] == 0
 
 
 def test_a_step_that_one_node_followed_is_followed_by_no_other() -> None:

@@ -26,11 +26,15 @@ class ClockReading:
 
 def step_between(before: ClockReading, after: ClockReading) -> float:
     """By how much the database's clock was set between two readings of one process, beyond what the ledger knows;
-    negative when it was set back, 0.0 when it was not."""
-    went = after.database - before.database - (after.steps - before.steps)
-    step = went - (after.elapsed - before.elapsed)
+    negative when it was set back, 0.0 when it was not.
+
+    What the ledger alone learned meanwhile was set before the first reading: two processes that each took it for a
+    step of their own would correct each other for ever.
+    """
+    was_set_by = after.database - before.database - (after.elapsed - before.elapsed)
     doubt = max(SMALLEST_STEP_SECONDS, 2 * (before.uncertainty + after.uncertainty))
-    return step if abs(step) > doubt else 0.0
+    unknown = was_set_by - (after.steps - before.steps)
+    return unknown if min(abs(was_set_by), abs(unknown)) > doubt else 0.0
 
 
 def step_in_words(seconds: float) -> str:

@@ -159,6 +159,15 @@ def test_a_step_that_one_node_followed_is_followed_by_no_other() -> None:
     assert JobEvent.objects.get(job=job, name="clock_step").text.startswith("the hub's clock was set back by 1 h 0 min")
 
 
+def test_a_node_that_starts_between_a_step_and_its_discovery_does_not_take_it_back() -> None:
+    seen_by_another = before_a_step_of(-HOUR)
+    started_just_now = ClockWatch()
+    started_just_now.look(LEASE)
+    follow_step(seen_by_another, LEASE)
+    started_just_now.look(LEASE)
+    assert Counter.objects.get(pk="clock.steps").value == 1
+
+
 def test_a_node_that_is_wrong_about_the_clock_makes_no_lease_longer_than_a_lease() -> None:
     with_parts(1)
     held_by(LAPTOP)

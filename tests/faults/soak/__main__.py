@@ -31,6 +31,9 @@ def main() -> int:
     except NoDisk as error:
         sys.stdout.write(f"skipped: {error}\n")
         return 0
+    except KeyboardInterrupt:
+        sys.stdout.write("interrupted; everything that was started is ended\n")
+        return 130
 
 
 def _arguments() -> argparse.Namespace:

@@ -8,6 +8,7 @@ from itertools import cycle
 
 from django.db import DatabaseError, connection
 
+from clustercore.blobs.domain.errors import BlobError
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import remove_job
@@ -16,9 +17,9 @@ from tests.faults.soak.verdict import Looked, look
 from tests.faults.waiting import AWAY
 from transcription.services.submit import Wishes, submit_transcription
 
-OPEN_JOBS = 5
+OPEN_JOBS = 3
 PAUSE_SECONDS = 0.5
-REFUSED = (*AWAY, DatabaseError, OSError)
+REFUSED = (*AWAY, DatabaseError, OSError, BlobError)
 """What a submission may end with while a server is away or the disk is full: it is sent again."""
 
 

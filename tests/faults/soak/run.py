@@ -68,8 +68,8 @@ class Soak:
             self.skipped[fault.name] = str(reason)
             return
         except Exception as error:
-            self.failed.append(f"{told}: {type(error).__name__}: {error}")
-            self.tell(f"FAILED {self.failed[-1]}")
+            self.failed.append(f"{told}: {type(error).__name__}")
+            self.tell(f"FAILED {told}: {error}")
             connection.close()
         self.faults[fault.name] += 1
         self.tell(f"{fault.name} is over")
@@ -101,7 +101,7 @@ def _again(seed: int, seconds: float, names: Sequence[str]) -> str:
 def _play_all(
     seen: Soak, planned: Sequence[Fault], site: Site, load: Load, shared: Recording, foreign: Recording
 ) -> dict[str, Any]:
-    acts, watcher = Acts(site, load, shared, foreign), Watcher()
+    acts, watcher = Acts(site, load, shared, foreign), Watcher(seen.tell)
     site.cluster.pull(seconds=PIECE_TAKES)
     site.abroad.pull(seconds=PIECE_TAKES_ABROAD)
     seen.began = time.monotonic()
@@ -142,8 +142,6 @@ def _judge(seen: Soak, site: Site, load: Load, acts: Acts, watcher: Watcher) -> 
     there = _verdict(looked, acts.foreign_jobs, frozenset(word for one in load.accepted.values() for word in one.words))
     for one in [*here.unlike, *there.unlike]:
         seen.tell(f"job {one.job} {one.title} {one.state}, done twice {one.done_twice}: {one.error}; {_units(one)}")
-    for line in watcher.silent:
-        seen.tell(f"silent: {line}")
     return {
         "seed": seen.seed,
         "seconds": round(time.monotonic() - seen.began, 1),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from django.db import DatabaseError, connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Max, OuterRef, Q
 from django.db.models.functions import Now
 
 from clustercore.jobs.models import Job, Unit
@@ -21,7 +22,8 @@ SILENT_SECONDS = 25.0
 class Watcher:
     """A thread of its own; `silent` says which jobs waited for nothing that anybody named."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
         self.silent: list[str] = []
         self.looks = 0
         self._since: dict[int, float] = {}
@@ -52,6 +54,7 @@ class Watcher:
         for job in found:
             if now - self._since[job.pk] > SILENT_SECONDS:
                 self.silent.append(f"job {job.pk}: {states_of(job)}")
+                self._tell(f"silent: {self.silent[-1]}; served last: {turns()}")
                 self._since[job.pk] = float("inf")
 
 
@@ -61,3 +64,9 @@ def silent_jobs() -> list[Job]:
     due = units.filter(Q(run_after=None) | Q(run_after__lte=Now()), state="queued")
     running = Job.objects.filter(state="running", waiting="").filter(Exists(due))
     return list(running.exclude(Exists(units.filter(state="leased"))).exclude(Exists(units.exclude(hold_reason=""))))
+
+
+def turns() -> dict[int, str]:
+    """When each running job was last served, and by what the ledger calls now."""
+    served = Job.objects.filter(state="running").annotate(last=Max("units__leased_at"), now=Now())
+    return {job.pk: str(job.last - job.now) if job.last else "never" for job in served}

@@ -101,7 +101,7 @@ def _again(seed: int, seconds: float, names: Sequence[str]) -> str:
 def _play_all(
     seen: Soak, planned: Sequence[Fault], site: Site, load: Load, shared: Recording, foreign: Recording
 ) -> dict[str, Any]:
-    acts, watcher = Acts(site, load, shared, foreign), Watcher(seen.tell)
+    acts, watcher = Acts(site, load, shared, foreign), Watcher(seen.tell, site.hub_disk)
     site.cluster.pull(seconds=PIECE_TAKES)
     site.abroad.pull(seconds=PIECE_TAKES_ABROAD)
     seen.began = time.monotonic()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from django.db import DatabaseError, connection
 from django.db.models import Exists, Max, OuterRef, Q
@@ -15,6 +17,7 @@ from tests.faults.cluster import states_of
 from tests.faults.waiting import AWAY
 
 LOOK_SECONDS = 1.0
+LEAST_ROOM_BYTES = 1 << 20
 SILENT_SECONDS = 25.0
 """For so long a job may wait without a word: a lease, a sweep and what a busy machine adds."""
 
@@ -22,8 +25,8 @@ SILENT_SECONDS = 25.0
 class Watcher:
     """A thread of its own; `silent` says which jobs waited for nothing that anybody named."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self._tell = tell
+    def __init__(self, tell: Callable[[str], None], hub_disk: Path) -> None:
+        self._tell, self._hub_disk = tell, hub_disk
         self.silent: list[str] = []
         self.looks = 0
         self._since: dict[int, float] = {}
@@ -39,6 +42,10 @@ class Watcher:
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
+            if shutil.disk_usage(self._hub_disk).free < LEAST_ROOM_BYTES:
+                # A ledger without room answers, and can note no reason.
+                self._since.clear()
+                continue
             try:
                 self._look()
             except (*AWAY, DatabaseError):

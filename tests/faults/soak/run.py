@@ -95,7 +95,8 @@ def soak(directory: Path, seed: int, seconds: float, names: Sequence[str]) -> in
 
 
 def _again(seed: int, seconds: float, names: Sequence[str]) -> str:
-    return f'make soak ARGS="--seed {seed} --seconds {seconds:g} --only {",".join(names)}"'
+    only = "" if tuple(names) == tuple(KINDS) else f" --only {','.join(names)}"
+    return f'make soak ARGS="--seed {seed} --seconds {seconds:g}{only}"'
 
 
 def _play_all(

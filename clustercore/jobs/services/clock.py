@@ -6,6 +6,7 @@ import logging
 
 from django.db import connection, transaction
 
+from clustercore.blobs.services.clock import shift_times
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.clock import ClockReading, step_between, step_in_words
 from clustercore.jobs.domain.counters import CLOCK_MILLISECONDS, CLOCK_STEPS
@@ -63,7 +64,7 @@ class ClockWatch:
 
 @transaction.atomic
 def follow_step(before: ClockReading, lease_seconds: float) -> ClockReading:
-    """Moves leases, waits and nodes' last words by the step since `before`, unless another node has; tells it once."""
+    """Moves leases, waits, nodes' last words and blobs' times by the step since `before`, unless another node has; tells it once."""
     Counter.objects.bulk_create([Counter(name=CLOCK_MILLISECONDS, value=0)], ignore_conflicts=True)
     Counter.objects.select_for_update().get(pk=CLOCK_MILLISECONDS)
     step = step_between(before, read_clocks())
@@ -82,6 +83,7 @@ def _shift(step: float, lease_seconds: float) -> None:
         cursor.execute(_SHIFT_WAITS, {"step": step})
         cursor.execute(_SHIFT_TURNS, {"step": step})
     shift_last_seen(step)
+    shift_times(step)
     for job_id in jobs:
         text = f"the hub's clock was {step_in_words(step)}: nobody lost work by it"
         record_event(job_id, "clock_step", text)

@@ -10,6 +10,8 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
+from clustercore.blobs.models import Blob, Upload
+from clustercore.blobs.selectors import reserved_bytes, settled_blobs, uploads_of
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.verdict import Done
@@ -23,11 +25,13 @@ from clustercore.jobs.services.sweep import Sweeper
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.integration.jobs.conftest import with_parts
+from tests.people import person
 
 pytestmark = pytest.mark.services
 
 LEASE = 20.0
 HOUR = 3600.0
+WEEK = 7 * 24 * HOUR
 
 
 def before_a_step_of(seconds: float) -> ClockReading:
@@ -43,6 +47,8 @@ def set_clock(seconds: float) -> None:
     Node.objects.update(last_seen=F("last_seen") - delta)
     Unit.objects.update(run_after=F("run_after") - delta, excluded_until=F("excluded_until") - delta)
     Unit.objects.filter(leased_at__isnull=False).update(leased_at=F("leased_at") - delta)
+    Upload.objects.update(expires=F("expires") - delta, moved=F("moved") - delta)
+    Blob.objects.update(stamped=F("stamped") - delta)
 
 
 def held_by(name: str) -> Claimed:
@@ -189,6 +195,55 @@ def test_a_clock_that_was_not_set_is_followed_by_nobody() -> None:
     watch.look(LEASE)
     watch.look(LEASE)
     assert not Counter.objects.filter(pk="clock.steps").exists()
+
+
+def begin_upload(*, hours_left: float, quiet_seconds: float = 0.0) -> None:
+    """An upload that ends in so many hours, unless bytes come."""
+    Upload.objects.create(
+        owner=person("otto"),
+        name="talk.flac",
+        size=1000,
+        created=Now(),
+        moved=Now() - timedelta(seconds=quiet_seconds),
+        expires=Now() + timedelta(hours=hours_left),
+    )
+
+
+def test_an_upload_goes_on_though_the_clock_was_set_forward() -> None:
+    begin_upload(hours_left=20)
+    set_clock(WEEK)
+    begin_upload(hours_left=24)
+    follow_step(before_a_step_of(WEEK), LEASE)
+    ends = [(upload.expires - upload.moved).total_seconds() / HOUR for upload in Upload.objects.order_by("expires")]
+    assert ends == pytest.approx([20, 24], abs=0.01)
+    assert uploads_of(person("otto").pk).count() == 2
+    assert sum(reserved_bytes().values()) == 2000
+
+
+def test_an_upload_ends_when_it_would_have_though_the_clock_was_set_back() -> None:
+    begin_upload(hours_left=20, quiet_seconds=100)
+    set_clock(-WEEK)
+    follow_step(before_a_step_of(-WEEK), LEASE)
+    assert seconds_left("expires", "blobs_upload") == pytest.approx(20 * HOUR, abs=2)
+    assert reserved_bytes() == {}
+
+
+def test_an_upload_that_ended_before_the_clock_was_set_forward_does_not_come_back() -> None:
+    begin_upload(hours_left=-1)
+    set_clock(WEEK)
+    follow_step(before_a_step_of(WEEK), LEASE)
+    assert seconds_left("expires", "blobs_upload") == pytest.approx(-HOUR, abs=2)
+
+
+@pytest.mark.parametrize("step", [WEEK, -WEEK])
+def test_what_was_stored_of_late_is_still_of_late_and_what_was_not_is_not(step: float) -> None:
+    Blob.objects.create(sha256="a" * 64, size=1)
+    Blob.objects.create(sha256="b" * 64, size=1, stamped=Now() - timedelta(hours=2))
+    set_clock(step)
+    Blob.objects.create(sha256="c" * 64, size=1)
+    follow_step(before_a_step_of(step), LEASE)
+    assert [blob.sha256[0] for blob in settled_blobs()] == ["b"]
+    assert Blob.objects.filter(stamped__gt=Now()).count() == 0
 
 
 class Expired:

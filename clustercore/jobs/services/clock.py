@@ -36,8 +36,9 @@ _SHIFT_WAITS = """
 UPDATE jobs_unit SET run_after = run_after + %(step)s * interval '1 second',
                      avoid_until = avoid_until + %(step)s * interval '1 second',
                      excluded_until = excluded_until + %(step)s * interval '1 second'
-WHERE state IN ('queued', 'held', 'leased') AND %(step)s < 0
-  AND (run_after > now() OR avoid_until > now() OR excluded_until > now())
+WHERE id IN (SELECT id FROM jobs_unit WHERE state IN ('queued', 'held', 'leased') AND %(step)s < 0
+               AND (run_after > now() OR avoid_until > now() OR excluded_until > now())
+             ORDER BY id FOR UPDATE)
 """
 
 # Jobs share by when they were last served: who was served by the clock that was ahead would get no turn until then.
@@ -64,7 +65,7 @@ class ClockWatch:
 
 @transaction.atomic
 def follow_step(before: ClockReading, lease_seconds: float) -> ClockReading:
-    """Moves leases, waits, nodes' last words and blobs' times by the step since `before`, unless another node has; tells it once."""
+    """Moves all times that count from now by the step since `before`, unless another node has; tells it once."""
     Counter.objects.bulk_create([Counter(name=CLOCK_MILLISECONDS, value=0)], ignore_conflicts=True)
     Counter.objects.select_for_update().get(pk=CLOCK_MILLISECONDS)
     step = step_between(before, read_clocks())

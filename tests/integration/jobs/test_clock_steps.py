@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import connection
+from django.db import connection, connections, transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -24,6 +25,7 @@ from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import Sweeper
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
+from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import with_parts
 from tests.people import person
 
@@ -123,6 +125,35 @@ def test_a_retry_is_due_when_it_was_though_the_clock_was_set_back() -> None:
     set_clock(-HOUR)
     follow_step(before_a_step_of(-HOUR), LEASE)
     assert seconds_left("run_after", "jobs_unit") == pytest.approx(8, abs=2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_units_are_moved_in_the_order_in_which_everybody_locks_them() -> None:
+    _, (first, second) = with_parts(2)
+    Unit.objects.update(run_after=Now() + timedelta(hours=2))
+    # Written last, the first unit is found last by whoever reads the table as it lies.
+    Unit.objects.filter(pk=first.pk).update(weight=F("weight"))
+    seen = before_a_step_of(-HOUR)
+
+    def follow() -> None:
+        try:
+            follow_step(seen, LEASE)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            Unit.objects.select_for_update().get(pk=first.pk)
+            following = pool.submit(follow)
+            until(somebody_waits_for_a_lock, 20)
+            assert Unit.objects.select_for_update(nowait=True).get(pk=second.pk) == second
+        following.result(20)
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone() is not None
 
 
 def test_a_node_is_excluded_for_no_longer_though_the_clock_was_set_back() -> None:

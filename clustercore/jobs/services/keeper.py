@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec
 
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import shortage_in
+from clustercore.jobs.adapters.clocks import elapsed_seconds
 from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.adapters.in_hand import note_in_hand, noted_in_hand
 from clustercore.jobs.domain.suspicion import suspects
@@ -96,7 +96,7 @@ class LeaseKeeper:
             raise
 
     def _tick(self, agent: Agent) -> None:
-        now = time.monotonic()
+        now = elapsed_seconds()
         survive(self._note_in_hand, agent)
         if now - self._extended >= environment().heartbeat_seconds or not self._reachable:
             self._extend(agent)
@@ -164,7 +164,7 @@ class LeaseKeeper:
             self._knocking = self._knocker.submit(self._ring_own_queue, node_name, waiting)
 
     def _ring_own_queue(self, node_name: str, waiting: Sequence[Waiting]) -> None:
-        self._broker_away = (self._knock(node_name, waiting), time.monotonic())
+        self._broker_away = (self._knock(node_name, waiting), elapsed_seconds())
 
     def _bars(self, agent: Agent, capabilities: Sequence[str]) -> dict[str, str]:
         return {

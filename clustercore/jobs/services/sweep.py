@@ -36,7 +36,7 @@ class Sweeper:
         self._reachable_since = None
 
     def sweep_if_due(self, now: float, lease_seconds: float, *, broker_away: str = "") -> None:
-        """Looks at the clocks, and ends what nobody extended; `now` in seconds of the monotonic clock.
+        """Looks at the clocks, and ends what nobody extended; `now` by `elapsed_seconds`, as suspended time counts.
 
         `broker_away` says why the broker does not answer, if it does not.
         """

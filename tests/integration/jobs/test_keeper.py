@@ -1,0 +1,60 @@
+"""What a node does for its leases at each tick, on a clock that goes on while the machine is suspended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from django.db.models import F
+
+from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
+from clustercore.jobs.models import Attempt
+from clustercore.jobs.services import keeper
+from clustercore.jobs.services.claim import claim
+from clustercore.jobs.services.keeper import LeaseKeeper
+from clustercore.nodes.domain.hooks import Agent
+from clustercore.nodes.models import Node
+from tests.cast import LAPTOP, as_claimant, start_node
+from tests.fakes.nodes.agent import StandingAgent, agent_of
+from tests.integration.jobs.conftest import with_parts
+
+pytestmark = pytest.mark.services
+
+
+@dataclass
+class BusyAgent(StandingAgent):
+    """One with something in hand, that takes nothing more."""
+
+    taking_work: bool = False
+    hosts: Any = field(default_factory=lambda: SimpleNamespace(resident_mb=dict, kill=lambda *_: None))
+
+
+@pytest.fixture
+def agent(tmp_path: Path) -> Iterator[BusyAgent]:
+    found = agent_of(start_node(LAPTOP), tmp_path)
+    yield BusyAgent(found.node_id, found.name, found.instance, found.boot_id, found.spools)
+    for holding in HOLDINGS.all():
+        HOLDINGS.remove(holding.key)
+
+
+def test_after_the_machine_was_suspended_a_node_extends_before_it_sweeps(
+    agent: BusyAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [1000.0]
+    monkeypatch.setattr(keeper, "elapsed_seconds", lambda: seconds[0])
+    with_parts(1)
+    held = claim(as_claimant(Node.objects.get(pk=agent.node_id)), None)
+    assert held is not None
+    HOLDINGS.add(Holding(held.key, held.unit_id))
+    hook = LeaseKeeper(lambda _name, _waiting: "")
+    hook.on_tick(cast(Agent, agent))
+    # The machine is suspended for an hour, of which its other clock knows nothing.
+    seconds[0] += 3600.0
+    Attempt.objects.update(lease_until=F("lease_until") - timedelta(hours=1))
+    hook.on_tick(cast(Agent, agent))
+    assert Attempt.objects.get(pk=held.attempt_id).outcome == "live"

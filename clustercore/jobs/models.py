@@ -124,7 +124,8 @@ class JobBlob(models.Model):
     """A unit of a job needs these bytes: as long as the row stands, they are not deleted."""
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="blobs")
-    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="blobs")
+    # No index: the unique constraint begins with it.
+    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="blobs", db_index=False)
     sha256 = models.CharField(max_length=64)
 
     class Meta:

@@ -18,7 +18,10 @@ class Migration(migrations.Migration):
                 (
                     "unit",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="blobs", to="jobs.unit"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="blobs",
+                        to="jobs.unit",
                     ),
                 ),
             ],

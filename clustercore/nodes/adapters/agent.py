@@ -299,8 +299,8 @@ class NodeAgent:
 
     def _tick(self) -> None:
         """A machine that is short of something for now says so and goes on: its leases must live."""
-        for source in self._holds.over():
-            self.release(source)
+        if self._holds.end_expired():
+            self._beat_due = 0.0
         if self._subscription.ready:
             self.release("start")
         self.apply()

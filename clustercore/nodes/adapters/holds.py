@@ -43,8 +43,11 @@ class Holds:
         with self._lock:
             return self._reasons.pop(source, None) is not None
 
-    def over(self) -> list[str]:
-        """The sources whose time is up."""
+    def end_expired(self) -> bool:
+        """Removes those whose time is up, in one step with the look: one that was renewed stays. Whether any was."""
         now = time.monotonic()
         with self._lock:
-            return [source for source in self._reasons if self._ends.get(source, math.inf) <= now]
+            expired = [source for source in self._reasons if self._ends.get(source, math.inf) <= now]
+            for source in expired:
+                del self._reasons[source]
+            return bool(expired)

@@ -10,6 +10,8 @@ from typing import Any
 
 from django.db import Error, connection
 
+from clustercore.embedded.domain.shortage import ResourceShortage, shortage_in
+from clustercore.nodes.adapters.holds import SHORTAGE_SECONDS
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
 from clustercore.nodes.domain.hooks import HostDied
@@ -26,7 +28,7 @@ IDLE_CHECK_SECONDS = 1.0
 def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str, Any]:
     """One model's result: `passed`, `note`, `device`, `seconds` and `real_time_factor` (seconds per second of audio).
 
-    Raises HostDied only when the node itself ended the host.
+    Raises HostDied only when the node itself ended the host, and ResourceShortage, which says nothing of the model.
     """
     try:
         loaded = hosts.warm(record.engine, record.model, tag=SELF_TEST_TAG)
@@ -42,6 +44,8 @@ def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str,
             raise
         return {"passed": False, "note": f"the engine host died: {death.reason}"}
     except Exception as error:
+        if short := shortage_in(error):
+            raise ResourceShortage(short) from error
         logger.exception("The self-test of %s:%s could not be judged", record.engine, record.model)
         return {"passed": False, "note": f"the self-test itself failed: {error}"}
     factor = seconds / judgement.seconds_of_audio if judgement.seconds_of_audio > 0 else None
@@ -57,7 +61,8 @@ def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str,
 def run_self_tests(hosts: HostPool, inventory: Inventory, may_go_on: Callable[[], bool]) -> dict[str, Any]:
     """All usable models that somebody said how to try: `{"inventory": [label], "models": {label: result}}`.
 
-    `may_go_on` is asked before each model and may wait. Raises HostDied when it says no, or the node ends a host.
+    `may_go_on` is asked before each model and may wait. Raises HostDied when it says no, or the node ends a host, and
+    ResourceShortage.
     """
     models: dict[str, Any] = {}
     for record in inventory.usable():
@@ -97,8 +102,7 @@ class SelfTestRun:
             if not labels or self._ledger.recorded_self_test(self._node_id).get("inventory") == labels:
                 return
             connection.close()
-            results = run_self_tests(self._hosts, self._inventory, self._may_go_on)
-            self._ledger.record_self_test(self._node_id, results)
+            self._ledger.record_self_test(self._node_id, self._results())
             logger.info("The self-test of %s is done", ", ".join(labels))
         except HostDied as death:
             logger.info("The self-test ended: %s", death.reason)
@@ -106,6 +110,15 @@ class SelfTestRun:
             logger.warning("The self-test could not be recorded: %s", error)
         finally:
             connection.close()
+
+    def _results(self) -> dict[str, Any]:
+        """Begins anew for as long as the machine is short of something. Raises HostDied when the node stops."""
+        while True:
+            try:
+                return run_self_tests(self._hosts, self._inventory, self._may_go_on)
+            except ResourceShortage as short:
+                logger.warning("The self-test is put off: this machine has %s", short)
+                self._stopped.wait(SHORTAGE_SECONDS)
 
     def _may_go_on(self) -> bool:
         """Waits until nothing else is to be done; False when the node stops."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from typer import Option
 
 from clustercore.config.environment import environment
+from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import take_inventory
@@ -78,5 +79,7 @@ def _results(inventory: Inventory) -> dict[str, Any]:
     try:
         found: dict[str, Any] = run_self_tests(hosts, inventory, lambda: True)["models"]
         return found
+    except ResourceShortage as short:
+        raise CommandError(f"this machine has {short}: free some and try again") from short
     finally:
         hosts.close()

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from clustercore.config.environment import Environment
+from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters import agent as agent_module
+from clustercore.nodes.adapters import self_tests
 from clustercore.nodes.adapters.agent import NodeAgent, NotANodeError, current_agent
 from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.facts import NodeFacts
@@ -248,3 +250,22 @@ def test_each_usable_model_is_tried_once_and_the_result_kept(running: Running, m
     assert running.ledger.self_test["inventory"] == ["echo:plain"]
     running.start().end()
     assert len(requests) == 1
+
+
+def test_a_machine_that_is_short_of_something_says_nothing_of_its_models(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors: list[Exception] = [ResourceShortage("no memory left"), OSError(errno.ENOSPC, "disk full")]
+
+    def request() -> JsonObject:
+        if errors:
+            raise errors.pop()
+        return {"text": "hello"}
+
+    monkeypatch.setattr(self_tests, "SHORTAGE_SECONDS", 0.05)
+    monkeypatch.setitem(_SELF_TESTS, "echo", None)
+    register_self_test("echo", request, lambda _: Judgement(passed=True, seconds_of_audio=2.0))
+    running.start()
+    until(lambda: bool(running.ledger.self_test))
+    assert running.ledger.self_test["models"]["echo:plain"]["passed"]
+    assert caplog.text.count("The self-test is put off: this machine has no ") == 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, Field, dataclass, field, fields
 from functools import partial
 from typing import Any
 
@@ -68,8 +68,14 @@ class JobRequest:
 
     def digest(self) -> str:
         """The same for two requests that ask for the same, whoever asks and by whichever key."""
-        asked = {name: value for name, value in asdict(self).items() if name not in _NOT_ASKED}
+        # What is as by default is left out, so that a field that comes later changes no digest of before.
+        given = {one.name: (getattr(self, one.name), _default_of(one)) for one in fields(self)}
+        asked = {name: value for name, (value, default) in given.items() if name not in _NOT_ASKED and value != default}
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+
+def _default_of(one: Field[Any]) -> Any:
+    return one.default if one.default_factory is MISSING else one.default_factory()
 
 
 _NOT_ASKED = ("fallback_title", "idempotency_key", "owner_id")

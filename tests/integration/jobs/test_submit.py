@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Barrier
 from typing import Any
 
@@ -28,7 +29,14 @@ def test_a_known_idempotency_key_gives_the_job_that_has_it() -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"parameters": {"n": 2}}, {"payload": {"n": 2}}, {"language": "de"}, {"priority": 3}, {"title": "twice"}],
+    [
+        {"min_rung": 0},
+        {"parameters": {"n": 2}},
+        {"payload": {"n": 2}},
+        {"language": "de"},
+        {"priority": 3},
+        {"title": "twice"},
+    ],
     ids=lambda other: next(iter(other)),
 )
 def test_a_key_that_comes_with_another_request_is_refused_with_the_job_that_has_it(other: dict[str, Any]) -> None:
@@ -37,6 +45,28 @@ def test_a_key_that_comes_with_another_request_is_refused_with_the_job_that_has_
     with pytest.raises(KeyReused, match=f"job {job.pk} has this key"):
         submit_job(replace(request, **other), backlog_limit=10)
     assert Job.objects.count() == 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterRequest(JobRequest):
+    """A request of a version that can be asked for more."""
+
+    speakers: int | None = None
+    glossary: Mapping[str, str] = field(default_factory=dict)
+
+
+def test_a_key_serves_the_same_request_of_a_version_that_can_be_asked_for_more() -> None:
+    asked: dict[str, Any] = {
+        "kind": "sums",
+        "title": "once",
+        "idempotency_key": "abc",
+        "parameters": {"n": 2},
+        "min_rung": 0,
+    }
+    job, _ = submit_job(JobRequest(**asked), backlog_limit=10)
+    assert submit_job(LaterRequest(**asked), backlog_limit=10) == (job, False)
+    with pytest.raises(KeyReused):
+        submit_job(LaterRequest(**asked, speakers=2), backlog_limit=10)
 
 
 def test_one_key_is_one_request_for_each_owner() -> None:

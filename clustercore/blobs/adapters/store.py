@@ -45,6 +45,17 @@ class Store:
         """Every resumable upload that has a file."""
         return list(self._uploads.iterdir()) if self._uploads.is_dir() else []
 
+    def standing(self, first_byte: int, before: float) -> dict[str, int]:
+        """Sizes of the files whose hash begins so and whose name or bytes are from before `before` (since 1970)."""
+        found = {}
+        for path in (self.root / f"{first_byte:02x}").glob("??/" + "[0-9a-f]" * 64):
+            with contextlib.suppress(FileNotFoundError):
+                status = path.stat()
+                # A file that was renamed is as old as its bytes, but for the time of its inode.
+                if max(status.st_mtime, status.st_ctime) < before:
+                    found[path.name] = status.st_size
+        return found
+
     def place(self, arrived: Finished) -> str:
         """Puts finished bytes under their name, in place of what stands there; their seal.
 

@@ -42,6 +42,7 @@ from clustercore.blobs.domain.retention import to_drop
 from clustercore.blobs.domain.uploads import UploadState
 from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.blobs.selectors import HubNow, existing, hub_now, settled_blobs
+from clustercore.blobs.services.leftovers import mark_unknown_files, sweep_uploads
 from clustercore.config.environment import environment
 
 logger = logging.getLogger(__name__)
@@ -116,17 +117,21 @@ def adopt(store: Store, arrived: Finished, media_type: str) -> str:
 
     A file that stands there already is believed only as long as its seal holds. Raises BlobCorrupt, OSError.
     """
-    sha256, size = arrived.sha256, arrived.path.stat().st_size
+    _enter(store, arrived, media_type)
+    arrived.path.unlink(missing_ok=True)
+    return arrived.sha256
+
+
+def _enter(store: Store, arrived: Finished, media_type: str) -> None:
+    size = arrived.path.stat().st_size
     with transaction.atomic():
         # Locked as it is found: what is marked as deleted must not go between the look and the lock.
         blob, _ = Blob.objects.select_for_update().get_or_create(
-            sha256=sha256, defaults={"size": size, "media_type": media_type[:100]}
+            sha256=arrived.sha256, defaults={"size": size, "media_type": media_type[:100]}
         )
-        if not store.holds(sha256, blob.seal):
+        if not store.holds(arrived.sha256, blob.seal):
             blob.seal, blob.size = store.place(arrived), size
         Blob.objects.filter(pk=blob.pk).update(seal=blob.seal, size=blob.size, deleted=None, stamped=Now())
-    arrived.path.unlink(missing_ok=True)
-    return sha256
 
 
 def renew(sha256: str) -> bool:
@@ -165,7 +170,7 @@ def keep_upload(upload_id: UUID) -> str:
             )
         if upload.state == UploadState.WHOLE and path.exists():
             _adopt_upload(store, upload, path)
-        elif not renew(upload.sha256):
+        elif not renew(upload.sha256) and not _adopt_standing(store, upload):
             raise RequestRefused(409, "what was uploaded has been deleted: upload it again", param="upload")
         Upload.objects.filter(pk=upload_id).update(state=UploadState.KEPT)
     return upload.sha256
@@ -176,7 +181,9 @@ def _verify_whole(store: Store, upload_id: UUID) -> None:
     upload = Upload.objects.filter(pk=upload_id, state=UploadState.WHOLE).first()
     if upload is not None:
         with suppress(FileNotFoundError), _corrupt_is_refused(upload):
-            whole = Finished(store.upload_path(upload_id), upload.sha256, upload.seal).verified()
+            path = store.upload_path(upload_id)
+            path = path if path.exists() else store.path(upload.sha256)
+            whole = Finished(path, upload.sha256, upload.seal).verified()
             Upload.objects.filter(pk=upload_id).update(seal=whole.seal)
 
 
@@ -189,6 +196,16 @@ def _adopt_upload(store: Store, upload: Upload, path: Path) -> None:
         raise RequestRefused(423, str(error), param="upload", code="upload_busy", retry_after=5) from error
 
 
+def _adopt_standing(store: Store, upload: Upload) -> bool:
+    """The file got its name and the commit failed that would have said so; whether that was it."""
+    if upload.state != UploadState.WHOLE:
+        return False
+    with suppress(FileNotFoundError), _corrupt_is_refused(upload):
+        _enter(store, Finished(store.path(upload.sha256), upload.sha256, upload.seal), upload.media_type)
+        return True
+    return False
+
+
 @contextmanager
 def _corrupt_is_refused(upload: Upload) -> Iterator[None]:
     try:
@@ -197,27 +214,6 @@ def _corrupt_is_refused(upload: Upload) -> Iterator[None]:
         logger.error("upload %s came to harm: %s", upload.pk, error)
         message = "what was uploaded came to harm on the hub's disk: delete this upload and send the file again"
         raise RequestRefused(409, message, param="upload", code="upload_corrupt") from error
-
-
-def sweep_uploads(store: Store) -> None:
-    """Ends the uploads that expired, and removes files without one."""
-    for upload_id in Upload.objects.filter(expires__lt=Now()).values_list("pk", flat=True):
-        _end_expired(store, upload_id)
-    # The files first: a file is made when its row is committed, so that one without a row now has lost it.
-    paths = store.upload_paths()
-    known = {str(upload_id) for upload_id in Upload.objects.values_list("pk", flat=True)}
-    for path in paths:
-        if path.name not in known:
-            forget(path)
-
-
-@transaction.atomic
-def _end_expired(store: Store, upload_id: UUID) -> None:
-    # Looked at again under the lock: bytes may have come since.
-    upload = Upload.objects.select_for_update().filter(pk=upload_id, expires__lt=Now()).first()
-    if upload is not None:
-        upload.delete()
-        transaction.on_commit(lambda: forget(store.upload_path(upload_id)))
 
 
 def local_path(sha256: str) -> Path:
@@ -274,12 +270,13 @@ def tidy_cache(budget_bytes: int) -> None:
 
 
 def tidy_store() -> None:
-    """Finishes deletions and removes abandoned uploads, on the hub's machine; elsewhere it does nothing."""
+    """Finishes deletions and removes what is nobody's, on the hub's machine; elsewhere it does nothing."""
     store = local_store(hub_now())
     if store is None:
         return
     store.drop_abandoned()
     sweep_uploads(store)
+    mark_unknown_files(store, int(time.time() // UPKEEP_SECONDS) % 256)
     for sha256 in Blob.objects.exclude(deleted=None).values_list("pk", flat=True):
         _remove_deleted_file(store, sha256)
     Blob.objects.filter(deleted__lt=Now() - timedelta(hours=TOMBSTONE_HOURS)).delete()

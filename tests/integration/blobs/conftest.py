@@ -118,6 +118,13 @@ def delete(sha256s: Collection[str]) -> None:
     blobs.delete_unreferenced(sha256s, nobody)
 
 
+def somebody_waits_for_a_lock() -> bool:
+    """In this test's database, now."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone() is not None
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])

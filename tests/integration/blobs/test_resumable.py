@@ -14,22 +14,24 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connections, transaction
 from django.db.models.functions import Now
 from django.test import Client
 
+from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
 from clustercore.blobs import services
 from clustercore.blobs.adapters.files import SPARE_BYTES
 from clustercore.blobs.adapters.partial import PartialFile
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.reservations import RESERVED_SECONDS
-from clustercore.blobs.models import Upload
+from clustercore.blobs.models import Blob, Upload
 from clustercore.blobs.selectors import reserved_bytes
+from clustercore.blobs.services.leftovers import sweep_uploads
 from clustercore.blobs.services.receiving import _upload_expiry
 from clustercore.blobs.sockets import bodies, resumable
 from tests.fakes.nodes.polling import until
-from tests.integration.blobs.conftest import UPLOAD_LIMIT_GB, RunningHub
+from tests.integration.blobs.conftest import UPLOAD_LIMIT_GB, RunningHub, somebody_waits_for_a_lock
 from tests.people import person, token_of
 
 CONTENT = os.urandom(3_000_000)
@@ -96,6 +98,31 @@ def test_parts_make_the_whole_and_the_whole_becomes_a_blob(hub: RunningHub, otto
     assert services.keep_upload(upload.pk) == HASH
     assert services.local_path(HASH).read_bytes() == CONTENT
     assert services.keep_upload(upload.pk) == HASH
+
+
+def test_an_upload_whose_commit_failed_becomes_a_blob_when_it_is_asked_for_again(
+    hub: RunningHub, otto: httpx.Client
+) -> None:
+    place = begin(otto)
+    send(otto, place, 0, CONTENT)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        services.keep_upload(id_in(place))
+        raise RuntimeError("the commit fails")
+    assert not Blob.objects.exists()
+    assert services.keep_upload(id_in(place)) == HASH
+    assert services.local_path(HASH).read_bytes() == CONTENT
+
+
+def test_bytes_that_came_to_harm_after_a_failed_commit_are_not_believed(hub: RunningHub, otto: httpx.Client) -> None:
+    place = begin(otto)
+    send(otto, place, 0, CONTENT)
+    with pytest.raises(RuntimeError), transaction.atomic():
+        services.keep_upload(id_in(place))
+        raise RuntimeError("the commit fails")
+    Store(hub.data_dir).path(HASH).write_bytes(b"harm")
+    with pytest.raises(RequestRefused, match="came to harm"):
+        services.keep_upload(id_in(place))
+    assert not Blob.objects.exists()
 
 
 def test_what_came_before_the_connection_broke_needs_not_come_again(hub: RunningHub, otto: httpx.Client) -> None:
@@ -325,7 +352,7 @@ def test_an_upload_that_somebody_goes_on_with_while_it_is_swept_stays(hub: Runni
 
     def sweep() -> None:
         try:
-            services.sweep_uploads(Store(hub.data_dir))
+            sweep_uploads(Store(hub.data_dir))
         finally:
             connections.close_all()
 
@@ -337,12 +364,6 @@ def test_an_upload_that_somebody_goes_on_with_while_it_is_swept_stays(hub: Runni
         sweeping.result(20)
     assert Upload.objects.get().pk == upload
     assert [path.name for path in hub.files()] == [str(upload)]
-
-
-def somebody_waits_for_a_lock() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-        return cursor.fetchone() is not None
 
 
 def test_an_upload_can_be_read_as_json(otto: httpx.Client) -> None:

@@ -70,7 +70,7 @@ class Settled(StrEnum):
     COUNTED = "counted"
     FENCED = "fenced"
     UNKNOWN = "unknown"
-    """This ledger has no attempt of that key: another hub's, or one of a time that a restore undid."""
+    """This ledger has no attempt of that key: another hub's, of a time that a restore undid, or of a removed job."""
 
 
 def settle(key: UUID, verdict: Verdict, *, served_by: Mapping[str, Any] | None = None) -> Settled:

@@ -46,6 +46,8 @@ SHORTAGE_PAUSE_SECONDS = 2.0
 
 HUB_FULL_SECONDS = 15.0
 
+_DROPPED = (Settled.FENCED, Settled.UNKNOWN)
+
 
 @dataclass
 class Execution:
@@ -195,7 +197,7 @@ def told(claimed: Claimed, verdict: Verdict | None) -> str:
     which = f"unit {claimed.unit_id} of job {claimed.job_id} ({claimed.stage} {claimed.ordinal})"
     match verdict:
         case None:
-            return f"{which}: dropped, its lease was lost"
+            return f"{which}: dropped, it no longer counted"
         case Done():
             return f"{which}: done"
         case Hold(why) | HandBack(why) | Remake(why):
@@ -235,12 +237,12 @@ def do(agent: Agent, claimed: Claimed) -> Verdict | None:
     try:
         verdict = _run(execution)
         execution.served_by.setdefault("seconds", round(time.monotonic() - started, 3))
-        if verdict is not None:
-            deliver(agent, claimed, holding, verdict, execution.served_by)
+        if verdict is None or deliver(agent, claimed, holding, verdict, execution.served_by) in _DROPPED:
+            return None
+        return verdict
     finally:
         HOLDINGS.remove(claimed.key)
         shutil.rmtree(workspace, ignore_errors=True)
-    return verdict
 
 
 def _run(execution: Execution) -> Verdict | None:

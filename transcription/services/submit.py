@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from django.db import transaction
@@ -68,16 +69,21 @@ class Sent:
     """Makes it a blob; returns its SHA-256."""
 
 
+def sent_file(path: Path, name: str) -> Sent:
+    """A recording that lies at a path, hashed once at most before it is stored. Raises InvalidRequest, OSError."""
+    if not path.is_file():
+        raise InvalidRequest("file", f"{printable(path.name)!r} is not a file")
+    return Sent(
+        name=name, size=path.stat().st_size, sha256=cache(lambda: hash_of(path)), store=lambda: store_file(path)
+    )
+
+
 def submit_transcription(path: Path, name: str, wishes: Wishes) -> tuple[Job, bool]:
     """Stores the file and queues its job; returns the job and whether it is new.
 
     Raises InvalidRequest, KeyReused, BacklogFull, OSError.
     """
-    if not path.is_file():
-        raise InvalidRequest("file", f"{printable(path.name)!r} is not a file")
-    size = path.stat().st_size
-    sent = Sent(name=name, size=size, sha256=lambda: hash_of(path), store=lambda: store_file(path))
-    return submit_sent(sent, wishes)
+    return submit_sent(sent_file(path, name), wishes)
 
 
 def submit_sent(sent: Sent, wishes: Wishes) -> tuple[Job, bool]:

@@ -22,7 +22,6 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services import audit
 from clustercore.access.services.identification import require
-from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.domain.errors import BlobError
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
@@ -32,7 +31,7 @@ from clustercore.jobs.services.submit import BacklogFull
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.language import LANGUAGES, language_name
 from transcription.models import Recording
-from transcription.services.submit import LONGEST_PROMPT, InvalidRequest, Wishes, submit_transcription
+from transcription.services.submit import LONGEST_PROMPT, InvalidRequest, Sent, Wishes, sent_file, submit_sent
 
 QUALITIES = (
     ("normal", "Normal", "The best machine that is on, and those one step below it."),
@@ -78,31 +77,31 @@ def _source(request: HttpRequest, identity: Identity) -> Recording | None:
 def _submit(request: HttpRequest, identity: Identity, source: Recording | None) -> list[Job]:
     wishes = _wishes(request.POST, identity)
     files = [file for file in request.FILES.getlist("file") if isinstance(file, TemporaryUploadedFile)]
-    given = [(Path(file.temporary_file_path()), str(file.name)) for file in files]
+    given = [sent_file(Path(file.temporary_file_path()), str(file.name)) for file in files]
     if not given and source is not None:
-        given = [(_again(source), source.name)]
+        given = [_again(source)]
     if not given:
         raise InvalidRequest("file", "choose a recording first: audio or video")
     jobs = []
-    for number, (path, name) in enumerate(given):
-        job, is_new = submit_transcription(path, name, _once(wishes, f"{number} {name}", path))
+    for number, sent in enumerate(given):
+        job, is_new = submit_sent(sent, _once(wishes, f"{number} {sent.name}", sent))
         if is_new:
             audit.record(identity, "job.submit", f"job {job.pk}")
         jobs.append(job)
     return jobs
 
 
-def _once(wishes: Wishes, name: str, path: Path) -> Wishes:
+def _once(wishes: Wishes, name: str, sent: Sent) -> Wishes:
     """The same form sent twice is one job; sent again with another file or other wishes it is another."""
     if wishes.idempotency_key is None:
         return wishes
-    digest = hashlib.sha256(repr((wishes, name, hash_of(path))).encode()).hexdigest()
+    digest = hashlib.sha256(repr((wishes, name, sent.sha256())).encode()).hexdigest()
     return replace(wishes, idempotency_key=f"form-{digest}")
 
 
-def _again(source: Recording) -> Path:
+def _again(source: Recording) -> Sent:
     try:
-        return local_path(source.blob)
+        return replace(sent_file(local_path(source.blob), source.name), sha256=lambda: source.blob)
     except BlobError as error:
         raise InvalidRequest("file", f"the recording is not on the hub any more ({error}): choose it again") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -86,6 +87,16 @@ def test_the_same_form_sent_twice_is_one_job() -> None:
     assert Job.objects.count() == 5
 
 
+def test_a_recording_is_read_to_be_hashed_and_to_be_stored_and_not_again() -> None:
+    client = signed_in()
+    fields = {"file": recording(content=bytes(8_000_000)), "key": context(client)["key"]}
+    process = psutil.Process()
+    before = process.io_counters().read_chars
+    client.post(NEW, fields)
+    assert Job.objects.count() == 1
+    assert process.io_counters().read_chars - before < 2.5 * 8_000_000
+
+
 def test_a_form_whose_job_failed_can_be_sent_again() -> None:
     client = signed_in()
     key = context(client)["key"]
@@ -154,7 +165,7 @@ def test_a_cluster_with_too_much_to_do_says_when_to_come_back(monkeypatch: pytes
     def full(*_: object) -> None:
         raise BacklogFull(7, 7)
 
-    monkeypatch.setattr(submitting, "submit_transcription", full)
+    monkeypatch.setattr(submitting, "submit_sent", full)
     answer = signed_in().post(NEW, {"file": recording()})
     assert answer.status_code == 503
     assert "try again in 60 s" in answer.content.decode()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 BLOB_MISSING = "what it needs is no longer stored: it is being made again"
 """Why a unit is held whose blob was found missing."""
+BROKER_AWAY = "the broker (Redis) does not answer: "
+"""How the reason begins that a node tells which cannot reach it."""
 
 
 def job_waits_because(
@@ -26,7 +28,7 @@ def job_waits_because(
     nothing and why, `broker_away` what the broker's absence looks like.
     """
     if nodes_able:
-        return f"the broker (Redis) does not answer: {broker_away}" if broker_away else ""
+        return f"{BROKER_AWAY}{broker_away}" if broker_away else ""
     if not nodes_online and holds:
         return f"no node is taking work. {holds}"
     if not nodes_online:

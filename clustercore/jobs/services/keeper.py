@@ -70,7 +70,7 @@ class LeaseKeeper:
         self._knocking: Future[None] | None = None
         self._delivery = Delivery(survive)
         self._sweeper = Sweeper()
-        self._broker_away = ("", 0.0)
+        self._broker_away = ("", float("-inf"))
         self._extended = 0.0
         self._reachable = False
         self._noted = False
@@ -124,9 +124,10 @@ class LeaseKeeper:
                 holding.lost.set()
                 agent.hosts.kill(holding.tag, holding.lost_because)
 
-    def _why_no_broker(self, now: float) -> str:
+    def _why_no_broker(self, now: float) -> str | None:
+        """Empty while the broker answers; None where this node has not asked it of late."""
         away, asked = self._broker_away
-        return away if now - asked < KNOCK_COUNTS_SECONDS else ""
+        return away if now - asked < KNOCK_COUNTS_SECONDS else None
 
     def _note_in_hand(self, agent: Agent) -> None:
         held = HOLDINGS.all()

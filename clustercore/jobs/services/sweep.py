@@ -6,7 +6,7 @@ import logging
 
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.lifecycle import JobState, UnitState
-from clustercore.jobs.domain.waiting import job_waits_because
+from clustercore.jobs.domain.waiting import BROKER_AWAY, job_waits_because
 from clustercore.jobs.models import Job, JobEvent, Unit
 from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
 from clustercore.jobs.services.advance import advance
@@ -35,10 +35,10 @@ class Sweeper:
         """Begins the grace anew."""
         self._reachable_since = None
 
-    def sweep_if_due(self, now: float, lease_seconds: float, *, broker_away: str = "") -> None:
+    def sweep_if_due(self, now: float, lease_seconds: float, *, broker_away: str | None = None) -> None:
         """Looks at the clocks, and ends what nobody extended; `now` by `elapsed_seconds`, as suspended time counts.
 
-        `broker_away` says why the broker does not answer, if it does not.
+        `broker_away` says why the broker does not answer; empty where it does, None where this node does not know.
         """
         if now - self._looked < lease_seconds / SWEEPS_PER_LEASE:
             return
@@ -50,7 +50,7 @@ class Sweeper:
             sweep(reading, lease_seconds, broker_away)
 
 
-def sweep(reading: ClockReading, lease_seconds: float, broker_away: str) -> None:
+def sweep(reading: ClockReading, lease_seconds: float, broker_away: str | None) -> None:
     """Marks silent nodes, ends expired leases, and says why jobs wait; nothing while another node does it."""
     mark_silent_nodes_offline()
     if reap(reading, lease_seconds) is not None:
@@ -58,7 +58,7 @@ def sweep(reading: ClockReading, lease_seconds: float, broker_away: str) -> None
         finish_forgotten_jobs()
 
 
-def explain_waiting_jobs(*, broker_away: str = "") -> None:
+def explain_waiting_jobs(*, broker_away: str | None = None) -> None:
     """Writes the reason on every job that waits for a node, and clears it where something runs."""
     stuck = {found.job_id: found for found in jobs_without_a_running_unit()}
     for found in stuck.values():
@@ -66,7 +66,10 @@ def explain_waiting_jobs(*, broker_away: str = "") -> None:
     Job.objects.filter(state=JobState.RUNNING).exclude(waiting="").exclude(pk__in=stuck).update(waiting="")
 
 
-def _explain(found: Stuck, broker_away: str) -> None:
+def _explain(found: Stuck, broker_away: str | None) -> None:
+    if broker_away is None and found.nodes_able and found.waiting.startswith(BROKER_AWAY):
+        # Another node's word, which one that has not asked has nothing to set against: it would come and go.
+        return
     reason = job_waits_because(
         capability=found.capability,
         language=found.language,
@@ -78,7 +81,7 @@ def _explain(found: Stuck, broker_away: str) -> None:
         nodes_able=found.nodes_able,
         refused=found.refused,
         holds=found.holds,
-        broker_away=broker_away,
+        broker_away=broker_away or "",
     )[:400]
     if reason == found.waiting:
         return

@@ -186,6 +186,18 @@ def test_reasons_to_wait_that_come_and_go_are_told_once_each() -> None:
     assert [text.rpartition(": ")[2] for text in told] == ["no such file", "refused"]
 
 
+def test_a_node_that_has_not_asked_the_broker_leaves_what_another_says_of_it() -> None:
+    start_node(LAPTOP)
+    job, _ = with_parts(1, min_rung=0)
+    explain_waiting_jobs(broker_away="no such file")
+    explain_waiting_jobs(broker_away=None)
+    job.refresh_from_db()
+    assert job.waiting == "the broker (Redis) does not answer: no such file"
+    explain_waiting_jobs(broker_away="")
+    job.refresh_from_db()
+    assert job.waiting == ""
+
+
 def test_a_node_that_is_held_is_named_with_its_reason_where_nothing_else_works() -> None:
     node = start_node(LAPTOP)
     Node.objects.filter(pk=node.pk).update(hold_reason="this machine has no disk space left")

@@ -19,10 +19,10 @@ from urllib.parse import unquote, urlsplit
 
 from clustercore.embedded.adapters.descriptors import descriptor_limit
 from clustercore.embedded.domain.addresses import household
-from clustercore.embedded.domain.admission import NEWCOMERS, SETTLED, Admission, Quota, Visit
+from clustercore.embedded.domain.admission import ENCRYPTED, NEWCOMERS, SETTLED, Admission, Quota, Visit
 from clustercore.embedded.domain.endpoints import Endpoints, public_database_url, public_redis_url
 from clustercore.embedded.domain.errors import EmbeddedError
-from clustercore.embedded.domain.logins import login_of
+from clustercore.embedded.domain.logins import Stage, login_of
 from clustercore.embedded.domain.preface import preface
 from clustercore.embedded.domain.protocols import LONGEST_HEAD, Protocol, protocol_of
 from clustercore.embedded.domain.refusals import Refusals
@@ -62,14 +62,17 @@ class GatewayLimits:
     """How long a newcomer may take to authenticate, in seconds, and how many connections there may be at once."""
 
     login_seconds: float = 10.0
+    encrypted_seconds: float = 75.0
+    """Longer than PostgreSQL and PgBouncer by default wait for a login: what is there afterwards has authenticated."""
     connections: int = 1000
     newcomers: Mapping[Protocol, Quota] = field(default_factory=lambda: NEWCOMERS)
+    encrypted: Mapping[Protocol, Quota] = field(default_factory=lambda: ENCRYPTED)
     settled: Mapping[Protocol, Quota] = field(default_factory=lambda: SETTLED)
 
     def admission(self) -> Admission:
         """An empty book with these limits, and no more connections than there are descriptors for."""
         possible = max(_FEWEST_CONNECTIONS, (descriptor_limit() - SPARE_DESCRIPTORS) // 2)
-        return Admission(min(self.connections, possible), self.newcomers, self.settled)
+        return Admission(min(self.connections, possible), self.newcomers, self.encrypted, self.settled)
 
 
 Upstreams = dict[Protocol, Address]
@@ -146,6 +149,8 @@ class _Connection:
 
     def close(self) -> None:
         """Drops it at once, with what is still on its way."""
+        if self.deadline is not None:
+            self.deadline.cancel()
         for writer in self.writers:
             writer.transport.abort()
         self.task.cancel()
@@ -241,22 +246,30 @@ class _Gateway:
         login = login_of(connection.visit.protocol)
 
         def hear(data: bytes, *, by_client: bool) -> None:
-            if connection.visit.settled:
+            if connection.visit.stage is not Stage.NEWCOMER:
                 self._admission.hear(connection.visit)
-            elif by_client == login.said_by_client and login.is_done_after(data):
-                self._settle(connection)
+            elif by_client == login.said_by_client:
+                self._advance(connection, login.stage_after(data))
 
         return lambda data: hear(data, by_client=True), lambda data: hear(data, by_client=False)
 
-    def _settle(self, connection: _Connection) -> None:
+    def _advance(self, connection: _Connection, stage: Stage) -> None:
+        if stage is Stage.NEWCOMER:
+            return
         if connection.deadline is not None:
             connection.deadline.cancel()
-        self._make_room(self._admission.settle(connection.visit))
+        if stage is Stage.SETTLED:
+            self._make_room(self._admission.settle(connection.visit))
+        else:
+            # The server ends whoever does not authenticate in time, and that can be seen from here.
+            connection.deadline = self._loop.call_later(
+                self._limits.encrypted_seconds, self._advance, connection, Stage.SETTLED
+            )
+            self._make_room(self._admission.encrypt(connection.visit))
 
     def _make_room(self, leaving: Visit | None) -> None:
         if leaving is not None:
-            state = "connections" if leaving.settled else "newcomers"
-            self._close(leaving, f"too many {state} ({leaving.protocol.value})")
+            self._close(leaving, f"too many {leaving.stage.value} ({leaving.protocol.value})")
 
     def _close(self, visit: Visit, reason: str) -> None:
         self._admission.leave(visit)

@@ -3,13 +3,17 @@
 A connection is a newcomer until it has authenticated. Where newcomers are too many, the oldest of the address that has
 the most goes, so that whoever comes next gets in. No address is exempt: behind one address, strangers and nodes may
 live together.
+
+Of a connection that began to encrypt nobody can see whether it authenticates. It has a place of its own until the
+server itself would have ended it; where those are too many, the one that is silent for longest goes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clustercore.embedded.domain.logins import Stage
 from clustercore.embedded.domain.protocols import Protocol
 
 
@@ -27,6 +31,7 @@ NEWCOMERS = {
     Protocol.REDIS: Quota(96, 256),
     Protocol.WEB: Quota(64, 256),
 }
+ENCRYPTED = {Protocol.POSTGRES: Quota(16, 24)}
 SETTLED = {
     Protocol.POSTGRES: Quota(100, 150),
     Protocol.REDIS: Quota(200, 600),
@@ -41,7 +46,7 @@ class Visit:
 
     household: str
     protocol: Protocol = Protocol.UNKNOWN
-    settled: bool = False
+    stage: Stage = Stage.NEWCOMER
 
 
 class Admission:
@@ -51,18 +56,22 @@ class Admission:
         self,
         connections: int = 1000,
         newcomers: Mapping[Protocol, Quota] = NEWCOMERS,
+        encrypted: Mapping[Protocol, Quota] = ENCRYPTED,
         settled: Mapping[Protocol, Quota] = SETTLED,
     ) -> None:
         self.connections = connections
-        self._newcomers = {protocol: _Room(quota) for protocol, quota in newcomers.items()}
-        self._settled = {protocol: _Room(quota) for protocol, quota in settled.items()}
+        self._rooms = {
+            (stage, protocol): _Room(quota)
+            for stage, quotas in ((Stage.NEWCOMER, newcomers), (Stage.ENCRYPTED, encrypted), (Stage.SETTLED, settled))
+            for protocol, quota in quotas.items()
+        }
 
     def __len__(self) -> int:
-        return sum(room.total for room in self._rooms())
+        return sum(room.total for room in self._rooms.values())
 
     def arrive(self, visit: Visit) -> Visit | None:
         """Enters a newcomer."""
-        leaving = self._newcomers[visit.protocol].enter(visit)
+        leaving = self._room(visit).enter(visit)
         if leaving is None and len(self) > self.connections:
             leaving = self._of_the_fullest_room()
         return self._without(leaving)
@@ -71,33 +80,36 @@ class Admission:
         """The newcomer's protocol is known."""
         self._room(visit).leave(visit)
         visit.protocol = protocol
-        return self._without(self._newcomers[protocol].enter(visit))
+        return self._without(self._room(visit).enter(visit))
+
+    def encrypt(self, visit: Visit) -> Visit | None:
+        """What passes on the newcomer's connection cannot be read from now on."""
+        return self._without(self._move(visit, Stage.ENCRYPTED))
 
     def settle(self, visit: Visit) -> Visit | None:
-        """The newcomer has authenticated. Where all is full, what works already stays.
+        """It has authenticated. Where all is full, what works already stays.
 
         The web process's connections have only asked for something: of them the one that is silent for longest goes.
         """
-        self._room(visit).leave(visit)
-        visit.settled = True
-        leaving = self._room(visit).enter(visit)
+        leaving = self._move(visit, Stage.SETTLED)
         return self._without(leaving if leaving is None or visit.protocol is Protocol.WEB else visit)
 
     def hear(self, visit: Visit) -> None:
         """Something passes on it: it is not the one that is silent for longest."""
-        if visit.settled:
+        if visit.stage is not Stage.NEWCOMER:
             self._room(visit).refresh(visit)
 
     def leave(self, visit: Visit) -> None:
         """Strikes it off, if it is still there."""
         self._room(visit).leave(visit)
 
-    def _room(self, visit: Visit) -> _Room:
-        return (self._settled if visit.settled else self._newcomers)[visit.protocol]
+    def _move(self, visit: Visit, stage: Stage) -> Visit | None:
+        self._room(visit).leave(visit)
+        visit.stage = stage
+        return self._room(visit).enter(visit)
 
-    def _rooms(self) -> Iterator[_Room]:
-        yield from self._newcomers.values()
-        yield from self._settled.values()
+    def _room(self, visit: Visit) -> _Room:
+        return self._rooms[visit.stage, visit.protocol]
 
     def _without(self, leaving: Visit | None) -> Visit | None:
         if leaving is not None:
@@ -106,8 +118,12 @@ class Admission:
 
     def _of_the_fullest_room(self) -> Visit | None:
         """Who goes where the gateway itself is full: somebody of the rooms that hold strangers."""
-        rooms = [*self._newcomers.values(), self._settled[Protocol.WEB]]
-        return max(rooms, key=lambda room: room.total).first_of_the_fullest()
+        of_strangers = [
+            room
+            for (stage, protocol), room in self._rooms.items()
+            if stage is not Stage.SETTLED or protocol is Protocol.WEB
+        ]
+        return max(of_strangers, key=lambda room: room.total).first_of_the_fullest()
 
 
 @dataclass(slots=True)

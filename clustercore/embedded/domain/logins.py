@@ -5,6 +5,7 @@ Nothing is kept of what passes but a few bytes, however long a message is.
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Protocol as Interface
 
 from clustercore.embedded.domain.protocols import Protocol
@@ -14,14 +15,23 @@ _ENCRYPTED = b"SG"
 """PostgreSQL's answers to who asks for TLS or GSSAPI: what follows cannot be read."""
 
 
+class Stage(Enum):
+    """How far a connection has come; the value is what many of them are called."""
+
+    NEWCOMER = "newcomers"
+    ENCRYPTED = "connections that began to encrypt"
+    """Whether it authenticates cannot be seen."""
+    SETTLED = "connections"
+
+
 class Login(Interface):
     """The watcher of one connection."""
 
     said_by_client: bool
     """Whether it wants to see what the client says; else, what the server says."""
 
-    def is_done_after(self, data: bytes) -> bool:
-        """Whether the connection has authenticated, now that this has passed too."""
+    def stage_after(self, data: bytes) -> Stage:
+        """How far the connection has come, now that this has passed too."""
         ...
 
 
@@ -45,22 +55,22 @@ class PostgresLogin:
         self._pending = b""
         self._skip = 0
 
-    def is_done_after(self, data: bytes) -> bool:
-        """Whether the server has said so by now; also when it agreed to encrypt."""
+    def stage_after(self, data: bytes) -> Stage:
+        """Settled once the server has said so; encrypted when it agreed to that."""
         self._pending += data
         while True:
             skipped = min(self._skip, len(self._pending))
             self._pending, self._skip = self._pending[skipped:], self._skip - skipped
             if self._pending[:1] and self._pending[:1] in _ENCRYPTED:
-                return True
+                return Stage.ENCRYPTED
             if len(self._pending) < 2:
-                return False
+                return Stage.NEWCOMER
             if self._pending[0:1] == b"N" and self._pending[1] != 0:
                 self._skip = 1
             elif len(self._pending) < 9:
-                return False
+                return Stage.NEWCOMER
             elif self._pending[0:1] == b"R" and not any(self._pending[5:9]):
-                return True
+                return Stage.SETTLED
             else:
                 self._skip = 1 + max(4, int.from_bytes(self._pending[1:5], "big"))
 
@@ -73,15 +83,15 @@ class RedisLogin:
     def __init__(self) -> None:
         self._line = b""
 
-    def is_done_after(self, data: bytes) -> bool:
-        """Whether the server has taken a command by now."""
+    def stage_after(self, data: bytes) -> Stage:
+        """Settled once the server has taken a command."""
         for part in data.splitlines(keepends=True):
             self._line = (self._line + part)[:_LONGEST_REFUSAL]
             if self._line[:1] != b"-" and not b"+RESET\r\n".startswith(self._line):
-                return True
+                return Stage.SETTLED
             if part.endswith(b"\n"):
                 self._line = b""
-        return False
+        return Stage.NEWCOMER
 
 
 class RequestHead:
@@ -92,8 +102,8 @@ class RequestHead:
     def __init__(self) -> None:
         self._tail = b""
 
-    def is_done_after(self, data: bytes) -> bool:
-        """Whether an empty line has come by now."""
+    def stage_after(self, data: bytes) -> Stage:
+        """Settled once an empty line has come."""
         seen = self._tail + data
         self._tail = seen[-2:]
-        return b"\n\r\n" in seen or b"\n\n" in seen
+        return Stage.SETTLED if b"\n\r\n" in seen or b"\n\n" in seen else Stage.NEWCOMER

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,6 +24,7 @@ from clustercore.embedded.adapters.gateway import (
     running_gateway,
     upstreams_of,
 )
+from clustercore.embedded.domain.admission import Quota
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.domain.protocols import Protocol
 from clustercore.embedded.services import EmbeddedError
@@ -158,6 +160,64 @@ def test_an_address_that_is_full_of_strangers_still_lets_everybody_in(
             assert client.ping()
         assert answers_http(address)
         assert answers_http(address, local="127.0.0.2")
+
+
+SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+
+
+@contextmanager
+def encrypting_server() -> Iterator[Address]:
+    """Agrees to TLS, as a PostgreSQL that has it on, and says nothing more."""
+
+    async def agree(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(len(SSL_REQUEST))
+        writer.write(b"S")
+        await reader.read()
+        writer.close()
+
+    async def serve() -> None:
+        async with await asyncio.start_server(agree, sock=listener):
+            started.set()
+            await end.wait()
+
+    end, started = asyncio.Event(), threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener, asyncio.Runner() as runner:
+        thread = threading.Thread(target=lambda: runner.run(serve()))
+        thread.start()
+        started.wait(5)
+        yield Address("127.0.0.1", listener.getsockname()[1])
+        runner.get_loop().call_soon_threadsafe(end.set)
+        thread.join()
+
+
+def test_who_only_began_to_encrypt_holds_no_place_of_those_who_authenticated() -> None:
+    with encrypting_server() as server, ExitStack() as held:
+        limits = GatewayLimits(encrypted={Protocol.POSTGRES: Quota(2, 2)})
+        address = held.enter_context(running_gateway("127.0.0.1", 0, {Protocol.POSTGRES: server}, limits))
+        strangers = [began_to_encrypt(held, address) for _ in range(5)]
+        assert all(ends(stranger) for stranger in strangers[:3])
+
+
+def test_who_outlives_the_servers_patience_has_authenticated() -> None:
+    with encrypting_server() as server, ExitStack() as held:
+        limits = GatewayLimits(login_seconds=0.1, encrypted_seconds=0.3, encrypted={Protocol.POSTGRES: Quota(1, 1)})
+        address = held.enter_context(running_gateway("127.0.0.1", 0, {Protocol.POSTGRES: server}, limits))
+        node = began_to_encrypt(held, address)
+        with pytest.raises(TimeoutError):
+            node.settimeout(1.0)
+            node.recv(1)
+        first, _ = began_to_encrypt(held, address), began_to_encrypt(held, address)
+        assert ends(first)
+        node.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            node.recv(1)
+
+
+def began_to_encrypt(held: ExitStack, address: tuple[str, int]) -> socket.socket:
+    connection = held.enter_context(socket.create_connection(address, timeout=5))
+    connection.sendall(SSL_REQUEST)
+    assert connection.recv(1) == b"S"
+    return connection
 
 
 def test_the_database_keeps_room_for_the_hub_itself(services: Endpoints, web: Address) -> None:

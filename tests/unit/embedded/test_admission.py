@@ -15,7 +15,7 @@ SMALL = dict.fromkeys(Protocol, Quota(address=2, total=3))
 
 
 def book(connections: int = 100) -> Admission:
-    return Admission(connections, SMALL, SMALL)
+    return Admission(connections, SMALL, SMALL, SMALL)
 
 
 def newcomer(admission: Admission, household: str, protocol: Protocol = Protocol.UNKNOWN) -> Visit:
@@ -80,6 +80,23 @@ def test_of_pages_connections_the_one_that_is_silent_for_longest_goes() -> None:
     first, second = settled(admission, HERE, Protocol.WEB), settled(admission, HERE, Protocol.WEB)
     admission.hear(first)
     assert admission.settle(newcomer(admission, HERE, Protocol.WEB)) is second
+
+
+def test_of_those_who_began_to_encrypt_the_one_that_is_silent_for_longest_goes() -> None:
+    admission = book()
+    node, stranger = newcomer(admission, HERE, Protocol.POSTGRES), newcomer(admission, HERE, Protocol.POSTGRES)
+    assert admission.encrypt(node) is admission.encrypt(stranger) is None
+    admission.hear(node)
+    assert admission.encrypt(newcomer(admission, HERE, Protocol.POSTGRES)) is stranger
+
+
+def test_those_who_began_to_encrypt_take_no_place_of_those_who_authenticated() -> None:
+    admission = book()
+    for _ in range(5):
+        admission.encrypt(newcomer(admission, HERE, Protocol.POSTGRES))
+    assert len(admission) == 2
+    settled(admission, HERE, Protocol.POSTGRES)
+    settled(admission, HERE, Protocol.POSTGRES)
 
 
 def test_a_full_gateway_closes_strangers_before_who_has_authenticated() -> None:

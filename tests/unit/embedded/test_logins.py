@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustercore.embedded.domain.logins import login_of
+from clustercore.embedded.domain.logins import Stage, login_of
 from clustercore.embedded.domain.protocols import Protocol
 
 
@@ -28,7 +28,6 @@ DONE = [
     (Protocol.POSTGRES, SASL + CONTINUE + AUTHENTICATED),
     (Protocol.POSTGRES, b"N" + SASL + CONTINUE + AUTHENTICATED),
     (Protocol.POSTGRES, b"NN" + VERSION + NOTICE + AUTHENTICATED),
-    (Protocol.POSTGRES, b"S"),
     (Protocol.REDIS, b"+OK\r\n"),
     (Protocol.REDIS, b"-NOAUTH Authentication required.\r\n-WRONGPASS\r\n%7\r\n"),
     (Protocol.REDIS, b"+RESET\r\n*14\r\n"),
@@ -36,6 +35,8 @@ DONE = [
     (Protocol.WEB, b"GET / HTTP/1.1\nHost: a\n\n"),
 ]
 NOT_DONE = [
+    (Protocol.POSTGRES, b"S\x16\x03\x03\0\x7a\x02\0\0\x76"),
+    (Protocol.POSTGRES, b"NS\x16\x03\x03\0\x7a\x02\0\0\x76"),
     (Protocol.POSTGRES, b"N" + SASL + CONTINUE),
     (Protocol.POSTGRES, SASL + NOTICE + REFUSED),
     (Protocol.REDIS, b"-NOAUTH +OK +OK\r\n-ERR unknown command\r\n-DENIED\r\n"),
@@ -46,7 +47,7 @@ NOT_DONE = [
 
 def is_done(protocol: Protocol, chunks: Iterable[bytes]) -> bool:
     login = login_of(protocol)
-    return [login.is_done_after(chunk) for chunk in chunks][-1]
+    return Stage.SETTLED in [login.stage_after(chunk) for chunk in chunks]
 
 
 def in_chunks(said: bytes, data: st.DataObject) -> list[bytes]:
@@ -75,3 +76,8 @@ def test_nothing_that_passes_is_an_error(protocol: Protocol, chunks: list[bytes]
 def test_passwords_are_judged_by_what_the_server_says(protocol: Protocol) -> None:
     assert not login_of(protocol).said_by_client
     assert login_of(Protocol.WEB).said_by_client
+
+
+@pytest.mark.parametrize("said", [b"S", b"G", b"NS"])
+def test_who_began_to_encrypt_has_not_authenticated_by_that(said: bytes) -> None:
+    assert login_of(Protocol.POSTGRES).stage_after(said) is Stage.ENCRYPTED

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from clustercore.embedded.adapters.descriptors import descriptor_limit
+from clustercore.embedded.adapters.postgres import MOST_CONNECTIONS
 from clustercore.embedded.domain.addresses import household
 from clustercore.embedded.domain.admission import ENCRYPTED, NEWCOMERS, SETTLED, Admission, Quota, Visit
 from clustercore.embedded.domain.endpoints import Endpoints, public_database_url, public_redis_url
@@ -37,6 +38,10 @@ BACKLOG = 256
 SPARE_DESCRIPTORS = 300
 """For everything else that this process opens, and for the newcomers that are accepted before others have gone."""
 
+POOLER_LOGIN_SECONDS = 60.0
+"""So long PgBouncer waits for a login unless it is told otherwise, and PostgreSQL too."""
+
+_SPARE_LOGIN_SECONDS = 15.0
 _FEWEST_CONNECTIONS = 16
 _POLL_SECONDS = 0.5
 _END_SECONDS = 10.0
@@ -62,12 +67,23 @@ class GatewayLimits:
     """How long a newcomer may take to authenticate, in seconds, and how many connections there may be at once."""
 
     login_seconds: float = 10.0
-    encrypted_seconds: float = 75.0
-    """Longer than PostgreSQL and PgBouncer by default wait for a login: what is there afterwards has authenticated."""
+    encrypted_seconds: float = POOLER_LOGIN_SECONDS + _SPARE_LOGIN_SECONDS
+    """Longer than the server waits for a login: what is there afterwards has authenticated."""
     connections: int = 1000
     newcomers: Mapping[Protocol, Quota] = field(default_factory=lambda: NEWCOMERS)
     encrypted: Mapping[Protocol, Quota] = field(default_factory=lambda: ENCRYPTED)
     settled: Mapping[Protocol, Quota] = field(default_factory=lambda: SETTLED)
+
+    @classmethod
+    def for_database(cls, connections: int, login_seconds: float) -> GatewayLimits:
+        """For a PostgreSQL that takes so many connections, and waits so long for a login."""
+        share = min(1.0, connections / MOST_CONNECTIONS)
+        newcomers, encrypted, settled = (
+            {**quotas, Protocol.POSTGRES: quotas[Protocol.POSTGRES].scaled(share)}
+            for quotas in (NEWCOMERS, ENCRYPTED, SETTLED)
+        )
+        patience = max(POOLER_LOGIN_SECONDS, login_seconds) + _SPARE_LOGIN_SECONDS
+        return cls(encrypted_seconds=patience, newcomers=newcomers, encrypted=encrypted, settled=settled)
 
     def admission(self) -> Admission:
         """An empty book with these limits, and no more connections than there are descriptors for."""

@@ -24,6 +24,10 @@ class Quota:
     address: int
     total: int
 
+    def scaled(self, share: float) -> Quota:
+        """This share of it, and never nobody."""
+        return Quota(max(1, int(self.address * share)), max(1, int(self.total * share)))
+
 
 NEWCOMERS = {
     Protocol.UNKNOWN: Quota(256, 512),

@@ -36,7 +36,13 @@ from clustercore.project.command_line.cluster import (
 )
 from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
 from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
-from clustercore.project.command_line.listening import ListenAddress, parse_listen, reachable_host, require_bindable
+from clustercore.project.command_line.listening import (
+    ListenAddress,
+    gateway_limits,
+    parse_listen,
+    reachable_host,
+    require_bindable,
+)
 from clustercore.project.command_line.log_rotation import rotate
 from clustercore.project.command_line.processes import process_ends, spawn_detached
 from clustercore.project.command_line.screens import UpState, up_screen
@@ -175,7 +181,7 @@ def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddr
         upstreams = upstreams_of(
             endpoints(), Address("127.0.0.1", hub.web_port, preface_secret=web.secret_of_preface())
         )
-        host, port = stack.enter_context(running_gateway(listen.host, listen.port, upstreams))
+        host, port = stack.enter_context(running_gateway(listen.host, listen.port, upstreams, gateway_limits()))
         shown = reachable_host(host)
         state.listens_on, state.listen_asked = f"{host}:{port}", f"{listen.host}:{listen.port}"
         state.database_url, state.redis_url = public_urls(endpoints(), shown, port)

@@ -19,7 +19,6 @@ from urllib.parse import unquote, urlsplit
 
 from clustercore.embedded.adapters.descriptors import descriptor_limit
 from clustercore.embedded.adapters.postgres import MOST_CONNECTIONS
-from clustercore.embedded.domain.addresses import household
 from clustercore.embedded.domain.admission import ENCRYPTED, NEWCOMERS, SETTLED, Admission, Quota, Visit
 from clustercore.embedded.domain.endpoints import Endpoints, public_database_url, public_redis_url
 from clustercore.embedded.domain.errors import EmbeddedError
@@ -223,7 +222,7 @@ class _Gateway:
         if task is None or not peer:
             writer.transport.abort()
             return
-        visit = Visit(household(peer[0]))
+        visit = Visit(peer[0])
         connection = self._connections[visit] = _Connection(visit, task, [writer])
         connection.deadline = self._loop.call_later(
             self._limits.login_seconds, self._close, visit, "too slow to authenticate"

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from clustercore.embedded.domain.addresses import household
 from clustercore.embedded.domain.logins import Stage
 from clustercore.embedded.domain.protocols import Protocol
 
@@ -48,9 +49,22 @@ SETTLED = {
 class Visit:
     """One connection, as the book knows it."""
 
-    household: str
+    address: str
     protocol: Protocol = Protocol.UNKNOWN
     stage: Stage = Stage.NEWCOMER
+    household: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.household = household(self.address)
+
+    @property
+    def counted_as(self) -> str:
+        """Whose places it takes: of whoever gave a password the address's own, else those of its household.
+
+        The machines of one network are one household where they use IPv6, and nodes of one cluster.
+        """
+        gave_password = self.stage is Stage.SETTLED and self.protocol is not Protocol.WEB
+        return self.address if gave_password else self.household
 
 
 class Admission:
@@ -132,14 +146,14 @@ class Admission:
 
 @dataclass(slots=True)
 class _Room:
-    """Connections of one kind, by household, in the order in which they are to go."""
+    """Connections of one kind, by whose they are, in the order in which they are to go."""
 
     quota: Quota
     total: int = 0
-    households: dict[str, dict[Visit, None]] = field(default_factory=dict)
+    visits: dict[str, dict[Visit, None]] = field(default_factory=dict)
 
     def enter(self, visit: Visit) -> Visit | None:
-        mine = self.households.setdefault(visit.household, {})
+        mine = self.visits.setdefault(visit.counted_as, {})
         mine[visit] = None
         self.total += 1
         if len(mine) > self.quota.address:
@@ -147,19 +161,19 @@ class _Room:
         return self.first_of_the_fullest() if self.total > self.quota.total else None
 
     def leave(self, visit: Visit) -> None:
-        mine = self.households.get(visit.household, {})
+        mine = self.visits.get(visit.counted_as, {})
         if visit in mine:
             del mine[visit]
             self.total -= 1
         if not mine:
-            self.households.pop(visit.household, None)
+            self.visits.pop(visit.counted_as, None)
 
     def refresh(self, visit: Visit) -> None:
-        mine = self.households.get(visit.household, {})
+        mine = self.visits.get(visit.counted_as, {})
         if visit in mine:
             del mine[visit]
             mine[visit] = None
 
     def first_of_the_fullest(self) -> Visit | None:
-        fullest = max(self.households.values(), key=len, default={})
+        fullest = max(self.visits.values(), key=len, default={})
         return next(iter(fullest), None)

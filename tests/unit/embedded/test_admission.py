@@ -18,16 +18,16 @@ def book(connections: int = 100) -> Admission:
     return Admission(connections, SMALL, SMALL, SMALL)
 
 
-def newcomer(admission: Admission, household: str, protocol: Protocol = Protocol.UNKNOWN) -> Visit:
-    visit = Visit(household)
+def newcomer(admission: Admission, address: str, protocol: Protocol = Protocol.UNKNOWN) -> Visit:
+    visit = Visit(address)
     assert admission.arrive(visit) is None
     if protocol is not Protocol.UNKNOWN:
         assert admission.speak(visit, protocol) is None
     return visit
 
 
-def settled(admission: Admission, household: str, protocol: Protocol) -> Visit:
-    visit = newcomer(admission, household, protocol)
+def settled(admission: Admission, address: str, protocol: Protocol) -> Visit:
+    visit = newcomer(admission, address, protocol)
     assert admission.settle(visit) is None
     return visit
 
@@ -99,6 +99,27 @@ def test_those_who_began_to_encrypt_take_no_place_of_those_who_authenticated() -
     settled(admission, HERE, Protocol.POSTGRES)
 
 
+NEIGHBOURS = [f"2001:db8:1:2::{number}" for number in range(3)]
+"""Of one network, which is one household."""
+
+
+@pytest.mark.parametrize("protocol", [Protocol.POSTGRES, Protocol.REDIS])
+def test_nodes_of_one_network_have_places_of_their_own(protocol: Protocol) -> None:
+    admission = book()
+    for address in NEIGHBOURS:
+        settled(admission, address, protocol)
+    assert len(admission) == 3
+
+
+def test_who_gave_no_password_shares_the_places_of_the_network() -> None:
+    admission = book()
+    strangers = [newcomer(admission, address) for address in NEIGHBOURS[:2]]
+    assert admission.arrive(Visit(NEIGHBOURS[2])) is strangers[0]
+    admission = book()
+    pages = [settled(admission, address, Protocol.WEB) for address in NEIGHBOURS[:2]]
+    assert admission.settle(newcomer(admission, NEIGHBOURS[2], Protocol.WEB)) is pages[0]
+
+
 def test_a_full_gateway_closes_strangers_before_who_has_authenticated() -> None:
     admission = book(connections=2)
     settled(admission, HERE, Protocol.POSTGRES)
@@ -125,8 +146,8 @@ def test_what_is_closed_twice_is_counted_once() -> None:
 @given(st.lists(st.tuples(st.sampled_from([HERE, THERE, "x"]), st.sampled_from([*Protocol]), st.booleans())))
 def test_no_order_of_events_exceeds_a_limit(events: list[tuple[str, Protocol, bool]]) -> None:
     admission, staying = book(connections=5), set[Visit]()
-    for household, protocol, settles in events:
-        visit = Visit(household)
+    for address, protocol, settles in events:
+        visit = Visit(address)
         staying.add(visit)
         staying.discard(admission.arrive(visit))
         if visit in staying and protocol is not Protocol.UNKNOWN:

@@ -15,7 +15,7 @@ import httpx
 from clustercore.access.services.audit_checkpoints import establish_checkpoints
 from clustercore.blobs.services import establish_hub
 from clustercore.config.environment import environment
-from clustercore.embedded.adapters.progress import Patience, processor_seconds
+from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.services import Lease
 from clustercore.nodes.selectors import live_nodes
@@ -148,7 +148,7 @@ def choose_port(port: int, tell: Tell) -> int:
 def wait_for_web(hub: Hub, tell: Tell) -> None:
     """Returns when the web process answers. Raises CommandError with the end of its log."""
     child, patience, slow = hub.web[0], Patience(QUIET_SECONDS), _Slow(tell)
-    while child.exit_code is None and patience.lasts(lambda: processor_seconds(child.pid)):
+    while child.exit_code is None and patience.lasts(lambda: strides(child.pid)):
         slow.tell_once(f"still waiting for the web process; its log: {child.log}")
         with suppress(httpx.HTTPError):
             httpx.get(f"{hub.web_url}/healthz", timeout=5.0)
@@ -164,7 +164,7 @@ def wait_for_nodes(names: Sequence[str], children: Sequence[Child], since: Calla
         found = registered(names, children)
         if len(found) == len(names):
             return
-        if not patience.lasts(lambda: [processor_seconds(child.pid) for child in children]):
+        if not patience.lasts(lambda: [strides(child.pid) for child in children]):
             break
         since()
         slow.tell_once(f"still waiting for {', '.join(sorted(set(names) - set(found)))}; logs: {log_directory()}")

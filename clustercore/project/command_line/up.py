@@ -24,7 +24,7 @@ from clustercore.config.interpreter import python_command
 from clustercore.embedded.adapters.descriptors import raise_descriptor_limit
 from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.locks import is_locked, try_lock
-from clustercore.embedded.adapters.progress import Patience, processor_seconds
+from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.services import status, stop
 from clustercore.project import web
 from clustercore.project.command_line.cluster import (
@@ -212,7 +212,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState | 
     """What was started; None where another `up` was faster. Raises CommandError."""
     patience, shown = Patience(QUIET_SECONDS), errors()
     with shown.status("starting …") as status:
-        while patience.lasts(lambda: (_log_size(log), processor_seconds(process.pid))):
+        while patience.lasts(lambda: (_log_size(log), strides(process.pid))):
             state = read_state()
             status.update(Text(_latest(log) or "starting …"))
             if state is not None and state.pid == process.pid and state.phase == "ready":
@@ -292,7 +292,7 @@ def _teller() -> Tell:
 
 
 def _signs_of(state: UpState | None) -> object:
-    return (state.phase, processor_seconds(state.pid)) if state is not None else None
+    return (state.phase, strides(state.pid)) if state is not None else None
 
 
 def _log_size(log: Path) -> int:

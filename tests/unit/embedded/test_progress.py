@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from clustercore.embedded.adapters import progress
-from clustercore.embedded.adapters.progress import Patience, processor_seconds
+from clustercore.embedded.adapters.progress import Patience, processor_seconds, strides
 from tests.fakes.nodes.polling import until
 
 BUSY = "while True: pass"
+LIKE_A_HUB_THAT_IDLES = "import time\nwhile time.process_time() < 1.5: pass\ntime.sleep(60)"
 IDLE = "import time\ntime.sleep(60)"
 
 
@@ -40,6 +41,16 @@ def test_work_of_a_child_counts_and_waiting_does_not(children: list[subprocess.P
     busy, idle = children
     until(lambda: processor_seconds(busy.pid) >= 1, 60)
     assert processor_seconds(idle.pid) == 0
+
+
+def test_what_an_idling_hub_spends_in_two_minutes_is_no_progress_of_a_start(
+    children: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children.append(subprocess.Popen([sys.executable, "-c", LIKE_A_HUB_THAT_IDLES]))
+    until(lambda: processor_seconds(children[0].pid) >= 1, 60)
+    assert strides(children[0].pid) == 0
+    monkeypatch.setattr(progress, "_STRIDE_SECONDS", 1)
+    assert strides(children[0].pid) >= 1
 
 
 def test_a_process_that_is_gone_has_done_nothing() -> None:

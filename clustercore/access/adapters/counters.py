@@ -60,10 +60,11 @@ def give_back(buckets: list[str]) -> None:
     _run(_GIVE_BACK, [PREFIX + bucket for bucket in buckets], [])
 
 
-def empty(buckets: list[str]) -> None:
-    """Forgets what was taken. Raises CountersAway."""
+def empty_all(beginning: str) -> None:
+    """Forgets what was taken from the buckets whose names begin so, without wildcards. Raises CountersAway."""
     try:
-        client().delete(*(PREFIX + bucket for bucket in buckets))
+        for key in client().scan_iter(f"{PREFIX}{beginning}*", count=1000):
+            client().delete(key)
     except redis.RedisError as error:
         raise CountersAway(str(error)) from error
 

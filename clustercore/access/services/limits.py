@@ -27,6 +27,6 @@ def give_back(*buckets: str) -> None:
     counters.give_back(list(buckets))
 
 
-def forget(*buckets: str) -> None:
-    """Forgets all uses. Raises CountersAway."""
-    counters.empty(list(buckets))
+def forget_all(beginning: str) -> None:
+    """Forgets all uses of all buckets whose names begin so. Raises CountersAway."""
+    counters.empty_all(beginning)

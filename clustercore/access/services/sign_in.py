@@ -55,8 +55,9 @@ def check_password_of(request: HttpRequest, user: User, password: str) -> None:
     Counted by session: nobody but who is in it can use up its tries.
     """
     key = hashlib.sha256(str(request.session.session_key).encode()).hexdigest()[:32]
-    buckets = {f"sign-in:session:{key}": FAILURES}
-    _count(buckets, user.get_username(), address_of(request))
+    name = user.get_username()
+    buckets = {f"{_buckets_of(name)}session:{key}": FAILURES}
+    _count(buckets, name, address_of(request))
     if not user.check_password(password):
         raise RequestRefused(401, "This is not your present password.", param="current", code="wrong_credentials")
     _take_back(buckets)
@@ -75,9 +76,9 @@ def sign_out(request: HttpRequest, identity: Identity) -> None:
 
 
 def unlock(name: str) -> None:
-    """Forgets what strangers tried with a name: its owner has proved who they are in another way."""
+    """Forgets what was tried with a name, by whomever: its owner has proved who they are in another way."""
     try:
-        limits.forget(_strangers_bucket(name))
+        limits.forget_all(_buckets_of(name))
     except CountersAway as error:
         _logger.warning("the lock of a name could not be lifted: Redis does not answer (%s)", error)
 
@@ -95,12 +96,12 @@ def _count_try(request: HttpRequest, name: str, address: str) -> Mapping[str, in
 def _buckets(request: HttpRequest, name: str, address: str) -> Mapping[str, int]:
     device = device_of(request, name)
     if device is not None:
-        return {f"sign-in:device:{device}": FAILURES}
+        return {f"{_buckets_of(name)}device:{device}": FAILURES}
     where = household(address)
     if is_known_address(name, address):
         # By name as well: neighbours behind the same address lock themselves out, and nobody else.
-        return {f"sign-in:known:{digest_of_name(name)}:{where}": FAILURES}
-    return {f"sign-in:address:{where}": FAILURES, _strangers_bucket(name): STRANGERS_FAILURES}
+        return {f"{_buckets_of(name)}known:{where}": FAILURES}
+    return {f"sign-in:address:{where}": FAILURES, f"{_buckets_of(name)}strangers": STRANGERS_FAILURES}
 
 
 def _count(buckets: Mapping[str, int], name: str, address: str) -> None:
@@ -137,5 +138,6 @@ def _take_back(buckets: Mapping[str, int]) -> None:
         _logger.warning("a right password stays counted as a try: Redis does not answer (%s)", error)
 
 
-def _strangers_bucket(name: str) -> str:
-    return f"sign-in:strangers:{digest_of_name(name)}"
+def _buckets_of(name: str) -> str:
+    """What all buckets of one name begin with."""
+    return f"sign-in:name:{digest_of_name(name)}:"

@@ -253,6 +253,21 @@ def test_a_password_link_lifts_the_lock() -> None:
     assert try_to_sign_in("otto", PASSWORD, address="198.51.100.1").status_code == 302
 
 
+@pytest.mark.parametrize("known_by", ["address", "browser"])
+def test_a_password_link_lifts_the_lock_of_the_persons_own_place_too(known_by: str) -> None:
+    person("otto"), person("olga")
+    browser, home = Client(), "198.51.100.7"
+    try_to_sign_in("otto", PASSWORD, address=home, client=browser)
+    client = browser if known_by == "browser" else None
+    for _ in range(FAILURES):
+        try_to_sign_in("otto", "wrong", address=home, client=client)
+    strangers_lock("olga")
+    assert try_to_sign_in("otto", PASSWORD, address=home, client=client).status_code == 429
+    unlock("Otto")
+    assert try_to_sign_in("otto", PASSWORD, address=home, client=client).status_code == 302
+    assert try_to_sign_in("olga", PASSWORD, address="203.0.113.9").status_code == 429
+
+
 def test_signing_out_needs_a_post_and_ends_the_session() -> None:
     client = Client()
     client.force_login(person("otto"))

@@ -127,7 +127,12 @@ def _uncountable() -> RequestRefused:
 def _note_lock(name: str, address: str) -> None:
     """Once for a name or an address: a thousand refused tries, or names, or addresses, are one entry."""
     noted = {f"lock-noted:name:{digest_of_name(name)}": 1, f"lock-noted:address:{household(address)}": 1}
-    if limits.take_all(noted, WINDOW_SECONDS) == 0:
+    try:
+        is_first = limits.take_all(noted, WINDOW_SECONDS) == 0
+    except CountersAway as error:
+        _logger.warning("the lock of a name is not in the audit log: Redis does not answer (%s)", error)
+        return
+    if is_first:
         audit.record(Identity(None, "nobody", None), "session.locked", f"name {name[:150]}", address=address)
 
 

@@ -246,6 +246,12 @@ def test_without_redis_nobody_signs_in_and_the_page_says_why(monkeypatch: pytest
     assert "Redis does not answer" in answer.content.decode()
 
 
+def test_a_lock_that_redis_cannot_note_is_still_answered_as_one(redis_client: redis.Redis) -> None:
+    redis_client.hset(f"{counters.PREFIX}lock-noted:address:192.0.2.1", "no", "counter")
+    answers = [try_to_sign_in(f"somebody{number}", "wrong").status_code for number in range(FAILURES + 1)]
+    assert answers[-1] == 429
+
+
 def test_a_password_link_lifts_the_lock() -> None:
     person("otto")
     strangers_lock("otto")

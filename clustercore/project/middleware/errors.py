@@ -48,6 +48,9 @@ _TITLES = {
     503: "Not just now",
 }
 _TITLES_BY_CODE = {"csrf_failed": "This form is out of date"}
+_AWAY_STATES = ("08", "57P0", "53300")
+"""PostgreSQL's codes for a broken connection, a server that ends or starts, and one that has none left."""
+
 _logger = logging.getLogger(__name__)
 
 
@@ -111,8 +114,15 @@ def title_of(status: int) -> str:
 
 
 def ledger_away(request: HttpRequest, error: Exception) -> HttpResponse:
-    """No connection came in time, or it broke. Without asking who it is: that would wait for the ledger again."""
-    _logger.warning("request %s: the ledger does not answer: %s", request.META.get(REQUEST_ID), error)
+    """No connection came in time, or it broke, or the ledger could not do it now (a deadlock, a full disk).
+
+    Without asking who it is: that would wait for the ledger again.
+    """
+    number = request.META.get(REQUEST_ID)
+    if _is_without_connection(error):
+        _logger.warning("request %s: the ledger does not answer: %s", number, error)
+    else:
+        _logger.error("request %s: the ledger refused", number, exc_info=error)
     refused = RequestRefused(503, LEDGER_AWAY, code="no_ledger", retry_after=5)
     if is_for_programs(request.path):
         return refusal(request, refused)
@@ -120,6 +130,12 @@ def ledger_away(request: HttpRequest, error: Exception) -> HttpResponse:
     page = HttpResponse(render_to_string("access/refused.html", context), status=503)
     page["Retry-After"] = str(refused.retry_after)
     return page
+
+
+def _is_without_connection(error: Exception) -> bool:
+    """Whether nothing was asked yet, or the server went away meanwhile: the cause lies in no line of ours."""
+    code = getattr(error.__cause__, "sqlstate", None)
+    return code is None or code.startswith(_AWAY_STATES)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:  # noqa: ARG001

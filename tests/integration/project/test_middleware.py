@@ -7,10 +7,11 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import psycopg
 import pytest
 import redis
 from asgiref.sync import async_to_sync
-from django.db import connections
+from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, Client
 from django.urls import path
@@ -41,6 +42,17 @@ def broken(request: HttpRequest) -> HttpResponse:
     raise RuntimeError("a secret of the source")
 
 
+def unreachable(request: HttpRequest) -> HttpResponse:
+    with connection.wrap_database_errors, psycopg.connect("host=127.0.0.1 port=1 connect_timeout=5"):
+        return HttpResponse()
+
+
+def locked_out(request: HttpRequest) -> HttpResponse:
+    with connection.cursor() as cursor:
+        cursor.execute("DO $$ BEGIN RAISE SQLSTATE '55P03'; END $$")
+    return HttpResponse()
+
+
 def refusing(request: HttpRequest) -> HttpResponse:
     raise RequestRefused(503, "not just now", code="busy", retry_after=7)
 
@@ -57,6 +69,8 @@ class Urls:
     handler400, handler403 = urls.handler400, urls.handler403
     handler404, handler500 = urls.handler404, urls.handler500
     urlpatterns = [
+        path("unreachable", unreachable),
+        path("locked-out", locked_out),
         *(path(f"{prefix}broken", broken) for prefix in ("", "api/v1/", "v1/")),
         *(path(f"{prefix}refusing", refusing) for prefix in ("", "api/v1/")),
         path("viewing", viewing),
@@ -290,3 +304,13 @@ class TestLimits:
         monkeypatch.setattr(counters, "client", lambda: away)
         token = token_of("vera")
         assert {Client().get(ME, **bearing(token)).status_code for _ in range(3)} == {200}
+
+
+@pytest.mark.usefixtures("more_views")
+@pytest.mark.parametrize(("address", "with_trace"), [("/unreachable", False), ("/locked-out", True)])
+def test_what_the_ledger_refused_is_in_the_log_with_the_place_and_its_absence_without(
+    address: str, with_trace: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Client().get(address).status_code == 503
+    [told] = [record for record in caplog.records if record.name.endswith("middleware.errors")]
+    assert bool(told.exc_info) is with_trace

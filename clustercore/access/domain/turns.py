@@ -22,9 +22,10 @@ class Place:
 
 @dataclass(eq=False)
 class Ticket:
-    """Somebody who waits, or whose turn it is."""
+    """Somebody who waits, or whose turn it is. Who was served before is not `bounded`: they always may wait."""
 
     place: Place
+    bounded: bool = True
 
 
 T = TypeVar("T", bound=Ticket)
@@ -37,6 +38,16 @@ class _Lane(Generic[T]):
 
     def waiting(self) -> int:
         return sum(map(len, self.parts.values()))
+
+    def take_for(self, part: str) -> T | None:
+        """The newest of the fullest part, out of it, where one more of `part` is still fewer; None where not."""
+        fullest = max(self.parts, key=lambda name: len(self.parts[name]))
+        if len(self.parts.get(part, ())) + 1 >= len(self.parts[fullest]):
+            return None
+        newest = next((one for one in reversed(self.parts[fullest]) if one.bounded), None)
+        if newest is not None:
+            self.parts[fullest].remove(newest)
+        return newest
 
     def next(self) -> T:
         """The first of the part that was served longest ago."""
@@ -56,13 +67,16 @@ class Turns(Generic[T]):
         self._running = 0
         self._lanes: OrderedDict[str, _Lane[T]] = OrderedDict()
 
-    def enter(self, one: T, *, bounded: bool = True) -> None:
-        """Waits from now on. Raises LaneFull, unless it is not `bounded`: who was served before always may."""
+    def enter(self, one: T) -> T | None:
+        """Waits from now on; returns who no longer does for it. Raises LaneFull."""
         lane = self._lanes.get(one.place.lane) or _Lane()
-        queue = lane.parts.get(one.place.part, ())
-        if bounded and (len(queue) >= self._waiting or lane.waiting() >= 4 * self._waiting):
+        leaving: T | None = None
+        if one.bounded and len(lane.parts.get(one.place.part, ())) >= self._waiting:
+            raise LaneFull
+        if one.bounded and lane.waiting() >= 4 * self._waiting and (leaving := lane.take_for(one.place.part)) is None:
             raise LaneFull
         self._lanes.setdefault(one.place.lane, lane).parts.setdefault(one.place.part, deque()).append(one)
+        return leaving
 
     def begin(self) -> Iterator[T]:
         """Those whose turn begins now."""

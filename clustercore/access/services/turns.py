@@ -34,8 +34,8 @@ _present: ContextVar[Visitor | None] = ContextVar("visitor", default=None)
 class Waiter(Ticket):
     """A ticket that can be awaited, once."""
 
-    def __init__(self, place: Place) -> None:
-        super().__init__(place)
+    def __init__(self, place: Place, *, bounded: bool) -> None:
+        super().__init__(place, bounded)
         self.came: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
 
@@ -86,12 +86,13 @@ class Visitor:
 
     async def begin(self) -> Waiter:
         """A turn, to be given back with `end`. Raises as `hold_turn` does, but never once something was served."""
-        waiter = Waiter(self._place())
+        waiter = Waiter(self._place(), bounded=not self._was_served)
         try:
-            self._turns.enter(waiter, bounded=not self._was_served)
+            leaving = self._turns.enter(waiter)
         except LaneFull:
-            message = f"{MOST_WAITING} of your requests are waiting already: send fewer at once"
-            raise RequestRefused(429, message, code="too_many_at_once", retry_after=_RETRY_SECONDS) from None
+            raise _too_many() from None
+        if leaving is not None and not leaving.came.done():
+            leaving.came.set_exception(LaneFull())
         self._go_on()
         await self._until_it_comes(waiter)
         self._was_served = True
@@ -106,9 +107,11 @@ class Visitor:
             async with asyncio.timeout(None if self._was_served else LONGEST_WAIT_SECONDS):
                 await waiter.came
         except BaseException as error:
-            if waiter.came.done() and not waiter.came.cancelled():
+            if waiter.came.done() and not waiter.came.cancelled() and waiter.came.exception() is None:
                 self.end(waiter)
             self._turns.leave(waiter)
+            if isinstance(error, LaneFull):
+                raise _too_many() from None
             if isinstance(error, TimeoutError):
                 message = "too much is asked of the hub at this moment: try again"
                 raise RequestRefused(503, message, code="busy", retry_after=_RETRY_SECONDS) from None
@@ -153,6 +156,11 @@ def visitor_here() -> Visitor | None:
 def receive_visitor(visitor: Visitor) -> None:
     """From now on this task, and what it starts, serves this visitor."""
     _present.set(visitor)
+
+
+def _too_many() -> RequestRefused:
+    message = f"{MOST_WAITING} of your requests are waiting already: send fewer at once"
+    return RequestRefused(429, message, code="too_many_at_once", retry_after=_RETRY_SECONDS)
 
 
 def _credential_of(headers: Mapping[str, str]) -> str:

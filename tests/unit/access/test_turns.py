@@ -28,13 +28,17 @@ def test_one_lane_never_has_all_the_turns() -> None:
     assert list(turns.begin()) == []
 
 
-def test_a_turn_that_ends_goes_to_the_lane_that_was_served_longest_ago() -> None:
+def test_turns_that_end_go_to_the_lanes_in_rotation() -> None:
     turns: Turns[Ticket] = Turns(together=2, each=2, waiting=10)
-    first = entered(turns, 6, "a")
-    list(turns.begin())
-    entered(turns, 1, "b")
-    turns.end(first[0])
-    assert lanes(list(turns.begin())) == ["b"]
+    entered(turns, 6, "a")
+    running = list(turns.begin())
+    entered(turns, 6, "b")
+    served = []
+    for _ in range(4):
+        turns.end(running.pop(0))
+        running += turns.begin()
+        served.append(running[-1].place.lane)
+    assert served == ["a", "b", "a", "b"]
 
 
 def test_parts_of_a_lane_take_turns() -> None:
@@ -49,12 +53,28 @@ def test_a_part_and_a_lane_take_so_many_and_no_more_but_for_who_was_served() -> 
     entered(turns, 2, "a", "x")
     with pytest.raises(LaneFull):
         entered(turns, 1, "a", "x")
-    for part in "yzw":
-        entered(turns, 2, "a", part)
+    for part in "yzwvut":
+        entered(turns, 1, "a", part)
     with pytest.raises(LaneFull):
-        entered(turns, 1, "a", "v")
+        entered(turns, 1, "a", "y")
     entered(turns, 1, "b")
-    turns.enter(Ticket(Place("a", "x")), bounded=False)
+    turns.enter(Ticket(Place("a", "x"), bounded=False))
+
+
+def test_in_a_full_lane_somebody_new_takes_the_newest_place_of_whoever_has_most() -> None:
+    turns: Turns[Ticket] = Turns(together=9, each=9, waiting=2)
+    filled = {part: entered(turns, 2, "a", part) for part in "xyzw"}
+    new = Ticket(Place("a", "v"))
+    assert turns.enter(new) is filled["x"][-1]
+    assert list(turns.begin()).count(new) == 1
+
+
+def test_who_was_served_before_keeps_their_place() -> None:
+    turns: Turns[Ticket] = Turns(together=1, each=1, waiting=1)
+    for _ in range(4):
+        turns.enter(Ticket(Place("a", "x"), bounded=False))
+    with pytest.raises(LaneFull):
+        entered(turns, 1, "a", "y")
 
 
 def test_who_left_is_not_called() -> None:

@@ -1,0 +1,45 @@
+"""Who waits for a turn, and who is told that they need not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.turns import Turns
+from clustercore.access.services.turns import Visitor, Waiter
+
+
+def visitor(token: str, turns: Turns[Waiter]) -> Visitor:
+    headers = [(b"authorization", f"Bearer {token}".encode())]
+    return Visitor({"headers": headers, "client": ("192.0.2.1", 1)}, turns)
+
+
+async def waiting(one: Visitor) -> asyncio.Task[None]:
+    task = asyncio.create_task(one.hold_turn())
+    await asyncio.sleep(0)
+    return task
+
+
+def test_invented_tokens_that_fill_an_address_do_not_keep_out_who_is_new_there() -> None:
+    async def attack() -> tuple[RequestRefused, int]:
+        turns: Turns[Waiter] = Turns(together=1, each=1, waiting=2)
+        served = visitor("first", turns)
+        await served.hold_turn()
+        burst = [await waiting(visitor(token, turns)) for token in "xyzw" for _ in range(2)]
+        new = visitor("new", turns)
+        entered = await waiting(new)
+        with pytest.raises(RequestRefused) as refused:
+            await burst[1]
+        served.end_turn()
+        await burst[0]
+        assert not entered.done()
+        for task in (*burst, entered):
+            task.cancel()
+        ended = await asyncio.gather(*burst, entered, return_exceptions=True)
+        return refused.value, sum(isinstance(end, asyncio.CancelledError) for end in ended)
+
+    refused, cancelled = asyncio.run(attack())
+    assert (refused.status, refused.code) == (429, "too_many_at_once")
+    assert cancelled == 7

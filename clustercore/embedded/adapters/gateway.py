@@ -8,6 +8,7 @@ has not given one holds no more than a share, and not for long (`domain/admissio
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import socket
 import threading
@@ -42,6 +43,7 @@ POOLER_LOGIN_SECONDS = 60.0
 
 _SPARE_LOGIN_SECONDS = 15.0
 _FEWEST_CONNECTIONS = 16
+_WANT = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _POLL_SECONDS = 0.5
 _END_SECONDS = 10.0
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -208,8 +210,10 @@ class _Gateway:
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Without descriptors asyncio pauses for a second, and would say so for each connection that waits."""
-        if isinstance(context.get("exception"), OSError):
-            self._refusals.count("for want of descriptors", "")
+        error = context.get("exception")
+        if isinstance(error, OSError):
+            known = error.errno in _WANT
+            self._refusals.count("for want of descriptors or memory" if known else f"because of {error}", "")
         else:
             loop.default_exception_handler(context)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from clustercore.embedded.adapters import secrets
@@ -42,6 +43,7 @@ def prepare(layout: Layout) -> Account | None:
     try:
         make_data_directory(layout.data_dir)
         account = server_account(layout)
+        _bring_up_to_date(layout)
         _make_directories(layout, account)
         _make_secrets(layout)
     except OSError as error:
@@ -50,6 +52,25 @@ def prepare(layout: Layout) -> Account | None:
             "Make it writable, or choose another with CLUSTERCORE_DATA_DIR."
         ) from error
     return account
+
+
+def _bring_up_to_date(layout: Layout) -> None:
+    """Closes, once, what an earlier version left open to everybody, and removes the note by which it is known."""
+    note = layout.run / "redis.port"
+    if not note.is_file():
+        return
+    _narrow(layout.data_dir, 0o700, allowed=0o710)
+    _narrow(layout.blobs, 0o700, allowed=0o700)
+    _narrow(layout.blobs / "hub-identity", 0o600, allowed=0o600)
+    note.unlink()
+
+
+def _narrow(path: Path, mode: int, *, allowed: int) -> None:
+    with suppress(FileNotFoundError):
+        status = path.lstat()
+        is_open = stat.S_IMODE(status.st_mode) & ~allowed
+        if is_open and status.st_uid == os.geteuid() and not stat.S_ISLNK(status.st_mode):
+            path.chmod(mode)
 
 
 def _make_directories(layout: Layout, account: Account | None) -> None:

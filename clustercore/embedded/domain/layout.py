@@ -37,6 +37,10 @@ class Layout:
         return self.data_dir / "logs"
 
     @property
+    def blobs(self) -> Path:
+        return self.data_dir / "blobs"
+
+    @property
     def postgres_data(self) -> Path:
         return self.data_dir / "postgres"
 

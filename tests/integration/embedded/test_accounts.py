@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,29 @@ def test_a_directory_that_cannot_be_written_is_named(parent_directory: Path) -> 
     (parent_directory / "file").write_text("")
     with pytest.raises(EmbeddedError, match=r"file/data cannot be used.*CLUSTERCORE_DATA_DIR"):
         ensure_running(parent_directory / "file/data")
+
+
+def test_what_an_earlier_version_left_open_is_closed_and_what_nobody_reads_goes(new_directory: Path) -> None:
+    layout = Layout(new_directory)
+    note, identity = layout.run / "redis.port", layout.blobs / "hub-identity"
+    for directory in (new_directory, layout.secrets, layout.run, layout.blobs):
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o755)
+    for file in (note, identity):
+        file.write_text("one")
+        file.chmod(0o644)
+    account = prepare(layout)
+    assert not note.exists()
+    assert stat.S_IMODE(new_directory.stat().st_mode) == (0o700 if account is None else 0o710)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (layout.blobs, identity)] == [0o700, 0o600]
+
+
+def test_a_directory_that_somebody_chose_stays_as_open_as_it_was(new_directory: Path) -> None:
+    new_directory.mkdir()
+    new_directory.chmod(0o755)
+    for _ in range(2):
+        prepare(Layout(new_directory))
+    assert stat.S_IMODE(new_directory.stat().st_mode) == 0o755
 
 
 def test_programs_that_the_account_cannot_reach_are_copied_once(

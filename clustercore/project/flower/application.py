@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import flower.command
+import flower.utils.broker
 from django.conf import settings
 from flower.app import Flower
+from flower.utils.broker import RedisBase
+from redis.asyncio import Redis
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 
@@ -17,7 +19,7 @@ from clustercore.embedded.domain.endpoints import celery_url
 class HubFlower(Flower):  # type: ignore[misc]
     """Asks the broker with what opens it, and keeps its socket to the hub's own account."""
 
-    broker_uri_with_password: Any = property(lambda _: counting_url(settings.REDIS_URL))
+    broker_uri_with_password: Any = property(lambda _: celery_url(settings.REDIS_URL))
     """Flower's only use of it is to count what waits in queues: Celery's own configuration holds no password."""
 
     def start_http_server(self) -> Any:
@@ -28,12 +30,15 @@ class HubFlower(Flower):  # type: ignore[misc]
         return None
 
 
-def counting_url(redis_url: str) -> str:
-    """The server as Flower's own client names it, which takes a socket's path as it stands: it may have spaces."""
-    url, quoted = celery_url(redis_url), urlsplit(redis_url).path
-    return url if url == redis_url else url.replace(quoted, unquote(quoted), 1)
+class SocketBroker(RedisBase):  # type: ignore[misc]
+    """Counts what waits in the queues of a Redis on a socket. Flower's own knows no database but 0, and no spaces."""
+
+    def __init__(self, broker_url: str, *arguments: Any, **options: Any) -> None:
+        super().__init__(broker_url, *arguments, **options)
+        self.redis = Redis.from_url(settings.REDIS_URL, socket_timeout=self.socket_timeout)
 
 
 def install() -> None:
-    """Lets Flower's command start this application."""
+    """Lets Flower's command start this application, and count with this broker."""
     flower.command.Flower = HubFlower
+    flower.utils.broker.RedisSocket = SocketBroker

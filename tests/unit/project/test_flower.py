@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import flower.command
+import flower.utils.broker
+import pytest
 from flower.utils.broker import Broker
 
 from clustercore.embedded.domain.endpoints import embedded_redis_url
-from clustercore.project.flower.application import counting_url
+from clustercore.project.flower import application
 from clustercore.project.flower.process import arguments, credentials, socket_path, with_remedy
 
 
@@ -32,9 +36,14 @@ def test_its_password_is_made_once_and_readable_by_its_owner_alone(tmp_path: Pat
     assert (tmp_path / "secrets" / "flower").stat().st_mode & 0o077 == 0
 
 
-def test_it_counts_what_waits_on_a_socket_whose_path_has_spaces() -> None:
+def test_it_counts_what_waits_on_a_socket_whose_path_has_spaces_in_the_hubs_own_database(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flower.command, "Flower", flower.command.Flower)
+    monkeypatch.setattr(flower.utils.broker, "RedisSocket", flower.utils.broker.RedisSocket)
+    application.install()
     socket = Path("/Users/ada/Library/Application Support/clustercore/run/redis/redis.sock")
-    broker = Broker(counting_url(embedded_redis_url(socket, "a/b")))
+    settings.REDIS_URL = embedded_redis_url(socket, "a/b").replace("db=0", "db=3")
+    broker = Broker(application.HubFlower.broker_uri_with_password.fget(None))
     told = broker.redis.connection_pool.connection_kwargs
-    assert (told["path"], told["password"]) == (str(socket), "a/b")
-    assert counting_url("redis://:p@hub:7000/1") == "redis://:p@hub:7000/1"
+    assert (told["path"], told["password"], told["db"]) == (str(socket), "a/b", 3)

@@ -86,5 +86,5 @@ def _shift(step: float, lease_seconds: float) -> None:
     shift_last_seen(step)
     shift_times(step)
     for job_id in jobs:
-        text = f"the hub's clock was {step_in_words(step)}: nobody lost work by it"
+        text = f"the hub's clock was {step_in_words(step)}: leases were moved with it"
         record_event(job_id, "clock_step", text)

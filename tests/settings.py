@@ -43,3 +43,6 @@ ALLOWED_NAMES = ("testserver",)
 
 # A hash that is slow on purpose costs hundreds of tests half a second each.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# A test client makes the middleware anew: looking up each static file in advance is most of what a request costs.
+WHITENOISE_AUTOREFRESH = True

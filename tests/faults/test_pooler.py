@@ -15,7 +15,11 @@ from tests.faults.cluster import Cluster
 from tests.faults.conftest import DATABASE, Record
 from tests.faults.recording import Recording
 
-pytestmark = [pytest.mark.services, pytest.mark.skipif(pooler.PROGRAM is None, reason=pooler.ABSENT)]
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.fault,
+    pytest.mark.skipif(pooler.PROGRAM is None, reason=pooler.ABSENT),
+]
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ _CLUSTER = (
     f"Name one: {REDIS_EXAMPLE}"
 )
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _QUOTED = "in a password / ? # @ : % are written %2F %3F %23 %40 %3A %25"
 _OPTION_NAMES = (
     "application_name channel_binding client_encoding connect_timeout dbname fallback_application_name gssdelegation "
@@ -131,7 +132,11 @@ def _split(url: str, variable: str, example: str) -> SplitResult:
         # Its own words repeat what was given, password included.
         raise ValueError(unreadable) from None
     # Python reads these all the same; the servers' clients do not, and repeat what was given.
-    if _CONTROL_CHARACTER.search(text) or not text.startswith(f"{parts.scheme}://" if parts.scheme else ""):
+    if (
+        _CONTROL_CHARACTER.search(text)
+        or _BROKEN_ESCAPE.search(text)
+        or not text.startswith(f"{parts.scheme}://" if parts.scheme else "")
+    ):
         raise ValueError(unreadable)
     return parts
 

@@ -43,6 +43,15 @@ def uses_embedded_servers() -> bool:
     return endpoints().embedded_database or endpoints().embedded_redis
 
 
+def _one_is_missing() -> str:
+    """Which of the two addresses is not set, where one is."""
+    found = environment()
+    if bool(found.database_url) == bool(found.redis_url):
+        return ""
+    here, missing = ("DATABASE_URL", "REDIS_URL") if found.database_url else ("REDIS_URL", "DATABASE_URL")
+    return f"{here} is set and {missing} is not: set both to what `clustercore up --listen` printed, or neither"
+
+
 @contextmanager
 def servers(
     *, start: bool, linger_seconds: float = CLIENT_LINGER_SECONDS, tell: Callable[[str], None] | None = None
@@ -60,7 +69,7 @@ def servers(
         yield None
         return
     if not start and status(data_dir)["phase"] in ("absent", "stopping"):
-        raise Unreachable(NOTHING_RUNS.format(data_dir=data_dir))
+        raise Unreachable(_one_is_missing() or NOTHING_RUNS.format(data_dir=data_dir))
     with ensure_running(data_dir, linger_seconds=linger_seconds, tell=tell) as lease:
         yield lease
 

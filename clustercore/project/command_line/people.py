@@ -207,7 +207,8 @@ def _signed_path(actor: Identity, user: User) -> str:
 
 def _link(path: str) -> str:
     state = read_state()
-    return f"{state.web_url}{path}" if state is not None and state.web_url else path
+    address = (state.public_url or state.web_url) if state is not None else ""
+    return f"{address}{path}"
 
 
 def _standing(user: User) -> str:

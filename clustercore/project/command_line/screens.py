@@ -31,8 +31,13 @@ class UpState:
     redis_url: str = ""
 
 
-def up_screen(state: UpState, *, already: bool = False, detached_log: str = "") -> RenderableType:
-    """What runs, where, and what to type next."""
+SHOWN_ELSEWHERE = "How to sign in first, and how other machines join: type `clustercore up` in a terminal."
+
+
+def up_screen(
+    state: UpState, *, already: bool = False, detached_log: str = "", for_a_log: bool = False
+) -> RenderableType:
+    """What runs, where, and what to type next; passwords and links that sign in are for eyes, not for a log."""
     facts = facts_table()
     servers = "PostgreSQL and Redis of its own, private to this machine" if state.embedded else "as the URLs say"
     facts.add_row("servers", Text(servers))
@@ -45,7 +50,8 @@ def up_screen(state: UpState, *, already: bool = False, detached_log: str = "") 
     detached = already or bool(detached_log)
     facts.add_row("stop", Text("clustercore down" if detached else "Ctrl-C, or `clustercore down`", "bold"))
     title = f"clustercore {clustercore.__version__} is up" + (" already" if already else "")
-    return Group(Text(title, "bold green"), facts, *setup_link(state), *joining(state))
+    secret = [Text(SHOWN_ELSEWHERE, "dim")] if for_a_log else [*setup_link(state), *joining(state)]
+    return Group(Text(title, "bold green"), facts, *secret)
 
 
 def setup_link(state: UpState) -> list[RenderableType]:

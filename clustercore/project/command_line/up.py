@@ -147,7 +147,7 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flo
             state.phase, state.setup_path = "ready", make_setup_path()
             noted = _write_state(state)
             with suppress(OSError):
-                output().print(up_screen(state), crop=False)
+                output().print(up_screen(state, for_a_log=not sys.stdout.isatty()), crop=False)
             while True:
                 hub.keep(remark)
                 noted = noted or _write_state(state)

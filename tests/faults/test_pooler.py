@@ -17,7 +17,6 @@ from tests.faults.recording import Recording
 
 pytestmark = [
     pytest.mark.services,
-    pytest.mark.fault,
     pytest.mark.skipif(pooler.PROGRAM is None, reason=pooler.ABSENT),
 ]
 

@@ -20,7 +20,7 @@ from tests.faults.waiting import until
 from transcription.models import Piece
 from transcription.models import Recording as StoredRecording
 
-pytestmark = [pytest.mark.services, pytest.mark.fault, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.services
 
 ROUNDS = (9, 17)
 """How many pieces are cut when the old job goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -146,11 +147,13 @@ def another_job(unit: Unit) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", [changed_input, changed_language, cancelled, another_job])
-def test_after_a_restore_a_result_that_fits_no_open_unit_is_dropped(agent: StandingAgent, meanwhile: object) -> None:
+def test_after_a_restore_a_result_that_fits_no_open_unit_is_dropped(
+    agent: StandingAgent, meanwhile: Callable[[Unit], None]
+) -> None:
     _, (unit,) = with_parts(1)
     keep(agent, taken())
     forget_attempts()
-    meanwhile(unit)  # type: ignore[operator]
+    meanwhile(unit)
     deliver(agent)
     unit.refresh_from_db()
     assert unit.result is None and unit.state in ("queued", "cancelled")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -15,11 +16,17 @@ from transcription.adapters.bundled_clip import clip_request, judge_clip
 
 
 @pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostPool]:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Whisper model of random weights, and a broken one of Vosk."""
     models = tmp_path_factory.mktemp("models")
     write_tiny_whisper(models / "faster-whisper" / "random", shape=SMALLEST, maximum_tokens=30)
     (models / "vosk" / "en-small" / "am").mkdir(parents=True)
     (models / "vosk" / "en-small" / "am" / "final.mdl").write_bytes(b"no model")
+    return models
+
+
+@pytest.fixture
+def hosts(models: Path) -> Iterator[HostPool]:
     plugins = {load_plugin(spec).name: spec for spec in DEFAULT_ENGINES}
     pool = HostPool(plugins, models, slots=1, threads=1, silent_seconds=60)
     yield pool

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -29,7 +30,7 @@ def children() -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def test_patience_lasts_while_something_moves_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_LOOK_SECONDS", 0.0)
-    patience, began, seen = Patience(0.3), time.monotonic(), iter(range(1_000_000))
+    patience, began, seen = Patience(0.3), time.monotonic(), count()
     while time.monotonic() - began < 1.0:
         assert patience.lasts(lambda: next(seen))
     until(lambda: not patience.lasts(lambda: "the same"))

@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NAME ?= overhead
 ARGS ?=
+PROCESSES ?= 2
 PYTEST ?= $(BIN)/python -m pytest
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_NO_INPUT := 1
@@ -39,7 +40,7 @@ up: $(VENV)/.base ## Start the hub and one node here (ARGS="--listen ADDRESS" fo
 engines: $(VENV)/.engines ## Add the faster-whisper and Vosk engines to this installation
 
 test: $(VENV)/.check ## Run the tests that CI runs (ARGS="-k word" for some)
-	@$(PYTEST) -m "not fault" $(ARGS)
+	@$(PYTEST) -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder -m "not fault" $(ARGS)
 
 check: $(VENV)/.check ## Lint, types, import contracts and architecture tests
 	@$(BIN)/ruff check .

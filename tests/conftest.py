@@ -18,6 +18,16 @@ from clustercore.embedded.services import ensure_running, stop
 from tests.leftovers import nothing_left_running
 
 DATA_DIRECTORY = Path(os.environ["CLUSTERCORE_TEST_DATA_DIR"])
+SHARED_HUBS = ("faults", "web")
+"""Directories whose tests have a hub in common."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares a hub, or the fixtures of a file, is tested by one process."""
+    for item in items:
+        inside = item.path.relative_to(Path(__file__).parent)
+        group = inside.parts[0] if inside.parts[0] in SHARED_HUBS else str(inside)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

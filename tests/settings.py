@@ -26,7 +26,10 @@ def _remove(directory: Path, maker: int) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-if "CLUSTERCORE_TEST_DATA_DIR" not in os.environ:
+# Each of the processes that share the tests has servers of its own; what it starts inherits both variables.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
+if os.environ.get("CLUSTERCORE_TEST_WORKER") != WORKER:
+    os.environ["CLUSTERCORE_TEST_WORKER"] = WORKER
     os.environ["CLUSTERCORE_TEST_DATA_DIR"] = _session_directory()
     for variable in ("DATABASE_URL", "REDIS_URL"):
         os.environ.pop(variable, None)

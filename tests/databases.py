@@ -45,3 +45,10 @@ def use_database(name: str) -> None:
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
     connection.settings_dict["NAME"] = name
+
+
+def redis_database(url: str, number: int) -> str:
+    """Another database of the embedded Redis, whose URL names its database last."""
+    head, named, _ = url.rpartition("db=")
+    assert named, url
+    return f"{head}db={number}"

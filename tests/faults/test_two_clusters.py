@@ -16,7 +16,7 @@ from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.jobs.models import Attempt, Unit
 from tests.cast import PI, WORKSTATION
 from tests.conftest import database_url_of
-from tests.databases import use_database
+from tests.databases import redis_database, use_database
 from tests.faults.cluster import Cluster, heard_words
 from tests.faults.conftest import DATABASE, Record
 from tests.faults.recording import Recording
@@ -36,7 +36,7 @@ def other(cluster: Cluster, ledger: Endpoints, monkeypatch: pytest.MonkeyPatch) 
     with psycopg.connect(ledger.database_url, autocommit=True) as link:
         link.execute(f"CREATE DATABASE {OTHER}")
     url = database_url_of(ledger.database_url, OTHER)
-    redis_url = f"{ledger.redis_url.rpartition('/')[0]}/9"
+    redis_url = redis_database(ledger.redis_url, 9)
     variables = {"DATABASE_URL": url, "REDIS_URL": redis_url, "CLUSTERCORE_DATA_DIR": str(directory)}
     made = Cluster(directory, directory, {**cluster.environment, **variables})
     use_database(OTHER)

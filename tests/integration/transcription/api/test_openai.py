@@ -353,5 +353,5 @@ def test_many_who_wait_hold_neither_threads_nor_connections(hub: Hub) -> None:
     answers, (threads, seconds) = asyncio.run(crowd())
     assert [answer[:300] for answer in answers if recording.words[-1] not in answer] == []
     assert threads - before < 15, f"{threads - before} threads for 40 who wait"
-    assert seconds < 5
+    assert seconds < 15
     assert Job.objects.filter(title="crowd.flac").count() == 1

@@ -1,11 +1,10 @@
 """What a pooler costs: units on a node direct and on one through PgBouncer in transaction mode, in turn.
 
-python -m benchmarks pooler [--pairs 5] [--units 300]
+python -m benchmarks pooler [--rounds 5] [--units 300] [--strict]
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
 from typing import Any
 
@@ -24,6 +23,7 @@ DATA_DIRECTORY = harness.data_directory()
 DIRECT, POOLED = "direct", "pooled"
 SLOTS = 2
 WARM_UNITS = 50
+BARS: harness.Bars = {"pooled_over_direct": ("<=", 1.25), "collisions": ("<=", 0)}
 
 
 def rest(name: str, *, other: str) -> None:
@@ -40,24 +40,29 @@ def seconds_on(name: str, units: int) -> float:
     return units / units_per_second(units, queue_for_node(name))
 
 
-def measure(pairs: int, units: int) -> list[tuple[float, float]]:
-    """Seconds direct and pooled, in pairs; each begins with the one that the pair before ended with."""
+Seconds = tuple[float, float]
+"""Direct and pooled."""
+
+
+def measure(rounds: int, units: int) -> list[harness.Round[Seconds]]:
+    """Rounds of both; each begins with the one that the round before ended with."""
     for name in (DIRECT, POOLED):
         seconds_on(name, WARM_UNITS)
-    found: list[tuple[float, float]] = []
-    for number in range(pairs):
+
+    def both(number: int) -> Seconds:
         order = (POOLED, DIRECT) if number % 2 == 0 else (DIRECT, POOLED)
         seconds = {name: seconds_on(name, units) for name in order}
-        found.append((seconds[DIRECT], seconds[POOLED]))
-    return found
+        return seconds[DIRECT], seconds[POOLED]
+
+    return harness.rounds(rounds, both)
 
 
 def both_online() -> bool:
     return Node.objects.filter(name__in=(DIRECT, POOLED), online=True, hold_reason="").count() == 2
 
 
-def on_both_nodes(endpoints: Endpoints, pairs: int, units: int) -> tuple[list[tuple[float, float]], int]:
-    """The pairs, and how many collisions the server's log tells."""
+def on_both_nodes(endpoints: Endpoints, rounds: int, units: int) -> tuple[list[harness.Round[Seconds]], int]:
+    """The rounds, and how many collisions the server's log tells."""
     call_command("migrate", verbosity=0)
     with (
         pooler.running_pooler(endpoints) as url,
@@ -65,20 +70,20 @@ def on_both_nodes(endpoints: Endpoints, pairs: int, units: int) -> tuple[list[tu
         harness.worker(POOLED, slots=SLOTS, include="benchmarks.empty_units", DATABASE_URL=url),
     ):
         harness.wait_until(both_online, 120, "the nodes")
-        return measure(pairs, units), pooler.collisions(endpoints)
+        return measure(rounds, units), pooler.collisions(endpoints)
 
 
 def main() -> None:
     """Measures, prints, writes. Ends with a message where there is no PgBouncer."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    arguments.add_argument("--pairs", type=int, default=5, help="runs of each, in turn")
+    arguments = harness.arguments(__doc__, rounds=5)
     arguments.add_argument("--units", type=int, default=300, help="units of a run")
     chosen = arguments.parse_args()
     if pooler.PROGRAM is None:
         raise SystemExit(pooler.ABSENT)
     with ensure_running(DATA_DIRECTORY, linger_seconds=5) as lease:
-        found, collisions = on_both_nodes(lease.endpoints, chosen.pairs, chosen.units)
+        rounds, collisions = on_both_nodes(lease.endpoints, chosen.rounds, chosen.units)
     stop(DATA_DIRECTORY)
+    found = [one.found for one in rounds]
     metrics = {
         "pooled_over_direct": round(statistics.median(pooled / direct for direct, pooled in found), 3),
         "collisions": collisions,
@@ -86,12 +91,15 @@ def main() -> None:
         "pooled_ms_per_unit": round(statistics.median(pooled for _, pooled in found) / chosen.units * 1000, 2),
     }
     rows = [(f"{direct:.2f}", f"{pooled:.2f}", f"{pooled / direct:.3f}") for direct, pooled in found]
-    harness.print_table(f"Seconds for {chosen.units} units (limit: 1.25)", ("direct", "pooled", "ratio"), rows)
+    harness.print_table(harness.title(f"Seconds for {chosen.units} units", BARS), ("direct", "pooled", "ratio"), rows)
 
     def draw(axes: Any) -> None:
         axes.plot([direct for direct, _ in found], "o-", label=DIRECT)
         axes.plot([pooled for _, pooled in found], "o-", label="through PgBouncer")
-        axes.set(xlabel="pair", ylabel=f"seconds for {chosen.units} units", title="What a pooler costs", ylim=(0, None))
+        axes.set(
+            xlabel="round", ylabel=f"seconds for {chosen.units} units", title="What a pooler costs", ylim=(0, None)
+        )
         axes.legend()
 
-    harness.publish("pooler", metrics, {"units": chosen.units, "seconds": found}, draw)
+    details, loads = {"units": chosen.units, "seconds": found}, [one.load for one in rounds]
+    harness.publish("pooler", metrics, details, draw, bars=BARS, loads=loads, strict=chosen.strict)

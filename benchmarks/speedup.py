@@ -3,12 +3,11 @@
 The bare processes are the ceiling: no queue, no ledger, no cutting, models loaded before the clock starts. The nodes
 are warm too. `two_over_ceiling` is the ceiling's seconds over the cluster's; the ratio over one bare process is shown.
 
-    python -m benchmarks speedup [--rounds 5] [--engine pocketsphinx|faster-whisper|both]
+    python -m benchmarks speedup [--rounds 5] [--engine pocketsphinx|faster-whisper|both] [--strict]
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
@@ -38,6 +37,7 @@ DATA_DIRECTORY = harness.data_directory()
 
 CONVERSATION = Path(__file__).parents[1] / "transcription" / "samples" / "conversation.opus"
 MODELS = DATA_DIRECTORY / "models"
+BARS: harness.Bars = {"two_over_ceiling": (">=", 0.95)}
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
@@ -138,13 +138,14 @@ def compare(contestant: Contestant, rounds: int, spoken: Samples) -> dict[str, A
     """Interleaved rounds of both, and one bare process over the whole."""
     whole, halves, warm_up = write_recordings(contestant, spoken, DATA_DIRECTORY / f"{contestant.engine}-files")
     cluster_seconds(contestant, halves[0])
-    ceilings, clusters = [], []
-    for number in range(rounds):
-        ceilings.append(bare_seconds(contestant, halves, warm_up))
-        clusters.append(cluster_seconds(contestant, whole))
-        print(
-            f"  {contestant.engine} round {number + 1}: two bare {ceilings[-1]:.1f} s, two nodes {clusters[-1]:.1f} s"
-        )
+
+    def both(number: int) -> tuple[float, float]:
+        seconds = bare_seconds(contestant, halves, warm_up), cluster_seconds(contestant, whole)
+        print(f"  {contestant.engine} round {number + 1}: two bare {seconds[0]:.1f} s, two nodes {seconds[1]:.1f} s")
+        return seconds
+
+    found = harness.rounds(rounds, both)
+    ceilings, clusters = zip(*(one.found for one in found), strict=True)
     one = bare_seconds(contestant, [whole], warm_up)
     ratios = [ceiling / cluster for ceiling, cluster in zip(ceilings, clusters, strict=True)]
     return {
@@ -155,6 +156,7 @@ def compare(contestant: Contestant, rounds: int, spoken: Samples) -> dict[str, A
         "two_over_ceiling": round(statistics.median(ratios), 3),
         "two_over_one": round(one / statistics.median(clusters), 3),
         "pieces": pieces(),
+        "loads": [one.load for one in found],
     }
 
 
@@ -176,8 +178,7 @@ def measure(contestants: list[Contestant], rounds: int) -> dict[str, dict[str, A
 
 def main() -> None:
     """Measures, prints, writes."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    arguments.add_argument("--rounds", type=int, default=5)
+    arguments = harness.arguments(__doc__, rounds=5)
     arguments.add_argument("--engine", choices=[*CONTESTANTS, "both"], default="both")
     chosen = arguments.parse_args()
     names = list(CONTESTANTS) if chosen.engine == "both" else [chosen.engine]
@@ -195,7 +196,7 @@ def main() -> None:
         )
         for name, of in found.items()
     ]
-    harness.print_table("Two one-slot nodes against two bare processes (limit: 0.95 of the ceiling)", header, rows)
+    harness.print_table(harness.title("Two one-slot nodes against two bare processes", BARS), header, rows)
     metrics = {"two_over_ceiling": min(of["two_over_ceiling"] for of in found.values())}
     for name, of in found.items():
         short = name.replace("-", "_")
@@ -211,4 +212,5 @@ def main() -> None:
         )
         axes.legend()
 
-    harness.publish("speedup", metrics, found, draw)
+    loads = [load for of in found.values() for load in of["loads"]]
+    harness.publish("speedup", metrics, found, draw, bars=BARS, loads=loads, strict=chosen.strict)

@@ -84,28 +84,31 @@ class Running:
 
 
 def _taken(claimant: Claimant, job_id: int) -> Claimed:
-    unit = Unit.objects.filter(job_id=job_id, state="queued").order_by("id").values_list("id", flat=True)[0]
-    found = claim(claimant, unit)
+    found = claim(claimant, None)
     if found is None or found.job_id != job_id:
         raise AssertionError(f"a unit of job {job_id} was wanted, not {found}")
     return found
 
 
 def simulated_node(number: int) -> Claimant:
-    """A node that is there as long as the benchmark says so, with a model that does nothing."""
+    """A node that is there as long as the benchmark says so; its engine does nothing, and one job asks for it."""
     node = Node.objects.create(
         name=f"simulated-{number}", hostname=f"simulated-{number}", instance=uuid4(), boot_id=str(number),
         process_id=1, operating_system="none", architecture="none", cores=4, memory_mb=8000, version="none", slots=1,
         capabilities=["media", "stt"], online=True, heartbeat_seconds=3600.0, last_seen=Now(), started=Now(),
     )  # fmt: skip
-    NodeModel.objects.create(node=node, capability="stt", engine="simulated", model="none", languages=["*"], rung=3)
+    NodeModel.objects.create(
+        node=node, capability="stt", engine=f"simulated-{number}", model="none", languages=["*"], rung=3
+    )
     return Claimant(node.pk, node.name, node.instance, node.boot_id, node.capabilities, LEASE_SECONDS)
 
 
 def running_job(owner: User, number: int) -> Running:
     """A transcription that is cut into pieces, the first of them in hand."""
     claimant = simulated_node(number)
-    request = JobRequest(kind=KIND, title=f"meeting {number}.flac", language="en", owner_id=owner.pk)
+    request = JobRequest(
+        kind=KIND, title=f"meeting {number}.flac", language="en", owner_id=owner.pk, engine=claimant.node_name
+    )
     job, _ = submit_job(request, backlog_limit=10**9)
     Recording.objects.create(job=job, blob=f"{number:064x}", name=job.title, seconds=PIECES * 30.0)
     Unit.objects.filter(job=job).update(state="done", finished=Now())

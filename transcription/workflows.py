@@ -61,6 +61,7 @@ TRANSCRIPTION = JobKind(
             record=record_language,
             self_contained=True,
             ranked=True,
+            light=True,
         ),
         Stage(
             name="transcribe",
@@ -82,6 +83,7 @@ TRANSCRIPTION = JobKind(
             handler=merge,
             opens="barrier",
             record=record_transcript,
+            light=True,
         ),
     ),
 )

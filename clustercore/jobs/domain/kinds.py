@@ -142,6 +142,9 @@ class Stage:
     """The earlier stage that makes this one's blobs: where one is missing, a further unit of it makes it again."""
     ranked: bool = False
     """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
+    light: bool = False
+    """Whether its units finish a begun job, or are nearly free: then they go before whatever begins another job of the
+    same priority. Not for a stage that opens a job, or all would be begun before any is finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,3 +182,8 @@ def kind_named(name: str) -> JobKind:
         return _KINDS[name]
     except KeyError:
         raise KeyError(f"no kind of job named {name!r}; registered: {sorted(_KINDS)}") from None
+
+
+def light_stages() -> list[tuple[str, str]]:
+    """Returns (kind, stage) of all light stages."""
+    return [(kind.name, stage.name) for kind in _KINDS.values() for stage in kind.stages if stage.light]

@@ -9,40 +9,55 @@ from typing import Any
 from uuid import UUID
 
 from clustercore.jobs.adapters.statements import fetch_prepared
-from clustercore.jobs.selectors.eligibility import ELIGIBLE, FLOOR
+from clustercore.jobs.domain.kinds import light_stages
+from clustercore.jobs.selectors.eligibility import BY_UNIT, ELIGIBLE, FLOOR, RUNNING_IN_ORDER, UNITS_IN_ORDER
 
-# Priority, then the job with the least running and, among equals, the one that was
-# served longest ago, come first; within the chosen job the hinted unit, else its oldest.
-# OFFSET 0 keeps the planner from repeating the choice wherever it is named; `+ 0` makes it look the hint up by its key.
+# THE ORDER OF WORK, here and nowhere else:
+#   1. the job's priority (whose owner has the fewest places in use would come next),
+#   2. a light unit (`Stage.light`: it finishes a begun job, or is nearly free),
+#   3. the oldest job,
+#   4. the order of the units within their job; there alone a message's hint may choose another.
+# The job is chosen without a lock and its unit taken under one. Both look a job's first unit up in an index; the choice
+# stops at the first job that has one. LIMIT keeps the planner from turning the look into a join with all units.
 # A node that this ledger does not know by its instance gets nothing: after a restore its number may be another's.
-# LATERAL keeps the cost at one index probe per running job; SKIP LOCKED keeps nodes out of each other's way.
+_FIRST = f"SELECT u.id FROM {UNITS_IN_ORDER} {BY_UNIT} LIMIT 1"
+_FIRST_LIGHT = f"""
+    SELECT u.id FROM unnest(%(light_kinds)s::text[], %(light_stages)s::text[]) AS light(kind, stage)
+    CROSS JOIN LATERAL (
+        SELECT u.id FROM jobs_unit u
+        WHERE light.kind = j.kind AND u.job_id = j.id AND u.stage = light.stage AND {ELIGIBLE}
+        ORDER BY u.ordinal LIMIT 1 %s
+    ) u LIMIT 1"""
+_HINTED = f"SELECT u.id FROM jobs_unit u WHERE u.id = %(hint)s::bigint AND u.job_id + 0 = j.id AND {ELIGIBLE}"
+
+
+def _first_job(look: str, passed: str) -> str:
+    """SQL: the first job in line that has a unit to be seen by `look`, but those that were passed over."""
+    return f"""
+        SELECT j.id, j.priority
+        FROM {RUNNING_IN_ORDER} CROSS JOIN LATERAL ({look}) u
+        WHERE NOT j.id = ANY(%({passed})s::bigint[])
+          AND (SELECT NOT n.drained FROM nodes_node n WHERE n.id = %(node)s::bigint AND n.instance = %(instance)s::uuid)
+        ORDER BY j.priority DESC, j.id LIMIT 1"""
+
+
 _CLAIM = f"""
-WITH chosen AS (
-    SELECT picked.id AS unit_id
-    FROM jobs_job j
-    CROSS JOIN LATERAL (
-        SELECT coalesce(
-            (SELECT u.id FROM jobs_unit u WHERE u.id = %(hint)s::bigint AND u.job_id + 0 = j.id AND {ELIGIBLE}
-             FOR UPDATE SKIP LOCKED),
-            (SELECT u.id FROM jobs_unit u WHERE u.job_id = j.id AND {ELIGIBLE}
-             ORDER BY u.id LIMIT 1 FOR UPDATE SKIP LOCKED)
-        ) AS id
-        OFFSET 0
-    ) picked
-    CROSS JOIN LATERAL (
-        SELECT (SELECT count(*) FROM jobs_unit r WHERE r.job_id = j.id AND r.state = 'leased') AS running,
-               (SELECT max(r.leased_at) FROM jobs_unit r WHERE r.job_id = j.id) AS last
-    ) served
-    WHERE j.state = 'running' AND picked.id IS NOT NULL
-      AND (SELECT NOT n.drained FROM nodes_node n WHERE n.id = %(node)s::bigint AND n.instance = %(instance)s::uuid)
-    ORDER BY j.priority DESC, served.running, served.last NULLS FIRST, (picked.id = %(hint)s::bigint) DESC, picked.id
-    LIMIT 1
+WITH light AS ({_first_job(_FIRST_LIGHT.replace("%s", ""), "passed_light")}),
+oldest AS ({_first_job(_FIRST, "passed")}),
+chosen AS (
+    SELECT one.id, one.is_light
+    FROM (SELECT *, true AS is_light FROM light UNION ALL SELECT *, false FROM oldest) one
+    ORDER BY one.priority DESC, one.is_light DESC LIMIT 1
+), locked AS (
+    SELECT CASE WHEN chosen.is_light THEN ({_FIRST_LIGHT.replace("%s", "FOR UPDATE SKIP LOCKED")})
+           ELSE coalesce(({_HINTED} FOR UPDATE SKIP LOCKED), ({_FIRST} FOR UPDATE SKIP LOCKED)) END AS unit_id
+    FROM chosen JOIN jobs_job j ON j.id = chosen.id
 ), taken AS (
     UPDATE jobs_unit
     SET state = 'leased', leased_at = now(), attempts_made = attempts_made + 1, progress = 0, hold_reason = '',
         avoid_node_id = NULL, avoid_until = NULL
-    FROM chosen
-    WHERE jobs_unit.id = chosen.unit_id AND jobs_unit.state = 'queued'
+    FROM locked
+    WHERE jobs_unit.id = locked.unit_id AND jobs_unit.state = 'queued'
     RETURNING jobs_unit.*
 ), tried AS (
     INSERT INTO jobs_attempt
@@ -53,11 +68,12 @@ WITH chosen AS (
     FROM taken
     RETURNING id, key
 )
-SELECT u.id, tried.id, tried.key, u.attempts_made, u.stage, u.ordinal, u.payload, {FLOOR},
+SELECT chosen.id, chosen.is_light,
+       u.id, tried.id, tried.key, u.attempts_made, u.stage, u.ordinal, u.payload, {FLOOR},
        j.id, j.key, j.kind, j.parameters, j.language, j.engine, j.model,
        ARRAY(SELECT needed.sha256 FROM jobs_jobblob needed WHERE needed.unit_id = u.id),
        coalesce((SELECT h.identity FROM blobs_hub h), '')
-FROM taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id
+FROM chosen LEFT JOIN (taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id) ON true
 """
 
 
@@ -104,23 +120,39 @@ class Claimant:
 
 
 def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
-    """Takes the hinted unit or the best other one this node is eligible for; None when there is none."""
-    rows = fetch_prepared(
-        _CLAIM,
-        {
-            "hint": hint,
-            "node": claimant.node_id,
-            "node_name": claimant.node_name,
-            "instance": claimant.instance,
-            "boot_id": claimant.boot_id,
-            "lease": claimant.lease_seconds,
-            "capabilities": list(claimant.capabilities),
-        },
-    )
-    return _claimed(rows[0]) if rows else None
+    """Takes the first unit in line that this node is eligible for; None when there is none.
+
+    The hint only chooses among the units of the job whose turn it is. Where other nodes took all that the chosen job
+    had, between the choice and the lock, the next job is looked for.
+    """
+    passed: dict[bool, list[int]] = {True: [], False: []}
+    light = light_stages()
+    while True:
+        rows = fetch_prepared(
+            _CLAIM,
+            {
+                "hint": hint,
+                "node": claimant.node_id,
+                "node_name": claimant.node_name,
+                "instance": claimant.instance,
+                "boot_id": claimant.boot_id,
+                "lease": claimant.lease_seconds,
+                "capabilities": list(claimant.capabilities),
+                "light_kinds": [kind for kind, _ in light],
+                "light_stages": [stage for _, stage in light],
+                "passed_light": passed[True],
+                "passed": passed[False],
+            },
+        )
+        if not rows:
+            return None
+        job_id, is_light, *row = rows[0]
+        if row[0] is not None:
+            return _claimed(row)
+        passed[is_light].append(job_id)
 
 
-def _claimed(row: tuple[Any, ...]) -> Claimed:
+def _claimed(row: Sequence[Any]) -> Claimed:
     values = dict(zip(_COLUMNS, row, strict=True))
     return Claimed(**values | {name: _object(values[name]) for name in ("payload", "parameters")})
 

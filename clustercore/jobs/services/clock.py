@@ -41,12 +41,6 @@ WHERE id IN (SELECT id FROM jobs_unit WHERE state IN ('queued', 'held', 'leased'
              ORDER BY id FOR UPDATE)
 """
 
-# Jobs share by when they were last served: who was served by the clock that was ahead would get no turn until then.
-_SHIFT_TURNS = """
-UPDATE jobs_unit SET leased_at = least(leased_at + %(step)s * interval '1 second', now())
-WHERE id IN (SELECT id FROM jobs_unit WHERE leased_at > now() AND %(step)s < 0 ORDER BY id FOR UPDATE)
-"""
-
 
 class ClockWatch:
     """One process's view of the database's clock."""
@@ -82,7 +76,6 @@ def _shift(step: float, lease_seconds: float) -> None:
         cursor.execute(_SHIFT_LEASES, {"step": step, "lease": lease_seconds})
         jobs = [row[0] for row in cursor.fetchall()]
         cursor.execute(_SHIFT_WAITS, {"step": step})
-        cursor.execute(_SHIFT_TURNS, {"step": step})
     shift_last_seen(step)
     shift_times(step)
     for job_id in jobs:

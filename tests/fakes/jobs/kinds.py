@@ -64,6 +64,6 @@ SUMS = JobKind(
             self_contained=True,
             ranked=True,
         ),
-        Stage(name="total", task="sums.total", capability="media", handler=total, opens="barrier"),
+        Stage(name="total", task="sums.total", capability="media", handler=total, opens="barrier", light=True),
     ),
 )

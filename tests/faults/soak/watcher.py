@@ -66,11 +66,12 @@ class Watcher:
 
 
 def silent_jobs() -> list[Job]:
-    """Running jobs with a unit that is due and none that runs, and no reason anywhere."""
+    """Running jobs with a unit that is due and none that runs, no reason anywhere, and no older job at work."""
     units = Unit.objects.filter(job=OuterRef("pk"))
     due = units.filter(Q(run_after=None) | Q(run_after__lte=Now()), state="queued")
     running = Job.objects.filter(state="running", waiting="").filter(Exists(due))
-    return list(running.exclude(Exists(units.filter(state="leased"))).exclude(Exists(units.exclude(hold_reason=""))))
+    at_work = Unit.objects.filter(job__lte=OuterRef("pk"), job__state="running", state="leased")
+    return list(running.exclude(Exists(at_work)).exclude(Exists(units.exclude(hold_reason=""))))
 
 
 def turns() -> dict[int, str]:

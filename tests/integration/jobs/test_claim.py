@@ -14,17 +14,18 @@ from clustercore.jobs.domain.kinds import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.selectors.eligibility import below_floor, claimable
-from clustercore.jobs.services.claim import Claimed, claim
+from clustercore.jobs.services.advance import advance
+from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.control import pause_job
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import queue_units
+from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
 from clustercore.nodes.models import Node, NodeModel
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
 from tests.fakes.jobs import kinds as fake_kinds
 from tests.integration.jobs.conftest import submitted, with_parts
 
 
-def test_the_hinted_unit_is_taken_when_nothing_is_better() -> None:
+def test_the_hinted_unit_is_taken_when_its_job_is_next() -> None:
     node = start_node(LAPTOP)
     _, parts = with_parts(3)
     taken = claim(as_claimant(node), parts[1].pk)
@@ -55,23 +56,76 @@ def test_the_job_of_higher_priority_goes_first_whatever_the_hint_says() -> None:
     assert taken is not None and taken.job_id == urgent.pk
 
 
-def test_two_jobs_of_equal_priority_share_the_slots() -> None:
+def test_the_older_of_two_jobs_of_equal_priority_goes_first_whatever_the_hint_says() -> None:
     node = as_claimant(start_node(LAPTOP))
-    first, _ = with_parts(4)
-    second, _ = with_parts(4)
-    taken = [claim(node, None) for _ in range(4)]
-    assert sorted(unit.job_id for unit in taken if unit) == [first.pk, first.pk, second.pk, second.pk]
+    older, _ = with_parts(2)
+    younger, parts = with_parts(2)
+    taken = [claim(node, parts[1].pk) for _ in range(4)]
+    assert [(unit.job_id, unit.ordinal) for unit in taken if unit] == [
+        (older.pk, 0), (older.pk, 1), (younger.pk, 1), (younger.pk, 0),
+    ]  # fmt: skip
 
 
-def test_a_short_job_does_not_wait_behind_a_long_one_on_a_node_with_one_slot() -> None:
-    node = start_node(LAPTOP)
-    long, _ = with_parts(5)
-    first = claim(as_claimant(node), None)
-    assert first is not None
-    settle(first.key, Done({}))
-    short, _ = with_parts(1)
-    following = claim(as_claimant(node), None)
-    assert following is not None and (first.job_id, following.job_id) == (long.pk, short.pk)
+def do_next(node: Claimant) -> tuple[int, str]:
+    """Claims and does what is next; a plan makes one part. Returns the job and the stage."""
+    unit = claim(node, None)
+    assert unit is not None
+    if unit.stage == "plan":
+        queue_units(fake_kinds.SUMS, unit.job_id, [NewUnit(stage="part", ordinal=0)])
+    settle(unit.key, Done({}))
+    return unit.job_id, unit.stage
+
+
+def test_with_many_jobs_and_one_slot_each_result_is_there_before_the_job_after_next_begins() -> None:
+    node = as_claimant(start_node(LAPTOP))
+    jobs = [submitted().pk for _ in range(10)]
+    for _ in range(3 * len(jobs)):
+        job_id, stage = do_next(node)
+        if stage == "plan":
+            ahead = jobs[: max(0, jobs.index(job_id) - 1)]
+            assert Job.objects.filter(pk__in=ahead, state="done").count() == len(ahead)
+    assert Job.objects.filter(state="done").count() == len(jobs)
+
+
+def test_what_finishes_a_job_goes_before_older_work_of_the_same_priority() -> None:
+    node = as_claimant(start_node(LAPTOP))
+    older, _ = with_parts(3)
+    younger, _ = with_parts(1)
+    Unit.objects.filter(job=younger, stage="part").update(state="done")
+    advance(younger.pk)
+    assert [do_next(node) for _ in range(2)] == [(younger.pk, "total"), (older.pk, "part")]
+
+
+def test_urgent_work_goes_before_what_finishes_a_job() -> None:
+    node = as_claimant(start_node(LAPTOP))
+    ordinary, _ = with_parts(1)
+    assert do_next(node) == (ordinary.pk, "part")
+    urgent, _ = with_parts(1, priority=10)
+    assert [do_next(node) for _ in range(3)] == [(urgent.pk, "part"), (urgent.pk, "total"), (ordinary.pk, "total")]
+
+
+def test_two_nodes_work_on_the_oldest_job_together_and_go_on_to_the_next_when_nothing_of_it_waits() -> None:
+    nodes = [as_claimant(start_node(name)) for name in (WORKSTATION, LAPTOP)]
+    first, _ = with_parts(3, min_rung=0)
+    second, _ = with_parts(3, min_rung=0)
+    taken = [claim(nodes[number % 2], None) for number in range(4)]
+    assert [unit.job_id for unit in taken if unit] == [first.pk, first.pk, first.pk, second.pk]
+
+
+def test_a_job_that_this_node_cannot_do_does_not_stand_in_its_way() -> None:
+    start_node(WORKSTATION)
+    pi = as_claimant(start_node(PI))
+    with_parts(1, language="de")
+    able, _ = with_parts(1, engine="pocketsphinx")
+    assert do_next(pi) == (able.pk, "part")
+
+
+def test_a_paused_job_does_not_stand_in_the_way_of_the_next() -> None:
+    node = as_claimant(start_node(LAPTOP))
+    first, _ = with_parts(2)
+    second, _ = with_parts(2)
+    pause_job(first.pk)
+    assert do_next(node) == (second.pk, "part")
 
 
 def test_a_drained_node_takes_nothing_even_before_it_hears_of_it() -> None:
@@ -189,6 +243,62 @@ def test_many_nodes_claiming_at_once_take_each_unit_exactly_once() -> None:
         taken.append(found)
     assert sorted(unit.ordinal for unit in taken) == list(range(40))
     assert Attempt.objects.count() == 40
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_node_that_was_too_late_for_a_job_takes_the_next_one() -> None:
+    claimants = [as_claimant(start_node(LAPTOP, slots=8)) for _ in range(8)]
+    jobs = [with_parts(1)[0].pk for _ in range(40)]
+    taken: list[int] = []
+
+    def take_all(claimant: Claimant) -> None:
+        while (found := claim(claimant, None)) is not None:
+            taken.append(found.job_id)
+        connection.close()
+
+    threads = [threading.Thread(target=take_all, args=[claimant]) for claimant in claimants]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    # Nobody looks again: whoever is told that nothing is left must not have been beaten by another.
+    assert sorted(taken) == jobs
+
+
+def pages_read(node: Node) -> int:
+    """How many pages of the database a claim looks at."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(_PAGES)
+        before = int(cursor.fetchone()[0])
+        assert claim(as_claimant(node), None) is not None
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute(_PAGES)
+        return int(cursor.fetchone()[0]) - before
+
+
+_PAGES = "SELECT sum(heap_blks_hit + heap_blks_read + idx_blks_hit + idx_blks_read) FROM pg_statio_user_tables"
+_WIDE = """
+INSERT INTO jobs_unit (job_id, stage, ordinal, capability, ranked, payload, weight, state, attempts_made, failures,
+                       strikes, excluded_nodes, progress, error, hold_reason, created)
+SELECT %s, 'part', n, 'stt', true, '{}', 30, 'queued', 0, 0, 0, '{}', 0, '', '', now()
+FROM generate_series(1, 20000) AS n
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_reads_little_though_one_job_holds_nearly_all_units() -> None:
+    node = start_node(LAPTOP)
+    wide = submitted(priority=-1)
+    Unit.objects.update(state="done")
+    with connection.cursor() as cursor:
+        cursor.execute(_WIDE, [wide.pk])
+        cursor.execute("ANALYZE jobs_unit, jobs_job")
+    small = JobRequest(kind="sums", title="small", language="en")
+    jobs = [submit_job(small, backlog_limit=10**9)[0] for _ in range(6)]
+    assert max(pages_read(node) for _ in jobs) < 300
+    Job.objects.filter(pk=wide.pk).update(priority=1)
+    assert pages_read(node) < 300
 
 
 def test_a_part_that_needs_more_than_its_stage_goes_to_a_node_that_can_and_sets_the_floor_among_those() -> None:

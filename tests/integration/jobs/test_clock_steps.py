@@ -48,7 +48,6 @@ def set_clock(seconds: float) -> None:
     Attempt.objects.filter(outcome="live").update(lease_until=F("lease_until") - delta)
     Node.objects.update(last_seen=F("last_seen") - delta)
     Unit.objects.update(run_after=F("run_after") - delta, excluded_until=F("excluded_until") - delta)
-    Unit.objects.filter(leased_at__isnull=False).update(leased_at=F("leased_at") - delta)
     Upload.objects.update(expires=F("expires") - delta, moved=F("moved") - delta)
     Blob.objects.update(stamped=F("stamped") - delta)
 
@@ -162,15 +161,6 @@ def test_a_node_is_excluded_for_no_longer_though_the_clock_was_set_back() -> Non
     set_clock(-HOUR)
     follow_step(before_a_step_of(-HOUR), LEASE)
     assert seconds_left("excluded_until", "jobs_unit") == pytest.approx(8, abs=2)
-
-
-def test_a_job_that_was_served_before_the_clock_was_set_back_gets_its_turn() -> None:
-    """Jobs take turns by when they were last served."""
-    first, second = with_parts(3)[0], with_parts(3)[0]
-    assert served() == first.pk
-    set_clock(-HOUR)
-    follow_step(before_a_step_of(-HOUR), LEASE)
-    assert [served(), served()] == [second.pk, first.pk]
 
 
 def test_a_job_during_which_the_clock_was_set_back_makes_no_count_fall() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from textwrap import shorten
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -175,7 +174,7 @@ def _previews(recordings: Sequence[Recording]) -> dict[int, str]:
     texts: dict[int, list[str]] = defaultdict(list)
     for row in beginnings:
         texts[row.recording_id].append(corrected(_segment(row), counting.get(row.pk, Standing())).text)
-    return {pk: shorten(heard.joined(parts), PREVIEW_CHARACTERS, placeholder=" …") for pk, parts in texts.items()}
+    return {pk: heard.beginning(heard.joined(parts), PREVIEW_CHARACTERS) for pk, parts in texts.items()}
 
 
 def standing_of(segment: Segment) -> Standing:

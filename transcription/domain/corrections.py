@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 
-from transcription.domain.transcript import Segment, Word, joined, one_line, words_tell_text
+from wcwidth import iter_graphemes
+
+from transcription.domain.transcript import Segment, Word, is_unspaced, joined, one_line, separators, words_tell_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Place:
     heard: Word
     words: tuple[Word, ...]
     corrected: bool = False
+    separator: str = " "
+    """What stands before it in the text."""
+
+    @property
+    def text(self) -> str:
+        """What stands there now, without what stands before it."""
+        return joined(word.word for word in self.words)
 
 
 def standing(changes: Iterable[Change]) -> Standing:
@@ -59,24 +68,39 @@ def corrected(segment: Segment, count: Standing) -> Segment:
         return replace(segment, text=one_line(count.whole), words=retimed(segment, count.whole))
     if not count.words or not words_tell_text(segment):
         return segment
-    words = tuple(word for place in places_of(segment, count) for word in place.words)
-    return replace(segment, text=joined(word.word for word in words), words=words)
+    places = places_of(segment, count)
+    return replace(segment, text=_text_of(places), words=tuple(word for place in places for word in place.words))
+
+
+def _text_of(places: Iterable[Place]) -> str:
+    """The words that are left, each with what was before it; before a deleted word a space stays a space."""
+    text = kept = ""
+    for place in places:
+        kept = max(kept, place.separator, key=len)
+        if place.words:
+            text += (kept if text else "") + place.text
+            kept = ""
+    return text
 
 
 def places_of(segment: Segment, count: Standing) -> tuple[Place, ...]:
     """Each heard word with what stands there now."""
     return tuple(
-        Place(word, spread([count.words[at]], word.start, word.end), corrected=True)
+        Place(word, spread([count.words[at]], word.start, word.end), corrected=True, separator=separator)
         if at in count.words
-        else Place(word, (word,))
-        for at, word in enumerate(segment.words)
+        else Place(word, (word,), separator=separator)
+        for at, (word, separator) in enumerate(zip(segment.words, separators(segment), strict=True))
     )
 
 
 def spread(texts: Iterable[str], start: float, end: float) -> tuple[Word, ...]:
     """The words of the texts, sharing the time from `start` to `end` by their letters. A person wrote them, so that
     no engine's probability goes with them."""
-    parts = [part for text in texts for part in text.split()]
+    return timed([part for text in texts for part in text.split()], start, end)
+
+
+def timed(parts: Sequence[str], start: float, end: float) -> tuple[Word, ...]:
+    """Words that share the time from `start` to `end` by their letters."""
     letters_in_all = sum(map(len, parts))
     words, said = [], 0
     for part in parts:
@@ -88,17 +112,44 @@ def spread(texts: Iterable[str], start: float, end: float) -> tuple[Word, ...]:
 
 def retimed(segment: Segment, text: str) -> tuple[Word, ...]:
     """Times for a text written over a whole segment: words that were heard keep theirs, others share what is left."""
-    old, new = segment.words, text.split()
+    old = segment.words
     if not old:
         return ()
+    new = words_in(text, frozenset(word.word for word in old))
     found: list[Word] = []
     matcher = SequenceMatcher(None, [word.word for word in old], new, autojunk=False)
     for what, i1, i2, j1, j2 in matcher.get_opcodes():
         if what == "equal":
             found += old[i1:i2]
         else:
-            found += spread(new[j1:j2], *_stretch(segment, i1, i2))
+            found += timed(new[j1:j2], *_stretch(segment, i1, i2))
     return tuple(found)
+
+
+def words_in(text: str, known: Collection[str] = ()) -> list[str]:
+    """A text in words: at its spaces and, in scripts without, in the longest words that are `known`, else in
+    characters."""
+    return [word for part in text.split() for word in _unspaced_words(part, known)]
+
+
+def _unspaced_words(part: str, known: Collection[str]) -> Iterator[str]:
+    if not any(map(is_unspaced, part)):
+        yield part
+        return
+    longest = max(map(len, known), default=1)
+    at = 0
+    while at < len(part):
+        lengths = range(min(longest, len(part) - at), 0, -1)
+        length = next((n for n in lengths if part[at : at + n] in known), 0) or _run_length(part[at:])
+        yield part[at : at + length]
+        at += length
+
+
+def _run_length(text: str) -> int:
+    """How many characters from the first on stay together: one of a script without spaces, else all up to the next."""
+    if is_unspaced(text[0]):
+        return len(next(iter_graphemes(text)))
+    return next((at for at, character in enumerate(text) if is_unspaced(character)), len(text))
 
 
 def _stretch(segment: Segment, first: int, after: int) -> tuple[float, float]:
@@ -115,7 +166,7 @@ def what_stands(segment: Segment, count: Standing, word: int | None) -> str:
     """The text at a word's place, or of the whole segment, as it is read now."""
     if word is None:
         return corrected(segment, count).text
-    return joined(part.word for part in places_of(segment, count)[word].words)
+    return places_of(segment, count)[word].text
 
 
 def is_place(segment: Segment, word: int) -> bool:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from transcription.domain.cues import Cue, cues_of
-from transcription.domain.transcript import Segment, Transcript, Word
+from transcription.domain.cues import DEFAULT_LAYOUT, Cue, Layout, cues_of
+from transcription.domain.transcript import Segment, Transcript, Word, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,17 @@ class Exporter:
     render: Callable[[Transcript], str]
     media_type: str
     extension: str
+    render_captions: Callable[[Transcript, Layout], str] | None = None
+    """Of formats that are captions: the same in another layout."""
 
 
-def export(transcript: Transcript, format_name: str) -> str:
-    """The transcript as text in one of `EXPORTS`. Raises KeyError for an unknown format."""
-    return EXPORTS[format_name].render(transcript)
+def export(transcript: Transcript, format_name: str, layout: Layout = DEFAULT_LAYOUT) -> str:
+    """Returns the transcript as text in one of `EXPORTS`; `layout` counts for captions alone.
+
+    Raises KeyError for an unknown format.
+    """
+    exporter = EXPORTS[format_name]
+    return exporter.render_captions(transcript, layout) if exporter.render_captions else exporter.render(transcript)
 
 
 def as_text(transcript: Transcript) -> str:
@@ -36,19 +42,19 @@ def as_text(transcript: Transcript) -> str:
     return "\n\n".join(paragraphs) + "\n" if paragraphs else ""
 
 
-def as_srt(transcript: Transcript) -> str:
+def as_srt(transcript: Transcript, layout: Layout = DEFAULT_LAYOUT) -> str:
     """SubRip captions, with the name of each person who begins to speak."""
     return "".join(
         f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{without_commands(cue)}\n\n"
-        for number, cue in enumerate(cues_of(transcript, naming=True), 1)
+        for number, cue in enumerate(cues_of(transcript, layout, naming=True), 1)
     )
 
 
-def as_vtt(transcript: Transcript) -> str:
+def as_vtt(transcript: Transcript, layout: Layout = DEFAULT_LAYOUT) -> str:
     """WebVTT captions; each says who speaks where that is known."""
     cues = (
         f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{voice(cue)}{escaped(chr(10).join(cue.lines))}\n\n"
-        for cue in cues_of(transcript)
+        for cue in cues_of(transcript, layout)
     )
     return "WEBVTT\n\n" + "".join(cues)
 
@@ -173,7 +179,7 @@ def escaped(text: str) -> str:
 
 def without_formula(text: str) -> str:
     """A cell of a table: one line, which a spreadsheet takes for text even where it looks like a formula."""
-    cell = " ".join(text.split())
+    cell = one_line(text)
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
@@ -195,8 +201,8 @@ def rounded(seconds: float) -> float:
 
 EXPORTS: dict[str, Exporter] = {
     "txt": Exporter(as_text, "text/plain; charset=utf-8", "txt"),
-    "srt": Exporter(as_srt, "application/x-subrip; charset=utf-8", "srt"),
-    "vtt": Exporter(as_vtt, "text/vtt; charset=utf-8", "vtt"),
+    "srt": Exporter(as_srt, "application/x-subrip; charset=utf-8", "srt", as_srt),
+    "vtt": Exporter(as_vtt, "text/vtt; charset=utf-8", "vtt", as_vtt),
     "tsv": Exporter(as_tsv, "text/tab-separated-values; charset=utf-8", "tsv"),
     "json": Exporter(as_json, "application/json", "json"),
     "verbose_json": Exporter(as_verbose_json, "application/json", "json"),

@@ -48,9 +48,8 @@ def in_order(segments: Iterable[Segment]) -> list[Segment]:
 
 def read_segment(raw: Mapping[str, Any]) -> Segment:
     """A segment as engines answer it: `{"start", "end", "text", "words": […], "speaker"}`, the last only from some."""
-    words = tuple(read_word(word) for word in raw.get("words") or () if str(word["word"]).strip())
-    text = " ".join(str(raw["text"]).split())
-    return Segment(float(raw["start"]), float(raw["end"]), text, words, read_speaker(raw))
+    words = tuple(read_word(word) for word in raw.get("words") or () if one_line(str(word["word"])))
+    return Segment(float(raw["start"]), float(raw["end"]), one_line(str(raw["text"])), words, read_speaker(raw))
 
 
 def read_speaker(raw: Mapping[str, Any]) -> str:
@@ -62,7 +61,7 @@ def read_word(raw: Mapping[str, Any]) -> Word:
     """A word as engines answer it; some put a space before it."""
     probability = raw.get("probability")
     return Word(
-        str(raw["word"]).strip(),
+        one_line(str(raw["word"])),
         float(raw["start"]),
         float(raw["end"]),
         None if probability is None else float(probability),

@@ -18,7 +18,7 @@ from transcription.domain.exports import (
     verbose_word,
 )
 from transcription.domain.openai_request import Wanted
-from transcription.domain.transcript import Segment, Transcript, Word, spaced
+from transcription.domain.transcript import Segment, Transcript, Word, one_line, spaced
 
 JSON, PLAIN = "application/json", "text/plain; charset=utf-8"
 
@@ -101,10 +101,10 @@ class Stream:
             if self._wanted.format == "diarized_json":
                 yield diarized_segment(self._count, segment)
             self._count += 1
-            piece = " ".join(segment.text.split())
+            piece = one_line(segment.text)
             if piece:
-                delta = f" {piece}" if self._last and spaced(self._last, piece[0]) else piece
-                self._last = piece[-1]
+                delta = f" {piece}" if self._last and spaced(self._last, piece) else piece
+                self._last = piece
                 told: dict[str, Any] = {"type": "transcript.text.delta", "delta": delta}
                 yield {**told, "logprobs": _logprobs((segment,))} if self._wanted.logprobs else told
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
+from unicodedata import category
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ def _goes_on(earlier: Segment, segment: Segment, pause_seconds: float) -> bool:
 
 
 UNSPACED = (
-    (0x0E00, 0x0EFF),
+    (0x0E00, 0x0FFF),
     (0x1000, 0x109F),
     (0x1780, 0x17FF),
     (0x2E80, 0x30FF),
@@ -71,32 +74,59 @@ UNSPACED = (
     (0xFF00, 0xFFEF),
     (0x20000, 0x3FFFF),
 )
-"""Scripts written without spaces: Thai, Lao, Burmese, Khmer, kana, Chinese characters and their punctuation."""
+"""Scripts written without spaces: Thai, Lao, Tibetan, Burmese, Khmer, kana, Chinese characters and punctuation."""
+_KEPT_FORMATS = frozenset("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2060")
+"""Invisible characters that belong to words: joiners, hyphens and break marks, and the marks of a direction."""
+_BLANKS = re.compile(r"[ ]{2,}")
 
 
 def joined(texts: Iterable[str]) -> str:
     """Texts set one after another, with single spaces where their scripts use spaces."""
-    result = ""
+    parts: list[str] = []
     for text in texts:
-        piece = " ".join(text.split())
+        piece = one_line(text)
         if piece:
-            result += f" {piece}" if result and spaced(result[-1], piece[0]) else piece
-    return result
+            parts += [" ", piece] if parts and spaced(parts[-1], piece) else [piece]
+    return "".join(parts)
 
 
 def spaced(left: str, right: str) -> bool:
-    """Whether a space belongs between two characters."""
-    return not (is_unspaced(left) and is_unspaced(right))
+    """Whether a space belongs between two texts, by the letters that are nearest to where they meet."""
+    last = next((character for character in reversed(left) if character.isalnum()), left[-1:])
+    first = next((character for character in right if character.isalnum()), right[:1])
+    return not (is_unspaced(last) and is_unspaced(first))
 
 
 def is_unspaced(character: str) -> bool:
     """Whether a character belongs to a script written without spaces."""
-    return any(low <= ord(character) <= high for low, high in UNSPACED)
+    return character >= "\u0e00" and any(low <= ord(character) <= high for low, high in UNSPACED)
 
 
 def words_tell_text(segment: Segment) -> bool:
     """Whether the words are all of the text, so that captions made of them lose nothing."""
-    return bool(segment.words) and letters(joined(word.word for word in segment.words)) == letters(segment.text)
+    return bool(segment.words) and letters("".join(word.word for word in segment.words)) == letters(segment.text)
+
+
+def separators(segment: Segment) -> list[str]:
+    """What stands in the text before each of its words: nothing, a space, a no-break space.
+
+    Where the words are not the text, what their scripts ask for.
+    """
+    if not words_tell_text(segment):
+        texts = ["", *(word.word for word in segment.words)]
+        return [" " if left and spaced(left, right) else "" for left, right in pairwise(texts)]
+    found: list[str] = []
+    at = 0
+    for word in segment.words:
+        start = at
+        while at < len(segment.text) and segment.text[at].isspace():
+            at += 1
+        found.append(segment.text[start:at])
+        for _ in letters(word.word):
+            while segment.text[at].isspace():
+                at += 1
+            at += 1
+    return found
 
 
 def letters(text: str) -> str:
@@ -104,6 +134,20 @@ def letters(text: str) -> str:
     return "".join(text.split())
 
 
+def beginning(text: str, most: int) -> str:
+    """Returns at most so many characters of a text, to the end of a word where its script has spaces."""
+    if len(text) <= most:
+        return text
+    cut = text[: most - 2]
+    head, space, _ = cut.rpartition(" ")
+    return f"{head if space and len(head) > most // 2 else cut} …"
+
+
 def one_line(text: str) -> str:
-    """A text as one line: whatever Unicode takes for a space or a control becomes one space."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    """A text as one line: line breaks and controls become spaces, and runs of spaces one. No-break and other spaces of
+    a width of their own stay, and so do joiners within words."""
+    return _BLANKS.sub(" ", "".join(c if _is_of_a_line(c) else " " for c in text)).strip()
+
+
+def _is_of_a_line(character: str) -> bool:
+    return character.isprintable() or character in _KEPT_FORMATS or category(character) in ("Zs", "Cn", "Co")

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from transcription.domain.corrections import Place
 from transcription.domain.reading import Provenance, Reading
-from transcription.domain.transcript import Word, joined, spaced
+from transcription.domain.transcript import Word, separators
 
 UNSURE_BELOW = 0.5
 """Words that an engine gave a lower probability are marked."""
@@ -81,7 +81,9 @@ def _said(reading: Reading) -> SafeString:
         return _in_a_row(_of_places(places))
     shown = reading.shown
     if shown.words and reading.standing.whole is not None:
-        return _in_a_row((word.word, _span(word.start, word.word)) for word in shown.words)
+        return _in_a_row(
+            (before, _span(word.start, word.word)) for before, word in zip(separators(shown), shown.words, strict=True)
+        )
     if not shown.text:
         return mark_safe(_span(shown.start, reading.heard.text, kind="deleted"))
     return mark_safe(_span(shown.start, shown.text))
@@ -92,12 +94,12 @@ def _of_places(places: Sequence[Place]) -> Iterator[tuple[str, str]]:
         heard = place.heard
         if not place.corrected:
             kind = "unsure" if _is_unsure(heard) else ""
-            yield heard.word, _span(heard.start, heard.word, number, kind, _note(heard) if kind else "")
+            span = _span(heard.start, heard.word, number, kind, _note(heard) if kind else "")
         elif place.words:
-            text = joined(word.word for word in place.words)
-            yield text, _span(heard.start, text, number, "corrected", f"heard: {heard.word}")
+            span = _span(heard.start, place.text, number, "corrected", f"heard: {heard.word}")
         else:
-            yield heard.word, _span(heard.start, heard.word, number, "deleted", "deleted")
+            span = _span(heard.start, heard.word, number, "deleted", "deleted")
+        yield place.separator, span
 
 
 def _is_unsure(word: Word) -> bool:
@@ -121,12 +123,5 @@ def _span(start: float, text: str, number: int | None = None, kind: str = "", no
 
 
 def _in_a_row(words: Iterable[tuple[str, str]]) -> SafeString:
-    """Spans with spaces between them where their scripts use spaces."""
-    row: list[str] = []
-    before = ""
-    for text, span in words:
-        if before and spaced(before[-1], text[0]):
-            row.append(" ")
-        row.append(span)
-        before = text
-    return mark_safe("".join(row))
+    """Spans, each with what stands before it in the text."""
+    return mark_safe("".join(before + span for before, span in words))

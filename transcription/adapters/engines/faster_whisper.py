@@ -26,6 +26,7 @@ from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded, M
 from transcription.adapters.engines.audio import Samples, read_samples, seconds_of
 from transcription.adapters.engines.model_folders import megabytes, model_folder, model_folders
 from transcription.adapters.engines.speech_regions import speech_regions
+from transcription.domain.transcript import is_unspaced
 
 DETECTION_WINDOWS = 3
 """Windows of 30 s heard, at most, until one of them is sure of its language."""
@@ -317,17 +318,37 @@ def _failure_of(error: Exception) -> EngineFailure:
 
 
 def _plain_segment(segment: Any, seconds: float) -> dict[str, Any]:
-    words = [
-        {
+    words: list[dict[str, Any]] = []
+    for word in segment.words or ():
+        told = {
             "word": word.word.strip(),
             "start": _clipped(word.start, seconds),
             "end": _clipped(word.end, seconds),
             "probability": round(float(word.probability), 4),
         }
-        for word in segment.words or ()
-    ]
+        if words and _goes_on(words[-1]["word"], word.word):
+            words[-1] = _one_word(words[-1], told)
+        else:
+            words.append(told)
     start, end = _clipped(segment.start, seconds), _clipped(segment.end, seconds)
     return {"start": start, "end": end, "text": segment.text.strip(), "words": words}
+
+
+def _goes_on(before: str, fragment: str) -> bool:
+    """Whether a fragment is the rest of a word: Whisper cuts `d'avoir` and `puis-je` in two, and says by a space before
+    it where a word begins."""
+    if not before or not fragment.strip() or fragment[0].isspace():
+        return False
+    return not (is_unspaced(before[-1]) or is_unspaced(fragment[0]))
+
+
+def _one_word(first: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "word": first["word"] + rest["word"],
+        "start": first["start"],
+        "end": max(first["end"], rest["end"]),
+        "probability": min(first["probability"], rest["probability"]),
+    }
 
 
 def _as_floats(samples: Samples) -> NDArray[np.float32]:

@@ -102,6 +102,38 @@ def test_a_script_without_spaces_stays_without() -> None:
     assert after(Change(2, "府"), segment=heard).text == "東京府"
 
 
+FRENCH = Segment(
+    0.0,
+    5.0,
+    "Qu'est-ce aujourd'hui\u202f? «\u00a0Oui\u00a0»",
+    tuple(Word(text, at, at + 1) for at, text in enumerate(["Qu'est-ce", "aujourd", "'hui", "?", "«", "Oui", "»"])),
+)
+
+
+def test_a_corrected_word_leaves_the_separators_of_the_others_as_they_were() -> None:
+    assert after(Change(0, "Est-ce"), segment=FRENCH).text == "Est-ce aujourd'hui\u202f? «\u00a0Oui\u00a0»"
+    assert after(Change(5, "Non"), segment=FRENCH).text == "Qu'est-ce aujourd'hui\u202f? «\u00a0Non\u00a0»"
+
+
+def test_a_deleted_word_takes_one_separator_with_it() -> None:
+    assert after(Change(1, ""), Change(2, ""), segment=FRENCH).text == "Qu'est-ce\u202f? «\u00a0Oui\u00a0»".replace(
+        "\u202f", " "
+    )
+    assert after(Change(0, ""), segment=FRENCH).text.startswith("aujourd'hui")
+
+
+def test_a_rewritten_segment_without_spaces_keeps_times_for_its_words() -> None:
+    heard = Segment(0.0, 3.0, "東京都です。", (Word("東京", 0, 1), Word("都", 1, 2), Word("です。", 2, 3)))
+    changed = after(Change(None, "東京府です。"), segment=heard)
+    assert changed.text == "東京府です。"
+    assert times(changed) == [("東京", 0, 1), ("府", 1, 2), ("です。", 2, 3)]
+
+
+@pytest.mark.parametrize("text", ["می\u200cخواهم", "👨\u200d👩\u200d👧", "aider\u202f?", "50\u00a0%", "東京\u3000大阪"])  # noqa: RUF001
+def test_what_a_person_typed_within_words_is_kept(text: str) -> None:
+    assert after(Change(None, text)).text == text
+
+
 def test_control_characters_become_one_space() -> None:
     assert after(Change(None, "a\n\n00:01 --> 00:02\u2028b\x00c")).text == "a 00:01 --> 00:02 b c"
     assert after(Change(1, "a\nb")).text == "I a b for you, today."

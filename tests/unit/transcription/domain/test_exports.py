@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from transcription.domain.cues import CUE_LINES, CUE_SECONDS, LINE_CHARACTERS, cues_of
+from transcription.domain.cues import CUE_SECONDS, DEFAULT_LAYOUT, cues_of
 from transcription.domain.exports import EXPORTS, clock, export
 from transcription.domain.transcript import Segment, Transcript, Word
 
@@ -92,8 +92,8 @@ def test_a_long_segment_becomes_readable_captions_that_lose_no_word() -> None:
         assert earlier.end <= later.start
     for cue in cues:
         assert cue.end - cue.start <= CUE_SECONDS
-        assert len(cue.lines) <= CUE_LINES
-        assert max(map(len, cue.lines)) <= LINE_CHARACTERS
+        assert len(cue.lines) <= DEFAULT_LAYOUT.line_count
+        assert max(map(len, cue.lines)) <= DEFAULT_LAYOUT.line_width
 
 
 def test_a_pause_within_a_segment_begins_a_new_caption() -> None:
@@ -104,8 +104,10 @@ def test_a_pause_within_a_segment_begins_a_new_caption() -> None:
 
 def test_words_that_do_not_tell_the_whole_text_are_not_used_for_captions() -> None:
     segment = Segment(0.0, 30.0, "a much longer text " * 10, (Word("a", 0.0, 1.0),))
-    [cue] = cues_of(Transcript((segment,)))
-    assert " ".join(cue.lines) == segment.text.strip()
+    cues = cues_of(Transcript((segment,)))
+    assert " ".join(line for cue in cues for line in cue.lines) == segment.text.strip()
+    assert max(len(cue.lines) for cue in cues) <= DEFAULT_LAYOUT.line_count
+    assert (cues[0].start, cues[-1].end) == (0.0, 30.0)
 
 
 @pytest.mark.parametrize("name", sorted(EXPORTS))
@@ -140,7 +142,7 @@ def test_srt_counts_the_name_when_it_divides_a_long_segment() -> None:
     segment = spoken(" ".join(f"word{n}" for n in range(40)))
     cues = cues_of(Transcript((replace(segment, speaker="A person with quite a long name"),)), naming=True)
     assert " ".join(line for cue in cues for line in cue.lines) == f"A person with quite a long name: {segment.text}"
-    assert max(len(cue.lines) for cue in cues) <= CUE_LINES
+    assert max(len(cue.lines) for cue in cues) <= DEFAULT_LAYOUT.line_count
 
 
 def test_vtt_says_in_each_caption_who_speaks() -> None:
@@ -171,6 +173,7 @@ def test_diarized_json_has_every_field_that_openai_s_client_requires() -> None:
     }
 
 
+CUE_TIMES = r"00:00:0[01][.,]\d{3} --> 00:00:0[01][.,]\d{3}"
 ATTACKS = [
     "one\n\n00:00:00.000 --> 99:00:00.000 align:start position:0%\nowned",
     "one\u2028\u202800:00:01,000 --> 00:00:02,000\u2029owned",
@@ -183,21 +186,23 @@ ATTACKS = [
 
 @pytest.mark.parametrize("said", ATTACKS)
 @pytest.mark.parametrize("name", ["", *ATTACKS])
-def test_whatever_was_said_a_caption_stays_one_caption_of_plain_text(said: str, name: str) -> None:
+def test_whatever_was_said_captions_are_of_plain_text_and_no_others_are_among_them(said: str, name: str) -> None:
     transcript = Transcript((Segment(0.0, 1.0, said, speaker=name),), "en", 1.0)
-    for kind, head, times in (
-        ("srt", ["1"], "00:00:00,000 --> 00:00:01,000"),
-        ("vtt", [], "00:00:00.000 --> 00:00:01.000"),
-    ):
+    for kind in ("srt", "vtt"):
         text = export(transcript, kind).removeprefix("WEBVTT\n\n")
         assert text.endswith("\n\n")
-        [block] = text.removesuffix("\n\n").split("\n\n")
-        lines = block.splitlines()
-        assert lines[: len(head) + 1] == [*head, times]
-        shown = "\n".join(lines[len(head) + 1 :])
+        blocks = text.removesuffix("\n\n").split("\n\n")
+        texts = []
+        for number, block in enumerate(blocks, 1):
+            lines = block.splitlines()
+            assert kind == "vtt" or lines.pop(0) == str(number)
+            assert re.fullmatch(CUE_TIMES, lines[0])
+            assert 1 <= len(lines[1:]) <= DEFAULT_LAYOUT.line_count
+            texts += lines[1:]
+        shown = "\n".join(texts)
         assert "-->" not in shown
         marks = re.findall(r"<[/!?A-Za-z]", shown)
-        assert marks == (["<v"] if name and kind == "vtt" else [])
+        assert marks == (["<v"] * len(blocks) if name and kind == "vtt" else [])
         assert kind == "vtt" or not re.search(r"[{}]", shown)
 
 

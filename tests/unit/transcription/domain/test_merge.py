@@ -65,11 +65,20 @@ def test_a_recording_in_which_nobody_speaks_has_an_empty_transcript() -> None:
         (("안녕", "하세요"), "안녕 하세요"),
         (("iPhone", "很好"), "iPhone 很好"),
         ((" left ", " right"), "left right"),
+        (("他说：", "“你好”"), "他说：“你好”"),  # noqa: RUF001
+        (("aider\u202f?", "«\u00a0Oui\u00a0»"), "aider\u202f? «\u00a0Oui\u00a0»"),
+        (("می\u200cخواهم", "بروم"), "می\u200cخواهم بروم"),  # noqa: RUF001
     ],
 )
 def test_texts_are_joined_as_their_script_asks(texts: tuple[str, str], expected: str) -> None:
     pieces = [HeardPiece(at * 16_000, (at + 1) * 16_000, [raw(0, 1, text)]) for at, text in enumerate(texts)]
     assert merge(pieces).text == expected
+
+
+@pytest.mark.parametrize(("given", "kept"), [("a\x00b", "a b"), ("a\r\n\u2028b", "a b"), ("\ud800a", "a")])
+def test_no_control_character_of_an_engine_gets_into_a_text(given: str, kept: str) -> None:
+    [segment] = place(HeardPiece(0, 16_000, [raw(0, 1, given, (given, 0, 1))]))
+    assert (segment.text, segment.words[0].word) == (kept, kept)
 
 
 def test_a_long_silence_begins_a_paragraph() -> None:

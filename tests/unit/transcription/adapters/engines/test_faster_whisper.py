@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -133,3 +134,28 @@ def test_progress_never_goes_back_and_leaves_the_end_to_the_response() -> None:
         progress.reached(second)
     progress.window_event("encoded")
     assert fractions == [0.2, 0.2, 0.99, 0.99]
+
+
+def segment_of(*words: str) -> SimpleNamespace:
+    timed = [SimpleNamespace(word=word, start=n, end=n + 1, probability=0.9 - n / 100) for n, word in enumerate(words)]
+    return SimpleNamespace(text="".join(words), start=0.0, end=float(len(words)), words=timed)
+
+
+@pytest.mark.parametrize(
+    ("fragments", "words"),
+    [
+        ([" Merci", " d", "'avoir", " puis", "-je", " ?"], ["Merci", "d'avoir", "puis-je", "?"]),
+        ([" 1", ",000", " words"], ["1,000", "words"]),
+        (["今日", "は", "Python", "の", "話"], ["今日", "は", "Python", "の", "話"]),
+        (["เ", "ก", "ม"], ["เ", "ก", "ม"]),
+    ],
+)
+def test_the_fragments_of_a_word_are_one_word(fragments: list[str], words: list[str]) -> None:
+    raw = faster_whisper._plain_segment(segment_of(*fragments), 60.0)
+    assert [word["word"] for word in raw["words"]] == words
+    assert raw["text"] == "".join(fragments).strip()
+
+
+def test_a_word_of_fragments_lasts_from_the_first_to_the_last_and_is_as_sure_as_the_least() -> None:
+    raw = faster_whisper._plain_segment(segment_of(" aujourd", "'hui"), 60.0)
+    assert raw["words"] == [{"word": "aujourd'hui", "start": 0.0, "end": 2.0, "probability": 0.89}]

@@ -1,0 +1,141 @@
+"""Captions: in order, never over one another, long enough to be seen, no word alone where it can be helped."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from transcription.domain.cues import INSTANT, SHORTEST_SECONDS, Cue, Layout, checked_layout, cues_of
+from transcription.domain.line_breaking import width
+from transcription.domain.merge import HeardPiece, merge
+from transcription.domain.transcript import Segment, Transcript, Word
+
+FRENCH = [
+    " Merci", " d'avoir", " appelé", " la", " Banque,", " comment", " puis-je", " vous", " aider",
+    " aujourd'hui", "\u202f?", " «\u00a0C'est", " l'heure\u00a0»", " d'ouvrir", " un", " compte", " d'épargne.",
+]  # fmt: skip
+
+
+def said(words: list[str], start: float = 0.0, pace: float = 0.4, speaker: str = "") -> Segment:
+    timed = tuple(Word(word.strip(), start + n * pace, start + (n + 1) * pace) for n, word in enumerate(words))
+    return Segment(start, start + len(words) * pace, "".join(words).strip(), timed, speaker)
+
+
+def spoken(text: str, start: float = 0.0, pace: float = 0.4, speaker: str = "") -> Segment:
+    return said([f" {word}" for word in text.split()], start, pace, speaker)
+
+
+def told(cues: list[Cue], between: str = " ") -> str:
+    return between.join(line for cue in cues for line in cue.lines)
+
+
+def test_captions_have_the_separators_of_the_text() -> None:
+    cues = cues_of(Transcript((said(FRENCH),), "fr", 10.0))
+    assert told(cues) == "".join(FRENCH).strip()
+    assert len(cues) > 1
+
+
+def test_words_of_scripts_without_spaces_stay_without_and_latin_ones_among_them_as_they_were() -> None:
+    words = ["今日", "は", "Python", "の", "話", "です", "。"] * 8
+    cues = cues_of(Transcript((said(words),), "ja", 30.0))
+    assert told(cues, "") == "".join(words)
+    assert len(cues) > 1
+
+
+def test_no_word_is_left_alone_in_the_last_caption() -> None:
+    text = "the washing machine had a serial number on its back and I could not read the whole of that number"
+    cues = cues_of(Transcript((spoken(text, pace=0.25),), "en", 10.0))
+    assert told(cues) == text
+    assert min(len(" ".join(cue.lines).split()) for cue in cues) > 4
+
+
+def test_a_short_word_joins_its_neighbour_and_the_space_between_them_is_kept() -> None:
+    segments = (spoken("I did not see it", 0.0), spoken("then", 2.1, 0.3), spoken("and now I do", 2.5))
+    [cue] = cues_of(Transcript(segments, "en", 5.0))
+    assert (cue.start, cue.end, cue.lines) == (0.0, 4.1, ("I did not see it then and now I do",))
+
+
+def test_a_short_word_of_another_person_keeps_its_own_caption() -> None:
+    segments = (spoken("Do you see it now?", 0.0, speaker="A"), spoken("Yes.", 2.1, 0.3, speaker="B"))
+    assert [cue.speaker for cue in cues_of(Transcript(segments, "en", 5.0))] == ["A", "B"]
+
+
+def test_a_caption_is_shown_for_as_long_as_it_takes_to_be_seen_where_there_is_room() -> None:
+    [cue] = cues_of(Transcript((spoken("Yes.", 5.0, 0.2),), "en", 20.0))
+    assert (cue.start, cue.end) == (5.0, 5.8)
+
+
+def test_at_the_end_of_a_recording_a_short_caption_begins_earlier() -> None:
+    late = {"start": 10.4, "end": 11.2, "text": "Goodbye."}
+    piece = HeardPiece(0, 160_000, [{"start": 2.0, "end": 4.0, "text": "Hello there."}, late])
+    assert [(cue.start, cue.end) for cue in cues_of(merge([piece], "en"))] == [(2.0, 4.0), (9.2, 10.0)]
+
+
+def test_captions_without_any_room_still_have_a_length() -> None:
+    segments = tuple(Segment(3.0, 3.0, f"{name} says something") for name in ("one", "two", "three"))
+    cues = cues_of(Transcript((Segment(0.0, 3.0, "All the time before"), *segments), "en", 3.0))
+    assert told(cues).count("says something") == 3
+    assert all(cue.end - cue.start >= INSTANT * 0.99 for cue in cues)
+
+
+def test_words_over_one_another_give_captions_one_after_another() -> None:
+    segments = (spoken("this goes on for a long while", 0.0, speaker="A"), spoken("and this too", 1.0, speaker="B"))
+    first, second = cues_of(Transcript(segments, "en", 5.0))
+    assert first.end <= second.start
+
+
+@pytest.mark.parametrize("text", ["你要说印度那可真是个奇葩的国家" * 12, "word " * 120])
+def test_a_long_text_without_word_times_is_divided_and_shares_its_time(text: str) -> None:
+    cues = cues_of(Transcript((Segment(0.0, 60.0, text.strip()),), "", 60.0))
+    assert max(len(cue.lines) for cue in cues) <= 2
+    assert (cues[0].start, cues[-1].end) == (0.0, 60.0)
+    assert told(cues, "").replace(" ", "") == text.replace(" ", "")
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(20, 1), (32, 2), (12, 3)])
+def test_a_layout_sets_the_width_and_the_number_of_lines(columns: int, lines: int) -> None:
+    text = "how much a caption holds is for those to say who have to read it on their own screens"
+    cues = cues_of(Transcript((spoken(text),), "en", 10.0), Layout(columns, lines))
+    assert told(cues) == text
+    assert max(width(line) for cue in cues for line in cue.lines) <= columns
+    assert max(len(cue.lines) for cue in cues) <= lines
+
+
+@pytest.mark.parametrize(("columns", "lines", "name"), [(3, 2, "max_line_width"), (42, 0, "max_line_count")])
+def test_a_layout_that_holds_nothing_is_refused_by_its_name(columns: int, lines: int, name: str) -> None:
+    with pytest.raises(ValueError, match=name):
+        checked_layout(columns, lines)
+
+
+words = st.sampled_from(
+    ["a", "Yes.", "no,", "日本", "の。", "internationalisation", "«", "?", "👨\u200d👩\u200d👧", "ก็"]
+)
+moments = st.floats(0, 60, allow_nan=False)
+heard = st.tuples(
+    moments, moments, st.lists(words, min_size=1, max_size=25), st.sampled_from(["", "A", "B"]), st.booleans()
+)
+
+
+@given(st.lists(heard, max_size=8), st.sampled_from([Layout(), Layout(10, 1)]), st.booleans())
+def test_whatever_was_heard_captions_are_valid_in_order_and_tell_all_of_it(
+    segments: list[tuple[float, float, list[str], str, bool]], layout: Layout, naming: bool
+) -> None:
+    found, at = [], 0.0
+    for start, end, texts, speaker, timed in segments:
+        at = max(at, start)
+        one = said([f" {text}" for text in texts], at, max(0.0, end - at) / len(texts), speaker)
+        found.append(one if timed else Segment(one.start, one.end, one.text, (), speaker))
+        at = one.end
+    cues = cues_of(Transcript(tuple(found), "", 100.0), layout)
+    assert all(cue.start < cue.end for cue in cues)
+    assert all(earlier.end <= later.start for earlier, later in pairwise(cues))
+    assert all(width(line) <= layout.line_width for cue in cues for line in cue.lines)
+    assert all(1 <= len(cue.lines) <= layout.line_count for cue in cues)
+    assert "".join(told(cues, "").split()) == "".join("".join(one.text for one in found).split())
+    named = cues_of(Transcript(tuple(found), "", 100.0), layout, naming=naming)
+    assert all(1 <= len(cue.lines) <= layout.line_count for cue in named)
+    for cue, later in pairwise(cues):
+        assert cue.end - cue.start >= SHORTEST_SECONDS - 0.002 or later.start - cue.end < SHORTEST_SECONDS

@@ -12,7 +12,8 @@ from clustercore.project.command_line.console import CommandError, ExitCode, com
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.ledger import jobs_now, require_jobs
 from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
-from clustercore.project.command_line.rendering import printable, printable_path
+from clustercore.project.command_line.rendering import printable_path
+from transcription.domain.naming import safe_name
 from transcription.models import Recording
 from transcription.selectors import transcript_of
 
@@ -54,8 +55,8 @@ def _write(job: JobFigures, formats: list[str], directory: Path, *, force: bool)
         return False
     if job.state != "done":
         remark(f"job {job.id} is {job.state}: this is what is there so far, {job.done} pieces of {job.total}", "yellow")
-    # A title is a name from outside: only its last part may choose a file.
-    source = Path(Path(printable(job.title)).name or f"job-{job.id}")
+    # A title is a name from outside, and may hold what no file name can.
+    source = Path(safe_name(job.title) or f"job-{job.id}")
     try:
         paths = write_exports(transcript, source, formats, directory, force=force)
     except OSError as error:

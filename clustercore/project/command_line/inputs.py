@@ -9,15 +9,7 @@ from pathlib import Path
 
 from clustercore.project.command_line.console import CommandError, ExitCode
 from clustercore.project.command_line.rendering import printable
-
-_SUFFIXES = """
-    .3gp .aac .ac3 .aif .aiff .amr .au .avi .caf .flac .flv .m4a .m4b .m4v .mka .mkv .mov .mp2 .mp3 .mp4 .mpeg .mpg
-    .mts .oga .ogg .ogv .opus .ra .spx .ts .wav .webm .wma .wmv .wv
-"""
-MEDIA_SUFFIXES = frozenset(_SUFFIXES.split())
-"""What a directory is searched for. A file named by itself is taken whatever its name."""
-TEXT_SUFFIXES = frozenset({".txt", ".srt", ".vtt", ".tsv", ".json"})
-"""What an earlier run may have left beside recordings, so that `transcribe *` may be typed again."""
+from transcription.domain.naming import MEDIA_ENDINGS, TEXT_ENDINGS
 
 
 def files_meant(words: Iterable[str], left_out: list[str] | None = None) -> list[Path]:
@@ -50,7 +42,7 @@ def files_meant(words: Iterable[str], left_out: list[str] | None = None) -> list
 
 def without_texts(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Recordings, and the texts that a shell's pattern took along; texts alone are taken for what they were typed."""
-    texts = [path for path in paths if path.suffix.lower() in TEXT_SUFFIXES]
+    texts = [path for path in paths if _ending(path) in TEXT_ENDINGS]
     recordings = [path for path in paths if path not in texts]
     return (recordings, texts) if recordings else (texts, [])
 
@@ -85,7 +77,11 @@ def _media_below(directory: Path, unreadable: list[str]) -> list[Path]:
 
 def _is_media(path: Path) -> bool:
     hidden = any(part.startswith(".") for part in path.parts)
-    return path.suffix.lower() in MEDIA_SUFFIXES and not hidden
+    return _ending(path) in MEDIA_ENDINGS and not hidden
+
+
+def _ending(path: Path) -> str:
+    return path.suffix.lower().removeprefix(".")
 
 
 def _matches(pattern: str) -> list[Path]:

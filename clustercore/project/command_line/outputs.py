@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clustercore.project.command_line.console import CommandError, ExitCode
 from transcription.domain.exports import EXPORTS, export
+from transcription.domain.naming import stem_and_ending
 from transcription.domain.transcript import Transcript
 
 DEFAULT_FORMATS = ("txt", "srt")
@@ -45,10 +46,11 @@ def write_exports(
     """Writes each format and returns the paths. Beside the recording, or where nothing can be written there, in the
     current directory. Raises OSError."""
     places = [directory] if directory is not None else [source.absolute().parent, Path.cwd()]
+    stem, _ = stem_and_ending(source.name)
     written: dict[str, Path] = {}
     for name in formats:
         text = export(transcript, name)
-        written[name] = _write_first(places, source.stem, _ENDINGS.get(name, EXPORTS[name].extension), text, force)
+        written[name] = _write_first(places, stem, _ENDINGS.get(name, EXPORTS[name].extension), text, force)
     return written
 
 

@@ -20,6 +20,14 @@ def test_exports_lie_beside_the_recording(tmp_path: Path) -> None:
     assert written["txt"].read_text() == "good morning\n"
 
 
+@pytest.mark.parametrize("name", ["Interview 12.03.2024", "1.1 Lesson name", "v1.2", ".hidden", "talk.2024.final"])
+@pytest.mark.parametrize("ending", ["", ".mp3"])
+def test_a_name_with_dots_keeps_them(tmp_path: Path, name: str, ending: str) -> None:
+    written = write_exports(TRANSCRIPT, tmp_path / (name + ending), ["srt"], None, force=False)
+
+    assert written == {"srt": tmp_path / f"{name}.srt"}
+
+
 def test_a_file_with_another_content_is_never_overwritten(tmp_path: Path) -> None:
     (tmp_path / "talk.txt").write_text("mine")
     (tmp_path / "talk.2.txt").write_text("mine too")

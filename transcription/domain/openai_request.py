@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from transcription.domain.language import parse_language
 from transcription.domain.speech_task import Task
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
@@ -77,7 +78,7 @@ def wanted_from(fields: Iterable[tuple[str, str]], task: str) -> Wanted:
     wanted = Wanted(
         task=task,
         model=single["model"],
-        language=single.get("language") or _only(lists.get("languages", ())),
+        language=_language(single.get("language") or _only(lists.get("languages", ()))),
         prompt=", ".join(text for text in (single.get("prompt", ""), *lists.get("keywords", ())) if text),
         format=_choice("response_format", single.get("response_format") or "json", FORMATS),
         granularities=_granularities(lists.get("timestamp_granularities", ())),
@@ -119,6 +120,13 @@ def _check_together(wanted: Wanted, lists: Mapping[str, Sequence[str]]) -> None:
         )
     if wanted.task == Task.TRANSLATE and wanted.format == "diarized_json":
         raise BadParameter("response_format", "a translation does not tell who speaks: ask for verbose_json")
+
+
+def _language(text: str | None) -> str | None:
+    try:
+        return parse_language(text)
+    except ValueError as error:
+        raise BadParameter("language", str(error)) from None
 
 
 def _only(texts: Sequence[str]) -> str | None:

@@ -162,9 +162,7 @@ def _submit(path: Path, wishes: Wishes, *, idempotent: bool) -> Submitted:
                 wishes = replace(wishes, idempotency_key=key)
             job, is_new = submit_transcription(path, path.name, wishes)
         except InvalidRequest as error:
-            # Both the service and the rule below it name the field.
-            said = str(error).replace(f"{error.field}: {error.field}: ", f"{error.field}: ")
-            raise CommandError(f"{printable_path(path)}: {said}", ExitCode.USAGE) from error
+            raise CommandError(f"{printable_path(path)}: {error}", ExitCode.USAGE) from error
         except (BacklogFull, KeyReused) as error:
             raise CommandError(str(error)) from error
     if not is_new:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from transcription.domain.language import ALIASES, LANGUAGES, language_name, parse_language
+from transcription.domain.language import ALIASES, LANGUAGES, THREE_LETTERS, language_name, parse_language
 
 
 @pytest.mark.parametrize("typed", ["en", "EN", " en ", "en-US", "en_GB", "English", "english"])
@@ -22,9 +22,57 @@ def test_other_names_and_longer_tags_are_understood(typed: str, code: str) -> No
     assert parse_language(typed) == code
 
 
-def test_an_unknown_language_is_refused_by_its_field_with_near_matches() -> None:
-    with pytest.raises(ValueError, match=r"^source_language: 'germann'.*'german' \(de\)"):
-        parse_language("germann", field="source_language")
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("deu", "de"), ("ger", "de"), ("GER", "de"), ("fra", "fr"), ("fre", "fr"), ("zho", "zh"), ("chi", "zh"),
+        ("cmn", "zh"), ("cze", "cs"), ("ces", "cs"), ("fas", "fa"), ("per", "fa"), ("nob", "no"), ("nno", "nn"),
+        ("arb", "ar"), ("swh", "sw"), ("fil", "tl"), ("jav", "jw"), ("haw", "haw"), ("yue", "yue"), ("gsw", "de"),
+    ],
+)  # fmt: skip
+def test_codes_of_three_letters_are_understood_in_both_their_forms(typed: str, code: str) -> None:
+    assert parse_language(typed) == code
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"),
+    [
+        ("zh-Hant", "zh"), ("zh_Hans_CN", "zh"), ("zh-yue-HK", "yue"), ("pt_BR", "pt"), ("pt_BR.UTF-8", "pt"),
+        ("sr-Latn", "sr"), ("deu-DE", "de"), ("ca@valencia", "ca"), ("en-US-x-twain", "en"), ("eng_GB", "en"),
+    ],
+)  # fmt: skip
+def test_script_region_and_encoding_of_a_tag_are_left_aside(typed: str, code: str) -> None:
+    assert parse_language(typed) == code
+
+
+@pytest.mark.parametrize(
+    ("typed", "code"), [("Deutsch", "de"), ("francais", "fr"), ("Français", "fr"), ("РУССКИЙ", "ru"), ("日本語", "ja")]
+)
+def test_a_language_may_be_called_as_its_speakers_call_it(typed: str, code: str) -> None:
+    assert parse_language(typed) == code
+
+
+@pytest.mark.parametrize("typed", ["und", "UND", "mul", "zxx", "auto", "und-Latn"])
+def test_undetermined_means_detect_it(typed: str) -> None:
+    assert parse_language(typed) is None
+
+
+@pytest.mark.parametrize("typed", ["xyz", "english!", "en-", "e", "de fr", "en-toolongasubtag", "\x00"])
+def test_what_is_no_language_is_refused(typed: str) -> None:
+    with pytest.raises(ValueError, match="is no language"):
+        parse_language(typed)
+
+
+def test_codes_of_three_letters_are_each_of_one_language() -> None:
+    codes = [code for codes in THREE_LETTERS.values() for code in codes.split()]
+    assert len(codes) == len(set(codes))
+    assert set(THREE_LETTERS) == set(LANGUAGES) - {"haw", "yue"}
+    assert not set(codes) & (set(LANGUAGES) | set(ALIASES))
+
+
+def test_an_unknown_language_is_refused_with_near_matches() -> None:
+    with pytest.raises(ValueError, match=r"^'germann'.*'german' \(de\)"):
+        parse_language("germann")
 
 
 def test_a_language_near_to_nothing_is_refused_with_an_example() -> None:

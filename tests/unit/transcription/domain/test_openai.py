@@ -41,6 +41,17 @@ def test_one_language_decides_and_several_leave_it_to_the_recording() -> None:
     assert wanted(("language", "fr"), ("languages[]", "de")).language == "fr"
 
 
+@pytest.mark.parametrize("code", ["deu", "ger", "de-AT", "German"])
+def test_the_same_language_in_another_spelling_is_the_same_request(code: str) -> None:
+    assert wanted(("language", code)).digest("abc") == wanted(("language", "de")).digest("abc")
+
+
+def test_a_language_that_is_none_is_refused_by_its_field() -> None:
+    with pytest.raises(BadParameter, match=r"^language: 'xx' is no language") as refused:
+        wanted(("language", "xx"))
+    assert refused.value.name == "language"
+
+
 def test_keywords_are_words_to_expect() -> None:
     assert wanted(("prompt", "Ada"), ("keywords[]", "Otto"), ("keywords[]", "Olga")).prompt == "Ada, Otto, Olga"
 

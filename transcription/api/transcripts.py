@@ -20,11 +20,13 @@ from clustercore.access.domain.roles import Permission
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.visibility import visible_jobs
+from transcription.domain.cues import DEFAULT_LAYOUT, MOST_LINES, NARROWEST, WIDEST
 from transcription.domain.exports import EXPORTS, as_document, export
 from transcription.domain.naming import download_name
 from transcription.domain.speech_task import task_of
 from transcription.models import Recording
 from transcription.selectors import transcript_of
+from transcription.services.readers import layout_asked
 
 COMPLETE = "X-Transcript-Complete"
 
@@ -57,6 +59,16 @@ class TranscriptText(APIView):
                 description="What the engines said, without what people corrected.",
                 default=False,
             ),
+            OpenApiParameter(
+                "max_line_width",
+                {"type": "integer", "minimum": NARROWEST, "maximum": WIDEST, "default": DEFAULT_LAYOUT.line_width},
+                description="Columns of a caption's line, with `srt` and `vtt`; a wide character has two.",
+            ),
+            OpenApiParameter(
+                "max_line_count",
+                {"type": "integer", "minimum": 1, "maximum": MOST_LINES, "default": DEFAULT_LAYOUT.line_count},
+                description="Lines of a caption, with `srt` and `vtt`.",
+            ),
             OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="A known `ETag`."),
         ],
         responses={
@@ -78,10 +90,12 @@ class TranscriptText(APIView):
             raise RequestRefused(
                 400, f"format: {name[:40]!r} is not one of {', '.join(EXPORTS)}", param="format", code="invalid"
             )
+        layout = layout_asked(request.GET)
         recording = _recording(request, job_id)
         complete = recording.job.state == JobState.DONE
         _require_something(recording)
-        text = _text(recording.job, name, complete=complete, as_heard=_is_true(request.GET.get("as_heard")))
+        transcript = transcript_of(job_id, as_heard=_is_true(request.GET.get("as_heard")))
+        text = _text(recording.job, export(transcript, name, layout), name, complete=complete)
         etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
         if etag in parse_etags(request.headers.get("If-None-Match", "")):
             return _told(HttpResponse(status=304), etag, complete=complete)
@@ -111,8 +125,7 @@ def _require_something(recording: Recording) -> None:
         raise RequestRefused(409, message, code=f"job_{job.state}")
 
 
-def _text(job: Job, name: str, *, complete: bool, as_heard: bool) -> str:
-    text = export(transcript_of(job.pk, as_heard=as_heard), name)
+def _text(job: Job, text: str, name: str, *, complete: bool) -> str:
     if EXPORTS[name].media_type != "application/json":
         return text
     document = json.loads(text)

@@ -6,7 +6,7 @@ for at least five sixths of a second where there is room, and no word stands alo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 
@@ -46,17 +46,33 @@ DEFAULT_LAYOUT = Layout()
 NARROWEST, WIDEST, MOST_LINES = 4, 1000, 20
 
 
-def checked_layout(line_width: int | None, line_count: int | None) -> Layout:
-    """The layout that was asked for; None means the default. Raises ValueError that names the option."""
-    chosen = Layout(
-        DEFAULT_LAYOUT.line_width if line_width is None else line_width,
-        DEFAULT_LAYOUT.line_count if line_count is None else line_count,
+class LayoutRefused(ValueError):
+    """A layout that no caption can have; `name` says which of its numbers is wrong."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def layout_from(given: Mapping[str, str | int | None]) -> Layout:
+    """Returns the layout of `max_line_width` and `max_line_count`; what is missing or empty is as by default.
+
+    Raises LayoutRefused.
+    """
+    return Layout(
+        _number(given, "max_line_width", DEFAULT_LAYOUT.line_width, NARROWEST, WIDEST),
+        _number(given, "max_line_count", DEFAULT_LAYOUT.line_count, 1, MOST_LINES),
     )
-    if not NARROWEST <= chosen.line_width <= WIDEST:
-        raise ValueError(f"max_line_width: {chosen.line_width} is not between {NARROWEST} and {WIDEST}")
-    if not 1 <= chosen.line_count <= MOST_LINES:
-        raise ValueError(f"max_line_count: {chosen.line_count} is not between 1 and {MOST_LINES}")
-    return chosen
+
+
+def _number(given: Mapping[str, str | int | None], name: str, default: int, least: int, most: int) -> int:
+    value = given.get(name)
+    text = "" if value is None else str(value).strip()
+    if not text:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and least <= int(text) <= most):
+        raise LayoutRefused(name, f"{text[:40]!r} is not a whole number from {least} to {most}")
+    return int(text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,9 @@ def answer(transcript: Transcript, wanted: Wanted) -> tuple[str, str]:
         case "text":
             return transcript.text + "\n", PLAIN
         case "srt":
-            return as_srt(transcript), PLAIN
+            return as_srt(transcript, wanted.layout), PLAIN
         case "vtt":
-            return as_vtt(transcript), PLAIN
+            return as_vtt(transcript, wanted.layout), PLAIN
         case "verbose_json":
             return _document(_verbose(transcript, wanted)), JSON
         case "diarized_json":

@@ -7,10 +7,12 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from transcription.domain.cues import DEFAULT_LAYOUT, Layout, LayoutRefused, layout_from
 from transcription.domain.language import parse_language
 from transcription.domain.speech_task import Task
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")
+CAPTIONS = ("srt", "vtt")
 STREAMED_FORMATS = ("json", "text", "diarized_json")
 GRANULARITIES = ("segment", "word")
 AUTO, ACCURATE, WHISPER = "clustercore/auto", "clustercore/accurate", "whisper-1"
@@ -25,7 +27,10 @@ _LISTS = {
     "known_speaker_names",
     "known_speaker_references",
 }
-_SINGLE = {"model", "language", "prompt", "response_format", "temperature", "stream", "chunking_strategy", "user"}
+_LAYOUT = ("max_line_width", "max_line_count")
+_SINGLE = {
+    "model", "language", "prompt", "response_format", "temperature", "stream", "chunking_strategy", "user", *_LAYOUT,
+}  # fmt: skip
 _TRUE, _FALSE = {"true", "1"}, {"false", "0", ""}
 
 
@@ -49,6 +54,7 @@ class Wanted:
     granularities: frozenset[str] = frozenset({"segment"})
     stream: bool = False
     logprobs: bool = False
+    layout: Layout = DEFAULT_LAYOUT
 
     @property
     def quality(self) -> str:
@@ -84,7 +90,10 @@ def wanted_from(fields: Iterable[tuple[str, str]], task: str) -> Wanted:
         granularities=_granularities(lists.get("timestamp_granularities", ())),
         stream=_flag("stream", single.get("stream", "false")),
         logprobs=bool([_choice("include[]", name, ("logprobs",)) for name in lists.get("include", ())]),
+        layout=_layout(single),
     )
+    if wanted.format not in CAPTIONS and (given := [name for name in _LAYOUT if single.get(name)]):
+        raise BadParameter(given[0], f"needs response_format={' or '.join(CAPTIONS)}")
     _check_together(wanted, lists)
     return wanted
 
@@ -127,6 +136,13 @@ def _language(text: str | None) -> str | None:
         return parse_language(text)
     except ValueError as error:
         raise BadParameter("language", str(error)) from None
+
+
+def _layout(single: Mapping[str, str]) -> Layout:
+    try:
+        return layout_from(single)
+    except LayoutRefused as error:
+        raise BadParameter(error.name, str(error)) from None
 
 
 def _only(texts: Sequence[str]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from transcription.domain.cues import MOST_LINES, NARROWEST, WIDEST
 from transcription.domain.openai_request import FORMATS, GRANULARITIES
 
 Operation = Mapping[str, Any]
@@ -29,6 +30,14 @@ _PARAMETERS: Mapping[str, Any] = {
     "model": {"type": "string", "description": "`clustercore/auto`, `clustercore/accurate`, or one of /v1/models."},
     "prompt": {"type": "string", "description": "Words to expect."},
     "response_format": {"type": "string", "enum": list(FORMATS), "default": "json"},
+    "max_line_width": {
+        "type": "integer", "minimum": NARROWEST, "maximum": WIDEST,
+        "description": "Columns of a caption's line, with srt and vtt. An addition to OpenAI's parameters.",
+    },
+    "max_line_count": {
+        "type": "integer", "minimum": 1, "maximum": MOST_LINES,
+        "description": "Lines of a caption, with srt and vtt. An addition to OpenAI's parameters.",
+    },
     "temperature": {
         "type": "number", "minimum": 0, "maximum": 1, "description": "Taken and not used: decoding is deterministic.",
     },

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
 from clustercore.jobs.services.deeds import require_operable
+from transcription.domain.cues import Layout, LayoutRefused, layout_from
 from transcription.models import Recording, Segment
 
 
@@ -35,3 +38,11 @@ def segment_of(recording: Recording, segment_id: int) -> Segment:
     if segment is None:
         raise RequestRefused(404, f"there is no segment {segment_id} in this transcript", code="not_found")
     return segment
+
+
+def layout_asked(query: Mapping[str, str]) -> Layout:
+    """Returns the layout of captions that a query asks for. Raises RequestRefused (400)."""
+    try:
+        return layout_from({name: query.get(name) for name in ("max_line_width", "max_line_count")})
+    except LayoutRefused as error:
+        raise RequestRefused(400, f"{error.name}: {error}", param=error.name, code="invalid") from None

@@ -16,7 +16,7 @@ from transcription.domain.exports import EXPORTS, export
 from transcription.domain.naming import download_name
 from transcription.models import Recording
 from transcription.selectors import transcript_of
-from transcription.services.readers import recording_to_read
+from transcription.services.readers import layout_asked, recording_to_read
 
 _ENDINGS = {"verbose_json": "verbose.json", "diarized_json": "diarized.json"}
 
@@ -25,12 +25,14 @@ _ENDINGS = {"verbose_json": "verbose.json", "diarized_json": "diarized.json"}
 def download(request: HttpRequest, job_id: int, format_name: str) -> HttpResponse:
     """The text as people corrected it; of a job that still runs, what was heard so far.
 
-    `?as_heard` gives what the engines said. `?view` shows plain text in the browser.
+    `?as_heard` gives what the engines said. `?max_line_width=` and `?max_line_count=` lay captions out. `?view` shows
+    plain text in the browser.
     """
     recording = recording_to_read(require(request, Permission.VIEW), job_id)
     if format_name not in EXPORTS:
         raise RequestRefused(404, f"there is no format {format_name[:40]!r}; there are {', '.join(EXPORTS)}")
-    text = export(transcript_of(job_id, as_heard="as_heard" in request.GET), format_name)
+    layout = layout_asked(request.GET)
+    text = export(transcript_of(job_id, as_heard="as_heard" in request.GET), format_name, layout)
     etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
     if etag in parse_etags(request.headers.get("If-None-Match", "")):
         return _with_headers(HttpResponse(status=304), etag)

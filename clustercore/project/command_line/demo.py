@@ -24,7 +24,7 @@ from clustercore.project.command_line.console import CommandError, ExitCode, out
 from clustercore.project.command_line.figures import PIECES_STAGE, JobFigures, UnitFigures
 from clustercore.project.command_line.hub import Hub, NodeWish, running_hub
 from clustercore.project.command_line.ledger import units_of
-from clustercore.project.command_line.outputs import write_exports
+from clustercore.project.command_line.outputs import Exporting, write_exports
 from clustercore.project.command_line.rendering import duration, pieces_table, quality_hint
 from clustercore.project.command_line.up import LOCK, stop_signals
 from clustercore.project.command_line.watching import StoppedWatching, watch
@@ -114,7 +114,7 @@ def _export(transcript: Transcript) -> dict[str, Path]:
     for directory in (Path.cwd() / OUTPUT_DIRECTORY, environment().data_dir):
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            return write_exports(transcript, RECORDING, ["srt", "txt"], directory, force=True)
+            return write_exports(transcript, RECORDING, Exporting(["srt", "txt"], directory, force=True))
         except OSError:
             continue
     raise CommandError(f"the captions cannot be written, neither here nor in {environment().data_dir}")

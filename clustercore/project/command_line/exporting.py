@@ -11,8 +11,17 @@ from clustercore.project.command_line.cluster import cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, complain, remark, say
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.ledger import jobs_now, require_jobs
-from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
+from clustercore.project.command_line.outputs import (
+    CountOption,
+    Exporting,
+    FormatsOption,
+    WidthOption,
+    checked_directory,
+    checked_formats,
+    write_exports,
+)
 from clustercore.project.command_line.rendering import printable_path
+from transcription.domain.cues import DEFAULT_LAYOUT, Layout
 from transcription.domain.naming import safe_name
 from transcription.models import Recording
 from transcription.selectors import transcript_of
@@ -20,12 +29,11 @@ from transcription.selectors import transcript_of
 
 def export(
     ids: Annotated[list[int], Argument(metavar="ID…", min=1, help="Job numbers, as `clustercore jobs` shows them.")],
-    formats: Annotated[
-        list[str] | None,
-        Option("--format", "-f", help="txt srt vtt tsv json verbose_json; repeatable. [default: txt srt]"),
-    ] = None,
+    formats: FormatsOption = None,
     output_dir: Annotated[Path, Option("--output-dir", "-o", help="By default the current directory.")] = Path(),
     force: Annotated[bool, Option("--force", help="Overwrite; by default talk.srt becomes talk.2.srt.")] = False,
+    max_line_width: WidthOption = DEFAULT_LAYOUT.line_width,
+    max_line_count: CountOption = DEFAULT_LAYOUT.line_count,
 ) -> int:
     """Write the texts of jobs; of a job that is not done, what is there so far.
 
@@ -35,16 +43,19 @@ def export(
 
       clustercore export 7 8 -f vtt -o captions
 
+      clustercore export 7 -f srt --max-line-width 32
+
     Exit codes: 0 written, 1 something could not be, 2 no such job or bad input.
     """
-    wanted, directory = checked_formats(formats or []), checked_directory(output_dir) or Path()
+    directory = checked_directory(output_dir) or Path()
+    wanted = Exporting(checked_formats(formats or []), directory, force, Layout(max_line_width, max_line_count))
     with cluster():
         require_jobs(ids)
-        written = [_write(job, wanted, directory, force=force) for job in jobs_now(list(dict.fromkeys(ids)))]
+        written = [_write(job, wanted, directory) for job in jobs_now(list(dict.fromkeys(ids)))]
     return ExitCode.DONE if all(written) else ExitCode.FAILED
 
 
-def _write(job: JobFigures, formats: list[str], directory: Path, *, force: bool) -> bool:
+def _write(job: JobFigures, wanted: Exporting, directory: Path) -> bool:
     try:
         transcript = transcript_of(job.id)
     except Recording.DoesNotExist:
@@ -58,7 +69,7 @@ def _write(job: JobFigures, formats: list[str], directory: Path, *, force: bool)
     # A title is a name from outside, and may hold what no file name can.
     source = Path(safe_name(job.title) or f"job-{job.id}")
     try:
-        paths = write_exports(transcript, source, formats, directory, force=force)
+        paths = write_exports(transcript, source, wanted)
     except OSError as error:
         raise CommandError(f"job {job.id} could not be written to {directory}: {error.strerror}") from error
     for path in paths.values():

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from typer import Option
 
 from clustercore.project.command_line.console import CommandError, ExitCode
+from transcription.domain.cues import DEFAULT_LAYOUT, MOST_LINES, NARROWEST, WIDEST, Layout
 from transcription.domain.exports import EXPORTS, export
 from transcription.domain.naming import stem_and_ending
 from transcription.domain.transcript import Transcript
 
 DEFAULT_FORMATS = ("txt", "srt")
+FORMATS_HELP = f"{' '.join(EXPORTS)}; repeatable. [default: {' '.join(DEFAULT_FORMATS)}]"
+FormatsOption = Annotated[list[str] | None, Option("--format", "-f", help=FORMATS_HELP)]
+WidthOption = Annotated[
+    int,
+    Option(
+        "--max-line-width", min=NARROWEST, max=WIDEST, help="Columns of a caption's line; a wide character has two."
+    ),
+]
+CountOption = Annotated[int, Option("--max-line-count", min=1, max=MOST_LINES, help="Lines of a caption.")]
 LONGEST_NAME_BYTES = 255
 _ENDINGS = {"verbose_json": "verbose.json", "diarized_json": "diarized.json"}
 
@@ -40,17 +54,26 @@ def checked_directory(directory: Path | None) -> Path | None:
     return directory
 
 
-def write_exports(
-    transcript: Transcript, source: Path, formats: Sequence[str], directory: Path | None, *, force: bool
-) -> dict[str, Path]:
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """What to write of a transcript: which formats, where, over what is there (`force`), captions in which layout."""
+
+    formats: Sequence[str]
+    directory: Path | None
+    """None: beside the recording."""
+    force: bool = False
+    layout: Layout = DEFAULT_LAYOUT
+
+
+def write_exports(transcript: Transcript, source: Path, wanted: Exporting) -> dict[str, Path]:
     """Writes each format and returns the paths. Beside the recording, or where nothing can be written there, in the
     current directory. Raises OSError."""
-    places = [directory] if directory is not None else [source.absolute().parent, Path.cwd()]
+    places = [wanted.directory] if wanted.directory is not None else [source.absolute().parent, Path.cwd()]
     stem, _ = stem_and_ending(source.name)
     written: dict[str, Path] = {}
-    for name in formats:
-        text = export(transcript, name)
-        written[name] = _write_first(places, stem, _ENDINGS.get(name, EXPORTS[name].extension), text, force)
+    for name in wanted.formats:
+        text = export(transcript, name, wanted.layout)
+        written[name] = _write_first(places, stem, _ENDINGS.get(name, EXPORTS[name].extension), text, wanted.force)
     return written
 
 

@@ -22,7 +22,15 @@ from clustercore.project.command_line.cluster import cluster
 from clustercore.project.command_line.console import CommandError, ExitCode, complain, errors, output, remark
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.inputs import files_meant, without_texts
-from clustercore.project.command_line.outputs import checked_directory, checked_formats, write_exports
+from clustercore.project.command_line.outputs import (
+    CountOption,
+    Exporting,
+    FormatsOption,
+    WidthOption,
+    checked_directory,
+    checked_formats,
+    write_exports,
+)
 from clustercore.project.command_line.rendering import (
     counted,
     duration,
@@ -32,6 +40,7 @@ from clustercore.project.command_line.rendering import (
     speed_text,
 )
 from clustercore.project.command_line.watching import StoppedWatching, say_how_to_go_on, watch
+from transcription.domain.cues import DEFAULT_LAYOUT, Layout
 from transcription.selectors import transcript_of
 from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
 
@@ -45,15 +54,6 @@ class Submitted:
     is_new: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Exporting:
-    """What to write once a job is done."""
-
-    formats: Sequence[str]
-    directory: Path | None
-    force: bool
-
-
 FilesArgument = Annotated[list[str], Argument(metavar="FILE…", help="Files, directories (searched), patterns.")]
 LanguageOption = Annotated[str | None, Option("--language", "-l", help="Code or name; by default it is heard.")]
 PromptOption = Annotated[str, Option(help="Names and words to expect.")]
@@ -61,9 +61,6 @@ QualityOption = Annotated[str, Option(help="normal: the best model and one rung 
 EngineOption = Annotated[str, Option(help="Only this engine, or engine:model.")]
 LowerOption = Annotated[float | None, Option(min=0, help="Seconds after which every model may take part.")]
 PieceOption = Annotated[float | None, Option(help="Length of the pieces; by default chosen for the nodes.")]
-FormatsOption = Annotated[
-    list[str] | None, Option("--format", "-f", help="txt srt vtt tsv json verbose_json; repeatable. [default: txt srt]")
-]
 DirectoryOption = Annotated[Path | None, Option("--output-dir", "-o", help="By default beside each recording.")]
 ForceOption = Annotated[bool, Option("--force", help="Overwrite; by default talk.srt becomes talk.2.srt.")]
 PriorityOption = Annotated[int, Option(min=-100, max=100, help="Higher goes first.")]
@@ -87,6 +84,8 @@ def transcribe(
     formats: FormatsOption = None,
     output_dir: DirectoryOption = None,
     force: ForceOption = False,
+    max_line_width: WidthOption = DEFAULT_LAYOUT.line_width,
+    max_line_count: CountOption = DEFAULT_LAYOUT.line_count,
     priority: PriorityOption = 0,
     idempotent: IdempotentOption = False,
     no_wait: NoWaitOption = False,
@@ -116,7 +115,8 @@ def transcribe(
         piece_seconds=piece_seconds,
         priority=priority,
     )
-    exporting = Exporting(checked_formats(formats or []), checked_directory(output_dir), force)
+    layout = Layout(max_line_width, max_line_count)
+    exporting = Exporting(checked_formats(formats or []), checked_directory(output_dir), force, layout)
     paths, left_out = _recordings(files)
     code = _carry_out(paths, wishes, exporting, idempotent=idempotent, no_wait=no_wait, as_json=as_json)
     return ExitCode.FAILED if left_out and code == ExitCode.DONE else code
@@ -211,7 +211,7 @@ def _export(one: Submitted, job: JobFigures, exporting: Exporting) -> tuple[dict
         return {}, ""
     try:
         transcript = transcript_of(job.id)
-        written = write_exports(transcript, one.path, exporting.formats, exporting.directory, force=exporting.force)
+        written = write_exports(transcript, one.path, exporting)
     except OSError as error:
         why = f"the text is in the ledger, but could not be written: {error}"
         return {}, f"{why}; `clustercore export {job.id} -o DIRECTORY` writes it"

@@ -111,7 +111,7 @@ def test_what_a_browser_cannot_play_is_joined_from_the_pieces(job: Job, containe
     Recording.objects.update(container=container, codec=codec, name="talk.html")
     response = fetched(job)
     assert response["Content-Type"] == "audio/wav"
-    assert response["Content-Disposition"] == 'inline; filename="talk.wav"'
+    assert response["Content-Disposition"] == 'inline; filename="talk.html.wav"'
     content = body_of(response)
     assert len(content) == int(response["Content-Length"])
     with wave.open(io.BytesIO(content)) as file:
@@ -192,6 +192,24 @@ def test_only_plain_text_is_shown_in_the_browser_and_only_if_asked(job: Job) -> 
     client = signed_in()
     assert client.get(download(job, "txt", "?view"))["Content-Disposition"].startswith("inline")
     assert client.get(download(job, "vtt", "?view"))["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize("place", ["/jobs/{}/transcript/srt", "/api/v1/transcriptions/{}/transcript?format=srt"])
+def test_captions_are_laid_out_as_the_query_asks(job: Job, place: str) -> None:
+    client = signed_in()
+    address = download(job, "srt") if place.startswith("/jobs") else place.format(job.pk)
+    joint = "&" if "?" in address else "?"
+    assert b"I scream for you." in client.get(address).content
+    assert b"I scream\nfor you." in client.get(f"{address}{joint}max_line_width=9").content
+    refused = client.get(f"{address}{joint}max_line_width=2", headers={"Accept": "application/json"})
+    assert refused.status_code == 400
+    assert b"max_line_width" in refused.content.lower()
+
+
+def test_a_name_with_dots_keeps_them(job: Job) -> None:
+    merge(job)
+    Recording.objects.update(name="Interview 12.03.2024")
+    assert 'filename="Interview 12.03.2024.srt"' in signed_in().get(download(job, "srt"))["Content-Disposition"]
 
 
 def test_an_unfinished_text_says_so_in_its_name(job: Job) -> None:

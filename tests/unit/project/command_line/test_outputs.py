@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from clustercore.project.command_line.console import CommandError
-from clustercore.project.command_line.outputs import checked_formats, file_name, write_beside, write_exports
+from clustercore.project.command_line.outputs import Exporting, checked_formats, file_name, write_beside, write_exports
 from transcription.domain.transcript import Segment, Transcript
 
 TRANSCRIPT = Transcript((Segment(0.0, 1.5, "good morning"),), "en", 1.5)
 
 
 def test_exports_lie_beside_the_recording(tmp_path: Path) -> None:
-    written = write_exports(TRANSCRIPT, tmp_path / "talk.mp3", ["txt", "srt"], None, force=False)
+    written = write_exports(TRANSCRIPT, tmp_path / "talk.mp3", Exporting(["txt", "srt"], None))
 
     assert written == {"txt": tmp_path / "talk.txt", "srt": tmp_path / "talk.srt"}
     assert written["txt"].read_text() == "good morning\n"
@@ -23,7 +23,7 @@ def test_exports_lie_beside_the_recording(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Interview 12.03.2024", "1.1 Lesson name", "v1.2", ".hidden", "talk.2024.final"])
 @pytest.mark.parametrize("ending", ["", ".mp3"])
 def test_a_name_with_dots_keeps_them(tmp_path: Path, name: str, ending: str) -> None:
-    written = write_exports(TRANSCRIPT, tmp_path / (name + ending), ["srt"], None, force=False)
+    written = write_exports(TRANSCRIPT, tmp_path / (name + ending), Exporting(["srt"], None))
 
     assert written == {"srt": tmp_path / f"{name}.srt"}
 
@@ -50,7 +50,7 @@ def test_force_overwrites(tmp_path: Path) -> None:
 
 
 def test_both_kinds_of_json_have_names_of_their_own(tmp_path: Path) -> None:
-    written = write_exports(TRANSCRIPT, tmp_path / "a.wav", ["json", "verbose_json"], None, force=False)
+    written = write_exports(TRANSCRIPT, tmp_path / "a.wav", Exporting(["json", "verbose_json"], None))
 
     assert {path.name for path in written.values()} == {"a.json", "a.verbose.json"}
 
@@ -60,7 +60,7 @@ def test_where_nothing_can_be_written_beside_it_the_current_directory_serves(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    written = write_exports(TRANSCRIPT, Path("/proc/talk.mp3"), ["txt"], None, force=False)
+    written = write_exports(TRANSCRIPT, Path("/proc/talk.mp3"), Exporting(["txt"], None))
 
     assert written["txt"] == tmp_path / "talk.txt"
 

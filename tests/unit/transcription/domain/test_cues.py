@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transcription.domain.cues import INSTANT, SHORTEST_SECONDS, Cue, Layout, checked_layout, cues_of
+from transcription.domain.cues import INSTANT, SHORTEST_SECONDS, Cue, Layout, LayoutRefused, cues_of, layout_from
 from transcription.domain.line_breaking import width
 from transcription.domain.merge import HeardPiece, merge
 from transcription.domain.transcript import Segment, Transcript, Word
@@ -104,10 +104,17 @@ def test_a_layout_sets_the_width_and_the_number_of_lines(columns: int, lines: in
     assert max(len(cue.lines) for cue in cues) <= lines
 
 
-@pytest.mark.parametrize(("columns", "lines", "name"), [(3, 2, "max_line_width"), (42, 0, "max_line_count")])
-def test_a_layout_that_holds_nothing_is_refused_by_its_name(columns: int, lines: int, name: str) -> None:
-    with pytest.raises(ValueError, match=name):
-        checked_layout(columns, lines)
+@pytest.mark.parametrize("value", [0, "-1", "a", "1.5", "1001", "9" * 9, "²"])
+@pytest.mark.parametrize("name", ["max_line_width", "max_line_count"])
+def test_a_layout_that_no_caption_can_have_is_refused_by_its_name(name: str, value: str | int) -> None:
+    with pytest.raises(LayoutRefused, match="is not a whole number") as refused:
+        layout_from({name: value})
+    assert refused.value.name == name
+
+
+def test_what_is_not_said_of_a_layout_is_as_by_default() -> None:
+    assert layout_from({}) == layout_from({"max_line_width": "", "max_line_count": None}) == Layout(42, 2)
+    assert layout_from({"max_line_width": 30}) == Layout(30, 2)
 
 
 words = st.sampled_from(

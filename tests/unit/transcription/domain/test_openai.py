@@ -52,6 +52,21 @@ def test_a_language_that_is_none_is_refused_by_its_field() -> None:
     assert refused.value.name == "language"
 
 
+@pytest.mark.parametrize("kind", ["srt", "vtt"])
+def test_captions_may_be_asked_for_in_a_layout_of_their_own(kind: str) -> None:
+    narrow = wanted(("response_format", kind), ("max_line_width", "5"), ("max_line_count", "1"))
+    text, _ = answer(TRANSCRIPT, narrow)
+    assert "Guten\n" in text
+    assert "Guten Tag" in answer(TRANSCRIPT, wanted(("response_format", kind)))[0]
+    assert narrow.digest("abc") == wanted().digest("abc")
+
+
+@pytest.mark.parametrize(("kind", "value"), [("json", "30"), ("srt", "0"), ("vtt", "wide")])
+def test_a_layout_that_cannot_be_had_is_refused_by_its_name(kind: str, value: str) -> None:
+    with pytest.raises(BadParameter, match="^max_line_width: "):
+        wanted(("response_format", kind), ("max_line_width", value))
+
+
 def test_keywords_are_words_to_expect() -> None:
     assert wanted(("prompt", "Ada"), ("keywords[]", "Otto"), ("keywords[]", "Olga")).prompt == "Ada, Otto, Olga"
 

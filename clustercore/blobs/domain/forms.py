@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
+from email.utils import collapse_rfc2231_value
 
 from clustercore.access.domain.roles import Permission
 
@@ -13,8 +14,10 @@ MOST_FIELD_BYTES = 512 << 10
 """Of everything in a form that is no file."""
 
 _ADDRESSES: dict[str, Permission] = {}
-# RFC 7578 wants quotes; a name without them ends at the next semicolon.
-_PARAMETER = re.compile(r';\s*(name|filename)=(?:"((?:\\.|[^"\\])*)"|([^;\s]*))', re.IGNORECASE)
+_WHATWG_ESCAPES = {"%22": '"', "%0D": " ", "%0A": " "}
+"""What browsers write for the characters that would end a quoted name (the form encoding of WHATWG HTML)."""
+_MEDIA = ("audio/", "video/")
+FILE_FIELD = "file"
 
 
 class BrokenForm(ValueError):
@@ -41,14 +44,46 @@ def permission_at(path: str) -> Permission | None:
 
 
 def part_of(headers: Mapping[str, str]) -> Part:
-    """What a part is, by its headers (lower-case names). Raises BrokenForm."""
-    disposition = headers.get("content-disposition", "")
-    found = {match[1].lower(): _text(match) for match in _PARAMETER.finditer(disposition)}
-    if "name" not in found:
+    """Returns what a part is, by its headers (lower-case names). Raises BrokenForm.
+
+    A part is a file where it has a file name, also an empty one or one as of RFC 5987 (`filename*`), or where its
+    media type says that it is a recording: some programs send no name.
+    """
+    named = _parameters(headers.get("content-disposition", ""))
+    name, file_name = named.get("name"), named.get("filename")
+    if name is None:
         raise BrokenForm("a part of the form has no name in its Content-Disposition")
-    return Part(found["name"], found.get("filename"), headers.get("content-type", "")[:100])
+    media_type = headers.get("content-type", "")[:100].lower()
+    if file_name is None and media_type.startswith((*_MEDIA, "application/") if name == FILE_FIELD else _MEDIA):
+        file_name = ""
+    if file_name is None and name == FILE_FIELD:
+        raise BrokenForm(
+            "file: the part has neither a filename nor the Content-Type of a recording, and would be read as text; "
+            'send filename="talk.wav" with it (with curl: -F file=@talk.wav)'
+        )
+    return Part(name, file_name, media_type)
 
 
-def _text(match: re.Match[str]) -> str:
-    quoted = match[2]
-    return match[3] if quoted is None else re.sub(r'\\(["\\])', r"\1", quoted)
+def _parameters(disposition: str) -> dict[str, str]:
+    """The parameters of a Content-Disposition; `name*` as of RFC 5987 goes before `name`."""
+    message = Message()
+    message["content-disposition"] = disposition
+    found: dict[str, str] = {}
+    extended: dict[str, str] = {}
+    for name, value in message.get_params([], "content-disposition")[1:]:
+        if isinstance(value, tuple):
+            extended.setdefault(name.lower(), collapse_rfc2231_value(value))
+        else:
+            found.setdefault(name.lower(), _unquoted(value))
+    return {**found, **extended}
+
+
+def _unquoted(value: str) -> str:
+    """A value as it was meant, where its quotes are single ones or the last is missing."""
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        value = value[1:-1]
+    elif value.startswith('"') and not value.endswith('"'):
+        value = value[1:]
+    for escape, character in _WHATWG_ESCAPES.items():
+        value = value.replace(escape, character)
+    return value

@@ -135,7 +135,7 @@ class Form:
 
     def _header_ends(self) -> None:
         name = self._header_name.decode("latin-1").strip().lower()
-        self._headers[name] = self._header_value.decode("utf-8", errors="replace").strip()
+        self._headers[name] = _header_text(bytes(self._header_value))
 
     def _part_starts(self) -> None:
         self._part = part_of(self._headers)
@@ -164,6 +164,14 @@ class Form:
 
     def _end(self) -> None:
         self.is_whole = True
+
+
+def _header_text(value: bytes) -> str:
+    """UTF-8, as browsers write it; else Latin-1, as older programs do."""
+    try:
+        return value.decode().strip()
+    except UnicodeDecodeError:
+        return value.decode("latin-1").strip()
 
 
 async def _read(form: Form, body: Body) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import suppress
 from enum import IntEnum
@@ -10,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.text import Text
+
+from clustercore.project.command_line.encoding import json_for
 
 PIPE_WIDTH = 200
 
@@ -68,5 +69,10 @@ def complain(text: str) -> None:
 
 def write_json(value: Any) -> None:
     """One document on standard output; whatever JSON does not know becomes text."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+    sys.stdout.write(json_for(sys.stdout, value, indent=2) + "\n")
     sys.stdout.flush()
+
+
+def write_json_line(value: Any) -> None:
+    """One document of several, on a line of its own."""
+    sys.stdout.write(json_for(sys.stdout, value) + "\n")

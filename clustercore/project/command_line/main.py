@@ -17,6 +17,7 @@ from clustercore.blobs.domain.errors import BlobError, BlobRefused, StoreFull
 from clustercore.config.environment import environment, set_variables
 from clustercore.embedded.services import EmbeddedError
 from clustercore.project.command_line.console import CommandError, ExitCode, complain
+from clustercore.project.command_line.encoding import write_anything
 from clustercore.project.command_line.startup import (
     CommandLine,
     data_directory_variable,
@@ -75,6 +76,7 @@ EXPECTED: tuple[tuple[tuple[type[Exception], ...], ExitCode, Callable[[Exception
 
 def main() -> None:
     """Runs what was typed and ends the process with an exit code of `console.ExitCode`."""
+    write_anything()
     line = parse_command_line(sys.argv[1:])
     sys.exit(guarded(lambda: run(line), debug=line.debug))
 

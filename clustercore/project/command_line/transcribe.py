@@ -19,7 +19,15 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import retry_job
 from clustercore.jobs.services.submit import BacklogFull, KeyReused, holder_of_key
 from clustercore.project.command_line.cluster import cluster
-from clustercore.project.command_line.console import CommandError, ExitCode, complain, errors, output, remark
+from clustercore.project.command_line.console import (
+    CommandError,
+    ExitCode,
+    complain,
+    errors,
+    output,
+    remark,
+    write_json_line,
+)
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.inputs import files_meant, without_texts
 from clustercore.project.command_line.outputs import (
@@ -197,7 +205,7 @@ def _finish(submitted: Sequence[Submitted], jobs: Sequence[JobFigures], exportin
         exports, problem = _export(one, job, exporting)
         all_done = all_done and job.state == "done" and not problem
         if as_json:
-            sys.stdout.write(json.dumps(_document(one, job, exports, problem), ensure_ascii=False, default=str) + "\n")
+            write_json_line(_document(one, job, exports, problem))
         else:
             output().print(_result(one, job, exports, problem))
     hint = quality_hint(jobs)
@@ -259,5 +267,7 @@ def _result(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: 
 def _print_ids(submitted: Sequence[Submitted], *, as_json: bool) -> None:
     for one in submitted:
         file = os.fsencode(one.path).decode("utf-8", "replace")
-        line = json.dumps({"file": file, "job": one.job_id, "new": one.is_new}) if as_json else str(one.job_id)
-        sys.stdout.write(line + "\n")
+        if as_json:
+            write_json_line({"file": file, "job": one.job_id, "new": one.is_new})
+        else:
+            sys.stdout.write(f"{one.job_id}\n")

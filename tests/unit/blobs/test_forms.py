@@ -23,11 +23,45 @@ def part(disposition: str) -> Part:
         ('form-data; name="a\\"b"; filename="c\\\\d;e"', 'a"b', "c\\d;e"),
         ('form-data; filename="x.flac"; name="file"', "file", "x.flac"),
         ('form-data; name="file"; filename=""', "file", ""),
+        ("form-data; name=\"file\"; filename*=UTF-8''%C3%A4.wav", "file", "ä.wav"),
+        ("form-data; name=\"file\"; filename*=iso-8859-1''%E4.wav", "file", "ä.wav"),
+        ('form-data; name="file"; filename="a.wav"; filename*=utf-8\'\'%C3%A4.wav', "file", "ä.wav"),
+        ("form-data; name=\"file\"; filename*=utf-8''%C3%A4.wav; filename=a.wav", "file", "ä.wav"),
+        ('form-data; name="file"; filename*0="long "; filename*1="name.wav"', "file", "long name.wav"),
+        ("form-data; name='file'; filename='a b.wav'", "file", "a b.wav"),
+        ('form-data; name="file"; filename="unclosed.wav', "file", "unclosed.wav"),
+        ('form-data; name = "file" ; filename = "a;b.wav" ;', "file", "a;b.wav"),
+        ('form-data; Name="file"; FileName="a%22b%0D%0A.wav"', "file", 'a"b  .wav'),
     ],
 )
 def test_a_part_is_a_file_when_it_names_one(disposition: str, name: str, file_name: str | None) -> None:
     found = part(disposition)
     assert (found.name, found.file_name) == (name, file_name)
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type", "is_file"),
+    [
+        ("file", "audio/wav", True),
+        ("file", "Video/MP4", True),
+        ("file", "application/octet-stream", True),
+        ("sound", "audio/mpeg", True),
+        ("prompt", "text/plain; charset=utf-8", False),
+        ("prompt", "application/json", False),
+        ("prompt", "", False),
+    ],
+)
+def test_a_part_without_a_file_name_is_a_file_when_its_type_is_that_of_a_recording(
+    name: str, media_type: str, is_file: bool
+) -> None:
+    found = part_of({"content-disposition": f'form-data; name="{name}"', "content-type": media_type})
+    assert found.file_name == ("" if is_file else None)
+
+
+@pytest.mark.parametrize("media_type", ["", "text/plain"])
+def test_a_text_where_the_recording_belongs_is_refused_with_what_to_send(media_type: str) -> None:
+    with pytest.raises(BrokenForm, match=r"^file: .*filename.*-F file=@"):
+        part_of({"content-disposition": 'form-data; name="file"', "content-type": media_type})
 
 
 @pytest.mark.parametrize("disposition", ["", "form-data", 'form-data; filename="x"'])

@@ -49,6 +49,32 @@ def test_a_form_with_a_recording_becomes_a_job_of_its_sender(hub: Hub) -> None:
     assert Recording.objects.get(job=job).name == "rest.flac"
 
 
+@pytest.mark.parametrize("place", [PLACE, "/v1/audio/transcriptions"])
+@pytest.mark.parametrize(
+    ("disposition", "media_type", "name"),
+    [
+        ('name="file"', "audio/flac", "recording"),
+        ("name=\"file\"; filename*=UTF-8''%C3%A4.flac", "application/octet-stream", "ä.flac"),
+        ('name="file"; filename=""', "audio/flac", "recording"),
+    ],
+)
+def test_a_recording_is_taken_however_its_part_is_named(
+    hub: Hub, place: str, disposition: str, media_type: str, name: str
+) -> None:
+    head = f"--x\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: {media_type}\r\n\r\n".encode()
+    field = b'--x\r\nContent-Disposition: form-data; name="language"\r\n\r\neng\r\n'
+    if place != PLACE:
+        field += b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n'
+    sound = hub.recording(f"part-{len(disposition)}").path.read_bytes()
+    body = field + head + sound + b"\r\n--x--\r\n"
+    with hub.client("otto", **{"Content-Type": "multipart/form-data; boundary=x"}) as client:
+        response = client.post(place, content=body)
+    assert response.status_code in (200, 201), response.text
+    number = response.headers.get("X-Clustercore-Job") or response.json()["id"]
+    recording = Recording.objects.get(job_id=number)
+    assert (recording.name, recording.job.language) == (name, "en")
+
+
 def test_a_resumable_upload_becomes_a_job_and_may_be_used_again(hub: Hub) -> None:
     content = hub.recording("resumed").path.read_bytes()
     tus = {"Tus-Resumable": "1.0.0"}

@@ -63,7 +63,7 @@ def test_captions_may_be_asked_for_in_a_layout_of_their_own(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "value"), [("json", "30"), ("srt", "0"), ("vtt", "wide")])
 def test_a_layout_that_cannot_be_had_is_refused_by_its_name(kind: str, value: str) -> None:
-    with pytest.raises(BadParameter, match="^max_line_width: "):
+    with pytest.raises(BadParameter, match=r"^max_line_width: "):
         wanted(("response_format", kind), ("max_line_width", value))
 
 

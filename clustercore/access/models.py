@@ -22,6 +22,7 @@ class ApiToken(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name = "API token"
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
@@ -43,6 +44,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         ordering = ["-seq"]
+        verbose_name_plural = "audit entries"
 
     def __str__(self) -> str:
         return f"{self.seq} {self.actor} {self.action} {self.target}".strip()

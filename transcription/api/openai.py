@@ -36,15 +36,15 @@ from transcription.services.submit import Sent
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0
 KEEP_ALIVE_SECONDS = 10.0
 WAIT_AGAIN_SECONDS = 30
-"""What a client is told to wait before it asks for a job again that no node can do yet."""
+"""What a person is told to wait before asking again for a job that no node can do yet."""
 
 
 class Unserved(Exception):
     """The job ended without a transcript, or cannot go on; `refusal` is what the client is told."""
 
-    def __init__(self, refusal: RequestRefused, *, retry: bool) -> None:
+    def __init__(self, refusal: RequestRefused) -> None:
         super().__init__(refusal.message)
-        self.refusal, self.retry = refusal, retry
+        self.refusal = refusal
 
 
 @csrf_exempt
@@ -127,16 +127,14 @@ class Patience:
     def look(self, outcome: Outcome | None) -> bool:
         """Whether the job is done. Raises Unserved when it will not be, or not soon."""
         if outcome is None:
-            raise Unserved(RequestRefused(404, f"job {self._job_id} was removed", code="job_removed"), retry=False)
+            raise Unserved(RequestRefused(404, f"job {self._job_id} was removed", code="job_removed"))
         if outcome.is_over and outcome.state != "done":
-            raise Unserved(_failure(self._job_id, outcome), retry=False)
+            raise Unserved(_failure(self._job_id, outcome))
         now = time.monotonic()
         self._stuck_since = (self._stuck_since or now) if outcome.stuck else None
         if self._stuck_since is not None and now - self._stuck_since >= environment().node_wait_seconds:
             message = f"job {self._job_id} waits, and stays: {outcome.stuck}. The same request finds it again"
-            raise Unserved(
-                RequestRefused(503, message, code="no_able_node", retry_after=WAIT_AGAIN_SECONDS), retry=True
-            )
+            raise Unserved(RequestRefused(503, message, code="no_able_node", retry_after=WAIT_AGAIN_SECONDS))
         return outcome.is_over
 
 
@@ -151,7 +149,8 @@ def _failure(job_id: int, outcome: Outcome) -> RequestRefused:
 def _unserved(error: Unserved) -> HttpResponse:
     refused = error.refusal
     response = JsonResponse(refused.body, status=refused.status)
-    response["x-should-retry"] = "true" if error.retry else "false"
+    # The client would ask twice more by itself, and its user learn the reason after minutes.
+    response["x-should-retry"] = "false"
     if refused.retry_after is not None:
         response["Retry-After"] = str(refused.retry_after)
     return response

@@ -18,6 +18,8 @@ from clustercore.access.selectors import administrators, role_of
 from clustercore.access.services import audit
 from clustercore.embedded.domain.advisory_locks import AdvisoryLock
 
+NAME_RULE = "A name has letters, digits and @ . + - _ only, at most 150 of them, and no spaces."
+
 
 def add_person(actor: Identity, name: str, role: Role, password: str | None = None) -> User:
     """A new person; without a password, one sets it by `password_link`. Raises RequestRefused (409, 422)."""
@@ -131,14 +133,25 @@ def lock_administrators() -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [AdvisoryLock.ADMINISTRATORS])
 
 
-def _require_valid(user: User, password: str | None) -> None:
+def problems_of(name: str, password: str | None) -> dict[str, str]:
+    """Returns what is wrong with the name and the password of somebody new, by field; all of it at once."""
+    user = User(username=User.normalize_username(name.strip()))
+    problems = {}
     try:
         user.clean_fields(exclude=["password"])
-    except ValidationError as error:
-        messages = " ".join(message for one in error.message_dict.values() for message in one)
-        raise RequestRefused(422, f"the name cannot be used: {messages}", param="name") from error
+    except ValidationError:
+        problems["name"] = NAME_RULE
     if password is not None:
-        require_password(user, password)
+        try:
+            validate_password(password, user)
+        except ValidationError as error:
+            problems["password"] = " ".join(error.messages)
+    return problems
+
+
+def _require_valid(user: User, password: str | None) -> None:
+    for field, message in problems_of(user.username, password).items():
+        raise RequestRefused(422, message, param=field)
 
 
 def _require_another_administrator(user: User) -> None:

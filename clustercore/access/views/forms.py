@@ -10,6 +10,7 @@ from django import forms
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.lifetimes import CHOICES, DEFAULT_DAYS
 from clustercore.access.domain.roles import Permission, Role
+from clustercore.access.services.people import problems_of
 
 MEANINGS = {
     Permission.VIEW: "see nodes, the status, and jobs",
@@ -58,7 +59,7 @@ class SignInForm(Form):
 
 class NewPasswordForm(Form):
     password = _password("new-password", label="Password", help_text="Eight characters or more, and no common word.")
-    again = _password("new-password", label="The same again")
+    again = _password("new-password", label="Password again")
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
@@ -68,12 +69,20 @@ class NewPasswordForm(Form):
 
 
 class SetupForm(NewPasswordForm):
-    name = _name(label="Name", help_text="What you will sign in with.")
+    name = _name(label="Name", help_text="What you will sign in with: letters, digits and @ . + - _, no spaces.")
     field_order = ("name", "password", "again")
+
+    def clean(self) -> dict[str, Any]:
+        """Says at once all that is wrong: a person would else mend one field and be told of the next."""
+        given = super().clean()
+        for field, message in problems_of(given.get("name", ""), given.get("password")).items():
+            if field in given:
+                self.add_error(field, message)
+        return given
 
 
 class ChangePasswordForm(NewPasswordForm):
-    current = _password("current-password", label="Present password")
+    current = _password("current-password", label="Current password")
     field_order = ("current", "password", "again")
 
 

@@ -12,6 +12,7 @@ from clustercore.project.command_line.console import CommandError, ExitCode, com
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.ledger import jobs_now, require_jobs
 from clustercore.project.command_line.outputs import (
+    NO_WORDS,
     CountOption,
     Exporting,
     FormatsOption,
@@ -66,6 +67,8 @@ def _write(job: JobFigures, wanted: Exporting, directory: Path) -> bool:
         return False
     if job.state != "done":
         remark(f"job {job.id} is {job.state}: this is what is there so far, {job.done} pieces of {job.total}", "yellow")
+    elif not transcript.segments:
+        remark(f"job {job.id}: {NO_WORDS}", "yellow")
     # A title is a name from outside, and may hold what no file name can.
     source = Path(safe_name(job.title) or f"job-{job.id}")
     try:

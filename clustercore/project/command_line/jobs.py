@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 from django.db import transaction
 from rich.console import Group
 from rich.text import Text
-from typer import Argument, Option
+from typer import Argument, Option, confirm
 
 from clustercore.access.services.audit import record
 from clustercore.jobs.domain.lifecycle import JobState
@@ -30,7 +31,7 @@ from clustercore.project.command_line.ledger import (
     require_jobs,
     units_of,
 )
-from clustercore.project.command_line.rendering import job_details, jobs_table, units_table
+from clustercore.project.command_line.rendering import counted, job_details, jobs_table, printable, units_table
 from clustercore.project.command_line.watching import StoppedWatching, say_how_to_go_on, watch
 
 Ids = Annotated[list[int], Argument(metavar="ID…", min=1, help="Job numbers, as `clustercore jobs` shows them.")]
@@ -122,9 +123,26 @@ def retry(ids: Ids) -> int:
     return _for_each(ids, "retry", retry_job, "queued again")
 
 
-def remove(ids: Ids) -> int:
-    """Delete jobs that are over, with their recordings, texts and every node's copies; exported files stay."""
+def remove(
+    ids: Ids, yes: Annotated[bool, Option("--yes", "-y", help="Do not ask, on a terminal either.")] = False
+) -> int:
+    """Delete jobs that are over, with their recordings, texts and every node's copies; exported files stay.
+
+    On a terminal it asks first.
+    """
+    if not yes and sys.stdin.isatty() and sys.stdout.isatty() and not _agreed(ids):
+        say("Nothing was removed.")
+        return ExitCode.DONE
     return _for_each(ids, "remove", remove_job, "removed", all_must_exist=True)
+
+
+def _agreed(ids: Sequence[int]) -> bool:
+    with cluster():
+        require_jobs(ids)
+        found = jobs_now(list(dict.fromkeys(ids)))
+    for job in found:
+        say(f"job {job.id}: {printable(job.title, 60)} ({job.state})")
+    return confirm(f"Remove {counted(len(found), 'job')} with recordings and texts?")
 
 
 def _for_each(

@@ -25,6 +25,7 @@ WidthOption = Annotated[
     ),
 ]
 CountOption = Annotated[int, Option("--max-line-count", min=1, max=MOST_LINES, help="Lines of a caption.")]
+NO_WORDS = "no words were heard in this recording"
 LONGEST_NAME_BYTES = 255
 _ENDINGS = {"verbose_json": "verbose.json", "diarized_json": "diarized.json"}
 

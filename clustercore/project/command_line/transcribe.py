@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from clustercore.project.command_line.console import (
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.inputs import files_meant, without_texts
 from clustercore.project.command_line.outputs import (
+    NO_WORDS,
     CountOption,
     Exporting,
     FormatsOption,
@@ -195,6 +197,7 @@ def idempotency_key(path: Path, wishes: Wishes) -> str:
 
 def _finish(submitted: Sequence[Submitted], jobs: Sequence[JobFigures], exporting: Exporting, *, as_json: bool) -> int:
     figures = {job.id: job for job in jobs}
+    common = notes_in_common(jobs)
     all_done = True
     for one in submitted:
         job = figures.get(one.job_id)
@@ -202,59 +205,75 @@ def _finish(submitted: Sequence[Submitted], jobs: Sequence[JobFigures], exportin
             remark(f"job {one.job_id} was removed meanwhile")
             all_done = False
             continue
-        exports, problem = _export(one, job, exporting)
-        all_done = all_done and job.state == "done" and not problem
+        written = _export(one, job, exporting)
+        all_done = all_done and job.state == "done" and not written.problem
         if as_json:
-            write_json_line(_document(one, job, exports, problem))
+            write_json_line(_document(one, job, written))
         else:
-            output().print(_result(one, job, exports, problem))
-    hint = quality_hint(jobs)
-    if hint and not as_json:
-        remark(hint, "dim")
+            output().print(_result(one, job, written, [note for note in job.notes if note not in common]))
+    if not as_json:
+        for note, count in common.items():
+            remark(f"{count} recordings: {note}", "yellow")
+        if hint := quality_hint(jobs):
+            remark(hint, "dim")
     return ExitCode.DONE if all_done else ExitCode.FAILED
 
 
-def _export(one: Submitted, job: JobFigures, exporting: Exporting) -> tuple[dict[str, Path], str]:
+def notes_in_common(jobs: Sequence[JobFigures]) -> dict[str, int]:
+    """Returns the notes that several jobs have, with how many: they are told once, after the results."""
+    counts = Counter(note for job in jobs for note in dict.fromkeys(job.notes))
+    return {note: count for note, count in counts.items() if count > 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a job: its text, None unless it is done, the exports, and what kept them from being written."""
+
+    text: str | None = None
+    exports: Mapping[str, Path] = field(default_factory=dict)
+    problem: str = ""
+
+
+def _export(one: Submitted, job: JobFigures, exporting: Exporting) -> Written:
     if job.state != "done":
-        return {}, ""
+        return Written()
+    transcript = transcript_of(job.id)
     try:
-        transcript = transcript_of(job.id)
-        written = write_exports(transcript, one.path, exporting)
+        exports = write_exports(transcript, one.path, exporting)
     except OSError as error:
         why = f"the text is in the ledger, but could not be written: {error}"
-        return {}, f"{why}; `clustercore export {job.id} -o DIRECTORY` writes it"
+        return Written(transcript.text, problem=f"{why}; `clustercore export {job.id} -o DIRECTORY` writes it")
     beside = one.path.absolute().parent
-    if exporting.directory is None and any(path.parent != beside for path in written.values()):
+    if exporting.directory is None and any(path.parent != beside for path in exports.values()):
         remark(f"{printable_path(beside)} cannot be written to; the exports are in the current directory", "yellow")
-    return written, ""
+    return Written(transcript.text, exports)
 
 
-def _document(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: str) -> dict[str, Any]:
-    text = transcript_of(job.id).text if job.state == "done" else None
+def _document(one: Submitted, job: JobFigures, written: Written) -> dict[str, Any]:
     return {
         "file": os.fsencode(one.path).decode("utf-8", "replace"),
         "job": job.id,
         "state": job.state,
-        "error": problem or job.error,
+        "error": written.problem or job.error,
         "language": job.language,
         "seconds_of_audio": job.audio_seconds,
         "seconds": round(job.elapsed, 3),
-        "text": text,
+        "text": written.text,
         "notes": list(job.notes),
-        "exports": {name: os.fsencode(path).decode("utf-8", "replace") for name, path in exports.items()},
+        "exports": {name: os.fsencode(path).decode("utf-8", "replace") for name, path in written.exports.items()},
         "served_by": [asdict(share) for share in job.shares],
     }
 
 
-def _result(one: Submitted, job: JobFigures, exports: dict[str, Path], problem: str) -> Text:
-    if job.state != "done" or problem:
-        why = problem or job.error or f"clustercore job {job.id} says more"
+def _result(one: Submitted, job: JobFigures, written: Written, notes: Sequence[str]) -> Text:
+    if job.state != "done" or written.problem:
+        why = written.problem or job.error or f"clustercore job {job.id} says more"
         return Text.assemble(("✘ ", "red"), f"{printable_path(one.path)}: {job.state}: {printable(why)}")
     line = Text.assemble(("✔ ", "green"), f"{printable_path(one.path)}: {duration(job.audio_seconds)} of sound ")
     line.append(f"in {duration(job.elapsed)}{f' ({speed_text(job.speed)})' if job.speed else ''}")
-    for note in job.notes:
+    for note in [*notes, *([] if written.text else [NO_WORDS])]:
         line.append(f"\n  {printable(note)}", "yellow")
-    for path in exports.values():
+    for path in written.exports.values():
         line.append(f"\n  {printable_path(path)}", "bold")
     for share in job.shares:
         line.append(

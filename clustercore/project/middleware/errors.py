@@ -82,6 +82,11 @@ class Errors(Passage):
         return response
 
 
+NOT_SOON = frozenset({"no_able_node"})
+"""Codes of refusals that somebody has to mend first: the clients of the OpenAI API would ask twice more, and tell their
+user the reason after minutes."""
+
+
 def is_for_programs(path: str) -> bool:
     """Whether an address is one of those that programs call."""
     return path.startswith(PROGRAM_PREFIXES) or path in PROGRAM_PATHS
@@ -91,6 +96,8 @@ def refusal(request: HttpRequest, refused: RequestRefused) -> HttpResponse:
     """The answer to a request that cannot be served, for whoever asked."""
     if is_for_programs(request.path):
         response: HttpResponse = JsonResponse(refused.body, status=refused.status)
+        if refused.code in NOT_SOON:
+            response["x-should-retry"] = "false"
     elif refused.status == HTTPStatus.UNAUTHORIZED and request.method in ("GET", "HEAD"):
         response = _to_sign_in(request)
     else:

@@ -100,6 +100,14 @@ def test_a_bad_form_is_shown_again_and_the_link_stays_good(change: dict[str, str
     assert Client().post(path, FORM).status_code == 302
 
 
+def test_all_that_is_wrong_with_a_form_is_said_at_once_and_in_sentences() -> None:
+    path = make_setup_path()
+    page = Client().post(path, {"name": "Ada Lovelace", "password": "secret", "again": "secrets"}).content.decode()
+    for said in ("A name has letters, digits", "This password is too short", "The two passwords differ."):
+        assert said in page
+    assert "valid username" not in page
+
+
 def test_there_is_no_link_while_there_is_an_administrator_and_one_again_when_none_is_left() -> None:
     user = people.add_person(at_terminal("root"), "ada", Role.ADMINISTRATOR, "correct horse battery")
     assert make_setup_path() == ""

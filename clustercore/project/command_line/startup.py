@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from clustercore.config.environment import Environment
 from clustercore.project.command_line.console import CommandError, ExitCode
 
 DEMO_DIRECTORY = "demo"
+DEMO_NODES = 2
 _WITH_VALUE = "--data-dir"
 
 
@@ -81,6 +83,8 @@ def variables_of(line: CommandLine, settings: Environment) -> dict[str, str | No
             "DATABASE_URL": None,
             "REDIS_URL": None,
             "CLUSTERCORE_HUB_URL": None,
+            # Each of its nodes would take all processors of the machine for its own.
+            "CLUSTERCORE_ENGINE_THREADS": str(settings.engine_threads or max(1, (os.cpu_count() or 1) // DEMO_NODES)),
         }
     if line.command == "node":
         typed = {

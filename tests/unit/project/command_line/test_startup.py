@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,13 @@ def test_the_demo_has_a_data_directory_of_its_own_and_shares_the_models() -> Non
 
     assert variables["CLUSTERCORE_DATA_DIR"] == "/data/demo"
     assert variables["CLUSTERCORE_MODELS_DIR"] == "/data/models"
+
+
+def test_the_demos_nodes_share_the_processors_unless_their_threads_were_set() -> None:
+    shared = variables_of(parse_command_line(["demo"]), SETTINGS)["CLUSTERCORE_ENGINE_THREADS"]
+    assert 1 <= int(shared or 0) <= max(1, (os.cpu_count() or 1) // 2)
+    chosen = SETTINGS.model_copy(update={"engine_threads": 7})
+    assert variables_of(parse_command_line(["demo"]), chosen)["CLUSTERCORE_ENGINE_THREADS"] == "7"
 
 
 def test_the_demo_never_reaches_the_cluster_that_the_environment_names() -> None:

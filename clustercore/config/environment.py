@@ -67,6 +67,10 @@ class Environment(BaseSettings):
     grace_seconds: float = Field(default=10.0, ge=0)
     silent_host_seconds: float = Field(default=120.0, gt=0)
     """An engine host that reports no progress for so long is killed."""
+    idle_runner_seconds: float = Field(default=300.0, gt=0)
+    """An engine host that had no request for so long is ended, and started again with the next one."""
+    idle_flower_seconds: float = Field(default=600.0, gt=0)
+    """Flower that nobody has looked at for so long is ended, and started again when somebody does."""
     models_dir: Path | None = None
     """Where downloaded models lie; `<data_dir>/models` when unset."""
     models_budget_gb: float = Field(default=20.0, gt=0)

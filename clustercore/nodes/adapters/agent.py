@@ -230,13 +230,13 @@ class NodeAgent:
             self._self_test.stop()
 
     def _make_hosts(self) -> HostPool:
-        threads = self._environment.engine_threads or max(1, self._hardware.cores // self._slots)
         return HostPool(
             self._inventory.plugins,
             self._environment.models_directory,
             slots=self._slots,
-            threads=threads,
+            threads=self._environment.engine_threads or max(1, self._hardware.cores // self._slots),
             silent_seconds=self._environment.silent_host_seconds,
+            idle_seconds=self._environment.idle_runner_seconds,
             memory_need=self._memory_need,
         )
 

@@ -1,7 +1,8 @@
-"""The engine hosts of a node: warm child processes, bounded in number, watched, and ended at once when asked."""
+"""The engine hosts of a node: child processes, warm while there is work, bounded in number, and watched."""
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,10 @@ from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded
 from clustercore.nodes.domain.hooks import HostDied
 from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 
+logger = logging.getLogger(__name__)
+
 LOAD_SECONDS = 600.0
+IDLE_SECONDS = 300.0
 BYTES_PER_MB = 1024 * 1024
 
 MemoryNeed = Callable[[str, str], int]
@@ -35,7 +39,8 @@ class HostPool:
     """Implements `Hosts`: at most `slots` hosts busy, at most `slots + 1` alive, one request per host.
 
     `plugins` maps an engine's name to its dotted path; `memory_need` gives the MB that
-    `engine:model` takes (0: unknown).
+    `engine:model` takes (0: unknown). A host without a request for `idle_seconds` is ended, which is no death: the
+    next request starts another.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class HostPool:
         threads: int,
         silent_seconds: float,
         load_seconds: float = LOAD_SECONDS,
+        idle_seconds: float = IDLE_SECONDS,
         memory_need: MemoryNeed = lambda _engine, _model: 0,
     ) -> None:
         self._plugins = dict(plugins)
@@ -55,6 +61,7 @@ class HostPool:
         self._threads = threads
         self._silent_seconds = silent_seconds
         self._load_seconds = load_seconds
+        self._idle_seconds = idle_seconds
         self._memory_need = memory_need
         self._changed = threading.Condition()
         self._calls: list[_Call] = []
@@ -235,13 +242,23 @@ class HostPool:
             self._changed.notify_all()
 
     def _watch(self) -> None:
-        pause = min(1.0, self._silent_seconds / 4, self._load_seconds / 4)
+        pause = min(1.0, self._silent_seconds / 4, self._load_seconds / 4, self._idle_seconds / 4)
         while not self._stopped.wait(pause):
             now = time.monotonic()
             with self._changed:
                 hosts = [call.host for call in self._calls if call.host]
             for host in hosts:
                 host.kill_if_silent(now)
+            self._unload_unused(now)
+
+    def _unload_unused(self, now: float) -> None:
+        """Ends the hosts that nobody has used for long: once out of the idle ones, no request can be given to them."""
+        with self._changed:
+            unused = [host for host in self._idle if now - host.last_used >= self._idle_seconds]
+            self._idle = [host for host in self._idle if host not in unused]
+        for host in unused:
+            logger.info("%s:%s is unloaded: no request for %g s", *host.order.key, self._idle_seconds)
+            host.close()
 
 
 def _resident_mb(process_id: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -227,6 +228,32 @@ def test_no_more_than_slots_work_and_one_more_lives(pool: HostPool) -> None:
     assert [call.end() for call in calls] == [None] * 5
     assert len({call.result["process"] for call in calls}) <= 2
     assert len(pool.processes()) <= 3
+
+
+def test_an_idle_host_is_unloaded_and_loads_again_with_the_next_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="clustercore.nodes.adapters.hosts")
+    pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=30.0, idle_seconds=0.2)
+    first = pool.call("echo", "m", {}, tag="a", on_report=ignore)["process"]
+    until(lambda: not pool.processes() and not psutil.pid_exists(first))
+    assert [record.getMessage() for record in caplog.records] == ["echo:m is unloaded: no request for 0.2 s"]
+    assert pool.call("echo", "m", {}, tag="b", on_report=ignore)["process"] != first
+    pool.close()
+
+
+def test_a_host_at_work_is_not_idle_however_long_it_takes(tmp_path: Path) -> None:
+    pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=30.0, idle_seconds=0.1)
+    assert Running(pool, "steady", {"steps": 3, "seconds": 0.2}).end() is None
+    pool.close()
+
+
+def test_requests_that_arrive_while_hosts_are_unloaded_are_all_answered(tmp_path: Path) -> None:
+    pool = HostPool(PLUGINS, tmp_path, slots=2, threads=1, silent_seconds=30.0, idle_seconds=0.002)
+    calls = [Running(pool, "echo", {"number": number}, tag=str(number)) for number in range(12)]
+    assert [call.end() for call in calls] == [None] * 12
+    assert [call.result["echo"]["number"] for call in calls] == list(range(12))
+    pool.close()
 
 
 def test_a_model_too_big_for_the_free_memory_ends_the_idle_ones(tmp_path: Path) -> None:

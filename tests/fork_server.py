@@ -30,7 +30,9 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = ("__main__", "tests", "clustercore", "transcription", "agents", "dellm", "orchestration")
 IMPORTED = (
     "clustercore.project.celery",
-    "clustercore.project.command_line.application",
+    "clustercore.project.command_line.jobs",
+    "clustercore.project.command_line.transcribe",
+    "clustercore.project.command_line.up",
     "clustercore.project.asgi",
     "clustercore.project.urls",
     "celery.bin.celery",

@@ -1,4 +1,8 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.conf import settings
+
+PAGES = "clustercore.telemetry"
+"""Installed where pages are served, and nowhere else."""
 
 
 class TranscriptionConfig(AppConfig):
@@ -6,28 +10,23 @@ class TranscriptionConfig(AppConfig):
     verbose_name = "Transcription"
 
     def ready(self) -> None:
-        """The ledger learns of this kind of job here, and the nodes how its engines are tested."""
-        from clustercore.access.domain.errors import RequestRefused
-        from clustercore.access.domain.refusals import refuse_as
-        from clustercore.access.domain.roles import Permission
-        from clustercore.blobs.domain.forms import take_files_at
-        from clustercore.jobs.domain.kinds import register
-        from clustercore.jobs.domain.presentation import present
+        """The ledger learns of this kind of job here, the nodes how its engines are tested, and the pages what to show.
+
+        What a process does not do is not imported.
+        """
+        from clustercore.jobs.domain.kinds import outline, register
+        from transcription.domain.stages import OUTLINE
+
+        outline(OUTLINE)
+        if settings.ONLY_READS:
+            return
         from clustercore.nodes.domain.self_test import register_self_test
-        from clustercore.telemetry.domain.topics import register_topic
         from transcription.adapters.bundled_clip import clip_request, judge_clip
-        from transcription.services.remarks import NothingToUndo
-        from transcription.services.submit import InvalidRequest
-        from transcription.views.presenting import PRESENTATION
-        from transcription.views.reading import HEARING
-        from transcription.views.remarks import refusal_of_nothing
         from transcription.workflows import TRANSCRIPTION
 
         register(TRANSCRIPTION)
-        present(PRESENTATION)
-        register_topic(HEARING)
-        refuse_as(NothingToUndo, refusal_of_nothing)
         register_self_test("stt", clip_request, judge_clip)
-        refuse_as(InvalidRequest, lambda error: RequestRefused(400, str(error), param=error.field, code="invalid"))
-        for path in ("/api/v1/transcriptions", "/v1/audio/transcriptions", "/v1/audio/translations"):
-            take_files_at(path, Permission.SUBMIT)
+        if apps.is_installed(PAGES):
+            from transcription.views.registration import register_pages
+
+            register_pages()

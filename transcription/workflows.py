@@ -15,11 +15,11 @@ from clustercore.jobs.domain.kinds import JobKind, Stage
 from clustercore.jobs.workflows import lone_bell, ring, wave
 from clustercore.nodes.domain.queues import queue_for
 from transcription import tasks
+from transcription.domain.stages import KIND, OUTLINE
 from transcription.selectors import capability_of
 from transcription.services.cutting import cut, held_until_language, record_cut, record_piece
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.merging import merge, record_transcript
-from transcription.services.submit import KIND
 
 WIDEST_WAVE = 100
 """A chord's cost grows faster than its width: thousands at once take many seconds to build."""
@@ -48,7 +48,7 @@ def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
 TRANSCRIPTION = JobKind(
     name=KIND,
     ring=ring_stage,
-    main_stage="transcribe",
+    main_stage=OUTLINE.main_stage,
     stages=(
         Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),
         Stage(

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class JobsConfig(AppConfig):
@@ -8,18 +9,21 @@ class JobsConfig(AppConfig):
 
     def ready(self) -> None:
         """The rooms below learn of the ledger here, once models may be imported: agent, API errors."""
+        from clustercore.jobs.selectors.occupation import work_of_nodes
+        from clustercore.nodes.domain.standing import use_work
+
+        use_work(work_of_nodes)
+        if settings.ONLY_READS:
+            return
         from clustercore.access.domain.errors import RequestRefused
         from clustercore.access.domain.refusals import refuse_as
-        from clustercore.jobs.selectors.occupation import work_of_nodes
         from clustercore.jobs.services.control import NotPossible
         from clustercore.jobs.services.keeper import LeaseKeeper
         from clustercore.jobs.services.submit import BacklogFull, KeyReused
         from clustercore.jobs.workflows import knock
         from clustercore.nodes.domain.hooks import register_hook
-        from clustercore.nodes.domain.standing import use_work
 
         register_hook(LeaseKeeper(knock))
-        use_work(work_of_nodes)
         refuse_as(
             KeyReused,
             lambda error: RequestRefused(409, str(error), param="Idempotency-Key", code="idempotency_key_reused"),

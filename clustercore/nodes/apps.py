@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class NodesConfig(AppConfig):
@@ -7,6 +8,9 @@ class NodesConfig(AppConfig):
     verbose_name = "Nodes"
 
     def ready(self) -> None:
+        """The agent learns of the ledger here, and the API of a refusal; a process that only reads has neither."""
+        if settings.ONLY_READS:
+            return
         from clustercore.access.domain.errors import RequestRefused  # noqa: PLC0415
         from clustercore.access.domain.refusals import refuse_as  # noqa: PLC0415
         from clustercore.nodes import services  # noqa: PLC0415

@@ -1,7 +1,6 @@
 import os
 
 from django.apps import AppConfig
-from django.contrib.admin import apps as administration
 
 from clustercore.project.celery import app
 
@@ -28,10 +27,3 @@ class ProjectConfig(AppConfig):
         # Every process of the product comes by here, and so do the children it starts: what they make is their
         # account's alone, and nobody has to think of it where a file is made.
         os.umask(PRIVATE)
-
-
-class AdministrationConfig(administration.AdminConfig):
-    """Django's admin on a site of ours."""
-
-    default = False
-    default_site = "clustercore.project.admin.AdministratorsSite"

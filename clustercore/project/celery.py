@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 from celery import Celery
 from celery.backends.redis import RedisBackend
-from celery.bin.celery import celery as celery_command
 from celery.signals import celeryd_init
 from django.conf import settings
 
+from clustercore.config.adapters.plugins import load_module
 from clustercore.config.environment import environment
 from clustercore.config.interpreter import PACKAGE_ROOT
 from clustercore.nodes.adapters.concurrency import set_default_concurrency
@@ -28,7 +26,7 @@ search_path = list(sys.path)
 app = Celery("clustercore")
 # Celery puts the current directory first on the path: a stray module there would be run in place of the real one.
 sys.path[:] = search_path if str(PACKAGE_ROOT) in search_path else [*search_path, str(PACKAGE_ROOT)]
-app.loader.import_from_cwd = import_module  # type: ignore[method-assign, assignment]
+app.loader.import_from_cwd = load_module  # type: ignore[method-assign, assignment]
 app.loader.override_backends = {"redis": "clustercore.project.celery:Results"}
 app.add_defaults(lambda: settings.CELERY)
 app.autodiscover_tasks()
@@ -46,10 +44,3 @@ class Results(RedisBackend):
 
     def _params_from_url(self, url: str, defaults: dict[str, Any]) -> dict[str, Any]:
         return located(super()._params_from_url(url, defaults))  # type: ignore[misc]
-
-
-def run_celery(arguments: Sequence[str]) -> int:
-    """`celery -A clustercore ARGUMENTS`, and its exit code, which `app.start` and `app.worker_main` forget."""
-    celery_command.params[0].default = app
-    code = celery_command.main(args=list(arguments), prog_name="celery", standalone_mode=False)
-    return code if isinstance(code, int) else 0

@@ -11,7 +11,7 @@ from clustercore.embedded.domain.endpoints import Secret, database_settings
 from clustercore.embedded.domain.layout import Layout
 from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
-from clustercore.nodes.adapters.credentials import broker_url
+from clustercore.nodes.domain.broker_address import broker_url
 from clustercore.project.web_theme import ADMIN_THEME
 
 ENVIRONMENT = environment()
@@ -29,7 +29,7 @@ HUB_URL = ENVIRONMENT.hub_url
 TRUSTED_PROXIES = [str(network) for network in ENVIRONMENT.trusted_proxies]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 REQUESTS_PER_MINUTE = ENVIRONMENT.requests_per_minute
-SETUP_FILE = Layout(ENDPOINTS.data_dir).secrets / "setup"
+SETUP_FILE = Layout(ENDPOINTS.data_dir).setup_link
 ROOT_URLCONF = "clustercore.project.urls"
 ASGI_APPLICATION = "clustercore.project.asgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -39,28 +39,39 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 WHITENOISE_USE_FINDERS = True
 
-INSTALLED_APPS = [
+LEDGER_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "clustercore.access",
+    "clustercore.blobs",
+    "clustercore.nodes",
+    "clustercore.jobs",
+    "transcription",
+    "clustercore.project",
+]
+"""What a node and most commands need (`ledger_settings`): the tables of the work and of who asks for it."""
+
+READING_APPS = [app for app in LEDGER_APPS if app != "clustercore.project"]
+"""What a command needs that only looks at the tables (`reading_settings`)."""
+
+ONLY_READS = False
+"""Whether this process neither works nor gives work, so that kinds of job need not be loaded."""
+
+PAGE_APPS = [
     "channels",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_htmx",
     "unfold.apps.BasicAppConfig",
-    "clustercore.project.apps.AdministrationConfig",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
+    "clustercore.project.page_apps.AdministrationConfig",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
-    "clustercore.access",
-    "clustercore.blobs",
-    "clustercore.nodes",
-    "clustercore.jobs",
     "clustercore.telemetry",
-    "transcription",
-    "clustercore.project",
 ]
+INSTALLED_APPS = [*PAGE_APPS, *LEDGER_APPS]
 
 MIDDLEWARE = [
     "clustercore.project.middleware.headers.Headers",

@@ -17,12 +17,13 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from clustercore.config.environment import environment
-from clustercore.config.interpreter import python_command
 from clustercore.embedded.domain.preface import FalsePreface, opening_of
 from clustercore.embedded.selectors import gateway_secret, signing_key
+from clustercore.project.web_command import command
+
+__all__ = ["GatewayProtocol", "command", "serve", "serve_as_told", "server", "take_signing_key"]
 
 APPLICATION = "clustercore.project.asgi:application"
-_SERVE = "import sys; from clustercore.project.web import serve_as_told; serve_as_told(sys.argv[1:])"
 _SHUTDOWN_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 30
 _MOST_SOCKET_BYTES = 16_384
@@ -59,12 +60,6 @@ def serve(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = 
         # uvicorn raises the signal anew once it has shut down; by default that would end this process with an error.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     server(host=host, port=port, unix_socket=unix_socket).run()
-
-
-def command(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> list[str]:
-    """`serve` as the command line of a process of its own, which says in words what it does."""
-    where = [str(unix_socket)] if unix_socket else [host, str(port)]
-    return python_command("-c", _SERVE, *where)
 
 
 def serve_as_told(words: Sequence[str]) -> None:

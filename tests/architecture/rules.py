@@ -24,9 +24,10 @@ IMPORTS_ALLOWED_INSIDE = (
     ("transcription/adapters/engines/*.py", "run"),
     ("transcription/adapters/media.py", "load"),
     ("transcription/adapters/media.py", "run"),
-    # The command line answers `--help` without starting Django; `start` is where it does.
-    ("clustercore/project/command_line/*.py", "start"),
 )
+# Engines, commands, and what only some processes need are named by strings, and loaded there.
+LOADERS_BY_NAME = ("clustercore/config/adapters/plugins.py",)
+LOADING_BY_NAME = {"import_module", "importlib.import_module", "__import__", "importlib.__import__"}
 READERS_OF_THE_ENVIRONMENT = ("clustercore/config/environment.py",)
 # The engine host tells native libraries how many threads they may start; they take it from nowhere else.
 WRITERS_OF_THE_ENVIRONMENT = ("clustercore/nodes/adapters/host.py",)
@@ -92,6 +93,15 @@ def imports_stand_at_the_top(module: Module) -> Iterator[str]:
                 yield module.at(
                     node, f"hidden import in {function.name}; a cycle is mended by moving code, not by this"
                 )
+
+
+def one_module_loads_by_name(module: Module) -> Iterator[str]:
+    if matches(module.path, LOADERS_BY_NAME):
+        return
+    for node in module.nodes:
+        imports = isinstance(node, ast.ImportFrom) and any(alias.name == "import_module" for alias in node.names)
+        if imports or dotted_name(node) in LOADING_BY_NAME:
+            yield module.at(node, "imports by name; call clustercore/config/adapters/plugins.py")
 
 
 def only_one_module_reads_the_environment(module: Module) -> Iterator[str]:
@@ -229,6 +239,7 @@ RULES: tuple[Rule, ...] = (
     functions_are_short,
     tasks_are_doors,
     imports_stand_at_the_top,
+    one_module_loads_by_name,
     only_one_module_reads_the_environment,
     only_workflows_send,
     queue_names_come_from_one_place,

@@ -51,6 +51,9 @@ BROKEN_RULES: list[tuple[Rule, str, str]] = [
     (rules.tasks_are_doors, "dellm/tasks.py", "def door():\n" + "    call()\n" * 4),
     (rules.imports_stand_at_the_top, "dellm/services.py", "def hide():\n    import agents\n"),
     (rules.imports_stand_at_the_top, "transcription/adapters/engines/planted.py", "def cut():\n    import av\n"),
+    (rules.imports_stand_at_the_top, "clustercore/project/command_line/main.py", "def start():\n    import django\n"),
+    (rules.one_module_loads_by_name, "dellm/services.py", "from importlib import import_module\n"),
+    (rules.one_module_loads_by_name, "dellm/adapters/one.py", "import importlib\nimportlib.import_module('av')\n"),
     (rules.only_one_module_reads_the_environment, "dellm/services.py", "import os\nos.environ['HOME']\n"),
     (rules.only_one_module_reads_the_environment, "dellm/services.py", "from os import getenv\n"),
     (rules.only_one_module_reads_the_environment, "clustercore/project/asgi.py", "import os\nos.environ.get('X')\n"),
@@ -72,6 +75,11 @@ KEPT_RULES: list[tuple[Rule, str, str]] = [
     (rules.tasks_are_doors, "dellm/tasks.py", 'def door():\n    """Why."""\n' + "    call()\n" * 3),
     (rules.imports_stand_at_the_top, "dellm/apps.py", "def ready(self):\n    import dellm.checks\n"),
     (rules.imports_stand_at_the_top, "transcription/adapters/engines/planted.py", "def load():\n    import vosk\n"),
+    (
+        rules.one_module_loads_by_name,
+        "dellm/adapters/one.py",
+        "import importlib.util\nimportlib.util.find_spec('av')\n",
+    ),
     (rules.only_workflows_send, "dellm/workflows.py", "task.apply_async()\n"),
     (
         rules.only_one_module_reads_the_environment,

@@ -65,7 +65,7 @@ def cluster() -> Iterator[Hub]:
 
     try:
         with stop_signals(), running_hub([NodeWish(name, 1) for name in NODES], tell, flower=True) as hub:
-            wait_for_nodes(list(NODES), hub.nodes, lambda: hub.keep(tell), tell)
+            wait_for_nodes(hub, list(NODES), tell)
             yield hub
     finally:
         from clustercore.embedded.services import stop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 
 from clustercore.access.models import AuditEntry
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.project.flower.process import socket_path
+from clustercore.project.flower.process import socket_path, wanted_path
 from tests.cast import LAPTOP, WORKSTATION
 from tests.faults.waiting import until
 from tests.people import token_of
@@ -122,6 +123,30 @@ def test_without_flower_a_person_is_told_how_to_have_it_back(hub_with_flower: Hu
         aside.rename(socket)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
     assert "--no-flower" in answer.text
+
+
+def test_where_it_is_started_on_demand_a_person_is_told_that_it_starts_and_asked_to_come_again(
+    hub_with_flower: Hub,
+) -> None:
+    directory = hub_with_flower.cluster.data_directory
+    socket, wanted = socket_path(directory), wanted_path(directory)
+    aside = socket.with_suffix(".aside")
+    socket.rename(aside)
+    wanted.touch()
+    os.utime(wanted, (0, 0))
+    try:
+        with hub_with_flower.signed_in("ada") as client:
+            answer = client.get("/flower/tasks")
+        assert wanted.stat().st_mtime > 0
+        with hub_with_flower.signed_in("vera") as client:
+            os.utime(wanted, (0, 0))
+            assert client.get("/flower/").status_code == 403
+        assert wanted.stat().st_mtime == 0, "who may not see it starts it"
+    finally:
+        aside.rename(socket)
+        wanted.unlink()
+    assert (answer.status_code, answer.headers["refresh"]) == (503, "2")
+    assert "Flower is starting" in answer.text
 
 
 def test_a_person_goes_from_flower_to_the_unit_and_retries_it(browser: Browser, hub_with_flower: Hub) -> None:

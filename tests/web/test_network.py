@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -19,6 +20,7 @@ import psutil
 import pytest
 
 from clustercore.config.interpreter import child_variables, python_command
+from clustercore.project.flower.process import wanted_path
 from tests.architecture.source import ROOT
 from tests.faults.namespaces import HUB_ADDRESS, Namespace, namespace, why_not
 from tests.faults.waiting import until
@@ -138,16 +140,28 @@ def documented() -> set[tuple[str, str, str]]:
 
 def test_a_hub_opens_what_is_documented_and_nothing_else(data_directory: Path) -> None:
     with up(data_directory, "127.0.0.1:0") as hub:
+        assert opened(hub) == {row for row in documented() if row[0] != "Flower"}
+        look_at_flower(data_directory)
         until(lambda: opened(hub) == documented(), 30, lambda: f"{opened(hub)} is not {documented()}")
         [flower] = [process for process in programs_of(hub) if name_of(process) == "Flower"]
         flower.kill()
         flower.wait(10)
         until(lambda: flower_answers(data_directory), 30, "Flower is not started again")
+        look_at_flower(data_directory, hours_ago=1)
+        until(lambda: not any(name_of(one) == "Flower" for one in programs_of(hub)), 30, "Flower does not end")
     assert programs_of(hub) == []
+
+
+def look_at_flower(data_directory: Path, hours_ago: float = 0) -> None:
+    """As the web process does when an administrator asks for a page of it."""
+    moment = time.time() - hours_ago * 3600
+    os.utime(wanted_path(data_directory), (moment, moment))
 
 
 def test_a_hub_without_flower_opens_no_socket_of_it(data_directory: Path) -> None:
     with up(data_directory, "127.0.0.1:0", "--no-flower") as hub:
+        with pytest.raises(FileNotFoundError):
+            look_at_flower(data_directory)
         assert opened(hub) == {row for row in documented() if row[0] != "Flower"}
 
 

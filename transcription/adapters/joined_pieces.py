@@ -9,8 +9,8 @@ from pathlib import Path
 
 from clustercore.blobs.domain.ranges import ByteRange
 from transcription.adapters.opening import open_media
-from transcription.domain.cut import SAMPLE_RATE
 from transcription.domain.playing import wave_header
+from transcription.domain.sampling import SAMPLE_RATE
 
 BYTES_PER_SAMPLE = 2
 HEADER_BYTES = 44

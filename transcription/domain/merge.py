@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.speakers import LABEL_CHARACTERS
 from transcription.domain.transcript import Segment, Transcript, Word, one_line
 

@@ -17,7 +17,7 @@ from clustercore.jobs.selectors.references import awaited
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.references import refer
 from clustercore.nodes.selectors import live_slots
-from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.speech_task import capability_for
 from transcription.models import Piece, Recording
 

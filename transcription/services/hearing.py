@@ -15,9 +15,9 @@ from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import record_event
 from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
 from clustercore.nodes.selectors import models_on
-from transcription.domain.cut import SAMPLE_RATE
 from transcription.domain.language import language_name
 from transcription.domain.merge import HeardPiece, place
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.selection import Candidate, select_models
 from transcription.domain.speech_task import capability_for, task_of
 from transcription.models import Piece, Segment

@@ -17,10 +17,10 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.services.submit import JobRequest, job_with_key, refuse_over_backlog, submit_job
 from transcription.domain.language import parse_language
 from transcription.domain.speech_task import Task
+from transcription.domain.stages import KIND
 from transcription.models import Recording
 
 QUALITIES = ("any", "normal", "best")
-KIND = "transcription"
 LONGEST_PROMPT = 10_000
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from django.urls import reverse
 
 from clustercore.jobs.domain.presentation import Presentation
+from transcription.domain.stages import KIND
 from transcription.selectors import facts_of
-from transcription.services.submit import KIND
 from transcription.views.reading import FORMATS
 
 

@@ -21,9 +21,9 @@ from clustercore.jobs.domain.progress import FINAL_STATES
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.telemetry.domain.topics import Known, Topic
 from clustercore.telemetry.domain.topics import Part as TopicPart
-from transcription.domain.cut import SAMPLE_RATE
 from transcription.domain.language import language_name
 from transcription.domain.playing import playable_type
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Piece, Recording
 from transcription.selectors import Voices, hearing_of, readings_of, voices_of
 from transcription.services.readers import may_change, recording_to_read

@@ -17,11 +17,14 @@ from clustercore.blobs.domain.errors import BlobMissing
 from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store, stored_paths
 from clustercore.blobs.views import FileBlocks, ranged_answer
-from transcription.adapters.joined_pieces import JoinedPieces, PieceFile
+from clustercore.config.adapters.plugins import load
 from transcription.domain.naming import download_name
 from transcription.domain.playing import playable_type
 from transcription.models import Piece, Recording
 from transcription.services.readers import recording_to_read
+
+JOINED = "transcription.adapters.joined_pieces"
+"""Loaded when somebody plays what has to be decoded: a web process at rest holds no decoder."""
 
 NEVER_SNIFFED = "application/octet-stream"
 
@@ -55,11 +58,12 @@ def _original(request: HttpRequest, recording: Recording, media_type: str, *, as
 def _joined(request: HttpRequest, recording: Recording) -> HttpResponseBase:
     rows = list(Piece.objects.filter(recording=recording).order_by("ordinal"))
     paths = _stored([row.blob for row in rows])
-    pieces = [PieceFile(path, row.start_sample, row.end_sample) for path, row in zip(paths, rows, strict=True)]
+    piece_file, joined = load(f"{JOINED}:PieceFile"), load(f"{JOINED}:JoinedPieces")
+    pieces = [piece_file(path, row.start_sample, row.end_sample) for path, row in zip(paths, rows, strict=True)]
     if not pieces:
         raise RequestRefused(404, "there is no sound to play: nothing is cut yet", code="not_found")
     # While a recording is being cut the sound grows, and what a browser kept of the shorter one is no part of it.
-    response = ranged_answer(request, JoinedPieces(pieces), f'"{recording.blob}-{pieces[-1].end_sample}"')
+    response = ranged_answer(request, joined(pieces), f'"{recording.blob}-{pieces[-1].end_sample}"')
     return _as(response, "audio/wav", False, download_name(recording.name, "wav"))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from django.conf import settings
@@ -12,6 +11,7 @@ from django.contrib.auth import get_user
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.module_loading import import_string
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
@@ -88,7 +88,7 @@ def request_of(scope: Mapping[str, Any]) -> HttpRequest:
     """Cookies, session and user as Django's middleware would have found them; the body is left alone."""
     # A WebSocket's scope has no method; every other than POST keeps the CSRF check from looking for a form.
     request = ASGIRequest({**scope, "method": "GET" if scope["type"] == "websocket" else "PATCH"}, io.BytesIO())
-    store = import_module(settings.SESSION_ENGINE).SessionStore
+    store = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
     request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     request.user = get_user(request)
     return request

@@ -15,9 +15,9 @@ from typing import Any
 import clustercore
 from clustercore.embedded.adapters.locks import is_locked, locked
 from clustercore.embedded.adapters.progress import Patience, processor_seconds
-from clustercore.embedded.adapters.supervisor import ALREADY_RUNNING
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import Layout
+from clustercore.embedded.domain.supervision import ALREADY_RUNNING
 
 LONGEST_LINE = 65_536
 _QUIET_SECONDS = 60.0

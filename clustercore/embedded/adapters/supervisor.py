@@ -34,8 +34,8 @@ from clustercore.embedded.adapters.valkey import valkey_program
 from clustercore.embedded.domain.accounts import Account
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import Layout
+from clustercore.embedded.domain.supervision import ALREADY_RUNNING
 
-ALREADY_RUNNING = 75
 _LOG_BYTES = 2_000_000
 _LOG_COPIES = 2
 _PROGRESS_SECONDS = 2.0

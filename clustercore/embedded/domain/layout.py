@@ -37,6 +37,11 @@ class Layout:
         return self.data_dir / "logs"
 
     @property
+    def setup_link(self) -> Path:
+        """What is kept of the link that makes the first administrator; there until somebody has used it."""
+        return self.secrets / "setup"
+
+    @property
     def blobs(self) -> Path:
         return self.data_dir / "blobs"
 

@@ -148,6 +148,15 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KindOutline:
+    """What is to be known of a kind of job where it is only looked at: its name, its stages in order, the main one."""
+
+    name: str
+    stages: tuple[str, ...]
+    main_stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
     """A kind of job: its name, its stages in order, and how its bells are rung."""
 
@@ -158,6 +167,13 @@ class JobKind:
     main_stage: str
     """The stage whose units people count: the pieces of a recording, say."""
 
+    @property
+    def outline(self) -> KindOutline:
+        """Returns what `outline_of` tells of it."""
+        return KindOutline(
+            name=self.name, stages=tuple(stage.name for stage in self.stages), main_stage=self.main_stage
+        )
+
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises KeyError."""
         for stage in self.stages:
@@ -167,12 +183,25 @@ class JobKind:
 
 
 _KINDS: dict[str, JobKind] = {}
+_OUTLINES: dict[str, KindOutline] = {}
+
+
+def outline(kind: KindOutline) -> None:
+    """Makes a kind's outline known, where the kind itself is not loaded. Raises ValueError for a second, other one."""
+    if _OUTLINES.setdefault(kind.name, kind) != kind:
+        raise ValueError(f"the kind of job named {kind.name!r} has other stages: {_OUTLINES[kind.name]}")
+
+
+def outline_of(name: str) -> KindOutline | None:
+    """Returns the outline of a kind; None for one that this process does not know."""
+    return _OUTLINES.get(name)
 
 
 def register(kind: JobKind) -> None:
     """Makes a kind of job known; the same name twice is a mistake. Raises ValueError."""
     if kind.name in _KINDS:
         raise ValueError(f"a kind of job named {kind.name!r} is already registered")
+    outline(kind.outline)
     _KINDS[kind.name] = kind
 
 

@@ -9,7 +9,7 @@ from django.db.models import Count, F, FloatField, QuerySet, Sum, Window
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Now, RowNumber
 
-from clustercore.jobs.domain.kinds import kind_named
+from clustercore.jobs.domain.kinds import outline_of
 from clustercore.jobs.domain.lifecycle import BAD_UNIT_STATES, OPEN_UNIT_STATES, AttemptOutcome, JobState, UnitState
 from clustercore.jobs.domain.progress import AttemptLine, EventLine, JobProgress, NodeShare, UnitProgress
 from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
@@ -43,10 +43,8 @@ def job_progress(jobs: QuerySet[Job], *, with_shares: bool = False) -> list[JobP
 
 def main_stage_of(kind: str) -> str | None:
     """The stage whose units people count; None for a kind that this process does not know."""
-    try:
-        return kind_named(kind).main_stage
-    except KeyError:
-        return None
+    known = outline_of(kind)
+    return known.main_stage if known is not None else None
 
 
 def units_of(job_id: int) -> list[UnitProgress]:
@@ -170,12 +168,10 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
 
 def _all_queued(kind: str, counts: Counts) -> bool:
     """Units of the main stage come from the stages before it: while one of those is open, more may come."""
-    try:
-        known = kind_named(kind)
-    except KeyError:
+    known = outline_of(kind)
+    if known is None:
         return False
-    stages = [stage.name for stage in known.stages]
-    before = set(stages[: stages.index(known.main_stage)])
+    before = set(known.stages[: known.stages.index(known.main_stage)])
     earlier = [row for row in counts if row["stage"] in before]
     return (bool(earlier) or not before) and not _count(earlier, *OPEN_UNIT_STATES)
 

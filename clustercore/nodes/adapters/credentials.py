@@ -7,15 +7,10 @@ from typing import Any
 from django.conf import settings
 from redis import CredentialProvider
 
-from clustercore.embedded.domain.endpoints import SOCKET_PLACE, redis_credentials, redis_socket, without_credentials
+from clustercore.embedded.domain.endpoints import SOCKET_PLACE, redis_credentials, redis_socket
+from clustercore.nodes.domain.broker_address import broker_url
 
-_PROVIDER = "clustercore.nodes.adapters.credentials:BrokerCredentials"
-
-
-def broker_url(redis_url: str) -> str:
-    """The URL that Celery is given: in place of what opens the server it names the class that knows it."""
-    opened_by = {"credential_provider": _PROVIDER} if redis_credentials(redis_url) else {}
-    return without_credentials(redis_url, **opened_by)
+__all__ = ["BrokerCredentials", "broker_url", "located"]
 
 
 class BrokerCredentials(CredentialProvider):

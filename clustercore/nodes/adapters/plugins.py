@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
+from clustercore.config.adapters.plugins import load
 from clustercore.nodes.domain.engine import Engine
 
 
 def load_plugin(path: str) -> type[Engine]:
-    """The class named by `package.module:Class`. Raises ImportError, AttributeError or ValueError for a bad path."""
-    module, separator, name = path.partition(":")
-    if not separator or not name:
-        raise ValueError(f"{path!r} is not of the form package.module:Class")
-    engine: type[Engine] = getattr(import_module(module), name)
+    """Returns the class named by `package.module:Class`. Raises ImportError, AttributeError or ValueError."""
+    engine: type[Engine] = load(path)
     return engine

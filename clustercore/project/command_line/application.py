@@ -1,39 +1,77 @@
-"""All commands in one application, in the order in which a person meets them."""
+"""All commands in one application, in the order in which a person meets them; one is imported when it is typed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
-from typer import Context, Option, Typer
+from typer import Context, Exit, Option, Typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-import clustercore
-from clustercore.project.command_line.audit import audit
-from clustercore.project.command_line.console import ExitCode, say
-from clustercore.project.command_line.demo import demo
-from clustercore.project.command_line.doctor import doctor
-from clustercore.project.command_line.exporting import export
-from clustercore.project.command_line.jobs import cancel, job, jobs, pause, remove, resume, retry
-from clustercore.project.command_line.node import node
-from clustercore.project.command_line.nodes import nodes
-from clustercore.project.command_line.people import tokens, users
-from clustercore.project.command_line.stored_models import models
-from clustercore.project.command_line.transcribe import transcribe
-from clustercore.project.command_line.up import down, up
-from clustercore.project.command_line.vault import secrets
+from clustercore.config.adapters.plugins import load
+from clustercore.project.command_line.commands import COMMANDS, Entry, Needs
+from clustercore.project.command_line.version import version
 
-FIRST = "Begin with these five"
-JOBS = "Jobs"
-MACHINES = "Machines"
-PEOPLE = "People"
+Prepare = Callable[[Needs], None]
+"""Sets up what a command needs before it is imported; the object of the application's context."""
 
-application = Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
+_BY_NAME = {entry.name: entry for entry in COMMANDS}
+_SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "pretty_exceptions_enable": False,
+    "rich_markup_mode": "markdown",
+    "context_settings": {"help_option_names": ["--help", "-h"]},
+}
+
+
+class ListedCommands(TyperGroup):
+    """A group that lists its commands by what `commands` says of them, and imports the one that was typed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Returns the names, in the order of `COMMANDS`."""
+        return list(_BY_NAME)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        """Returns what a list shows of a command; None for a name that is none."""
+        entry = _BY_NAME.get(cmd_name)
+        return entry and TyperCommand(
+            entry.name, help=entry.summary, rich_help_panel=entry.panel, rich_markup_mode="markdown"
+        )
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Returns the command that was typed, loaded, as click does: its name, itself and the words after it."""
+        name, _, rest = super().resolve_command(ctx, args)
+        entry = _BY_NAME[str(name)]
+        prepare: Prepare | None = ctx.obj
+        if prepare is not None:
+            prepare(entry.needs)
+        return name, loaded(entry), rest
+
+
+def loaded(entry: Entry) -> Any:
+    """Imports a command and returns it as click runs it."""
+    holder = Typer(**_SETTINGS)
+    holder.callback()(_holder)
+    found = load(entry.path)
+    if isinstance(found, Typer):
+        holder.add_typer(found, name=entry.name)
+    else:
+        holder.command(entry.name)(found)
+    group: Any = get_command(holder)
+    return group.commands[entry.name]
+
+
+def _holder() -> None:
+    """Makes a group of an application with a single command."""
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        raise Exit(version())
+
+
+application = Typer(cls=ListedCommands, no_args_is_help=True, **_SETTINGS)
 
 
 @application.callback()
@@ -41,30 +79,10 @@ def options(
     context: Context,
     data_dir: Annotated[str | None, Option("--data-dir", metavar="DIR", help="Where everything lies.")] = None,
     debug: Annotated[bool, Option("--debug", help="Show tracebacks (so does CLUSTERCORE_DEBUG=true).")] = False,
+    show_version: Annotated[
+        bool, Option("--version", is_eager=True, callback=_say_version, help="Say which version this is.")
+    ] = False,
 ) -> None:
     """Private speech, language and data work on every machine you own, at once."""
-    # Both are taken from the command line before this application exists; here they are named for --help.
-    del context, data_dir, debug
-
-
-def version() -> int:
-    """Say which version this is."""
-    say(f"clustercore {clustercore.__version__}")
-    return ExitCode.DONE
-
-
-COMMANDS: tuple[tuple[str, tuple[Callable[..., int], ...]], ...] = (
-    (FIRST, (demo, up, transcribe, jobs, doctor)),
-    (JOBS, (job, export, cancel, pause, resume, retry)),
-    (MACHINES, (down, node, version)),
-)
-for panel, commands in COMMANDS:
-    for command in commands:
-        application.command(rich_help_panel=panel)(command)
-application.command("rm", rich_help_panel=JOBS)(remove)
-application.add_typer(nodes, name="nodes", rich_help_panel=MACHINES)
-application.add_typer(models, name="models", rich_help_panel=MACHINES)
-application.add_typer(audit, name="audit", rich_help_panel=PEOPLE)
-application.add_typer(users, name="users", rich_help_panel=PEOPLE)
-application.add_typer(tokens, name="tokens", rich_help_panel=PEOPLE)
-application.add_typer(secrets, name="secrets", rich_help_panel=PEOPLE)
+    # The first two are taken from the command line before this application runs; here they are named for --help.
+    del context, data_dir, debug, show_version

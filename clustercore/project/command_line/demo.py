@@ -22,7 +22,6 @@ from clustercore.embedded.services import stop
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import cancel_job, remove_job
-from clustercore.project.command_line.cluster import run_directory
 from clustercore.project.command_line.console import CommandError, ExitCode, output, remark, say
 from clustercore.project.command_line.demo_model import ROUGH_ENGINE, bring_model
 from clustercore.project.command_line.figures import PIECES_STAGE, JobFigures, UnitFigures
@@ -31,6 +30,7 @@ from clustercore.project.command_line.inputs import files_meant
 from clustercore.project.command_line.ledger import units_of
 from clustercore.project.command_line.outputs import Exporting, write_exports
 from clustercore.project.command_line.rendering import duration, pieces_table, quality_hint
+from clustercore.project.command_line.servers import run_directory
 from clustercore.project.command_line.up import LOCK, stop_signals
 from clustercore.project.command_line.watching import StoppedWatching, watch
 from transcription.domain.accuracy import word_error_rate

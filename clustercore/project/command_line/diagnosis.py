@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import platform
 import shutil
 import sys
@@ -19,6 +18,7 @@ from django.db import DatabaseError, InterfaceError
 
 from clustercore.blobs.domain.addresses import hub_base_url
 from clustercore.blobs.models import Hub
+from clustercore.config.adapters.plugins import load_module
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.role_settings import ROLE_SETTINGS
 from clustercore.jobs.adapters.statements import is_direct
@@ -28,11 +28,11 @@ from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.project.command_line.cluster import (
     CONNECT_SECONDS,
     endpoints,
-    pending_migrations,
-    uses_embedded_servers,
 )
 from clustercore.project.command_line.ledger import all_nodes
+from clustercore.project.command_line.migrations import pending_migrations
 from clustercore.project.command_line.rendering import counted, printable
+from clustercore.project.command_line.servers import uses_embedded_servers
 
 OK, HINT, BROKEN = "ok", "hint", "broken"
 NEEDED_CAPABILITIES = ("media", "stt")
@@ -191,7 +191,7 @@ def _disk(directory: Path) -> Finding:
 
 def _ffmpeg() -> Finding:
     try:
-        library = importlib.import_module("av")
+        library = load_module("av")
     except ImportError as error:
         return Finding("ffmpeg", BROKEN, f"PyAV cannot be loaded ({error}); type: pip install --force-reinstall av")
     versions = {name: ".".join(str(part) for part in version) for name, version in library.library_versions.items()}

@@ -12,7 +12,6 @@ from typer import Option
 
 from clustercore.config.environment import environment
 from clustercore.embedded.services import EmbeddedError, status
-from clustercore.project.command_line.cluster import CLIENT_LINGER_SECONDS, servers, uses_embedded_servers
 from clustercore.project.command_line.console import ExitCode, output, say, write_json
 from clustercore.project.command_line.diagnosis import (
     BROKEN,
@@ -22,6 +21,7 @@ from clustercore.project.command_line.diagnosis import (
     engine_findings,
     machine_findings,
 )
+from clustercore.project.command_line.servers import CLIENT_LINGER_SECONDS, servers, uses_embedded_servers
 
 MARKS = {"ok": Text("✔", "green"), HINT: Text("•", "yellow"), BROKEN: Text("✘", "red")}
 _LINGER_SECONDS = 2.0

@@ -8,28 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-import httpx
-
-from clustercore.access.services.audit_checkpoints import establish_checkpoints
-from clustercore.blobs.services import establish_hub
 from clustercore.config.environment import environment
 from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.services import Lease
-from clustercore.nodes.selectors import live_nodes
-from clustercore.project import web
-from clustercore.project.command_line.cluster import (
-    log_directory,
-    migrate,
-    note,
-    run_directory,
-    servers,
-    uses_embedded_servers,
-)
+from clustercore.project import web_command
 from clustercore.project.command_line.console import CommandError, Unreachable
+from clustercore.project.command_line.ledger_process import LedgerProcess, ledger_process
 from clustercore.project.command_line.log_rotation import rotate
+from clustercore.project.command_line.on_demand import OnDemand
 from clustercore.project.command_line.processes import (
     Child,
     end_children,
@@ -39,7 +29,14 @@ from clustercore.project.command_line.processes import (
     node_command,
     node_variables,
 )
-from clustercore.project.flower.process import socket_path
+from clustercore.project.command_line.servers import (
+    log_directory,
+    note,
+    run_directory,
+    servers,
+    uses_embedded_servers,
+)
+from clustercore.project.flower.process import socket_path, wanted_path
 
 WEB_PORT_FILE = "web.port"
 QUIET_SECONDS = 90.0
@@ -74,14 +71,17 @@ class Hub:
     web_url: str
     web_port: int
     lease: Lease | None
+    ledger: LedgerProcess
+    """Whom to ask until all is ready; close it then."""
     web: list[Child] = field(default_factory=list)
-    """The web process, and Flower behind it where it is wanted."""
+    flower: OnDemand | None = None
+    """Behind the web process, while somebody looks at it."""
     nodes: list[Child] = field(default_factory=list)
     _told: str = ""
 
     @property
     def children(self) -> list[Child]:
-        """All of them, in the order of their start."""
+        """All that should run, in the order of their start."""
         return [*self.web, *self.nodes]
 
     def keep(self, tell: Tell) -> None:
@@ -90,10 +90,15 @@ class Hub:
             raise CommandError(f"the embedded servers ended: {self.lease.reason}")
         self._tell_of_servers(tell)
         for child in self.children:
-            rotate(child.log)
-            said = child.keep()
-            if said:
-                tell(f"{said}; its log: {child.log}")
+            self._keep(child, child.keep, tell)
+        if self.flower is not None:
+            self._keep(self.flower.child, self.flower.keep, tell)
+
+    def _keep(self, child: Child, keep: Callable[[], str], tell: Tell) -> None:
+        rotate(child.log)
+        said = keep()
+        if said:
+            tell(f"{said}; its log: {child.log}")
 
     def _tell_of_servers(self, tell: Tell) -> None:
         """Once for each change of reason."""
@@ -115,11 +120,11 @@ def running_hub(
         tell("starting PostgreSQL and Redis" if uses_embedded_servers() else "connecting to PostgreSQL and Redis")
         lease = stack.enter_context(servers(start=True, linger_seconds=linger_seconds, tell=tell))
         tell("preparing the database")
-        migrate()
+        ledger = stack.enter_context(ledger_process())
+        ledger.ask("migrate")
         chosen = choose_port(port, tell)
-        hub = Hub(f"http://127.0.0.1:{chosen}", chosen, lease)
-        establish_hub(environment().data_dir, hub.web_url)
-        establish_checkpoints()
+        hub = Hub(f"http://127.0.0.1:{chosen}", chosen, lease, ledger)
+        ledger.ask("establish", web_url=hub.web_url)
         tell("starting the web process" + (" and the nodes" if nodes else ""))
         stack.callback(_end, hub)
         _start_children(hub, nodes, flower)
@@ -150,23 +155,35 @@ def wait_for_web(hub: Hub, tell: Tell) -> None:
     child, patience, slow = hub.web[0], Patience(QUIET_SECONDS), _Slow(tell)
     while child.exit_code is None and patience.lasts(lambda: strides(child.pid)):
         slow.tell_once(f"still waiting for the web process; its log: {child.log}")
-        with suppress(httpx.HTTPError):
-            httpx.get(f"{hub.web_url}/healthz", timeout=5.0)
+        if _answers(hub.web_port):
             return
         time.sleep(_POLL_SECONDS)
     raise CommandError(f"the web process does not answer on {hub.web_url}. Its log, {child.log}:\n{child.log_tail()}")
 
 
-def wait_for_nodes(names: Sequence[str], children: Sequence[Child], since: Callable[[], None], tell: Tell) -> None:
-    """Returns when all nodes have registered; calls `since` while waiting. Raises Unreachable with a log's end."""
-    patience, slow = Patience(QUIET_SECONDS), _Slow(tell)
+def _answers(port: int) -> bool:
+    """Whether anything at all is answered."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5.0)
+    try:
+        connection.request("GET", "/healthz")
+        connection.getresponse()
+        return True
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def wait_for_nodes(hub: Hub, names: Sequence[str], tell: Tell) -> None:
+    """Returns when all nodes have registered; keeps the hub while waiting. Raises Unreachable with a log's end."""
+    patience, slow, children = Patience(QUIET_SECONDS), _Slow(tell), hub.nodes
     while True:
-        found = registered(names, children)
+        found = registered(hub, names)
         if len(found) == len(names):
             return
         if not patience.lasts(lambda: [strides(child.pid) for child in children]):
             break
-        since()
+        hub.keep(tell)
         slow.tell_once(f"still waiting for {', '.join(sorted(set(names) - set(found)))}; logs: {log_directory()}")
         for child in children:
             if child.restarts > 2:
@@ -189,30 +206,35 @@ class _Slow:
             self._tell(text)
 
 
-def registered(names: Sequence[str], children: Sequence[Child]) -> list[str]:
-    """The names of those of our own nodes that are online and no longer starting."""
-    pids = [child.pid for child in children if child.pid is not None]
-    ours = live_nodes().filter(name__in=list(names), process_id__in=pids).exclude(hold_reason__startswith="starting")
-    return list(ours.values_list("name", flat=True))
+def registered(hub: Hub, names: Sequence[str]) -> list[str]:
+    """Returns the names of those of the hub's own nodes that are online and no longer starting."""
+    process_ids = [child.pid for child in hub.nodes if child.pid is not None]
+    found: list[str] = hub.ledger.ask("registered", names=list(names), process_ids=process_ids)
+    return found
 
 
 def _start_children(hub: Hub, nodes: Sequence[NodeWish], flower: bool) -> None:
     logs = log_directory()
     hub.web.append(_web_child(hub.web_port, logs))
     if flower:
-        hub.web.append(_flower_child(logs))
+        hub.flower = _flower(logs)
+        hub.flower.open()
+    else:
+        wanted_path(environment().data_dir).unlink(missing_ok=True)
     hub.nodes += [_node_child(wish, logs) for wish in nodes]
     for child in hub.children:
         child.start()
 
 
 def _web_child(port: int, logs: Path) -> Child:
-    return Child("the web process", web.command(port=port), logs / "web.log", hub_variables())
+    return Child("the web process", web_command.command(port=port), logs / "web.log", hub_variables())
 
 
-def _flower_child(logs: Path) -> Child:
-    socket_path(environment().data_dir).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return Child("Flower", flower_command(), logs / "flower.log", keyless_variables())
+def _flower(logs: Path) -> OnDemand:
+    settings = environment()
+    socket_path(settings.data_dir).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    child = Child("Flower", flower_command(), logs / "flower.log", keyless_variables())
+    return OnDemand(child, wanted_path(settings.data_dir), settings.idle_flower_seconds)
 
 
 def _node_child(wish: NodeWish, logs: Path) -> Child:
@@ -228,7 +250,11 @@ def _as_file_name(name: str) -> str:
 def _end(hub: Hub) -> None:
     """Nodes first: what they finish in their grace may still fetch from the web process."""
     end_children(hub.nodes, environment().grace_seconds + _SPARE_SECONDS)
-    end_children(hub.web, _WEB_END_SECONDS)
+    web = list(hub.web)
+    if hub.flower is not None:
+        hub.flower.close()
+        web.append(hub.flower.child)
+    end_children(web, _WEB_END_SECONDS)
 
 
 def _last_port(path: Path) -> int:

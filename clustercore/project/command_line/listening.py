@@ -7,16 +7,10 @@ import socket
 from dataclasses import dataclass
 
 import psutil
-from django.db import connection
 
-from clustercore.embedded.adapters.gateway import GatewayLimits
 from clustercore.project.command_line.console import CommandError, ExitCode
 
 DEFAULT_PORT = 7420
-_LIMITS_OF_SERVER = """
-    SELECT max(setting::int) FILTER (WHERE name = 'max_connections'),
-        max(setting::int) FILTER (WHERE name = 'authentication_timeout')
-    FROM pg_settings WHERE name IN ('max_connections', 'authentication_timeout')"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +47,6 @@ def require_bindable(address: ListenAddress) -> None:
             "Choose an address of this machine, or another port."
         )
         raise CommandError(message, ExitCode.USAGE) from error
-
-
-def gateway_limits() -> GatewayLimits:
-    """What the gateway lets through, of what the ledger's PostgreSQL takes. Raises OperationalError."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LIMITS_OF_SERVER)
-        connections, login_seconds = cursor.fetchone()
-    return GatewayLimits.for_database(connections, login_seconds)
 
 
 def reachable_host(host: str) -> str:

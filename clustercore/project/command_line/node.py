@@ -15,12 +15,12 @@ from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.nodes.adapters.self_tests import run_self_tests
 from clustercore.nodes.domain.facts import slots_for
 from clustercore.nodes.domain.inventory import Inventory
-from clustercore.project.celery import run_celery
-from clustercore.project.command_line.cluster import migrate, servers, uses_embedded_servers
 from clustercore.project.command_line.console import CommandError, ExitCode, output, say
 from clustercore.project.command_line.ledger import model_figures
-from clustercore.project.command_line.processes import node_arguments
+from clustercore.project.command_line.ledger_process import migrate_apart
 from clustercore.project.command_line.rendering import models_table
+from clustercore.project.command_line.servers import servers, uses_embedded_servers
+from clustercore.project.command_line.worker import run
 
 
 def node(
@@ -47,8 +47,8 @@ def node(
         return _try_models()
     with servers(start=True):
         if uses_embedded_servers():
-            migrate()
-        return run_celery(node_arguments(environment().node_name))
+            migrate_apart()
+        return run(environment().node_name)
 
 
 def _try_models() -> int:

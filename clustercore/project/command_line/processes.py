@@ -22,23 +22,22 @@ KILL_SECONDS = 5.0
 UNSTARTABLE_PAUSE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 2000
-CELERY = "import sys; from clustercore.project.celery import run_celery; sys.exit(run_celery(sys.argv[1:]))"
+_WORKER = "import sys; from clustercore.project.command_line.worker import run; sys.exit(run(sys.argv[2]))"
+_FLOWER = (
+    "import sys; from clustercore.project.command_line.flower_process import run_celery; "
+    "sys.exit(run_celery(sys.argv[1:]))"
+)
 """What `celery -A clustercore` does, but for looking for `clustercore` in the current directory first."""
 
 
 def node_command(name: str) -> list[str]:
     """A worker node in a process of its own; the agent's settings come from its environment."""
-    return python_command("-c", CELERY, *node_arguments(name))
+    return python_command("-c", _WORKER, "worker", name)
 
 
 def flower_command() -> list[str]:
     """Flower in a process of its own, on the hub's socket."""
-    return python_command("-c", CELERY, *flower.arguments(environment().data_dir))
-
-
-def node_arguments(name: str) -> list[str]:
-    """What a node says to Celery. The name is unique on the machine; gossip and mingling are the node agent's."""
-    return ["worker", "--loglevel", "INFO", "--without-gossip", "--without-mingle", "--hostname", f"{name}@%h"]
+    return python_command("-c", _FLOWER, *flower.arguments(environment().data_dir))
 
 
 def hub_variables() -> dict[str, str | None]:
@@ -75,6 +74,7 @@ class Child:
     _started: float = 0.0
     _again_at: float | None = None
     _unstartable: str = ""
+    _is_dismissed: bool = False
 
     @property
     def pid(self) -> int | None:
@@ -89,17 +89,17 @@ class Child:
         """Starts it; its output goes to the end of its log. Raises OSError."""
         with self.log.open("ab") as output:
             self._process = _spawn(self.command, output, child_variables(self.variables))
-        self._started = time.monotonic()
+        self._started, self._is_dismissed = time.monotonic(), False
 
     def keep(self) -> str:
         """Starts it again when it has died, sooner the longer it lived; what happened, in words, or nothing."""
-        if self._process is None or self._process.poll() is None:
+        if not self.is_wanted or self.exit_code is None:
             return ""
         now = time.monotonic()
         if self._again_at is None:
             pause = pause_before(self.restarts + 1, now - self._started)
             self._again_at = now + pause
-            return f"{self.name} ended (exit code {self._process.returncode}); starting it again in {pause:.1f} s"
+            return f"{self.name} ended (exit code {self.exit_code}); starting it again in {pause:.1f} s"
         if now >= self._again_at:
             self._again_at = None
             self.restarts += 1
@@ -121,6 +121,17 @@ class Child:
         """Asks it to end; what it has in hand gets its grace."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
+
+    def dismiss(self) -> None:
+        """Asks it to end and no longer keeps it: `start` may follow once it has `ended`."""
+        self.terminate()
+        self._again_at = None
+        self._is_dismissed = True
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it was started and not dismissed since."""
+        return self._process is not None and not self._is_dismissed
 
     def end(self, seconds: float) -> None:
         """Waits for its end, and kills it when it does not come."""
@@ -158,7 +169,7 @@ def spawn_detached(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]
             stdout=output,
             stderr=subprocess.STDOUT,
             env=child_variables({}),
-            **_apart(),
+            **apart(),
         )
 
 
@@ -170,12 +181,12 @@ def _spawn(command: Sequence[str], output: IO[bytes], variables: dict[str, str])
         stdout=output,
         stderr=subprocess.STDOUT,
         env=variables,
-        **_apart(),
+        **apart(),
         **tied,
     )
 
 
-def _apart() -> dict[str, Any]:
+def apart() -> dict[str, Any]:
     """Ctrl-C in a terminal reaches every process of its group: a child must hear of it from its owner alone."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
@@ -14,8 +15,6 @@ from rich.table import Table
 from rich.text import Text
 
 from clustercore.jobs.domain.words import memory_words
-from clustercore.nodes.adapters.model_store import StoredModel
-from clustercore.nodes.domain.model_catalogue import CatalogueEntry
 from clustercore.project.command_line.figures import (
     EventFigures,
     JobFigures,
@@ -24,6 +23,10 @@ from clustercore.project.command_line.figures import (
     NodeShare,
     UnitFigures,
 )
+
+if TYPE_CHECKING:  # Lists of jobs are shown without what downloads models.
+    from clustercore.nodes.adapters.model_store import StoredModel
+    from clustercore.nodes.domain.model_catalogue import CatalogueEntry
 
 STATE_STYLES = {
     "running": "cyan", "leased": "cyan", "online": "green", "done": "green", "queued": "default", "paused": "yellow",

@@ -6,9 +6,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from clustercore.config.environment import Environment
 from clustercore.project.command_line.console import CommandError, ExitCode
+
+if TYPE_CHECKING:  # A list of commands is shown without reading the settings.
+    from clustercore.config.environment import Environment
 
 DEMO_DIRECTORY = "demo"
 DEMO_NODES = 2
@@ -27,10 +30,6 @@ class CommandLine:
     def command(self) -> str:
         """The first word that is not an option; empty if there is none."""
         return next((word for word in self.words if not word.startswith("-")), "")
-
-    @property
-    def asks_for_help(self) -> bool:
-        return not self.command or "--help" in self.words
 
     def value_of(self, option: str) -> str | None:
         """What `option` was given, as `--option value` or `--option=value`; the last one counts."""

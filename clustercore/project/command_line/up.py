@@ -18,27 +18,19 @@ from typing import Annotated, Any
 from rich.text import Text
 from typer import Option
 
-from clustercore.access.services.setup import is_link_waiting, make_setup_path
 from clustercore.config.environment import environment
 from clustercore.config.interpreter import python_command
 from clustercore.embedded.adapters.descriptors import raise_descriptor_limit
-from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
+from clustercore.embedded.adapters.directories import layout_of
+from clustercore.embedded.adapters.gateway import Address, GatewayLimits, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.locks import is_locked, try_lock
 from clustercore.embedded.adapters.progress import Patience, strides
+from clustercore.embedded.selectors import gateway_secret
 from clustercore.embedded.services import status, stop
-from clustercore.project import web
-from clustercore.project.command_line.cluster import (
-    endpoints,
-    log_directory,
-    note,
-    run_directory,
-    uses_embedded_servers,
-)
 from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
 from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
 from clustercore.project.command_line.listening import (
     ListenAddress,
-    gateway_limits,
     parse_listen,
     reachable_host,
     require_bindable,
@@ -46,6 +38,13 @@ from clustercore.project.command_line.listening import (
 from clustercore.project.command_line.log_rotation import rotate
 from clustercore.project.command_line.processes import process_ends, spawn_detached
 from clustercore.project.command_line.screens import UpState, up_screen
+from clustercore.project.command_line.servers import (
+    endpoints,
+    log_directory,
+    note,
+    run_directory,
+    uses_embedded_servers,
+)
 
 LOCK = "up.lock"
 STATE = "up.json"
@@ -143,8 +142,9 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flo
             hub = stack.enter_context(running_hub(wishes, tell, port=port, flower=flower))
             stopping.hub = hub
             state = _open(stack, hub, wishes, listen)
-            wait_for_nodes(state.nodes, hub.nodes, lambda: hub.keep(tell), tell)
-            state.phase, state.setup_path = "ready", make_setup_path()
+            wait_for_nodes(hub, state.nodes, tell)
+            state.phase, state.setup_path = "ready", hub.ledger.ask("setup_path")
+            hub.ledger.close()
             noted = _write_state(state)
             with suppress(OSError):
                 output().print(up_screen(state, for_a_log=not sys.stdout.isatty()), crop=False)
@@ -178,10 +178,10 @@ def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddr
         embedded=uses_embedded_servers(),
     )
     if listen is not None:
-        upstreams = upstreams_of(
-            endpoints(), Address("127.0.0.1", hub.web_port, preface_secret=web.secret_of_preface())
-        )
-        host, port = stack.enter_context(running_gateway(listen.host, listen.port, upstreams, gateway_limits()))
+        web = Address("127.0.0.1", hub.web_port, preface_secret=gateway_secret(environment().data_dir))
+        limits = GatewayLimits.for_database(*hub.ledger.ask("login_limits"))
+        gateway = running_gateway(listen.host, listen.port, upstreams_of(endpoints(), web), limits)
+        host, port = stack.enter_context(gateway)
         shown = reachable_host(host)
         state.listens_on, state.listen_asked = f"{host}:{port}", f"{listen.host}:{listen.port}"
         state.database_url, state.redis_url = public_urls(endpoints(), shown, port)
@@ -228,7 +228,8 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState | 
 def _already_up(listen: ListenAddress | None) -> int:
     """Waits until the `up` that runs is ready, and shows it. Raises CommandError."""
     state = _state_of_other()
-    state.setup_path = state.setup_path if is_link_waiting() else ""
+    # Used or not, the file alone tells: it goes with the first administrator.
+    state.setup_path = state.setup_path if layout_of(environment().data_dir).setup_link.exists() else ""
     output().print(up_screen(state, already=True), crop=False)
     wanted = f"{listen.host}:{listen.port}" if listen is not None else ""
     if wanted and wanted not in (state.listens_on, state.listen_asked):

@@ -9,11 +9,11 @@ import copy
 import logging
 import re
 import sys
-from importlib import import_module
 from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
+from clustercore.config.adapters.plugins import load
 from clustercore.embedded.adapters import secrets
 from clustercore.embedded.adapters.directories import layout_of
 
@@ -37,6 +37,11 @@ def credentials(data_directory: Path) -> tuple[str, str]:
 def socket_path(data_directory: Path) -> Path:
     """Where the Flower of `clustercore up` listens: a unix socket, so that no port of it exists."""
     return layout_of(data_directory).sockets / "flower.sock"
+
+
+def wanted_path(data_directory: Path) -> Path:
+    """Returns the file that is touched to have Flower started, and kept: there while `clustercore up` would do so."""
+    return layout_of(data_directory).run / "flower.wanted"
 
 
 def arguments(data_directory: Path) -> list[str]:
@@ -63,7 +68,7 @@ def protect_flower(data_directory: Path) -> None:
     options.purge_offline_workers = FORGET_WORKER_SECONDS
     if is_flower:
         # By its name: it imports Flower, which this very process has imported already, and no other needs.
-        import_module(f"{__package__}.application").install()
+        load(f"{__package__}.application:install")()
         logger.warning("Flower: user %s, password in %s", user, _password_file(data_directory))
 
 

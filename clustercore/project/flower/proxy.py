@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services import audit
 from clustercore.access.services.identification import require
-from clustercore.project.flower.process import PREFIX, credentials, socket_path
+from clustercore.project.flower.process import PREFIX, credentials, socket_path, wanted_path
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 SECONDS = 30.0
@@ -37,10 +38,14 @@ ANSWERED_WITH = (
 )
 """Headers of an answer that a browser gets: Flower may set no cookie on our site."""
 READS_BY_POST = (f"/{PREFIX}/tasks/datatable",)
+STARTING_SECONDS = 2
+STARTING = (
+    "It runs only while somebody looks at it, and takes some seconds to start. This page asks again by itself; if it "
+    "goes on for a minute, logs/flower.log in the hub's data directory says why."
+)
 AWAY = (
-    "Flower does not run; the cluster works without it, and the pages Jobs and Nodes show what counts. If the hub has "
-    "just started, wait ten seconds and reload. If it was started with --no-flower, type `clustercore down`, then "
-    "`clustercore up` without that word. Otherwise logs/flower.log in the hub's data directory says why it ended."
+    "Flower does not run; the cluster works without it, and the pages Jobs and Nodes show what counts. If the "
+    "hub was started with --no-flower, type `clustercore down`, then `clustercore up` without that word."
 )
 _LONGEST_FORM = 500
 
@@ -61,11 +66,29 @@ async def flower(request: HttpRequest, place: str = "") -> HttpResponseBase:  # 
             raise RequestRefused(403, "this request comes from another site", code="csrf_failed")
         if request.path not in READS_BY_POST:
             await sync_to_async(_note)(identity, request)
+    is_kept = _want()
     try:
         return await _ask(request)
+    except httpx.ConnectError as trouble:
+        if is_kept:
+            raise RequestRefused(503, STARTING, code="flower_starting", retry_after=STARTING_SECONDS) from trouble
+        raise _away(trouble) from trouble
     except httpx.TransportError as trouble:
-        logger.warning("Flower does not answer: %s", trouble)
-        raise RequestRefused(503, AWAY, code="flower_away", retry_after=RETRY_SECONDS) from trouble
+        raise _away(trouble) from trouble
+
+
+def _want() -> bool:
+    """Has Flower started, and kept for a while; whether anybody does so."""
+    try:
+        os.utime(wanted_path(settings.DATA_DIR))
+    except OSError:
+        return False
+    return True
+
+
+def _away(trouble: httpx.TransportError) -> RequestRefused:
+    logger.warning("Flower does not answer: %s", trouble)
+    return RequestRefused(503, AWAY, code="flower_away", retry_after=RETRY_SECONDS)
 
 
 def _is_from_this_site(request: HttpRequest) -> bool:

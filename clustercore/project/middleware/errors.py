@@ -47,7 +47,9 @@ _TITLES = {
     500: "Something went wrong here",
     503: "Not just now",
 }
-_TITLES_BY_CODE = {"csrf_failed": "This form is out of date"}
+_TITLES_BY_CODE = {"csrf_failed": "This form is out of date", "flower_starting": "Flower is starting"}
+_ASKED_AGAIN = {"flower_starting"}
+"""Codes of refusals that are over in a moment: the browser is told to ask again by itself."""
 _AWAY_STATES = ("08", "57P0", "53300")
 """PostgreSQL's codes for a broken connection, a server that ends or starts, and one that has none left."""
 
@@ -104,6 +106,8 @@ def refusal(request: HttpRequest, refused: RequestRefused) -> HttpResponse:
         response = error_page(request, refused.status, refused.message, _TITLES_BY_CODE.get(refused.code or "", ""))
     if refused.retry_after is not None:
         response["Retry-After"] = str(refused.retry_after)
+        if refused.code in _ASKED_AGAIN and request.method == "GET":
+            response["Refresh"] = str(refused.retry_after)
     return response
 
 

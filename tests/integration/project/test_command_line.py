@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ from clustercore.embedded.domain.endpoints import celery_url
 from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.embedded.services import stop
 from clustercore.project.command_line.processes import keyless_variables
-from clustercore.project.flower.process import credentials, socket_path
+from clustercore.project.flower.process import credentials, socket_path, wanted_path
 from tests.fork_server import fork_server
 from tests.integration.project.searching import leaks, open_to_others, secrets_of
 
@@ -262,6 +263,7 @@ def test_an_unreachable_database_is_an_answer_and_not_a_traceback(cluster: Termi
 
 def test_nobody_is_told_a_secret_of_the_hub_or_where_its_data_lie(cluster: Terminal) -> None:
     KeyFile(cluster.data_dir / "secrets" / "settings.keys").write([new_key()])
+    start_flower(cluster)
     secrets = secrets_of(cluster.data_dir)
     assert {name.split()[0] for name in secrets} >= {
         "postgres",
@@ -290,6 +292,20 @@ def celery_answers(cluster: Terminal) -> dict[str, str]:
     assert "broker_url" in configuration
     assert all(len(answer) == 1 for answer in inspected.values())
     return {**{name: json.dumps(answer) for name, answer in inspected.items()}, "celery": cluster.celery("report")}
+
+
+def start_flower(cluster: Terminal) -> None:
+    """As the web process does when somebody looks at it."""
+    os.utime(wanted_path(cluster.data_dir))
+    deadline = time.monotonic() + COMMAND_SECONDS
+    while not _listens(socket_path(cluster.data_dir)):
+        assert time.monotonic() < deadline, "Flower does not start"
+        time.sleep(0.1)
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def flower_answers(cluster: Terminal) -> dict[str, str]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from clustercore.embedded.adapters.gateway import GatewayLimits
-from clustercore.project.command_line.listening import gateway_limits
+from clustercore.project.command_line.hub_ledger import login_limits
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("transactional_db")]
 
 
 def test_the_ledgers_server_is_asked_what_it_takes() -> None:
-    assert gateway_limits() == GatewayLimits.for_database(connections=300, login_seconds=15)
+    assert login_limits() == (300, 15)

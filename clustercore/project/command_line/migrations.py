@@ -1,0 +1,28 @@
+"""The database's tables, as this version wants them."""
+
+from __future__ import annotations
+
+from django.core import management
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from clustercore.project.command_line.console import Unreachable
+
+
+def migrate() -> None:
+    """Brings the database to this version; of several processes one does it and the others wait for it.
+
+    Raises Unreachable when that takes the other too long.
+    """
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+    except management.CommandError as error:
+        raise Unreachable(str(error)) from error
+
+
+def pending_migrations() -> list[str]:
+    """Names of migrations that the database lacks."""
+    executor = MigrationExecutor(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]

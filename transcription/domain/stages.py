@@ -1,0 +1,8 @@
+"""The stages of a transcription, for whoever looks at one without being able to do it."""
+
+from __future__ import annotations
+
+from clustercore.jobs.domain.kinds import KindOutline
+
+KIND = "transcription"
+OUTLINE = KindOutline(name=KIND, stages=("cut", "detect", "transcribe", "merge"), main_stage="transcribe")

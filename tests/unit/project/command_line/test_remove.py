@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from clustercore.project.command_line import jobs
+from clustercore.project.command_line import job_actions
 
 
 class Terminal:
@@ -32,7 +32,7 @@ def removed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         found.extend(ids)
         return 0
 
-    monkeypatch.setattr(jobs, "_for_each", remove)
+    monkeypatch.setattr(job_actions, "_for_each", remove)
     return found
 
 
@@ -59,6 +59,6 @@ def test_on_a_terminal_it_asks_unless_told_not_to(
     expected: list[int],
 ) -> None:
     on_a(is_terminal)
-    monkeypatch.setattr(jobs, "_agreed", lambda ids: agreed)
-    assert jobs.remove([7], yes=yes) == 0
+    monkeypatch.setattr(job_actions, "_agreed", lambda ids: agreed)
+    assert job_actions.remove([7], yes=yes) == 0
     assert removed == expected

@@ -87,7 +87,7 @@ def condition_of(*, name: str, is_live: bool, drained: bool, hold_reason: str, i
     """A node's condition, and why it takes no work."""
     if not is_live:
         stopped = hold_reason == "stopped"
-        return OFFLINE, "stopped" if stopped else "not heard of; is its machine on, and can it reach the hub?"
+        return OFFLINE, "stopped" if stopped else "no contact; is its machine on, and can it reach the hub?"
     if drained:
         # The node itself says so once it has heard of it, with its next beat.
         heard = "drained" in hold_reason

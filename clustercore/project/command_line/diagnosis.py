@@ -73,7 +73,7 @@ def engine_findings() -> Iterator[Finding]:
     inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
     for ranked in inventory.records:
         record = ranked.record
-        about = f"{record.capability} {record.engine}"
+        about = " ".join(dict.fromkeys((record.capability, record.engine)))
         if record.usable:
             languages = "any language" if "*" in record.languages else ", ".join(record.languages)
             detail = f", rung {ranked.rung}, {languages}" if record.capability == "stt" else ""
@@ -87,7 +87,7 @@ def engine_findings() -> Iterator[Finding]:
 
 def cluster_findings() -> Iterator[Finding]:
     """Of the servers and the hub, from here."""
-    whose = "of its own" if uses_embedded_servers() else "from DATABASE_URL and REDIS_URL"
+    whose = "built in" if uses_embedded_servers() else "from DATABASE_URL and REDIS_URL"
     yield Finding("servers", OK, whose)
     database = list(_told("postgresql", _postgres))
     yield from database
@@ -147,7 +147,7 @@ def _redis() -> Iterator[Finding]:
 def _tables() -> Iterator[Finding]:
     pending = pending_migrations()
     if pending:
-        yield Finding("tables", HINT, f"{len(pending)} migrations wait; `clustercore up` makes them")
+        yield Finding("tables", HINT, f"{counted(len(pending), 'migration')} to apply; `clustercore up` does it")
         return
     yield Finding("tables", OK, "of this version")
     yield _hub()

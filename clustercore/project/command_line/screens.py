@@ -39,7 +39,7 @@ def up_screen(
 ) -> RenderableType:
     """What runs, where, and what to type next; passwords and links that sign in are for eyes, not for a log."""
     facts = facts_table()
-    servers = "PostgreSQL and Redis of its own, private to this machine" if state.embedded else "as the URLs say"
+    servers = "built-in PostgreSQL and Redis, private to this machine" if state.embedded else "as the URLs say"
     facts.add_row("servers", Text(servers))
     facts.add_row("web", Text(f"{state.web_url}/" + (f" and {state.public_url}/" if state.public_url else "")))
     facts.add_row("nodes", Text(", ".join(state.nodes) or "none here (--no-node)"))

@@ -18,6 +18,9 @@ const token = () => form.querySelector("[name=csrfmiddlewaretoken]").value;
 const inBase64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
+// A name of another direction must not turn the sentence around it.
+const isolated = (name) => `\u2068${name}\u2069`;
+
 function amount(bytes) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   const power = bytes < 1000 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), 4);
@@ -37,7 +40,7 @@ class Refused extends Error {
 }
 
 function said(status, text) {
-  if (status === 401) return "Your session has ended. Sign in again in another tab, then press “Go on”.";
+  if (status === 401) return "Your session has ended. Sign in again in another tab, then press “Resume”.";
   try {
     return JSON.parse(text).error.message;
   } catch {
@@ -238,7 +241,7 @@ class Upload {
 
   whole() {
     this.state = "whole";
-    this.show(`All ${amount(this.file.size)} are at the hub. Press “Transcribe” to begin.`, "good");
+    this.show(`Uploaded (${amount(this.file.size)}). Press “Transcribe” to begin.`, "good");
     if (this.wanted) this.submit();
     next();
   }
@@ -267,7 +270,7 @@ class Upload {
       this.forget();
       this.becomes(JSON.parse(answer.responseText));
     } catch (error) {
-      const lost = error instanceof Refused ? error.message : "Connection lost. Press “Go on”: it is made only once.";
+      const lost = error instanceof Refused ? error.message : "Connection lost. Press “Resume”: it is made only once.";
       // Other wishes may be what mends it; the same key would be answered with the first.
       this.wishes = null;
       this.refuse(lost);
@@ -329,7 +332,7 @@ function tellTheForm() {
   if (open) button.textContent = open === 1 ? "Transcribe" : `Transcribe ${open} recordings`;
   else button.textContent = form.dataset.from && !uploads.length ? "Transcribe again" : "Transcribe";
   const going = uploads.filter((upload) => upload.wanted && !["job", "refused", "paused"].includes(upload.state)).length;
-  hint.textContent = going ? "You may go on adding recordings. Keep this page open until they are at the hub." : "";
+  hint.textContent = going ? "You may go on adding recordings. Keep this page open until they are uploaded." : "";
 }
 
 function add(files) {
@@ -337,8 +340,8 @@ function add(files) {
   const limit = Number(form.dataset.maxGb) * 1e9;
   for (const file of files) {
     if (uploads.some((one) => one.file.name === file.name && one.file.size === file.size && one.state !== "job")) continue;
-    if (!file.size) problem.textContent = `${file.name} is empty: nothing was recorded, or the copy failed.`;
-    else if (file.size > limit) problem.textContent = `${file.name} has ${amount(file.size)}; the hub takes up to ${form.dataset.maxGb} GB.`;
+    if (!file.size) problem.textContent = `${isolated(file.name)} is empty: nothing was recorded, or the copy failed.`;
+    else if (file.size > limit) problem.textContent = `${isolated(file.name)} has ${amount(file.size)}; the hub takes up to ${form.dataset.maxGb} GB.`;
     else uploads.push(new Upload(file));
   }
   next();

@@ -67,5 +67,5 @@ def test_live_nodes_come_first_and_each_says_why_it_does_not_work() -> None:
     shown = {node.name: node for node in node_standings()}
     assert list(shown) == [WORKSTATION, LAPTOP]
     assert (shown[WORKSTATION].condition, shown[LAPTOP].condition) == ("draining", "offline")
-    assert "not heard of" in shown[LAPTOP].why
+    assert "no contact" in shown[LAPTOP].why
     assert [model.label for model in shown[LAPTOP].models] == ["faster-whisper:small"]

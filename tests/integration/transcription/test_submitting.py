@@ -57,6 +57,10 @@ def test_the_form_offers_what_the_cluster_can_do() -> None:
     ]
 
 
+def test_the_form_shows_a_name_in_its_own_direction() -> None:
+    assert '<bdi class="upload-name"></bdi>' in signed_in().get(NEW).content.decode()
+
+
 def test_a_recording_becomes_a_job_of_its_sender() -> None:
     fields = {"file": recording(), "language": "de", "quality": "best", "prompt": "Anneliese,  Qdrant"}
     answer = signed_in().post(NEW, fields)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from unicodedata import category
+
+from clustercore.blobs.domain.names import without_controls
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,6 @@ UNSPACED = (
     (0x20000, 0x3FFFF),
 )
 """Scripts written without spaces: Thai, Lao, Tibetan, Burmese, Khmer, kana, Chinese characters and punctuation."""
-_KEPT_FORMATS = frozenset("\u00ad\u061c\u200b\u200c\u200d\u200e\u200f\u2060")
-"""Invisible characters that belong to words: joiners, hyphens and break marks, and the marks of a direction."""
 _BLANKS = re.compile(r"[ ]{2,}")
 
 
@@ -146,8 +145,4 @@ def beginning(text: str, most: int) -> str:
 def one_line(text: str) -> str:
     """A text as one line: line breaks and controls become spaces, and runs of spaces one. No-break and other spaces of
     a width of their own stay, and so do joiners within words."""
-    return _BLANKS.sub(" ", "".join(c if _is_of_a_line(c) else " " for c in text)).strip()
-
-
-def _is_of_a_line(character: str) -> bool:
-    return character.isprintable() or character in _KEPT_FORMATS or category(character) in ("Zs", "Cn", "Co")
+    return _BLANKS.sub(" ", without_controls(text)).strip()

@@ -11,6 +11,7 @@ from django.db import transaction
 
 from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.domain.errors import BlobGone
+from clustercore.blobs.domain.names import without_controls
 from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.models import Job
@@ -140,7 +141,7 @@ def _request(name: str, wishes: Wishes) -> JobRequest:
 
 def printable(name: str) -> str:
     """A file name as one line of text: control characters become spaces, at most 255 characters."""
-    return "".join(character if character.isprintable() else " " for character in name)[:255] or "recording"
+    return without_controls(name)[:255] or "recording"
 
 
 def _language(text: str | None) -> str | None:

@@ -7,6 +7,8 @@ import binascii
 from collections.abc import Mapping
 from enum import StrEnum
 
+from clustercore.blobs.domain.names import without_controls
+
 VERSION = "1.0.0"
 EXTENSIONS = "creation,termination,expiration"
 CONTENT_TYPE = "application/offset+octet-stream"
@@ -43,4 +45,4 @@ def plain_number(text: str) -> int | None:
 
 def printable(name: str) -> str:
     """A file name as one line of text: control characters become spaces, at most 255 characters."""
-    return "".join(character if character.isprintable() else " " for character in name)[:255]
+    return without_controls(name)[:255]

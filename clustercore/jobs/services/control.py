@@ -7,6 +7,7 @@ from functools import partial
 from django.db import transaction
 from django.db.models.functions import Now
 
+from clustercore.blobs.domain.names import without_controls
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import (
     FINAL_JOB_STATES,
@@ -140,8 +141,8 @@ def edit_job(job_id: int, *, title: str | None = None, priority: int | None = No
 
 
 def one_line(text: str) -> str:
-    """The text with all that is not printable as spaces, 300 characters at most."""
-    return "".join(character if character.isprintable() else " " for character in text).strip()[:300]
+    """The text with all controls as spaces, 300 characters at most."""
+    return without_controls(text).strip()[:300]
 
 
 @transaction.atomic

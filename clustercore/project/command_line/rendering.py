@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from clustercore.blobs.domain.names import without_controls
 from clustercore.jobs.domain.words import memory_words
 from clustercore.project.command_line.figures import (
     EventFigures,
@@ -42,7 +43,7 @@ _BAR_WIDTH = 30
 
 def printable(text: str, width: int | None = None) -> str:
     """One line of text: control characters become spaces, and the middle goes where it is too long."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text)
+    line = without_controls(text)
     if width is None or len(line) <= width:
         return line
     kept = width - 1

@@ -14,6 +14,7 @@ from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded, M
 from transcription.adapters.engines.audio import SAMPLE_RATE, Samples, read_samples, seconds_of
 from transcription.adapters.engines.model_folders import megabytes, model_folder, model_folders
 from transcription.domain.language import parse_language
+from transcription.domain.transcript import joined
 
 INSTALL = "pip install 'clustercore[vosk]'"
 PULL = "clustercore models pull vosk:en-small"
@@ -133,7 +134,9 @@ def segment_of(result: dict[str, Any], *, with_words: bool) -> dict[str, Any]:
         for heard in result["result"]
     ]
     ends = {"start": words[0]["start"], "end": words[-1]["end"]}
-    return {**ends, "text": result["text"], "words": words if with_words else []}
+    # Vosk puts a space between any two words, of scripts without spaces too.
+    text = joined(str(word["word"]) for word in words)
+    return {**ends, "text": text, "words": words if with_words else []}
 
 
 def _recognized(recognizer: Any, samples: Samples, report: Report) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ import pytest
 from clustercore.nodes.domain.engine import EngineFailure
 from tests.fakes.transcription.engines import vosk_wheel
 from tests.fakes.transcription.engines.audio_files import silence, tone, write_flac
-from transcription.adapters.engines.vosk import Vosk, language_of
+from transcription.adapters.engines.vosk import Vosk, language_of, segment_of
 
 
 @pytest.fixture
@@ -123,3 +123,9 @@ def test_running_before_loading_is_refused() -> None:
     with pytest.raises(EngineFailure) as caught:
         Vosk().run({"path": "x"}, lambda *_: None)
     assert caught.value.code == "not_loaded"
+
+
+@pytest.mark.parametrize(("words", "text"), [(["guten", "tag"], "guten tag"), (["你", "好", "世界"], "你好世界")])
+def test_words_of_a_script_without_spaces_are_set_without_them(words: list[str], text: str) -> None:
+    heard = [{"word": word, "start": n, "end": n + 1, "conf": 1.0} for n, word in enumerate(words)]
+    assert segment_of({"text": " ".join(words), "result": heard}, with_words=True)["text"] == text

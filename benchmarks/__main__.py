@@ -12,7 +12,7 @@ import django
 
 from benchmarks import harness
 
-NAMES = ("overhead", "speedup", "watchers", "uploads", "lists", "pooler", "first_result")
+NAMES = ("overhead", "speedup", "watchers", "uploads", "lists", "pooler", "first_result", "ears")
 
 
 def main() -> None:

@@ -55,6 +55,35 @@ def test_a_recording_is_dropped_watched_read_heard_mended_and_taken_away(
     assert browser.overflow() <= 0
 
 
+def test_a_page_that_nobody_sees_follows_nothing_until_it_is_seen_again(browser: Browser, hub: Hub) -> None:
+    browser.sign_in("ada")
+    browser.open("/nodes/")
+    browser.run(
+        "window.said = []; const send = WebSocket.prototype.send;"
+        "WebSocket.prototype.send = function (text) {"
+        "  window.said.push(JSON.parse(text).follow); send.call(this, text); };"
+    )
+    browser.until(lambda: _is_connected(browser), "the page does not follow anything")
+    for hidden, follows in ((True, []), (False, ["nodes"])):
+        browser.run(
+            "Object.defineProperty(document, 'hidden', {configurable: true, value: arguments[0]});"
+            "document.dispatchEvent(new Event('visibilitychange'));",
+            hidden,
+        )
+        browser.until(
+            lambda wanted=follows: browser.run("return window.said.at(-1)") == wanted, "it says something else"
+        )
+
+
+def _is_connected(browser: Browser) -> bool:
+    """Asked by the page itself: it says again what it follows when a part of it was exchanged."""
+    browser.run(
+        "document.body.dataset.live = 'jobs'; document.dispatchEvent(new Event('live:follow'));"
+        "document.body.dataset.live = 'nodes'; document.dispatchEvent(new Event('live:follow'));"
+    )
+    return bool(browser.run("return window.said.length"))
+
+
 def watched_until_done(browser: Browser, hub: Hub, recording: Recording) -> Job:
     """On the page of the job, which is not reloaded; one of the two nodes dies on the way, with no time to say so."""
     browser.until(lambda: browser.path.startswith("/jobs/"), "the job's page does not open")

@@ -18,6 +18,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import require
 from clustercore.jobs.domain.progress import FINAL_STATES
+from clustercore.jobs.selectors.pulse import stir_now
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.telemetry.domain.topics import Known, Topic
 from clustercore.telemetry.domain.topics import Part as TopicPart
@@ -158,4 +159,6 @@ def hearing_parts(key: str, hearing: Mapping[str, Any]) -> list[TopicPart]:
     return [TopicPart(id="transcript-progress", of=hearing, make=make)]
 
 
-HEARING = Topic(name="transcript", allowed=may_follow, load=load_hearing, state=hearing_state, parts=hearing_parts)
+HEARING = Topic(
+    name="transcript", allowed=may_follow, load=load_hearing, state=hearing_state, parts=hearing_parts, stir=stir_now
+)

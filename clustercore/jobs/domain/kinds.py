@@ -187,21 +187,22 @@ _OUTLINES: dict[str, KindOutline] = {}
 
 
 def outline(kind: KindOutline) -> None:
-    """Makes a kind's outline known, where the kind itself is not loaded. Raises ValueError for a second, other one."""
-    if _OUTLINES.setdefault(kind.name, kind) != kind:
-        raise ValueError(f"the kind of job named {kind.name!r} has other stages: {_OUTLINES[kind.name]}")
+    """Makes a kind's outline known, for processes in which the kind itself is not loaded."""
+    _OUTLINES[kind.name] = kind
 
 
 def outline_of(name: str) -> KindOutline | None:
     """Returns the outline of a kind; None for one that this process does not know."""
-    return _OUTLINES.get(name)
+    kind = _KINDS.get(name)
+    return kind.outline if kind is not None else _OUTLINES.get(name)
 
 
 def register(kind: JobKind) -> None:
-    """Makes a kind of job known; the same name twice is a mistake. Raises ValueError."""
+    """Makes a kind of job known. Raises ValueError for the same name twice, and for one that its outline belies."""
     if kind.name in _KINDS:
         raise ValueError(f"a kind of job named {kind.name!r} is already registered")
-    outline(kind.outline)
+    if _OUTLINES.get(kind.name, kind.outline) != kind.outline:
+        raise ValueError(f"the outline of {kind.name!r} names other stages: {_OUTLINES[kind.name]}")
     _KINDS[kind.name] = kind
 
 

@@ -7,9 +7,14 @@ from collections.abc import Mapping, Sequence
 from django.db import connection
 from django.db.models import Max
 
+from clustercore.jobs.domain.stir import Stir
 from clustercore.jobs.models import JobEvent
 
 # An attempt never changes without its unit, an event or the job: it need not be read.
+_STIR = """
+SELECT (SELECT max(id) FROM jobs_jobevent), EXISTS (SELECT FROM jobs_attempt WHERE outcome = 'live'),
+    pg_current_wal_insert_lsn()::text
+"""
 _PULSE = """
 SELECT j.id, concat_ws('/', hashtextextended(j::text, 0),
     (SELECT max(e.id) FROM jobs_jobevent e WHERE e.job_id = j.id),
@@ -17,6 +22,17 @@ SELECT j.id, concat_ws('/', hashtextextended(j::text, 0),
      FROM jobs_unit u WHERE u.job_id = j.id))
 FROM jobs_job j WHERE j.id = ANY(%s)
 """
+
+
+def stir_now() -> Stir:
+    """Tells whether anything can have changed in the ledger, for a hundredth of what looking costs. One query.
+
+    The end of the write-ahead log moves with every row that is written, by whomever; the beats of nodes move it too.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_STIR)
+        event, is_lively, written = cursor.fetchone()
+    return Stir(mark=event, written=written, is_lively=is_lively)
 
 
 def pulses(ids: Sequence[int]) -> Mapping[int, str]:

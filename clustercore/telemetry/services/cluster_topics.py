@@ -9,6 +9,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.domain.figures import figures_of
 from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
+from clustercore.jobs.selectors.pulse import stir_now
 from clustercore.jobs.selectors.queueing import queue_now
 from clustercore.nodes.selectors import node_colours, node_standings
 from clustercore.telemetry.domain.topics import Facts, Known, State, Topic
@@ -40,7 +41,15 @@ def _cluster_state(_key: str, facts: Facts) -> State:
     }
 
 
-NODES = Topic(name="nodes", allowed=_may_see, load=_load_nodes, state=_node_state, parts=node_parts, every=1.0)
+NODES = Topic(
+    name="nodes", allowed=_may_see, load=_load_nodes, state=_node_state, parts=node_parts, stir=stir_now, every=1.0
+)
 CLUSTER = Topic(
-    name="cluster", allowed=_may_see, load=_load_cluster, state=_cluster_state, parts=cluster_parts, every=2.0
+    name="cluster",
+    allowed=_may_see,
+    load=_load_cluster,
+    state=_cluster_state,
+    parts=cluster_parts,
+    stir=stir_now,
+    every=2.0,
 )

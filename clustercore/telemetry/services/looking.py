@@ -1,15 +1,16 @@
-"""One look at the ledger, in a thread: what is followed is loaded, and what changed is rendered."""
+"""One look at the ledger, in a thread: what is followed is loaded if anything stirred, and what changed is rendered."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections
 
+from clustercore.jobs.domain.stir import Stir
 from clustercore.telemetry.domain.topics import Facts, Part, State, Topic
 
 logger = logging.getLogger(__name__)
@@ -17,6 +18,11 @@ logger = logging.getLogger(__name__)
 LONGEST_PAUSE_SECONDS = 1.0
 """A topic that costs much is left alone for as long as it last kept a processor busy, here or at the ledger (half of
 the time that it took, at a guess), and no longer than this."""
+SHORTEST_CALM_SECONDS = 0.25
+LONGEST_CALM_SECONDS = 2.0
+"""Something was written, but no news: the topic is looked at again after so long, longer each time nothing is found."""
+BLIND_SECONDS = 10.0
+"""Nothing was written: the topic is looked at all the same, for what changes with time alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +76,30 @@ class Found:
     is_overdue: bool = False
 
 
+@dataclass(slots=True)
+class _Seen:
+    """What stirred before the last look at a topic, when that was, and how long to stay calm after it."""
+
+    stir: Stir
+    at: float
+    calm: float = 0.0
+
+    def is_worth_another(self, now: Stir, at: float) -> bool:
+        """Whether a look can find anything new, or has been put off for long enough."""
+        if now.is_lively or self.stir.is_lively or now.mark != self.stir.mark:
+            return True
+        age = at - self.at
+        return age >= BLIND_SECONDS or (now.written != self.stir.written and age >= self.calm)
+
+
 class Looker:
-    """Looks, and remembers what each topic costs. One look at a time."""
+    """Looks, and remembers what each topic costs and what had stirred. One look at a time."""
 
     def __init__(self) -> None:
+        self.is_calm = False
+        """Whether the last look was not worth while for any topic."""
         self._due: dict[str, float] = {}
+        self._seen: dict[str, _Seen] = {}
         self._complained: set[str] = set()
 
     def look(self, asked: Sequence[Asked]) -> list[Found]:
@@ -83,14 +108,40 @@ class Looker:
         for one in asked:
             by_topic.setdefault(one.key.topic.name, []).append(one)
         found: list[Found] = []
+        self.is_calm = True
+        stirs: dict[Callable[[], Stir], Stir] = {}
         try:
-            for name, together in by_topic.items():
-                if any(one.is_new for one in together) or time.monotonic() >= self._due.get(name, 0.0):
-                    found += self._look_at(together)
+            for together in by_topic.values():
+                topic = together[0].key.topic
+                if topic.stir is not None and topic.stir not in stirs:
+                    stirs[topic.stir] = topic.stir()
+                stir = stirs[topic.stir] if topic.stir is not None else None
+                if not self._is_worth_a_look(together, stir):
+                    continue
+                if not _is_awaited(together) and time.monotonic() < self._due.get(topic.name, 0.0):
+                    self.is_calm = False
+                    continue
+                news = self._look_at(together)
+                self._note(topic.name, stir, bool(news))
+                self.is_calm = self.is_calm and stir is not None and not stir.is_lively and not news
+                found += news
         finally:
             # No request of Django's ends here: this gives the thread's connection back to the pool.
             connections.close_all()
         return found
+
+    def _is_worth_a_look(self, together: Sequence[Asked], stir: Stir | None) -> bool:
+        seen = self._seen.get(together[0].key.topic.name)
+        if stir is None or seen is None or any(one.is_new or one.is_overdue for one in together):
+            return True
+        return seen.is_worth_another(stir, time.monotonic())
+
+    def _note(self, name: str, stir: Stir | None, is_news: bool) -> None:
+        if stir is None:
+            return
+        before = self._seen.get(name)
+        calm = 0.0 if is_news or before is None else max(SHORTEST_CALM_SECONDS, 2 * before.calm)
+        self._seen[name] = _Seen(stir, time.monotonic(), min(calm, LONGEST_CALM_SECONDS))
 
     def _look_at(self, together: Sequence[Asked]) -> list[Found]:
         topic = together[0].key.topic
@@ -111,6 +162,11 @@ class Looker:
         cost = max(time.thread_time() - worked, (ended - began) / 2)
         self._due[topic.name] = max(began + topic.every, ended + min(cost, LONGEST_PAUSE_SECONDS))
         return found
+
+
+def _is_awaited(together: Sequence[Asked]) -> bool:
+    """Whether somebody knows nothing yet."""
+    return any(one.is_new for one in together)
 
 
 def _found(asked: Asked, facts: Facts | None) -> Found | None:

@@ -23,6 +23,9 @@ from clustercore.telemetry.services.looking import Asked, Found, Key, Looker, Pa
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
+"""Between two looks while anything happens."""
+CALM_LOOK_SECONDS = 1.0
+"""Between two looks when nothing has for a while; it grows to this."""
 AWAY_SECONDS = 1.0
 """Between two looks while the ledger does not answer."""
 SILENCE_SECONDS = 3.0
@@ -168,12 +171,15 @@ class Watcher:
             self._new.set()
 
     async def _watch(self) -> None:
-        clock = asyncio.get_running_loop().time
+        clock, pause = asyncio.get_running_loop().time, LOOK_SECONDS
         try:
             while self.watched:
                 self._new.clear()
-                due = clock() + LOOK_SECONDS
-                if not await self._look():
+                began = clock()
+                if await self._look():
+                    pause = min(pause * 1.5, CALM_LOOK_SECONDS) if self._looker.is_calm else LOOK_SECONDS
+                    due = began + pause
+                else:
                     due = clock() + AWAY_SECONDS
                 await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
                 await self._pause(due - clock())

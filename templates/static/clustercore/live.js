@@ -22,7 +22,9 @@ let notice = 0;
 let followed = "";
 let watchdog = 0;
 
+// A page that nobody sees follows nothing: the hub need not look for it. Seen again, it gets the whole state.
 const topics = () => {
+  if (document.hidden) return [];
   const named = [...document.querySelectorAll("[data-live]")].flatMap((element) => element.dataset.live.split(/\s+/));
   return [...new Set(named.filter(Boolean))].sort();
 };
@@ -143,7 +145,12 @@ function returned() {
   connect();
 }
 
-document.addEventListener("visibilitychange", returned);
+function shownOrHidden() {
+  if (socket?.readyState === WebSocket.OPEN) follow();
+  else returned();
+}
+
+document.addEventListener("visibilitychange", shownOrHidden);
 window.addEventListener("online", returned);
 window.addEventListener("pageshow", returned);
 window.addEventListener("pagehide", () => socket?.close());

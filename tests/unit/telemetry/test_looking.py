@@ -1,0 +1,136 @@
+"""The looker: where nothing stirred it does not look, and what did stir is seen at the next look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from clustercore.jobs.domain.stir import Stir
+from clustercore.telemetry.services import looking
+from clustercore.telemetry.services.looking import BLIND_SECONDS, LONGEST_CALM_SECONDS, Asked, Key, Looker
+from tests.fakes.telemetry.topics import Written
+
+
+class Clock:
+    """The monotonic clock of the looker, which the test moves; looking takes no time."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def thread_time(self) -> float:
+        return 0.0
+
+
+class Scene:
+    """One key that a page follows, and a ledger that stirs as the test says."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.written = Written(a={"done": 1})
+        self.stir = Stir(mark=1, written="0/1", is_lively=False)
+        self.asked_to_stir = 0
+        self._key = Key(replace(self.written.topic(), stir=self._stir_now), "a", "written:a")
+        self._looker = Looker()
+        self._asked = Asked(self._key, None, None, {}, True, False, for_pages=True, for_programs=False)
+        self.look()
+
+    def _stir_now(self) -> Stir:
+        self.asked_to_stir += 1
+        return self.stir
+
+    def look(self, seconds_later: float = 0.25) -> bool:
+        """Whether a look was taken at all; what it found is known afterwards."""
+        self.clock.now += seconds_later
+        before = self.written.looks
+        for found in self._looker.look([self._asked]):
+            self._asked = replace(self._asked, facts=found.facts, parts=found.parts)
+        self._asked = replace(self._asked, is_new=False)
+        return self.written.looks > before
+
+    @property
+    def is_calm(self) -> bool:
+        return self._looker.is_calm
+
+    def sign_of_life(self) -> None:
+        """Something is written that nobody is shown."""
+        self.stir = replace(self.stir, written=object())
+
+
+@pytest.fixture
+def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    clock = Clock()
+    monkeypatch.setattr(looking, "time", clock)
+    yield Scene(clock)
+
+
+def test_where_nothing_is_written_nobody_looks(scene: Scene) -> None:
+    assert not any(scene.look() for _ in range(20))
+    assert scene.asked_to_stir == 21
+    assert scene.is_calm
+
+
+def test_news_is_seen_at_once(scene: Scene) -> None:
+    scene.look()
+    scene.stir = replace(scene.stir, mark=2, written="0/2")
+    scene.written.facts["a"] = {"done": 2}
+    assert scene.look()
+    assert not scene.is_calm
+    assert not scene.look()
+
+
+def test_while_something_is_in_hand_and_once_after_it_every_look_is_taken(scene: Scene) -> None:
+    scene.stir = replace(scene.stir, is_lively=True)
+    assert all(scene.look() for _ in range(5))
+    assert not scene.is_calm
+    scene.stir = replace(scene.stir, is_lively=False)
+    assert scene.look()
+    assert not scene.look()
+
+
+def test_a_change_without_a_mark_is_seen_as_soon_as_it_is_written(scene: Scene) -> None:
+    scene.look()
+    scene.sign_of_life()
+    scene.written.facts["a"] = {"done": 3}
+    assert scene.look()
+
+
+def test_signs_of_life_are_looked_at_less_and_less(scene: Scene) -> None:
+    looks = 0
+    for _ in range(400):
+        scene.sign_of_life()
+        looks += scene.look()
+    assert looks == pytest.approx(100 / LONGEST_CALM_SECONDS, rel=0.2)
+    scene.clock.now += LONGEST_CALM_SECONDS
+    scene.sign_of_life()
+    scene.written.facts["a"] = {"done": 4}
+    assert scene.look()
+    scene.sign_of_life()
+    scene.written.facts["a"] = {"done": 5}
+    assert scene.look(), "after a change one is quick again"
+
+
+def test_what_changes_with_time_alone_is_seen_within_seconds(scene: Scene) -> None:
+    assert not scene.look(BLIND_SECONDS / 2)
+    assert scene.look(BLIND_SECONDS / 2)
+
+
+def test_who_comes_anew_is_told_at_once(scene: Scene) -> None:
+    scene.look()
+    scene._asked = replace(scene._asked, is_new=True)
+    assert scene.look()
+
+
+def test_a_topic_that_cannot_tell_is_looked_at_each_time(scene: Scene) -> None:
+    key = Key(scene.written.topic("other"), "a", "other:a")
+    asked = Asked(key, None, None, {}, False, False, for_pages=True, for_programs=False)
+    looker = Looker()
+    before = scene.written.looks
+    for _ in range(3):
+        scene.clock.now += 0.25
+        looker.look([asked])
+    assert scene.written.looks == before + 3
+    assert not looker.is_calm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,11 @@ def test_a_page_that_nobody_sees_follows_nothing_until_it_is_seen_again(browser:
             "document.dispatchEvent(new Event('visibilitychange'));",
             hidden,
         )
-        browser.until(
-            lambda wanted=follows: browser.run("return window.said.at(-1)") == wanted, "it says something else"
-        )
+        browser.until(partial(_says, browser, follows), "it says something else")
+
+
+def _says(browser: Browser, follows: list[str]) -> bool:
+    return bool(browser.run("return window.said.at(-1)") == follows)
 
 
 def _is_connected(browser: Browser) -> bool:

@@ -18,6 +18,7 @@ from clustercore.nodes.domain.inventory import Inventory
 from clustercore.project.command_line.console import CommandError, ExitCode, output, say
 from clustercore.project.command_line.ledger import model_figures
 from clustercore.project.command_line.ledger_process import migrate_apart
+from clustercore.project.command_line.processes import hostname_of
 from clustercore.project.command_line.rendering import models_table
 from clustercore.project.command_line.servers import servers, uses_embedded_servers
 from clustercore.project.command_line.worker import run
@@ -48,7 +49,7 @@ def node(
     with servers(start=True):
         if uses_embedded_servers():
             migrate_apart()
-        return run(environment().node_name)
+        return run(hostname_of(environment().node_name))
 
 
 def _try_models() -> int:

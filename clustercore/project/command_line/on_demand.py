@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from clustercore.project.command_line.processes import Child
+
+END_SECONDS = 10.0
+"""A child that was asked to end and has not by then is killed."""
 
 
 class OnDemand:
@@ -20,6 +24,7 @@ class OnDemand:
         self.child = child
         self._wanted = wanted
         self._idle_seconds = idle_seconds
+        self._kill_at = math.inf
 
     def open(self) -> None:
         """Makes it known that one may ask; nobody has yet. Raises OSError."""
@@ -33,10 +38,13 @@ class OnDemand:
 
     def keep(self) -> str:
         """Starts, keeps or ends the child; returns what happened, in words, or nothing."""
+        if not self.child.is_wanted and time.monotonic() > self._kill_at:
+            self.child.kill()
         if self._is_wanted():
             return self.child.keep() if self.child.is_wanted else self._start()
         if self.child.is_wanted:
             self.child.dismiss()
+            self._kill_at = time.monotonic() + END_SECONDS
             return f"{self.child.name} ends: nobody has looked at it for {self._idle_seconds:g} s"
         return ""
 

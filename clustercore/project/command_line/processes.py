@@ -22,7 +22,7 @@ KILL_SECONDS = 5.0
 UNSTARTABLE_PAUSE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
 _TAIL_BYTES = 2000
-_WORKER = "import sys; from clustercore.project.command_line.worker import run; sys.exit(run(sys.argv[2]))"
+_WORKER = "import sys; from clustercore.project.command_line.worker import run; sys.exit(run(sys.argv[-1]))"
 _FLOWER = (
     "import sys; from clustercore.project.command_line.flower_process import run_celery; "
     "sys.exit(run_celery(sys.argv[1:]))"
@@ -32,7 +32,12 @@ _FLOWER = (
 
 def node_command(name: str) -> list[str]:
     """A worker node in a process of its own; the agent's settings come from its environment."""
-    return python_command("-c", _WORKER, "worker", name)
+    return python_command("-c", _WORKER, "worker", "--hostname", hostname_of(name))
+
+
+def hostname_of(name: str) -> str:
+    """Returns what Celery calls the node: a name that is unique on the machine, which it puts in place of `%h`."""
+    return f"{name}@%h"
 
 
 def flower_command() -> list[str]:
@@ -132,6 +137,11 @@ class Child:
     def is_wanted(self) -> bool:
         """Whether it was started and not dismissed since."""
         return self._process is not None and not self._is_dismissed
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
 
     def end(self, seconds: float) -> None:
         """Waits for its end, and kills it when it does not come."""

@@ -12,14 +12,11 @@ from celery.utils.nodenames import default_nodename, host_format
 from clustercore.project.celery import app
 
 
-def run(name: str) -> int:
-    """Works until it is told to stop; returns the worker's exit code.
-
-    The name is unique on the machine; gossip and mingling are the node agent's.
-    """
+def run(hostname: str) -> int:
+    """Works until it is told to stop; returns the worker's exit code. Gossip and mingling are the node agent's."""
     app.set_current()
     worker = app.Worker(
-        hostname=host_format(default_nodename(f"{name}@%h")),
+        hostname=host_format(default_nodename(hostname)),
         loglevel=logging.INFO,
         without_gossip=True,
         without_mingle=True,

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from clustercore.project.command_line import on_demand
 from clustercore.project.command_line.on_demand import OnDemand
 from clustercore.project.command_line.processes import Child, end_children
-from tests.unit.project.command_line.test_processes import SLEEP, until
+from tests.unit.project.command_line.test_processes import SLEEP, STUBBORN, until
 
 IDLE_SECONDS = 60.0
 
@@ -68,6 +69,18 @@ def test_one_that_dies_while_it_is_asked_for_is_started_again(demanded: OnDemand
 
     assert until(lambda: demanded.keep() != "" or demanded.child.restarts > 0)
     assert until(lambda: demanded.keep() == "" and demanded.child.restarts == 1)
+
+
+def test_one_that_does_not_end_is_killed(demanded: OnDemand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(on_demand, "END_SECONDS", 0.05)
+    demanded.child.command = [sys.executable, "-c", STUBBORN]
+    ask(demanded)
+    demanded.keep()
+    assert until(lambda: "up" in demanded.child.log.read_text())
+    ask(demanded, IDLE_SECONDS + 1)
+    demanded.keep()
+
+    assert until(lambda: demanded.keep() == "" and demanded.child.exit_code is not None)
 
 
 def test_nobody_can_ask_for_what_nobody_would_start(demanded: OnDemand) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from clustercore.config.interpreter import child_variables
 from clustercore.project.command_line import processes
 from clustercore.project.command_line.processes import Child, end_children
 
@@ -47,6 +48,21 @@ def test_a_child_that_dies_is_started_again_and_says_so(child: Child) -> None:
     assert child.pid != first
     assert child.exit_code is None
     assert next(text for text in said if text).startswith("a child ended (exit code -15)")
+
+
+@pytest.mark.parametrize(
+    ("ours", "inherited"),
+    [
+        ("clustercore.project.ledger_settings", None),
+        ("home.settings", "home.settings"),
+        ("clustercore2.settings", "clustercore2.settings"),
+    ],
+)
+def test_a_child_chooses_which_of_our_settings_it_loads_and_inherits_anybody_elses(
+    ours: str, inherited: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", ours)
+    assert child_variables({}).get("DJANGO_SETTINGS_MODULE") == inherited
 
 
 def test_a_child_that_cannot_be_started_is_tried_again_and_told_of_once(

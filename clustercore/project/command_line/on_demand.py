@@ -38,7 +38,8 @@ class OnDemand:
 
     def keep(self) -> str:
         """Starts, keeps or ends the child; returns what happened, in words, or nothing."""
-        if not self.child.is_wanted and time.monotonic() > self._kill_at:
+        # Asking for the exit code of one that has ended also lets the system forget it.
+        if not self.child.is_wanted and self.child.exit_code is None and time.monotonic() > self._kill_at:
             self.child.kill()
         if self._is_wanted():
             return self.child.keep() if self.child.is_wanted else self._start()

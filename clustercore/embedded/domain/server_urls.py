@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -44,6 +44,7 @@ _OPTION_NAMES = (
     "user"
 )
 _LIBPQ_OPTIONS = frozenset(_OPTION_NAMES.split())
+_REDIS_OPTIONS = ("ssl_cert_reqs", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _CERTIFICATE_REQUIREMENTS = ("required", "optional", "none")
 _CHOICES = {
     "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
@@ -113,14 +114,26 @@ def checked_redis_url(url: str) -> str:
         raise ValueError(f"REDIS_URL names no host; it looks like {REDIS_EXAMPLE}, and {_QUOTED}")
     if parts.fragment or not re.fullmatch(r"/?\d*", parts.path):
         raise ValueError(f"REDIS_URL must end with the number of a database, as in {REDIS_EXAMPLE}; {_QUOTED}")
-    _require_certificates(scheme, dict(parse_qsl(parts.query)))
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    _require_certificates(scheme, query)
+    _require_redis_options(query, _REDIS_OPTIONS)
     return url.strip()
 
 
 def _require_socket(parts: SplitResult) -> None:
-    number = dict(parse_qsl(parts.query)).get("db", "0")
+    query = dict(parse_qsl(parts.query, keep_blank_values=True))
+    number = query.get("db", "0")
     if parts.netloc.rpartition("@")[2] or len(parts.path) < 2 or not number.isdecimal():
         raise ValueError(f"REDIS_URL: a Unix socket is written {_REDIS_SOCKET_EXAMPLE}; {_QUOTED}")
+    _require_redis_options(query, ("db",))
+
+
+def _require_redis_options(query: Mapping[str, str], known: Collection[str]) -> None:
+    """What one of the clients (redis-py, kombu, Celery) does not know, it takes for an argument, and fails."""
+    if not query.keys() <= set(known):
+        raise ValueError(
+            f"REDIS_URL has an option that not every client knows; they know {', '.join(known)}; {_QUOTED}"
+        )
 
 
 def _split(url: str, variable: str, example: str) -> SplitResult:

@@ -276,24 +276,24 @@ def _text_of(group: Sequence[Part]) -> str:
 
 
 def _with_room(cues: Sequence[Cue], seconds: float) -> list[Cue]:
-    """The captions in order, none over another, each as long as it takes to be seen where there is room."""
-    ordered = sorted(cues, key=lambda cue: cue.start)
+    """The captions in their order, none over another, each as long as it takes to be seen where there is room.
+
+    A word whose time is out of order moves its caption, and never the text.
+    """
+    starts = list(accumulate((cue.start for cue in reversed(cues)), min))[::-1]
     result: list[Cue] = []
     free_from = 0.0
-    for at, cue in enumerate(ordered):
-        following = ordered[at + 1].start if at + 1 < len(ordered) else max(seconds, cue.end) if seconds else None
-        start = max(_whole(cue.start), free_from)
-        end = max(_whole(cue.end), start)
-        if following is not None:
-            end = min(end, max(_whole(following), start))
-        if end - start < SHORTEST_SECONDS:
-            end = (
-                start + SHORTEST_SECONDS if following is None else min(start + SHORTEST_SECONDS, max(following, start))
-            )
-            start = max(free_from, min(start, end - SHORTEST_SECONDS))
-        end = max(_whole(end), _whole(start + INSTANT))
-        result.append(replace(cue, start=_whole(start), end=end))
-        free_from = end
+    for at, cue in enumerate(cues):
+        begins = max(_whole(starts[at]), free_from)
+        ends = max(_whole(cue.end), begins)
+        if at + 1 < len(cues):
+            limit = max(_whole(starts[at + 1]), begins)
+        else:
+            limit = max(seconds, ends) if seconds else begins + max(SHORTEST_SECONDS, ends - begins)
+        ends = min(max(ends, begins + SHORTEST_SECONDS), limit)
+        begins = max(free_from, min(begins, ends - SHORTEST_SECONDS))
+        free_from = max(_whole(ends), _whole(begins + INSTANT))
+        result.append(replace(cue, start=_whole(begins), end=free_from))
     return result
 
 

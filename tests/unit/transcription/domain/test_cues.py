@@ -81,6 +81,15 @@ def test_captions_without_any_room_still_have_a_length() -> None:
     assert all(cue.end - cue.start >= INSTANT * 0.99 for cue in cues)
 
 
+def test_a_word_whose_time_is_out_of_order_leaves_the_text_in_its_order() -> None:
+    early, late = spoken("here is what was said at first", 4.0), spoken("and here is the rest of it", 8.0)
+    odd = Segment(4.0, 11.0, f"{early.text} {late.text}", (Word("here", 9.5, 9.9), *early.words[1:], *late.words))
+    cues = cues_of(Transcript((odd,), "en", 20.0), Layout(20, 1))
+    assert told(cues) == odd.text
+    assert all(earlier.end <= later.start for earlier, later in pairwise(cues))
+    assert cues[0].start < 5.0
+
+
 def test_words_over_one_another_give_captions_one_after_another() -> None:
     segments = (spoken("this goes on for a long while", 0.0, speaker="A"), spoken("and this too", 1.0, speaker="B"))
     first, second = cues_of(Transcript(segments, "en", 5.0))

@@ -29,7 +29,7 @@ from clustercore.nodes.models import Node
 from tests.fakes.transcription.engines.tiny_whisper import write_tiny_whisper
 from transcription.adapters.decoding import Decoder
 from transcription.adapters.flac import write_flac
-from transcription.adapters.opening import open_media
+from transcription.adapters.surveying import survey
 from transcription.domain.cut import SAMPLE_RATE, Samples
 from transcription.services.submit import Wishes, submit_transcription
 
@@ -58,8 +58,7 @@ CONTESTANTS = {
 
 def conversation() -> Samples:
     """The bundled recording, 16 kHz mono."""
-    with open_media(CONVERSATION) as media:
-        return np.concatenate(list(Decoder(media, 3600.0).blocks()))
+    return np.concatenate(list(Decoder(survey(CONVERSATION, None, lambda: None), 3600.0).blocks()))
 
 
 def write_recordings(contestant: Contestant, spoken: Samples, directory: Path) -> tuple[Path, list[Path], Path]:

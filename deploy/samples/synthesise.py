@@ -19,7 +19,7 @@ from av.audio.frame import AudioFrame
 
 from transcription.adapters.decoding import Decoder
 from transcription.adapters.flac import write_flac
-from transcription.adapters.opening import open_media
+from transcription.adapters.surveying import survey
 from transcription.domain.cut import SAMPLE_RATE, Samples
 
 VOICES = ("rms", "slt")
@@ -75,8 +75,7 @@ def speak(text: str, voice: str) -> Samples:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "turn.wav"
         subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(path)], check=True)
-        with open_media(path) as media:
-            samples = np.concatenate(list(Decoder(media, 600).blocks()))
+        samples = np.concatenate(list(Decoder(survey(path, None, lambda: None), 600).blocks()))
     louder: Samples = (samples * (LOUDNESS * 32767 / np.abs(samples).max())).round().astype(np.int16)
     return louder
 

@@ -7,14 +7,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+import numpy as np
+
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Report
-from transcription.adapters.decoding import Decoder, Health
+from transcription.adapters.decoding import Decoder
 from transcription.adapters.flac import FlacWriter
-from transcription.adapters.opening import MediaError, OpenMedia, open_media, refuse_if_too_long
-from transcription.domain.cut import SAMPLE_RATE, Append, Complete, CutRule, Cutting, Instruction
+from transcription.adapters.notes import notes_on
+from transcription.adapters.opening import MediaError
+from transcription.adapters.surveying import declared_seconds, refuse_if_too_long, survey
+from transcription.domain.cut import (
+    FRAME,
+    SAMPLE_RATE,
+    Append,
+    Complete,
+    CutRule,
+    Cutting,
+    Instruction,
+    Samples,
+    frame_powers,
+)
 from transcription.domain.plan import piece_seconds
 
 REPORT_EVERY_SECONDS = 0.5
+SILENCE_POWER = 32.0**2
+"""Mean square, in units of 16 bits, up to which a frame is silence: 60 dB below full scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +48,8 @@ class CutOrder:
     known: tuple[tuple[int, int], ...] = ()
     again: tuple[int, ...] = ()
     """The ordinals of known pieces that are wanted once more."""
+    track: int | None = None
+    """The audio track that is wanted, from 1; None leaves the choice to the cutter."""
 
     @classmethod
     def from_request(cls, request: JsonObject) -> CutOrder:
@@ -47,6 +65,7 @@ class CutOrder:
                 slots=int(request.get("slots", 1)),
                 known=tuple((int(start), int(end)) for start, end in request.get("known", ())),
                 again=tuple(int(ordinal) for ordinal in request.get("again", ())),
+                track=None if request.get("track") is None else int(request["track"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise EngineFailure("bad_request", f"The cutter cannot use this request: {error!r}") from error
@@ -85,14 +104,16 @@ def cut_recording(order: CutOrder, report: Report) -> JsonObject:
     progress = Progress(report)
     new_cutting(order, None)
     order.directory.mkdir(parents=True, exist_ok=True)
-    refuse_if_too_long(order.path, order.maximum_seconds, progress.tick)
-    with open_media(order.path) as media:
-        cutting = new_cutting(order, media.declared_seconds)
-        decoder = Decoder(media, order.maximum_seconds)
-        write_pieces(order.directory, instructions(decoder, cutting, meter(media, cutting, progress)), progress.event)
-        check_continuation(cutting, order.known)
-        notes = notes_on(decoder.health, cutting.position / SAMPLE_RATE, promised_seconds(media))
-        return {"samples": cutting.position, **media.description, "notes": notes}
+    source = survey(order.path, order.track, progress.tick)
+    declared = declared_seconds(source)
+    refuse_if_too_long(source, declared, order.maximum_seconds, progress.tick)
+    cutting = new_cutting(order, declared)
+    decoder = Decoder(source, order.maximum_seconds)
+    steps = instructions(decoder, cutting, meter(decoder, cutting, declared, progress))
+    write_pieces(order.directory, steps, progress.event)
+    check_continuation(cutting, order.known)
+    notes = notes_on(source, decoder.health, cutting.position / SAMPLE_RATE)
+    return {"samples": cutting.position, **decoder.description, "notes": notes}
 
 
 def new_cutting(order: CutOrder, declared_seconds: float | None) -> Cutting:
@@ -103,13 +124,12 @@ def new_cutting(order: CutOrder, declared_seconds: float | None) -> Cutting:
         raise EngineFailure("bad_request", str(error)) from error
 
 
-def meter(media: OpenMedia, cutting: Cutting, progress: Progress) -> Callable[[], None]:
+def meter(decoder: Decoder, cutting: Cutting, declared: float | None, progress: Progress) -> Callable[[], None]:
     """What to call after each block of sound."""
-    declared = media.declared_seconds
 
     def measure() -> None:
         position = cutting.position / SAMPLE_RATE
-        progress.tick(position / declared if declared else media.file.fraction)
+        progress.tick(position / declared if declared else decoder.fraction)
 
     return measure
 
@@ -125,28 +145,38 @@ def instructions(decoder: Decoder, cutting: Cutting, measure: Callable[[], None]
 def write_pieces(directory: Path, steps: Iterator[Instruction], hand_over: Callable[[JsonObject], None]) -> None:
     """Write each piece and hand it over once it is on the disk; a piece that breaks off leaves no file."""
     writer: FlacWriter | None = None
+    sound = 0.0
     try:
         for step in steps:
             writer = writer or FlacWriter(directory / f"{step.ordinal:05d}.flac")
             if isinstance(step, Append):
                 writer.append(step.samples)
+                sound += sound_seconds(step.samples)
             else:
                 finished, writer = writer, None
                 finished.close()
-                hand_over(piece_event(finished.path, step))
+                hand_over(piece_event(finished.path, step, sound))
+                sound = 0.0
     finally:
         if writer is not None:
             writer.discard()
 
 
-def piece_event(path: Path, piece: Complete) -> JsonObject:
-    """The event that tells of a finished piece."""
+def sound_seconds(samples: Samples) -> float:
+    """For how long the samples are louder than silence; of a frame of 10 ms that is not full nothing counts."""
+    frames = len(samples) // FRAME
+    return float(np.count_nonzero(frame_powers(samples[: frames * FRAME]) > SILENCE_POWER)) * FRAME / SAMPLE_RATE
+
+
+def piece_event(path: Path, piece: Complete, sound: float) -> JsonObject:
+    """The event that tells of a finished piece, and for how many seconds there is any sound in it."""
     return {
         "piece": {
             "ordinal": piece.ordinal,
             "path": str(path),
             "start_sample": piece.start,
             "end_sample": piece.end,
+            "sound_seconds": round(sound, 2),
         }
     }
 
@@ -159,25 +189,3 @@ def check_continuation(cutting: Cutting, known: tuple[tuple[int, int], ...]) -> 
             "The recording is shorter now than when it was first cut: the file has changed or is damaged. "
             "Send it again.",
         )
-
-
-def promised_seconds(media: OpenMedia) -> float | None:
-    """The length that the recording had when it was whole, if that can be known."""
-    if media.is_estimate:
-        return None
-    return media.promised_by_riff or media.declared_seconds
-
-
-def notes_on(health: Health, seconds: float, declared: float | None) -> list[str]:
-    """What a person should know about a recording that was not quite whole."""
-    notes = []
-    if health.broke_off or (declared is not None and declared - seconds > max(1.0, 0.02 * declared)):
-        expected = f" of {declared:.0f} s" if declared else ""
-        notes.append(f"The recording breaks off after {seconds:.0f} s{expected}; what is there was used.")
-    if health.broken_packets:
-        notes.append(f"{health.broken_packets} damaged parts could not be decoded and were left out.")
-    if health.filled_seconds:
-        notes.append(
-            f"{health.filled_seconds:.1f} s missing in the recording were filled with silence to keep the times."
-        )
-    return notes

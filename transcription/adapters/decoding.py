@@ -4,20 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from typing import Any
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
 
+from transcription.adapters.clock import Clock
+from transcription.adapters.levelling import Leveller, Loudness
 from transcription.adapters.mixing import Mixer
-from transcription.adapters.opening import MediaError, OpenMedia, packets_of, too_long
+from transcription.adapters.opening import (
+    MediaError,
+    OpenMedia,
+    has_other_tracks,
+    last_moment,
+    origin_seconds,
+    packets_of,
+    too_long,
+)
+from transcription.adapters.surveying import Source
 from transcription.domain.cut import SAMPLE_RATE, Samples
 
 BLOCK = SAMPLE_RATE
-GAP_SECONDS = 0.1
-"""A jump of the time stamps is a real gap from here on; less is jitter."""
-LONGEST_GAP_SECONDS = 600.0
-"""A longer jump is a broken clock, not a pause: nothing is filled in."""
+Stamped = tuple[AudioFrame, int | None]
+"""A frame and the byte at which its packet begins."""
 
 
 @dataclass(slots=True)
@@ -27,49 +38,33 @@ class Health:
     frames: int = 0
     broken_packets: int = 0
     filled_seconds: float = 0.0
+    unbelieved_seconds: float = 0.0
+    inverted_seconds: float = 0.0
     broke_off: bool = False
-
-
-@dataclass(slots=True)
-class Clock:
-    """Where the next sample belongs, by the source's time stamps; jitter is ignored, gaps are told."""
-
-    origin: float | None
-    anchor: float | None = None
-    seconds_since: float = 0.0
-
-    def gap_before(self, frame: AudioFrame) -> float:
-        """Seconds of silence missing before `frame` (0 when it follows on). Counts the frame as taken."""
-        moment = frame.time
-        gap = 0.0
-        if moment is not None:
-            gap = moment - self._expected(moment)
-            if self.anchor is None or abs(gap) >= GAP_SECONDS:
-                self.anchor, self.seconds_since = moment, 0.0
-        self.seconds_since += frame.samples / frame.sample_rate
-        return gap if GAP_SECONDS <= gap <= LONGEST_GAP_SECONDS else 0.0
-
-    def _expected(self, moment: float) -> float:
-        if self.anchor is not None:
-            return self.anchor + self.seconds_since
-        return moment if self.origin is None else min(self.origin, moment)
+    promised_seconds: float | None = None
+    """How long the recording was when it was whole, where it broke off and that is known."""
+    loudness: Loudness = field(default_factory=Loudness)
 
 
 @dataclass(slots=True)
 class Decoder:
-    """Decodes one recording once. `health` tells afterwards what was mended."""
+    """Decodes one file once. `health` tells afterwards what was mended, `description` what the file is."""
 
-    media: OpenMedia
+    source: Source
     maximum_seconds: float
     health: Health = field(default_factory=Health)
+    description: dict[str, Any] = field(default_factory=dict)
+    fraction: float = 0.0
+    """How far into the file reading has come, 0 to 1."""
     _produced: int = 0
+    _leveller: Leveller = field(default_factory=Leveller)
 
     def blocks(self) -> Iterator[Samples]:
         """Mono samples at 16 kHz, in order, in blocks of about a second. Raises MediaError."""
+        self.health.loudness = self._leveller.loudness
         gathered: list[Samples] = []
         size = 0
         for samples in self._samples():
-            self._count(len(samples))
             gathered.append(samples)
             size += len(samples)
             if size >= BLOCK:
@@ -78,11 +73,6 @@ class Decoder:
         if gathered:
             yield np.concatenate(gathered)
         self._judge()
-
-    def _count(self, samples: int) -> None:
-        self._produced += samples
-        if self._produced > self.maximum_seconds * SAMPLE_RATE * 1.01:
-            raise too_long(self.maximum_seconds)
 
     def _judge(self) -> None:
         if not self._produced or self.health.broken_packets > max(8, self.health.frames):
@@ -93,14 +83,40 @@ class Decoder:
             )
 
     def _samples(self) -> Iterator[Samples]:
-        clock, mixer = Clock(origin_seconds(self.media)), Mixer()
-        for frame in self._frames():
-            gap = clock.gap_before(frame)
+        for span in self.source.spans:
+            begun = self._produced
+            with self.source.open(span) as media:
+                for samples in self._recording(media):
+                    self._count(len(samples))
+                    self.fraction = media.file.fraction
+                    yield samples
+                self.description = self.description or media.description
+                self._look_for_end(media, (self._produced - begun) / SAMPLE_RATE, begun / SAMPLE_RATE)
+
+    def _count(self, samples: int) -> None:
+        self._produced += samples
+        if self._produced > self.maximum_seconds * SAMPLE_RATE * 1.01:
+            raise too_long(self.maximum_seconds)
+
+    def _look_for_end(self, media: OpenMedia, seconds: float, before: float) -> None:
+        promised = media.promised_seconds
+        if media.span.is_cut or (promised is not None and breaks_off(self.source, media, seconds, promised)):
+            self.health.broke_off = True
+        if promised is not None and promised > seconds:
+            self.health.promised_seconds = before + promised
+
+    def _recording(self, media: OpenMedia) -> Iterator[Samples]:
+        longest = self.maximum_seconds - self._produced / SAMPLE_RATE
+        clock, mixer = Clock(origin_seconds(media), media.promised_end, longest), Mixer()
+        for frame, position, moment in confirmed(self._frames(media)):
+            gap = clock.gap_before(moment, frame.samples / frame.sample_rate, position)
             if gap:
-                yield from mixer.drain()
+                yield from map(self._leveller.take, mixer.drain())
                 yield from self._silence(gap)
-            yield from mixer.take(frame)
-        yield from mixer.drain()
+            yield from map(self._leveller.take, mixer.take(frame))
+        yield from map(self._leveller.take, mixer.drain())
+        self.health.unbelieved_seconds += clock.unbelieved_seconds
+        self.health.inverted_seconds += mixer.inverted_samples / SAMPLE_RATE
 
     def _silence(self, seconds: float) -> Iterator[Samples]:
         self.health.filled_seconds += seconds
@@ -109,8 +125,8 @@ class Decoder:
             yield np.zeros(min(left, BLOCK), dtype=np.int16)
             left -= BLOCK
 
-    def _frames(self) -> Iterator[AudioFrame]:
-        packets = packets_of(self.media)
+    def _frames(self, media: OpenMedia) -> Iterator[Stamped]:
+        packets = packets_of(media)
         while True:
             try:
                 packet = next(packets, None)
@@ -127,21 +143,24 @@ class Decoder:
                 self.health.broken_packets += 1
                 continue
             self.health.frames += len(frames)
-            yield from (frame for frame in frames if isinstance(frame, AudioFrame) and frame.samples)
+            yield from ((frame, packet.pos) for frame in frames if isinstance(frame, AudioFrame) and frame.samples)
 
 
-def origin_seconds(media: OpenMedia) -> float | None:
-    """The moment a player calls 0:00, on the clock of the time stamps; None: that of the first sound."""
-    starts = [
-        float(stream.start_time * stream.time_base)
-        for stream in media.container.streams.video
-        if stream.start_time is not None and stream.time_base is not None and not is_cover(stream)
-    ]
-    if starts:
-        return min(starts)
-    return 0.0 if "mov" in media.container.format.name else None
+def confirmed(frames: Iterator[Stamped]) -> Iterator[tuple[AudioFrame, int | None, float | None]]:
+    """Frames with their packets' places and the moments that can be believed.
+
+    A time stamp that lies behind that of the next frame is a slip of one frame: it counts as absent.
+    """
+    for (frame, position), following in pairwise(chain(frames, [None])):  # type: ignore[misc]
+        moment = frame.time
+        after = None if following is None else following[0].time
+        slipped = moment is not None and after is not None and after < moment
+        yield frame, position, None if slipped else moment
 
 
-def is_cover(stream: av.stream.Stream) -> bool:
-    """Whether a video stream is only the picture on the record's sleeve."""
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+def breaks_off(source: Source, media: OpenMedia, seconds: float, promised: float) -> bool:
+    """Whether sound is missing at the end: less is there than promised, and nothing else goes on that long."""
+    tolerance = max(1.0, 0.02 * promised)
+    if promised - seconds <= tolerance:
+        return False
+    return not has_other_tracks(media) or promised - last_moment(source.path, media.span) > tolerance

@@ -1,4 +1,4 @@
-"""Frames of any layout and rate to 16 kHz mono samples."""
+"""Frames of any layout and rate to 16 kHz mono, none of whose channels cancel each other out."""
 
 from __future__ import annotations
 
@@ -8,49 +8,125 @@ import av
 import numpy as np
 import numpy.typing as npt
 from av.audio.frame import AudioFrame
+from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 
 from transcription.adapters.opening import MediaError
-from transcription.domain.cut import SAMPLE_RATE, Samples
+from transcription.domain.cut import SAMPLE_RATE
+
+Floats = npt.NDArray[np.float32]
+
+BLOCK = SAMPLE_RATE
+"""Samples over which it is decided how the channels lie to each other."""
+FADE = SAMPLE_RATE // 100
+CANCELLED = 0.06
+"""Two channels cancel each other out when their sum has less than this share of the energy of their difference."""
+AUDIBLE = 0.1
+"""A channel with less than this share of the energy of the loudest one is no measure for the others."""
+SHARES = {"FL": 0.7071, "FR": 0.7071, "FC": 1.0, "LFE": 0.0, "LFE2": 0.0}
+"""How much of a channel of surround sound is heard in the mix; of those to the sides, behind and above half."""
 
 
 class Mixer:
-    """Turns frames into mono samples at 16 kHz; surround goes through FFmpeg's own matrix."""
+    """Turns frames into mono samples at 16 kHz, floats of which 1 is full scale, in blocks of at most a second.
+
+    A channel that cancels another out is turned over first; `inverted_samples` counts the samples of such blocks.
+    """
 
     def __init__(self) -> None:
+        self.inverted_samples = 0
         self._shape: tuple[int, str, str] | None = None
-        self._resampler = new_resampler()
+        self._resampler: AudioResampler | None = None
+        self._shares: Floats = np.ones(1, np.float32)
+        self._signs: Floats | None = None
+        self._gathered: list[Floats] = []
+        self._size = 0
 
-    def take(self, frame: AudioFrame) -> Iterator[Samples]:
+    def take(self, frame: AudioFrame) -> Iterator[Floats]:
         """The samples that `frame` brings to completion. Raises MediaError `undecodable`."""
         shape = (frame.sample_rate, frame.layout.name, frame.format.name)
         if shape != self._shape:
             yield from self.drain()
             self._shape = shape
         frame.pts = None
-        yield from self._resampled(frame)
+        yield from self._blocks(self._resampled(frame), BLOCK)
 
-    def drain(self) -> Iterator[Samples]:
+    def drain(self) -> Iterator[Floats]:
         """What is left inside; afterwards the mixer is as new."""
         if self._shape is None:
             return
-        yield from self._resampled(None)
-        self._shape, self._resampler = None, new_resampler()
+        yield from self._blocks(self._resampled(None), 1)
+        self._shape, self._resampler = None, None
 
-    def _resampled(self, frame: AudioFrame | None) -> Iterator[Samples]:
+    def _blocks(self, tables: Iterator[Floats], least: int) -> Iterator[Floats]:
+        for table in tables:
+            self._gathered.append(table)
+            self._size += len(table)
+        if self._size >= least:
+            whole = np.concatenate(self._gathered)
+            self._gathered, self._size = [], 0
+            for start in range(0, len(whole), BLOCK):
+                yield self._mixed(whole[start : start + BLOCK])
+
+    def _resampled(self, frame: AudioFrame | None) -> Iterator[Floats]:
         try:
             known = averaged(frame) if frame is not None and is_unnamed(frame) else frame
+            if self._resampler is None:
+                if known is None:
+                    return
+                self._start(known.layout)
+            assert self._resampler is not None
             results = self._resampler.resample(known)
         except (av.FFmpegError, ValueError) as error:
             raise MediaError("undecodable", f"The sound cannot be converted ({error}). Convert it to FLAC.") from error
         for result in results:
             if result.samples:
-                yield result.to_ndarray().reshape(-1).astype(np.int16, copy=False)
+                yield result.to_ndarray().reshape(result.samples, -1).astype(np.float32, copy=False)
+
+    def _start(self, layout: AudioLayout) -> None:
+        self._resampler = AudioResampler(format="flt", layout=layout, rate=SAMPLE_RATE)
+        self._shares, self._signs = shares_of(layout), None
+
+    def _mixed(self, table: Floats) -> Floats:
+        if table.shape[1] == 1:
+            return table[:, 0]
+        before = np.ones(table.shape[1], np.float32) if self._signs is None else self._signs
+        is_first, self._signs = self._signs is None, signs_of(table, before)
+        if (self._signs < 0).any():
+            self.inverted_samples += len(table)
+        mono: Floats = table @ (self._signs * self._shares)
+        if not is_first and (before != self._signs).any():
+            fade = np.linspace(0.0, 1.0, min(FADE, len(table)), dtype=np.float32)
+            old = table[: len(fade)] @ (before * self._shares)
+            mono[: len(fade)] = fade * mono[: len(fade)] + (1 - fade) * old
+        return mono
 
 
-def new_resampler() -> AudioResampler:
-    """To 16 kHz mono, 16 bits."""
-    return AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+def shares_of(layout: AudioLayout) -> Floats:
+    """How much of each channel is heard in the mix; together 1."""
+    names = [channel.name for channel in layout.channels]
+    shares = np.array([SHARES.get(name, 0.5) for name in names], np.float32)
+    if len(names) <= 2 or not shares.any():
+        shares = np.ones(len(names), np.float32)
+    return np.asarray(shares / shares.sum(), np.float32)
+
+
+def signs_of(table: Floats, before: Floats) -> Floats:
+    """1 or -1 for each channel of `table`, of shape (length, channels): -1 turns over one that cancels another out.
+
+    The first channel that is loud enough is the measure for the others. A channel that was turned over stays so until
+    it is clearly in phase.
+    """
+    energies = np.einsum("ij,ij->j", table, table)
+    loudest = float(energies.max())
+    if loudest <= 0.0:
+        return before
+    first = int(np.flatnonzero(energies >= AUDIBLE * loudest)[0])
+    products = table.T @ table[:, first]
+    apart, together = (energies + energies[first] + side * 2 * products for side in (-1, 1))
+    signs = np.where(together < CANCELLED * apart, -1, np.where(apart < together, 1, before))
+    signs[first] = 1
+    return signs.astype(np.float32)
 
 
 def is_unnamed(frame: AudioFrame) -> bool:
@@ -60,11 +136,15 @@ def is_unnamed(frame: AudioFrame) -> bool:
 
 def averaged(frame: AudioFrame) -> AudioFrame:
     """All channels of a frame, mixed in equal parts. Raises av.FFmpegError for more planes than FFmpeg converts."""
-    data = interleaved(frame).to_ndarray()
-    table = data.reshape(-1, frame.layout.nb_channels)
-    mixed = AudioFrame.from_ndarray(unit(table).mean(axis=1).reshape(1, -1), format="flt", layout="mono")
+    table = channels_of(frame)
+    mixed = AudioFrame.from_ndarray(table.mean(axis=1).reshape(1, -1), format="flt", layout="mono")
     mixed.sample_rate = frame.sample_rate
     return mixed
+
+
+def channels_of(frame: AudioFrame) -> Floats:
+    """The samples of a frame between -1 and 1, of shape (length, channels). Raises av.FFmpegError, ValueError."""
+    return unit(interleaved(frame).to_ndarray().reshape(-1, frame.layout.nb_channels))
 
 
 def interleaved(frame: AudioFrame) -> AudioFrame:
@@ -76,7 +156,7 @@ def interleaved(frame: AudioFrame) -> AudioFrame:
     return packed
 
 
-def unit(table: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+def unit(table: npt.NDArray[np.generic]) -> Floats:
     """Samples of any type as floats between -1 and 1."""
     values = table.astype(np.float32)
     if table.dtype.kind not in "iu":

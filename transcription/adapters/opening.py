@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard
+from av.stream import Discard, Disposition, Stream
 
 from clustercore.nodes.domain.engine import EngineFailure
+from transcription.adapters.spans import Span
+from transcription.adapters.tracks import Track, audio_streams, by_preference, tracks_of
 
 FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,tta,w64,wav,wv"
@@ -24,14 +26,17 @@ FORMATS = (
 """FFmpeg's demuxers that read one file and nothing else: no playlists, no manifests, no devices, no pictures."""
 
 RAW_FORMATS = frozenset({"aac", "ac3", "eac3", "amr", "amrnb", "amrwb"})
-RIFF_UNKNOWN = 0x7FFF0000
-"""Programs that write WAV as it comes put such a size into the header: it stands for "as much as there is"."""
+SHARED_CLOCK_FORMATS = frozenset({"matroska", "flv", "asf", "avi"})
+"""Their headers say how long the whole recording is, picture and all, and not how long its sound is."""
+COUNTED_FORMATS = frozenset({"mov"})
+"""Their headers say how long each track is, and where it lies on the common clock."""
+STAMPED_FORMATS = frozenset({"mpeg", "mpegts", "ogg"})
+"""Without a length in any header: FFmpeg takes the last time stamp for it."""
+LOOK_FURTHER = {"probesize": str(64 << 20), "analyzeduration": str(3600 * 1_000_000)}
+"""How far FFmpeg looks for sound where it found none at the beginning: a track may begin late."""
 
 PASSED_OVER = 100_000
 """How many packets of streams that the header does not name are tolerated."""
-
-ADDED_UP = 1.01
-"""A header's duration counts as over the limit only beyond this share of it: codecs round up to whole frames."""
 
 
 class MediaError(EngineFailure):
@@ -41,44 +46,57 @@ class MediaError(EngineFailure):
 class NamelessFile:
     """An open file of which FFmpeg sees the bytes and neither name nor folder."""
 
-    def __init__(self, file: io.BufferedReader) -> None:
+    def __init__(self, file: io.BufferedReader, span: Span | None = None) -> None:
+        """Of the bytes of `span` nothing outside them is seen."""
         self._file = file
-        self.size = os.fstat(file.fileno()).st_size
+        self._whole = os.fstat(file.fileno()).st_size
+        self._start = span.start if span else 0
+        self.size = (span.end if span else self._whole) - self._start
+        file.seek(self._start)
 
     def read(self, count: int) -> bytes:
         """The next bytes, at most `count`."""
-        return self._file.read(count)
+        return self._file.read(max(0, min(count, self.size - self.tell())))
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Move to a place in the file; -1 if there is no such place, as damaged files ask for."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self.tell(), io.SEEK_END: self.size}.get(whence, -1)
         try:
-            return self._file.seek(offset, whence)
+            if base < 0 or base + offset < 0:
+                return -1
+            return self._file.seek(self._start + base + offset) - self._start
         except (OSError, OverflowError, ValueError):
             return -1
 
     def tell(self) -> int:
         """The place in the file."""
-        return self._file.tell()
+        return self._file.tell() - self._start
 
     @property
     def fraction(self) -> float:
-        """How far into the file reading has come, 0 to 1."""
-        return min(1.0, self.tell() / self.size) if self.size else 1.0
+        """How far into the whole file reading has come, 0 to 1."""
+        return min(1.0, self._file.tell() / self._whole) if self._whole else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class OpenMedia:
-    """An opened recording and its audio stream."""
+    """An opened recording and the audio stream that is heard."""
 
     file: NamelessFile
     container: InputContainer
     stream: AudioStream
-    head: bytes = b""
-    """The first bytes of the file."""
+    span: Span
+    track: Track
+    tracks: tuple[Track, ...]
+
+    @property
+    def format(self) -> str:
+        """The first name of the container's format."""
+        return self.container.format.name.split(",")[0]
 
     @property
     def declared_seconds(self) -> float | None:
-        """What the header says, which may be wrong, absent or an estimate."""
+        """What the header says of the sound, which may be wrong, absent or an estimate."""
         if self.stream.duration is not None and self.stream.time_base is not None:
             return float(self.stream.duration * self.stream.time_base)
         if self.container.duration is not None:
@@ -86,22 +104,29 @@ class OpenMedia:
         return None
 
     @property
-    def is_estimate(self) -> bool:
-        """Whether FFmpeg only reckoned the duration from the bit rate, for want of a header that tells it."""
-        name = self.container.format.name
-        return name in RAW_FORMATS or (name == "mp3" and not self.stream.start_time)
+    def whole_seconds(self) -> float | None:
+        """What the header says of the whole recording: sound that begins late ends late."""
+        whole = None if self.container.duration is None else self.container.duration / 1_000_000
+        return max((one for one in (self.declared_seconds, whole) if one is not None), default=None)
 
     @property
-    def promised_by_riff(self) -> float | None:
-        """Seconds that a WAV file's header promises; None for other files and for headers written before the sound.
-
-        FFmpeg believes the size of the file instead, and so never says that a WAV file was cut off.
-        """
-        rate = self.stream.codec_context.bit_rate
-        size = int.from_bytes(self.head[4:8], "little")
-        if self.head[:4] != b"RIFF" or not rate or size >= RIFF_UNKNOWN:
+    def promised_end(self) -> float | None:
+        """The moment, on the clock of the time stamps, at which the header says that the recording ends."""
+        if self.format not in SHARED_CLOCK_FORMATS | COUNTED_FORMATS or self.container.duration is None:
             return None
-        return size * 8 / rate
+        return (max(0, self.container.start_time or 0) + self.container.duration) / 1_000_000
+
+    @property
+    def promised_seconds(self) -> float | None:
+        """The length that the sound had when the recording was whole, if its header tells that.
+
+        FFmpeg believes the size of a WAV file instead of its header, and the last time stamp of a format without one.
+        """
+        if self.span.is_wave:
+            return self.span.promised_seconds
+        if self.format in RAW_FORMATS | STAMPED_FORMATS or (self.format == "mp3" and not self.span.is_cut):
+            return None
+        return self.declared_seconds
 
     @property
     def description(self) -> dict[str, Any]:
@@ -121,25 +146,64 @@ def refuse_to_open(url: str, _flags: int, _options: Mapping[str, str]) -> NoRetu
 
 
 @contextmanager
-def open_media(path: Path) -> Iterator[OpenMedia]:
-    """Open the recording at `path` for decoding. Raises MediaError when it is none, and says what to do."""
+def open_media(path: Path, span: Span | None = None, track: int | None = None) -> Iterator[OpenMedia]:
+    """Open the recording at `path`, or the one in `span` of it, for decoding its audio track `track`, from 1.
+
+    Without a number it is the track that a player would play. Raises MediaError when there is none, and says what to
+    do.
+    """
     with path.open("rb") as opened:
-        file = NamelessFile(opened)
+        file = NamelessFile(opened, span)
         if not file.size:
             raise MediaError("empty_file", "The file is empty. Send it again; the upload may have been interrupted.")
-        head = file.read(12)
-        file.seek(0)
-        with open_container(file) as container:
-            yield OpenMedia(file, container, audio_stream(container), head)
+        with container_with_sound(file, span) as container:
+            tracks = tracks_of(container)
+            chosen = wanted_track(tracks, track)
+            stream = only_stream(container, chosen)
+            yield OpenMedia(file, container, stream, span or Span(0, file.size), chosen, tuple(tracks))
 
 
-def open_container(file: NamelessFile) -> InputContainer:
+@contextmanager
+def container_with_sound(file: NamelessFile, span: Span | None) -> Iterator[InputContainer]:
+    """The container in `file`; looked through further if no sound is near its beginning."""
+    options = {"ignore_length": "1"} if span is not None and span.length_ignored else {}
+    with open_container(file, options) as container:
+        if audio_streams(container):
+            yield container
+            return
+    file.seek(0)
+    with open_container(file, options | LOOK_FURTHER) as container:
+        yield container
+
+
+def wanted_track(tracks: list[Track], number: int | None) -> Track:
+    """The track of that number, or the one a player would play. Raises MediaError `no_such_track`, `no_audio`."""
+    if not tracks:
+        raise MediaError("no_audio", "There is no sound in this file. Send one with an audio track.")
+    if number is None:
+        return by_preference(tracks)[0]
+    if not 1 <= number <= len(tracks):
+        there = f"it has {len(tracks)}: {', '.join(map(str, tracks))}" if len(tracks) > 1 else "it has one"
+        raise MediaError("no_such_track", f"There is no audio track {number} in this recording; {there}.")
+    return tracks[number - 1]
+
+
+def only_stream(container: InputContainer, track: Track) -> AudioStream:
+    """The stream of `track`; the others are not read."""
+    stream = audio_streams(container)[track.number - 1]
+    for other in container.streams:
+        if other is not stream:
+            other.discard = Discard.all
+    return stream
+
+
+def open_container(file: NamelessFile, options: Mapping[str, str] | None = None) -> InputContainer:
     """The container in `file`. Raises MediaError `not_media` or `truncated`."""
     try:
         return av.open(
             file,
             mode="r",
-            options={"format_whitelist": FORMATS, "protocol_whitelist": "pipe"},
+            options={"format_whitelist": FORMATS, "protocol_whitelist": "pipe", **(options or {})},
             metadata_errors="replace",
             buffer_size=1 << 18,
             io_open=refuse_to_open,
@@ -171,50 +235,6 @@ def is_text(head: bytes) -> bool:
     return bool(head) and not any(byte < 9 or 13 < byte < 32 for byte in head)
 
 
-def audio_stream(container: InputContainer) -> AudioStream:
-    """The stream that a player would play; the others are not read. Raises MediaError `no_audio`, `undecodable`."""
-    stream = container.streams.best("audio")
-    if stream is None:
-        raise MediaError("no_audio", "There is no sound in this file. Send one with an audio track.")
-    if not isinstance(stream, AudioStream) or stream.codec_context is None:
-        raise MediaError("undecodable", "The sound is in a format that cannot be decoded. Convert it to FLAC or MP3.")
-    for other in container.streams:
-        if other is not stream:
-            other.discard = Discard.all
-    return stream
-
-
-def refuse_if_too_long(path: Path, maximum_seconds: float, tick: Callable[[], None]) -> None:
-    """Raise MediaError `audio_too_long` before anything is decoded.
-
-    A header's duration may be a lie or an estimate, so one over the limit is checked by adding up the packets, which is
-    cheap and stops at the limit.
-    """
-    with open_media(path) as media:
-        declared = media.declared_seconds
-        if declared is None or declared <= maximum_seconds * ADDED_UP:
-            return
-        counted = packet_seconds(media, maximum_seconds * ADDED_UP, tick)
-    if counted is None or counted > maximum_seconds * ADDED_UP:
-        raise too_long(maximum_seconds)
-
-
-def packet_seconds(media: OpenMedia, limit: float, tick: Callable[[], None]) -> float | None:
-    """Seconds in the packets of the audio stream, counted up to just over `limit`; None if they do not say."""
-    total = 0.0
-    try:
-        for packet in packets_of(media):
-            tick()
-            if packet.size and not packet.duration:
-                return None
-            total += float((packet.duration or 0) * packet.time_base)
-            if total > limit:
-                break
-    except av.FFmpegError:
-        return total
-    return total
-
-
 def packets_of(media: OpenMedia) -> Iterator[Packet[AudioStream]]:
     """The packets of the audio stream. Raises av.FFmpegError where the file breaks off.
 
@@ -235,3 +255,46 @@ def too_long(maximum_seconds: float) -> MediaError:
         f"The recording is longer than the limit of {maximum_seconds / 3600:g} hours. "
         "Split it, or raise the limit in the settings.",
     )
+
+
+def origin_seconds(media: OpenMedia) -> float | None:
+    """The moment a player calls 0:00, on the clock of the time stamps; None: that of the first sound.
+
+    That is where the first of the tracks begins, of which the sound may be a late one.
+    """
+    starts = [
+        float(stream.start_time * stream.time_base)
+        for stream in [*media.container.streams.video, *media.container.streams.audio]
+        if stream is not media.stream
+        and stream.start_time is not None
+        and stream.time_base is not None
+        and not is_cover(stream)
+    ]
+    if media.format in COUNTED_FORMATS:
+        return min([0.0, *starts])
+    return min(starts, default=None)
+
+
+def last_moment(path: Path, span: Span) -> float:
+    """Seconds from the first time stamp in the recording to the end of the last, of whatever tracks it has."""
+    first, last = float("inf"), 0.0
+    with path.open("rb") as opened, open_container(NamelessFile(opened, span)) as container:
+        try:
+            for packet in container.demux():
+                if packet.pts is None or packet.time_base is None:
+                    continue
+                first = min(first, float(packet.pts * packet.time_base))
+                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+        except (av.FFmpegError, IndexError, PermissionError):
+            pass
+    return max(0.0, last - max(0.0, min(first, last)))
+
+
+def has_other_tracks(media: OpenMedia) -> bool:
+    """Whether the recording holds more than the sound that is heard, its cover not counted."""
+    return any(stream is not media.stream and not is_cover(stream) for stream in media.container.streams)
+
+
+def is_cover(stream: Stream) -> bool:
+    """Whether a stream is only the picture on the record's sleeve."""
+    return bool(stream.disposition & Disposition.attached_pic)

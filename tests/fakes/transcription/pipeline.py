@@ -46,6 +46,7 @@ def cut(
     *,
     maximum_seconds: float = 4 * 3600.0,
     known: list[tuple[int, int]] | None = None,
+    track: int | None = None,
 ) -> tuple[JsonObject, Reports]:
     """Cut a recording; the result and what was reported on the way."""
     reports = Reports()
@@ -56,6 +57,7 @@ def cut(
         "window_seconds": window_seconds,
         "maximum_seconds": maximum_seconds,
         "known": known or [],
+        "track": track,
     }
     return MediaCutter().run(request, reports), reports
 

@@ -57,11 +57,12 @@ def encode(
     *,
     delay_seconds: float = 0.0,
     gap: tuple[int, float] | None = None,
+    picture_seconds: float | None = None,
 ) -> Path:
     """Write samples of shape (channels, length) as a recording.
 
-    Its sound begins `delay_seconds` after its picture; from the sample `gap[0]` on,
-    the time stamps are `gap[1]` seconds late.
+    Its sound begins `delay_seconds` after its picture, which by default ends with the sound; from the sample `gap[0]`
+    on, the time stamps are `gap[1]` seconds late.
     """
     form = FORMATS[kind] if isinstance(kind, str) else kind
     with (
@@ -76,7 +77,7 @@ def encode(
         if form.bit_rate:
             sound.bit_rate = form.bit_rate * len(samples)
         if isinstance(picture, VideoStream):
-            show(container, picture, samples.shape[1] / rate + delay_seconds)
+            show(container, picture, picture_seconds or samples.shape[1] / rate + delay_seconds)
         play(container, sound, samples, stamps(samples, rate, delay_seconds, gap))
     return path
 

@@ -85,7 +85,7 @@ def burst(frequency: int, length: int, rate: int) -> Signal:
 
 def heard(samples: npt.NDArray[np.int16]) -> list[SpokenWord]:
     """The words in 16 kHz mono samples; a word that is cut or drowned is not heard."""
-    if len(samples) < BURST * BURSTS:
+    if len(samples) < BURST * BURSTS or not samples.any():
         return []
     energy = tone_energy(samples)
     step = BURST // HOP

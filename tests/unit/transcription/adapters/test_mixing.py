@@ -20,7 +20,7 @@ def frame_of(table: np.ndarray, kind: str, layout: str, rate: int = 16_000) -> A
 def mixed(*frames: AudioFrame) -> Samples:
     mixer = Mixer()
     parts = [part for frame in frames for part in mixer.take(frame)] + list(mixer.drain())
-    return np.concatenate(parts)
+    return np.rint(np.concatenate(parts) * 32_768).astype(np.int16)
 
 
 @pytest.mark.parametrize("channels", [3, 8, 9, 12, 64])
@@ -59,3 +59,42 @@ def test_more_planes_than_can_be_converted_are_refused() -> None:
     with pytest.raises(MediaError) as caught:
         mixed(frame)
     assert caught.value.code == "undecodable"
+
+
+def stereo(left: np.ndarray, right: np.ndarray) -> AudioFrame:
+    return frame_of(np.stack([left, right]).astype(np.float32), "flt", "stereo")
+
+
+TONE = (0.5 * np.sin(np.arange(32_000) / 9)).astype(np.float32)
+
+
+@pytest.mark.parametrize("share", [-1.0, -0.7])
+def test_a_channel_that_cancels_the_other_out_is_inverted(share: float) -> None:
+    heard = mixed(stereo(TONE, share * TONE)).astype(float) / 32_768
+    assert np.abs(heard - TONE * (1 - share) / 2).max() < 0.001
+
+
+def test_a_channel_without_sound_takes_nothing_from_the_other() -> None:
+    for frame in (stereo(TONE, 0 * TONE), stereo(0 * TONE, TONE)):
+        assert np.abs(mixed(frame).astype(float) / 32_768 - TONE / 2).max() < 0.001
+
+
+def test_a_voice_in_the_middle_is_kept_beside_louder_sound_that_cancels_itself_out() -> None:
+    wide = np.random.default_rng(1).normal(0, 0.3, len(TONE)).astype(np.float32)
+    heard = mixed(stereo(0.3 * TONE + wide, 0.3 * TONE - wide)).astype(float) / 32_768
+    assert np.corrcoef(heard, TONE)[0, 1] > 0.9
+
+
+def test_the_front_channels_of_surround_sound_do_not_cancel_each_other_out() -> None:
+    table = np.zeros((6, len(TONE)), np.float32)
+    table[0], table[1] = TONE, -TONE
+    assert np.abs(mixed(frame_of(table, "flt", "5.1"))).max() > 4_000
+
+
+def test_channels_that_fall_out_of_phase_on_the_way_are_heard_on_both_sides() -> None:
+    mixer = Mixer()
+    parts = [*mixer.take(stereo(TONE, TONE)), *mixer.take(stereo(TONE, -TONE)), *mixer.drain()]
+    heard = np.concatenate(parts)
+    assert np.abs(heard[:32_000]).max() > 0.4
+    assert np.abs(heard[-16_000:]).max() > 0.4
+    assert 0 < mixer.inverted_samples <= 33_000

@@ -1,0 +1,114 @@
+"""Loudness: what is far too quiet is made louder, what exceeds full scale softer, and an offset is taken out.
+
+Decided for each block of sound from what came before it, so that the same recording always gives the same samples.
+A recording of ordinary loudness is left as it is, to the bit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from transcription.adapters.mixing import Floats
+from transcription.domain.cut import FRAME, SAMPLE_RATE, Samples
+
+QUIET_DECIBELS = -45.0
+"""Loud frames below this, relative to full scale, are too quiet for voice detection."""
+WANTED_DECIBELS = -26.0
+STEEPNESS = 3.0
+"""Decibels of gain for each decibel below QUIET_DECIBELS, so that sound at that border is not switched to and fro."""
+FAINTEST_DECIBELS = -88.0
+"""Below this there is nothing but the noise of 16 bits."""
+LEAST_RANGE_DECIBELS = 6.0
+"""Speech comes and goes by more than this; steady noise is not made louder."""
+MEMORY_FRAMES = 30 * 100
+OVER_SCALE = 1.25
+"""Floats may exceed full scale; a little of that is cut off as every player does."""
+PEAK = 0.9
+OFFSET_SHARE = 0.25
+"""An offset is taken out when it is more than this share of the sound around it."""
+LEAST_OFFSET = 2e-4
+OVERDRIVEN_SHARE = 0.01
+"""A block is overdriven when so many of its samples lie at full scale."""
+FADE = SAMPLE_RATE // 100
+FULL_SCALE = 32_768.0
+
+
+@dataclass(slots=True)
+class Loudness:
+    """What was done to a recording's loudness, in seconds."""
+
+    raised_seconds: float = 0.0
+    most_decibels: float = 0.0
+    overdriven_seconds: float = 0.0
+    has_sound: bool = False
+
+
+@dataclass(slots=True)
+class Leveller:
+    """Turns mono floats into samples of 16 bits at a loudness that can be heard. `loudness` tells what was done."""
+
+    loudness: Loudness = field(default_factory=Loudness)
+    _levels: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY_FRAMES))
+    _peaks: deque[float] = field(default_factory=lambda: deque(maxlen=10))
+    _gain: float | None = None
+    _offset: float | None = None
+
+    def take(self, block: Floats) -> Samples:
+        """The next samples, about a second at a time."""
+        level = self._without_offset(np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0))
+        peak = float(np.abs(level).max(initial=0.0))
+        seconds = len(block) / SAMPLE_RATE
+        if np.mean(np.abs(block) >= 0.999) > OVERDRIVEN_SHARE:
+            self.loudness.overdriven_seconds += seconds
+        gain = self._gain_for(level, peak)
+        if gain > 2.0:
+            self.loudness.raised_seconds += seconds
+            self.loudness.most_decibels = max(self.loudness.most_decibels, 20 * float(np.log10(gain)))
+        scaled = level * self._ramp(gain, len(level))
+        whole = np.rint(scaled * np.float32(FULL_SCALE))
+        return np.asarray(np.clip(whole, -FULL_SCALE, FULL_SCALE - 1), dtype=np.int16)
+
+    def _gain_for(self, block: Floats, peak: float) -> float:
+        levels = frame_decibels(block)
+        self._levels.extend(levels)
+        self._peaks.append(peak)
+        quiet, loud = np.percentile(np.fromiter(self._levels, np.float32), (10, 95))
+        loud = max(float(loud), float(np.percentile(levels, 95)))
+        self.loudness.has_sound |= loud > FAINTEST_DECIBELS
+        if max(self._peaks) > OVER_SCALE:
+            return PEAK / max(self._peaks)
+        if not FAINTEST_DECIBELS < loud < QUIET_DECIBELS or loud - float(quiet) < LEAST_RANGE_DECIBELS:
+            return 1.0
+        decibels = min(WANTED_DECIBELS - loud, STEEPNESS * (QUIET_DECIBELS - loud))
+        return max(1.0, min(10 ** (decibels / 20), PEAK / peak if peak else 1.0))
+
+    def _ramp(self, gain: float, length: int) -> npt.NDArray[np.float32] | np.float32:
+        before, self._gain = self._gain, gain
+        if before is None or before == gain:
+            return np.float32(gain)
+        # Down at once, for what follows is loud; up in the course of the block.
+        fade = min(FADE, length) if gain < before else length
+        ramp = np.full(length, gain, np.float32)
+        ramp[:fade] = np.linspace(before, gain, fade, dtype=np.float32)
+        return ramp
+
+    def _without_offset(self, block: Floats) -> Floats:
+        if not len(block):
+            return block
+        mean = float(block.mean())
+        offset = mean if abs(mean) > max(LEAST_OFFSET, OFFSET_SHARE * float(block.std())) else 0.0
+        before, self._offset = offset if self._offset is None else self._offset, offset
+        if not before and not offset:
+            return block
+        return block - np.linspace(before, offset, len(block), dtype=np.float32)
+
+
+def frame_decibels(block: Floats) -> npt.NDArray[np.float32]:
+    """Loudness of each 10 ms in decibels relative to full scale; the last may be shorter."""
+    padded = np.pad(block, (0, -len(block) % FRAME)).reshape(-1, FRAME)
+    power = np.einsum("ij,ij->i", padded, padded) / FRAME
+    return np.asarray(10 * np.log10(power + 1e-12), dtype=np.float32)

@@ -2,7 +2,7 @@
 
 cut ──► a wave of pieces: chord( transcribe, … ) ──► jobs.advance ──► merge
  │      (as they are cut, the next wave beside this one; one whose sound is lost is held, and a further cut makes it)
- └────► detect, once, when nobody said the language; the pieces wait for it
+ └────► detect, when nobody said the language, on one piece after another until one tells; the pieces wait for it
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from clustercore.nodes.domain.queues import queue_for
 from transcription import tasks
 from transcription.domain.stages import KIND, OUTLINE
 from transcription.selectors import capability_of
-from transcription.services.cutting import cut, held_until_language, record_cut, record_piece
+from transcription.services.cutting import cut, record_cut, record_piece
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
+from transcription.services.language import held_until_language
 from transcription.services.merging import merge, record_transcript
 
 WIDEST_WAVE = 100

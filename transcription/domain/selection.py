@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.ladder import rung_of
+from transcription.domain.detection import UNKNOWN_LANGUAGE
 from transcription.domain.language import language_name
 
 PULL = "clustercore models pull faster-whisper:small"
@@ -63,9 +64,11 @@ def select_models(
 
 
 def serves(record: ModelRecord, language: str | None) -> bool:
-    """Whether the model hears `language`; without one, whether it finds out by itself."""
+    """Whether the model hears `language`; None: whether it finds out by itself; unknown: any does for silence."""
     if language is None:
         return record.detects_language
+    if language == UNKNOWN_LANGUAGE:
+        return True
     return "*" in record.languages or language in record.languages
 
 

@@ -12,7 +12,7 @@ from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import NewUnit, UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
-from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.models import Unit
 from clustercore.jobs.selectors.references import awaited
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.references import refer
@@ -20,11 +20,11 @@ from clustercore.nodes.selectors import live_slots
 from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.speech_task import capability_for
 from transcription.models import Piece, Recording
+from transcription.services.language import go_on_detecting
 
 WINDOW_SECONDS = 5.0
 WAVE = 8
 """Pieces that go out in one chord."""
-UNDECIDED = "the language is being decided on the first piece"
 
 
 @dataclass
@@ -35,13 +35,11 @@ class Waves:
     waiting: list[NewUnit] = field(default_factory=list)
     sent: int = 0
 
-    def add(self, piece: Mapping[str, Any]) -> str:
-        """Stores the piece and queues the wave when it is full; the hash under which the piece is stored."""
-        blob = stored(piece)
-        self.waiting.append(self._unit(piece, blob))
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """Stores the piece and queues the wave when it is full."""
+        self.waiting.append(self._unit(piece, stored(piece)))
         if self.sent == 0 or len(self.waiting) >= WAVE:
             self.flush()
-        return blob
 
     def flush(self) -> None:
         """Queues what waits."""
@@ -51,7 +49,12 @@ class Waves:
             self.waiting = []
 
     def _unit(self, piece: Mapping[str, Any], blob: str) -> NewUnit:
-        payload = {"blob": blob, "start_sample": piece["start_sample"], "end_sample": piece["end_sample"]}
+        payload = {
+            "blob": blob,
+            "start_sample": piece["start_sample"],
+            "end_sample": piece["end_sample"],
+            "sound_seconds": piece.get("sound_seconds", 1.0),
+        }
         seconds = (piece["end_sample"] - piece["start_sample"]) / SAMPLE_RATE
         capability = capability_for(self.context.parameters)
         return NewUnit(
@@ -82,8 +85,6 @@ def cut(context: UnitContext) -> Verdict:
     again = lost_pieces(context.job_id, [blob for _, _, blob in known])
     remade: list[dict[str, Any]] = []
     waves = Waves(context, sent=len(known))
-    if known and 0 not in again:
-        _queue_detection(context, known[0][2])
     context.report(0.0, "fetching the recording")
 
     def on_event(event: Mapping[str, Any]) -> None:
@@ -91,12 +92,9 @@ def cut(context: UnitContext) -> Verdict:
             return
         piece = event["piece"]
         if piece["ordinal"] in again:
-            blob = stored(piece)
-            remade.append({"ordinal": piece["ordinal"], "blob": blob})
+            remade.append({"ordinal": piece["ordinal"], "blob": stored(piece)})
         else:
-            blob = waves.add(piece)
-        if piece["ordinal"] == 0:
-            _queue_detection(context, blob)
+            waves.add(piece)
 
     request = {
         "path": str(context.fetch(recording.blob)),
@@ -108,6 +106,7 @@ def cut(context: UnitContext) -> Verdict:
         "maximum_seconds": environment().max_media_hours * 3600,
         "known": [[start, end] for start, end, _ in known],
         "again": again,
+        "track": context.parameters.get("track"),
     }
     described = context.call_engine("media", "pyav", request, on_event)
     waves.flush()
@@ -120,21 +119,10 @@ def lost_pieces(job_id: int, blobs: Sequence[str]) -> list[int]:
     return [ordinal for ordinal, blob in enumerate(blobs) if blob in missing]
 
 
-def _queue_detection(context: UnitContext, blob: str) -> None:
-    if context.language is None:
-        context.queue([NewUnit(stage="detect", ordinal=0, payload={"blob": blob}, blobs=[blob])])
-
-
-def held_until_language(job_id: int) -> str:
-    """Why the pieces of a job must wait: nothing once its language is decided."""
-    language = Job.objects.values_list("language", flat=True).get(pk=job_id)
-    return "" if language else UNDECIDED
-
-
 def record_piece(unit_id: int, payload: Mapping[str, Any]) -> None:
     """In the transaction that queues a piece's unit: the cut is in the ledger exactly when its unit is."""
     recording = Recording.objects.get(job__units=unit_id)
-    Piece.objects.create(
+    piece = Piece.objects.create(
         recording=recording,
         unit_id=unit_id,
         ordinal=Piece.objects.filter(recording=recording).count(),
@@ -142,6 +130,7 @@ def record_piece(unit_id: int, payload: Mapping[str, Any]) -> None:
         end_sample=payload["end_sample"],
         blob=payload["blob"],
     )
+    go_on_detecting(recording.job_id, piece)
 
 
 def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:
@@ -156,6 +145,7 @@ def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:
     remade = result.get("remade", [])
     for piece in remade:
         _point(recording.pieces.get(ordinal=piece["ordinal"]), recording.job_id, piece["blob"])
+    go_on_detecting(recording.job_id)
     if remade:
         text = f"cut again, because their sound was no longer stored: {len(remade)} of {recording.pieces.count()}"
         record_event(recording.job_id, "cut", text, unit_id=unit_id)

@@ -10,17 +10,15 @@ from typing import Any
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.verdict import Done, Retry, Verdict
-from clustercore.jobs.models import Job
-from clustercore.jobs.services.control import release_units
-from clustercore.jobs.services.events import record_event
+from clustercore.jobs.models import Unit
 from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
 from clustercore.nodes.selectors import models_on
-from transcription.domain.language import language_name
 from transcription.domain.merge import HeardPiece, place
 from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.selection import Candidate, select_models
 from transcription.domain.speech_task import capability_for, task_of
 from transcription.models import Piece, Segment
+from transcription.services.language import go_on_detecting
 
 DEFAULT_LANGUAGE = "en"
 """Taken where no live node can tell languages apart and some node hears it."""
@@ -39,7 +37,7 @@ def transcribe(context: UnitContext) -> Verdict:
         return Retry(selection.reason, not_here=True)
     request = {
         "path": str(context.fetch(context.payload["blob"])),
-        "language": context.language,
+        "language": context.language or None,
         "prompt": context.parameters["prompt"],
         "words": True,
         "task": task_of(context.parameters),
@@ -117,7 +115,7 @@ def record_segments(unit_id: int, result: Mapping[str, Any]) -> None:
 
 
 def detect(context: UnitContext) -> Verdict:
-    """Handler: the language of the first piece becomes the language of the job."""
+    """Handler: the language of one piece; None where nobody was heard to speak in it."""
     entries = models_on(context.node_id, "stt")
     detecting = [entry for entry in entries if entry.record.detects_language and entry.rung >= context.minimum_rung]
     if not detecting:
@@ -141,19 +139,18 @@ def detect(context: UnitContext) -> Verdict:
         except EngineFailure as failure:
             failures.append(f"{engine}:{model}: {failure.message}")
             continue
-        return Done({"language": heard.get("language") or DEFAULT_LANGUAGE, "how": f"heard by {engine}:{model}"})
+        return Done(_heard_language(heard, f"{engine}:{model}"))
     return Retry("no model of this node could tell the language: " + "; ".join(failures), not_here=True)
 
 
-def record_language(unit_id: int, result: Mapping[str, Any]) -> None:
-    """In the transaction that completes the detection: decided once, and the waiting pieces go."""
-    job = Job.objects.get(units=unit_id)
-    Job.objects.filter(pk=job.pk).update(language=result["language"])
-    record_event(job.pk, "language", f"language {result['language']}: {result['how']}", unit_id=unit_id)
-    if result.get("assumed"):
-        name = language_name(result["language"])
-        text = (
-            f"the language was taken to be {name}, because {result['how']}: if it is another, ask again and say which"
-        )
-        record_event(job.pk, "note", text, unit_id=unit_id)
-    release_units(job.pk, "transcribe")
+def _heard_language(heard: Mapping[str, Any], label: str) -> dict[str, Any]:
+    language = heard.get("language")
+    if not language:
+        return {"language": None, "how": f"{label} heard nobody speak"}
+    probability = heard.get("language_probability")
+    return {"language": language, "probability": probability, "how": f"heard by {label}"}
+
+
+def record_language(unit_id: int, result: Mapping[str, Any]) -> None:  # noqa: ARG001
+    """In the transaction that completes a detection: decided once, and the waiting pieces go."""
+    go_on_detecting(Unit.objects.values_list("job_id", flat=True).get(pk=unit_id))

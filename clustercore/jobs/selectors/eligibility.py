@@ -15,7 +15,8 @@ def _serves(model: str) -> str:
     return f"""
         {model}.usable AND {model}.capability = u.capability
         AND (j.engine = '' OR {model}.engine = j.engine) AND (j.model = '' OR {model}.model = j.model)
-        AND CASE WHEN j.language IS NOT NULL
+        AND CASE WHEN j.language = '' THEN true
+                 WHEN j.language IS NOT NULL
                  THEN j.language = ANY({model}.languages) OR '*' = ANY({model}.languages)
                  ELSE {model}.detects_language OR NOT EXISTS (
                      SELECT 1 FROM nodes_nodemodel d JOIN nodes_node n ON n.id = d.node_id

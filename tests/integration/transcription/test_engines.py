@@ -197,6 +197,7 @@ def test_noise_without_a_voice_is_no_failure(whisper: FasterWhisper, tmp_path: P
     path = write_flac(tmp_path / "noise.flac", noise)
     for language, detect_only in (("en", False), (None, False), (None, True)):
         assert_well_formed(hear(whisper, path, language=language, detect_only=detect_only))
+    assert hear(whisper, path, language=None, detect_only=True).response["language"] is None
 
 
 def test_whisper_refuses_a_language_that_it_does_not_know(whisper: FasterWhisper, clip: Path) -> None:

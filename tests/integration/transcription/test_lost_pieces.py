@@ -13,7 +13,8 @@ from django.db import connection
 
 from clustercore.blobs import services as blobs
 from clustercore.config.environment import environment
-from clustercore.jobs.domain.kinds import NewUnit, UnitContext
+from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Job, JobBlob, JobEvent, Unit
 from tests.talk import talk
 from transcription.models import Piece, Recording
@@ -65,7 +66,7 @@ def test_the_language_is_told_from_a_first_piece_that_was_lost_before_anybody_he
     job: Job, tmp_path: Path
 ) -> None:
     blobs.establish_hub(environment().data_dir, "http://127.0.0.1:1")
-    queued: list[NewUnit] = []
+    Job.objects.filter(pk=job.pk).update(language=None)
 
     def cut_first(_engine: str, _model: str, request: Any, on_event: Callable[[Any], None]) -> dict[str, int]:
         assert 0 in request["again"]
@@ -75,13 +76,14 @@ def test_the_language_is_told_from_a_first_piece_that_was_lost_before_anybody_he
 
     context = SimpleNamespace(
         job_id=job.pk,
-        language=None,
         parameters={},
         workspace=tmp_path,
         report=lambda *_: None,
         fetch=lambda _: tmp_path / "talk.wav",
-        queue=queued.extend,
         call_engine=cut_first,
     )
-    cut(cast(UnitContext, context))
-    assert [unit.stage for unit in queued] == ["detect"]
+    verdict = cut(cast(UnitContext, context))
+    assert isinstance(verdict, Done)
+    record_cut(Unit.objects.get(job=job, stage="cut").pk, verdict.result)
+    detect = Unit.objects.get(job=job, stage="detect")
+    assert needed(detect) == [Piece.objects.get(recording__job=job, ordinal=0).blob] == [detect.payload["blob"]]

@@ -62,6 +62,7 @@ class FasterWhisper:
         self._watched: WatchedModel | None = None
         self._settings = ModelSettings()
         self._device = ""
+        self._vad: Any = None
         self._voice_detection: Any = None
 
     def inventory(self, models_directory: Path) -> list[ModelRecord]:
@@ -124,7 +125,8 @@ class FasterWhisper:
                     raise EngineFailure("model_corrupt", _does_not_load(folder, error)) from error
                 note = f"the GPU could not be used ({error}); running on the processor"
             else:
-                self._voice_detection = faster_whisper.vad.VadOptions(**VOICE_DETECTION)
+                self._vad = faster_whisper.vad
+                self._voice_detection = self._vad.VadOptions(**VOICE_DETECTION)
                 return Loaded(device=device, note=note, details={"compute_type": compute_type})
         raise EngineFailure("model_corrupt", _does_not_load(folder, RuntimeError("no device")))
 
@@ -164,13 +166,19 @@ class FasterWhisper:
     def _detected(self, samples: Samples) -> dict[str, Any]:
         if not self._model.model.is_multilingual:
             return {"language": "en", "language_probability": 1.0}
+        speech = self._speech_in(samples)
+        if not len(speech):
+            return {"language": None}
         language, probability, _ = self._model.detect_language(
-            audio=_as_floats(samples),
-            vad_filter=True,
-            vad_parameters=self._voice_detection,
-            language_detection_segments=DETECTION_WINDOWS,
+            audio=speech, language_detection_segments=DETECTION_WINDOWS
         )
         return {"language": language, "language_probability": round(float(probability), 4)}
+
+    def _speech_in(self, samples: Samples) -> NDArray[np.float32]:
+        """What the voice detection takes for speech, one after another; Whisper calls silence and noise English."""
+        audio = _as_floats(samples)
+        chunks, _ = self._vad.collect_chunks(audio, self._vad.get_speech_timestamps(audio, self._voice_detection))
+        return np.concatenate([np.zeros(0, np.float32), *chunks])
 
     def _transcribed(
         self, samples: Samples, language: str | None, request: JsonObject, progress: Progress
@@ -196,7 +204,8 @@ class FasterWhisper:
         for segment in heard:
             progress.reached(segment.end)
             segments.append(_plain_segment(segment, progress.seconds))
-        return {"segments": [one for one in segments if one["text"]], "language": information.language}
+        segments = [one for one in segments if one["text"]]
+        return {"segments": segments, "language": information.language if segments else language}
 
     def _supported(self, language: object) -> str | None:
         if language is None:

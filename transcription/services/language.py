@@ -1,0 +1,91 @@
+"""The language of a job: pieces are asked one after another until one of them tells, or none is left.
+
+Everything here runs in the transactions that queue and complete units, under the job's row lock.
+"""
+
+from __future__ import annotations
+
+from clustercore.jobs.domain.kinds import NewUnit, kind_named
+from clustercore.jobs.domain.lifecycle import UnitState
+from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.control import release_units
+from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.references import share_references
+from clustercore.jobs.services.submit import queue_units
+from transcription.domain.detection import UNKNOWN_LANGUAGE, Heard, decided_language, next_piece
+from transcription.domain.language import language_name
+from transcription.models import Piece
+
+UNDECIDED = "the language is being decided on the first piece in which somebody speaks"
+NOBODY_SPEAKS = "nobody was heard to speak in this recording, so its language is not known"
+
+
+def held_until_language(job_id: int) -> str:
+    """Why the pieces of a job must wait: nothing once its language is decided, or known to be unknown."""
+    language = Job.objects.values_list("language", flat=True).get(pk=job_id)
+    return UNDECIDED if language is None else ""
+
+
+def go_on_detecting(job_id: int, new: Piece | None = None) -> None:
+    """Decides the language of a job if enough was heard, or asks the next piece with sound in it.
+
+    `new` is a piece whose unit is just being queued.
+    """
+    job = Job.objects.get(pk=job_id)
+    units = Unit.objects.filter(job=job, stage="detect")
+    if job.language is not None or units.exclude(state=UnitState.DONE).exists():
+        return
+    asked = list(units.order_by("ordinal"))
+    pieces = list(Piece.objects.filter(recording__job=job).order_by("ordinal").select_related("unit"))
+    following = next_piece([float(one.unit.payload.get("sound_seconds", 1.0)) for one in pieces], _ordinals(asked))
+    is_last = following is None and not _is_being_cut(job_id)
+    language = decided_language([_heard(unit) for unit in asked], is_last=is_last)
+    if language is not None:
+        _decide(job, language, asked)
+    elif following is not None:
+        _ask(job, pieces[following], is_new=new is not None and new.ordinal == following)
+
+
+def _ordinals(units: list[Unit]) -> set[int]:
+    return {unit.ordinal for unit in units}
+
+
+def _heard(unit: Unit) -> Heard:
+    result = unit.result or {}
+    return Heard(result.get("language"), result.get("probability"))
+
+
+def _is_being_cut(job_id: int) -> bool:
+    return Unit.objects.filter(job_id=job_id, stage="cut").exclude(state=UnitState.DONE).exists()
+
+
+def _ask(job: Job, piece: Piece, *, is_new: bool) -> None:
+    """What the piece's unit needs, this one needs too; that of a new piece is not written down yet."""
+    unit = NewUnit(
+        stage="detect", ordinal=piece.ordinal, payload={"blob": piece.blob}, blobs=[piece.blob] if is_new else []
+    )
+    for unit_id in queue_units(kind_named(job.kind), job.pk, [unit]):
+        if not is_new:
+            share_references(piece.unit_id, unit_id)
+
+
+def _decide(job: Job, language: str, asked: list[Unit]) -> None:
+    Job.objects.filter(pk=job.pk).update(language=language)
+    told = next((unit for unit in asked if (unit.result or {}).get("language") == language), None)
+    if language == UNKNOWN_LANGUAGE or told is None:
+        record_event(job.pk, "language", f"language not known: {NOBODY_SPEAKS}")
+        record_event(job.pk, "note", NOBODY_SPEAKS[0].upper() + NOBODY_SPEAKS[1:] + ".")
+    else:
+        _record_decision(job, told)
+    release_units(job.pk, "transcribe")
+
+
+def _record_decision(job: Job, told: Unit) -> None:
+    result = told.result or {}
+    record_event(job.pk, "language", f"language {result['language']}: {result['how']}", unit_id=told.pk)
+    if result.get("assumed"):
+        name = language_name(result["language"])
+        text = (
+            f"the language was taken to be {name}, because {result['how']}: if it is another, ask again and say which"
+        )
+        record_event(job.pk, "note", text, unit_id=told.pk)

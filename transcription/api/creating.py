@@ -29,7 +29,15 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.progress import job_progress
 from transcription.domain.speech_task import Task
 from transcription.services.importing import open_import
-from transcription.services.submit import LONGEST_PROMPT, QUALITIES, InvalidRequest, Sent, Wishes, submit_sent
+from transcription.services.submit import (
+    LONGEST_PROMPT,
+    MOST_TRACKS,
+    QUALITIES,
+    InvalidRequest,
+    Sent,
+    Wishes,
+    submit_sent,
+)
 
 
 class TranscriptionSerializer(StrictSerializer):
@@ -52,6 +60,12 @@ class TranscriptionSerializer(StrictSerializer):
     quality = serializers.ChoiceField(required=False, choices=list(QUALITIES))
     engine = serializers.CharField(
         required=False, max_length=260, allow_blank=True, help_text="`engine` or `engine:model`, if only that will do."
+    )
+    track = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MOST_TRACKS,
+        help_text="The audio track that is heard, from 1; left out: the main one.",
     )
     priority = serializers.IntegerField(required=False, min_value=-100, max_value=100, help_text="Higher goes first.")
 
@@ -98,7 +112,7 @@ class Transcriptions(APIView):
 
 
 def _wishes(asked: Mapping[str, Any], identity: Identity, key: str | None) -> Wishes:
-    fields = ("language", "prompt", "task", "quality", "engine", "priority", "title")
+    fields = ("language", "prompt", "task", "quality", "engine", "track", "priority", "title")
     given = {name: asked[name] for name in fields if asked.get(name) not in (None, "")}
     return Wishes(**given, idempotency_key=key, owner_id=identity.user_id)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from django.db import transaction
 
@@ -23,6 +24,7 @@ from transcription.models import Recording
 
 QUALITIES = ("any", "normal", "best")
 LONGEST_PROMPT = 10_000
+MOST_TRACKS = 1000
 
 
 class InvalidRequest(ValueError):
@@ -51,6 +53,8 @@ class Wishes:
     """Seconds after which any rung may take part."""
     piece_seconds: float | None = None
     """Length of the pieces; None lets the cutter choose for the machines there are."""
+    track: int | None = None
+    """The audio track that is heard, counted from 1; None: the one a player would play, if there is sound on it."""
     priority: int = 0
     title: str = ""
     """What the job is called; empty: the file's name."""
@@ -126,7 +130,7 @@ def _request(name: str, wishes: Wishes) -> JobRequest:
         kind=KIND,
         title=printable(wishes.title) if wishes.title else "",
         fallback_title=name,
-        parameters={"prompt": wishes.prompt, "piece_seconds": wishes.piece_seconds, "task": wishes.task},
+        parameters=_parameters(wishes),
         language=language,
         priority=wishes.priority,
         min_rung=0 if wishes.quality == "any" else None,
@@ -137,6 +141,12 @@ def _request(name: str, wishes: Wishes) -> JobRequest:
         idempotency_key=wishes.idempotency_key,
         owner_id=wishes.owner_id,
     )
+
+
+def _parameters(wishes: Wishes) -> dict[str, Any]:
+    """A track is named only where one is wanted: the digest of a request without one is what it always was."""
+    track = {} if wishes.track is None else {"track": wishes.track}
+    return {"prompt": wishes.prompt, "piece_seconds": wishes.piece_seconds, "task": wishes.task, **track}
 
 
 def printable(name: str) -> str:
@@ -169,6 +179,8 @@ def _check(wishes: Wishes) -> None:
         raise InvalidRequest("task", f"{wishes.task!r} is not one of {', '.join(Task)}")
     if wishes.piece_seconds is not None and not 2 <= wishes.piece_seconds <= 3600:
         raise InvalidRequest("piece_seconds", f"{wishes.piece_seconds} is not between 2 and 3600")
+    if wishes.track is not None and not 1 <= wishes.track <= MOST_TRACKS:
+        raise InvalidRequest("track", f"{wishes.track} is not between 1 and {MOST_TRACKS}")
     if not -100 <= wishes.priority <= 100:
         raise InvalidRequest("priority", f"{wishes.priority} is not between -100 and 100")
     if "\x00" in wishes.prompt or len(wishes.prompt) > LONGEST_PROMPT:

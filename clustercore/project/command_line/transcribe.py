@@ -71,6 +71,7 @@ QualityOption = Annotated[str, Option(help="normal: the best model and one rung 
 EngineOption = Annotated[str, Option(help="Only this engine, or engine:model.")]
 LowerOption = Annotated[float | None, Option(min=0, help="Seconds after which every model may take part.")]
 PieceOption = Annotated[float | None, Option(help="Length of the pieces; by default chosen for the nodes.")]
+TrackOption = Annotated[int | None, Option(min=1, help="The audio track to hear, from 1; by default the main one.")]
 DirectoryOption = Annotated[Path | None, Option("--output-dir", "-o", help="By default beside each recording.")]
 ForceOption = Annotated[bool, Option("--force", help="Overwrite; by default talk.srt becomes talk.2.srt.")]
 PriorityOption = Annotated[int, Option(min=-100, max=100, help="Higher goes first.")]
@@ -91,6 +92,7 @@ def transcribe(
     engine: EngineOption = "",
     accept_lower_after: LowerOption = None,
     piece_seconds: PieceOption = None,
+    track: TrackOption = None,
     formats: FormatsOption = None,
     output_dir: DirectoryOption = None,
     force: ForceOption = False,
@@ -123,6 +125,7 @@ def transcribe(
         engine=engine,
         accept_lower_after=accept_lower_after,
         piece_seconds=piece_seconds,
+        track=track,
         priority=priority,
     )
     layout = Layout(max_line_width, max_line_count)
@@ -190,7 +193,8 @@ def _take_up_again(job: Job) -> None:
 
 def idempotency_key(path: Path, wishes: Wishes) -> str:
     """The same for the same bytes and the same wishes; priority does not change the text and does not count."""
-    said = {name: value for name, value in asdict(wishes).items() if name not in ("priority", "idempotency_key")}
+    left_out = {"priority", "idempotency_key"} | ({"track"} if wishes.track is None else set())
+    said = {name: value for name, value in asdict(wishes).items() if name not in left_out}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
     return f"transcribe-{hash_of(path)}-{digest}"
 

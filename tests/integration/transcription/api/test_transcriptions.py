@@ -37,7 +37,7 @@ def finished(hub: Hub, response: httpx.Response) -> Job:
 
 
 def test_a_form_with_a_recording_becomes_a_job_of_its_sender(hub: Hub) -> None:
-    response = submit(hub, title="Board meeting", prompt="Ada, Otto", quality="any", priority="7")
+    response = submit(hub, title="Board meeting", prompt="Ada, Otto", quality="any", priority="7", track="1")
     assert response.status_code == 201, response.text
     body = response.json()
     assert response.headers["Location"] == f"/api/v1/jobs/{body['id']}"
@@ -45,7 +45,7 @@ def test_a_form_with_a_recording_becomes_a_job_of_its_sender(hub: Hub) -> None:
     with hub.client() as client:
         assert set(client.get(response.headers["Location"]).json()) == set(body)
     job = finished(hub, response)
-    assert (job.parameters["prompt"], job.min_rung) == ("Ada, Otto", 0)
+    assert (job.parameters["prompt"], job.parameters["track"], job.min_rung) == ("Ada, Otto", 1, 0)
     assert Recording.objects.get(job=job).name == "rest.flac"
 
 
@@ -73,6 +73,11 @@ def test_a_recording_is_taken_however_its_part_is_named(
     number = response.headers.get("X-Clustercore-Job") or response.json()["id"]
     recording = Recording.objects.get(job_id=number)
     assert (recording.name, recording.job.language) == (name, "en")
+
+
+def test_a_track_is_counted_from_one(hub: Hub) -> None:
+    response = submit(hub, track="0")
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "track")
 
 
 def test_a_resumable_upload_becomes_a_job_and_may_be_used_again(hub: Hub) -> None:

@@ -9,6 +9,7 @@ first job is done: 1 where each job is finished before the next begins, all of t
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ def measure(recordings: int, number: int) -> dict[str, Any]:
     return {"done": seconds(pieces[0], done), "heard": seconds(pieces[0], pieces)}
 
 
-def seconds(since: datetime, moments: list[datetime]) -> list[float]:
-    return [round((moment - since).total_seconds(), 3) for moment in moments]
+def seconds(since: datetime, moments: Sequence[datetime | None]) -> list[float]:
+    return [round((moment - since).total_seconds(), 3) for moment in moments if moment is not None]
 
 
 def metrics_of(found: dict[str, Any]) -> dict[str, float]:

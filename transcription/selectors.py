@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import Now
+from django.db.models import Count, Q, QuerySet
 
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.models import Job
+from clustercore.jobs.selectors.progress import main_stage_of, work_of
 from transcription.domain import transcript as heard
 from transcription.domain.corrections import Change, Standing, corrected, standing
 from transcription.domain.merge import in_order
@@ -119,9 +119,9 @@ def hearing_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """What only a transcription knows of itself, by job; in a fixed number of queries."""
-    recordings = list(Recording.objects.select_related("job").filter(job__in=job_ids).annotate(now=Now()))
+    recordings = list(Recording.objects.select_related("job").filter(job__in=job_ids))
     hearing = hearing_of(job_ids)
-    heard_seconds = _heard_seconds(recordings)
+    work = work_of({recording.job_id: main_stage_of(recording.job.kind) for recording in recordings})
     heard_by = _heard_by(recordings)
     previews = _previews(recordings)
     return {
@@ -135,24 +135,12 @@ def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
             "language": recording.job.language or "",
             "pieces": hearing[recording.job_id]["pieces"],
             "pieces_heard": len(hearing[recording.job_id]["heard"]),
-            "speed": _speed(recording, heard_seconds.get(recording.pk, 0.0)),
+            "speed": work[recording.job_id].speed if recording.job_id in work else None,
             "heard_by": heard_by.get(recording.pk, []),
             "preview": previews.get(recording.pk, ""),
         }
         for recording in recordings
     }
-
-
-def _speed(recording: Recording, heard_seconds: float) -> float | None:
-    ended = recording.job.finished or recording.now  # type: ignore[attr-defined]  # annotated
-    elapsed = (ended - recording.job.created).total_seconds()
-    return round(heard_seconds / elapsed, 2) if heard_seconds and elapsed > 0 else None
-
-
-def _heard_seconds(recordings: Sequence[Recording]) -> dict[int, float]:
-    rows = Piece.objects.filter(recording__in=recordings, unit__state=UnitState.DONE).order_by()
-    sums = rows.values_list("recording").annotate(samples=Sum(F("end_sample") - F("start_sample")))
-    return {recording_id: samples / SAMPLE_RATE for recording_id, samples in sums}
 
 
 def _heard_by(recordings: Sequence[Recording]) -> dict[int, list[dict[str, Any]]]:

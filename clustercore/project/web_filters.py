@@ -11,13 +11,22 @@ from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
 from clustercore.jobs.domain import words
+from clustercore.jobs.domain.progress import JobProgress
 
 register = Library()
 register.filter("look", words.look_of)
 register.filter("duration", words.duration_words)
 register.filter("about", words.about)
 register.filter("speed", words.speed_words)
+register.filter("place", words.place_words)
+register.filter("factor", words.factor_words)
 register.filter("memory", words.memory_words)
+
+
+@register.filter
+def took(job: JobProgress) -> str:
+    """How long a job waited, and was worked on."""
+    return words.took_words(job.waited_seconds, job.worked_seconds, job.speed)
 
 
 @register.filter

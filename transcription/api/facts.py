@@ -31,7 +31,7 @@ class TranscriptionFactsSerializer(serializers.Serializer[Any]):
     pieces = serializers.IntegerField()
     pieces_heard = serializers.IntegerField()
     speed = serializers.FloatField(
-        allow_null=True, help_text="Seconds of sound heard per second since it was asked for."
+        allow_null=True, help_text="Seconds of sound heard per second worked, all nodes together."
     )
     heard_by = HeardBySerializer(many=True, help_text="Who heard it, most segments first.")
     preview = serializers.CharField(help_text="How the text begins.")

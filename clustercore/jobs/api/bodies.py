@@ -14,22 +14,28 @@ _DECIMALS = 3
 
 def job_body(job: JobProgress) -> dict[str, Any]:
     """As JobSerializer describes it."""
-    left = job.seconds_left
+    left, place = job.seconds_left, job.place
     return {
         "id": job.id,
         "kind": job.kind,
         "title": job.title,
         "state": job.state,
+        "standing": job.standing,
         "stage": job.stage,
         "priority": job.priority,
         "language": job.language,
         "waiting": job.waiting,
+        "place": place.number if place is not None else None,
+        "starts_in_seconds": place.starts_in_seconds if place is not None else None,
         "error": job.error,
         "owner": job.owner,
         "shared": job.shared,
         "created": job.created,
         "finished": job.finished,
         "elapsed_seconds": round(job.elapsed_seconds, _DECIMALS),
+        "waited_seconds": round(job.waited_seconds, _DECIMALS),
+        "worked_seconds": round(job.worked_seconds, _DECIMALS),
+        "speed": job.speed,
         "seconds_left": round(left, _DECIMALS) if left is not None else None,
         "fraction": round(job.fraction, 6),
         "units": {

@@ -10,6 +10,7 @@ from rest_framework import serializers
 from clustercore.access.api import StrictSerializer
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.jobs.domain.presentation import Presentation, presentations
+from clustercore.jobs.domain.progress import WAITING
 
 TITLE_CHARACTERS = 300
 
@@ -55,16 +56,31 @@ class JobSerializer(serializers.Serializer[Any]):
     kind = serializers.CharField()
     title = serializers.CharField()
     state = serializers.ChoiceField(choices=[state.value for state in JobState])
-    stage = serializers.CharField()
+    standing = serializers.ChoiceField(
+        choices=[WAITING, *(state.value for state in JobState)],
+        help_text="As `state`, but `waiting` for a running job of which nothing has begun, or that cannot go on.",
+    )
+    stage = serializers.CharField(help_text="What is done now, else what is waited for.")
     priority = serializers.IntegerField(min_value=-100, max_value=100, help_text="Higher goes first.")
     language = serializers.CharField(allow_null=True)
     waiting = serializers.CharField(help_text="Why nothing happens now, and the remedy; empty while it goes on.")
+    place = serializers.IntegerField(
+        allow_null=True, help_text="Its place in line, 1 for the next to begin; null once it has begun."
+    )
+    starts_in_seconds = serializers.FloatField(
+        allow_null=True, help_text="An expectation; null where there is no ground for one."
+    )
     error = serializers.CharField(help_text="Why it failed or was cancelled; else empty.")
     owner = serializers.CharField(help_text="Who asked; empty for the command line.")
     shared = serializers.BooleanField(help_text="Whether everybody who may sign in may read it.")
     created = serializers.DateTimeField()
     finished = serializers.DateTimeField(allow_null=True)
-    elapsed_seconds = serializers.FloatField()
+    elapsed_seconds = serializers.FloatField(help_text="Since it was asked for; waited and worked together.")
+    waited_seconds = serializers.FloatField(help_text="While no node had any of it in hand.")
+    worked_seconds = serializers.FloatField(help_text="On the clock, while any node had some of it in hand.")
+    speed = serializers.FloatField(
+        allow_null=True, help_text="Seconds of sound heard per second worked, all nodes together."
+    )
     seconds_left = serializers.FloatField(allow_null=True, help_text="A guess; null where there is no ground for one.")
     fraction = serializers.FloatField(help_text="0 to 1.")
     units = UnitCountsSerializer(help_text="Units of the kind's main stage: the pieces of a recording, say.")

@@ -214,6 +214,11 @@ def kind_named(name: str) -> JobKind:
         raise KeyError(f"no kind of job named {name!r}; registered: {sorted(_KINDS)}") from None
 
 
+def kinds() -> list[JobKind]:
+    """Returns every registered kind."""
+    return list(_KINDS.values())
+
+
 def light_stages() -> list[tuple[str, str]]:
     """Returns (kind, stage) of all light stages."""
     return [(kind.name, stage.name) for kind in _KINDS.values() for stage in kind.stages if stage.light]

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from clustercore.jobs.domain.line import Place
+from clustercore.nodes.domain.speed import speed_of
+
 FINAL_STATES = frozenset({"done", "failed", "cancelled"})
+WAITING = "waiting"
 _ENOUGH_TO_GUESS = 0.02
 
 
@@ -25,7 +29,7 @@ class NodeShare:
     @property
     def speed(self) -> float | None:
         """Seconds of sound per second of work; None before the first unit is done."""
-        return self.audio_seconds / self.work_seconds if self.work_seconds > 0 and self.audio_seconds > 0 else None
+        return speed_of(self.audio_seconds, self.work_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,14 @@ class JobProgress:
     running: int
     failed: int
     total: int
+    has_begun: bool = True
+    """Whether any unit of it was ever taken."""
+    worked_seconds: float = field(default=0.0, compare=False)
+    """On the clock, while any node had a unit of it in hand."""
+    audio_seconds: float = 0.0
+    """How much sound was heard so far; 0 for work that hears nothing."""
+    place: Place | None = None
+    """Where it stands in line; None once it has begun."""
     all_queued: bool
     """Whether every unit of the main stage is known, so that `fraction` is of the whole."""
     shares: tuple[NodeShare, ...] = ()
@@ -62,11 +74,27 @@ class JobProgress:
         return self.state in FINAL_STATES
 
     @property
+    def standing(self) -> str:
+        """Its state as people are told it: what has not begun, or cannot go on, is `waiting` and not `running`."""
+        is_waiting = self.state == "running" and (bool(self.waiting) or not self.has_begun)
+        return WAITING if is_waiting else self.state
+
+    @property
+    def waited_seconds(self) -> float:
+        """On the clock, while nothing of it was in hand: in line, or between two units."""
+        return max(0.0, self.elapsed_seconds - self.worked_seconds)
+
+    @property
+    def speed(self) -> float | None:
+        """Seconds of sound heard per second of work on the clock, all nodes together; None before the first unit."""
+        return speed_of(self.audio_seconds, self.worked_seconds)
+
+    @property
     def seconds_left(self) -> float | None:
-        """A guess from how long it took so far; None where there is nothing to guess from."""
-        if self.is_over or not self.all_queued or self.fraction < _ENOUGH_TO_GUESS:
+        """A guess from how long the work took so far; None where there is nothing to guess from."""
+        if self.is_over or not self.all_queued or self.fraction < _ENOUGH_TO_GUESS or not self.worked_seconds:
             return None
-        return self.elapsed_seconds * (1 - self.fraction) / self.fraction
+        return self.worked_seconds * (1 - self.fraction) / self.fraction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +119,7 @@ class UnitProgress:
     @property
     def speed(self) -> float | None:
         """Seconds of sound per second of work; None where either is not known."""
-        return self.audio_seconds / self.seconds if self.audio_seconds and self.seconds else None
+        return speed_of(self.audio_seconds, self.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

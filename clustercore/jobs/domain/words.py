@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from clustercore.jobs.domain.line import Place
+
 GOOD, GOING, WAITING, BAD, QUIET = "good", "going", "waiting", "bad", "quiet"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _EXACT_BELOW = 10
+_SLOWEST_SHOWN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,42 @@ def about(seconds: float | None) -> str:
 
 def speed_words(speed: float | None) -> str:
     """How much faster than the sound itself: `12x real time`; empty when not known."""
-    if speed is None:
+    return f"{factor_words(speed, 'x')} real time" if speed is not None else ""
+
+
+def factor_words(speed: float, times: str = "\N{MULTIPLICATION SIGN}") -> str:
+    """A speed as a bare factor: `8.7×`; never `0.0×`."""  # noqa: RUF002
+    if speed < _SLOWEST_SHOWN:
+        return f"under {_SLOWEST_SHOWN}{times}"
+    return f"{speed:.0f}{times}" if speed >= _EXACT_BELOW else f"{speed:.1f}{times}"
+
+
+def ordinal_words(number: int) -> str:
+    """`1st`, `2nd`, `12th`."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
+
+
+def place_words(place: Place | None) -> str:
+    """Where a job waits: `12th in line, starts in about 9 min`; empty for one that is not in line."""
+    if place is None:
         return ""
-    return f"{speed:.0f}x real time" if speed >= _EXACT_BELOW else f"{speed:.1f}x real time"
+    starts = place.starts_in_seconds
+    when = "start unknown" if starts is None else f"starts in {about(starts)}" if starts else "starts now"
+    return f"{ordinal_words(place.number)} in line, {when}"
+
+
+def took_words(waited: float, worked: float, speed: float | None) -> str:
+    """How long something took: `waited 1:38, worked 0:03 (8.7×)`."""  # noqa: RUF002
+    factor = f" ({factor_words(speed)})" if speed is not None else ""
+    return f"waited {clock_words(waited)}, worked {clock_words(worked)}{factor}"
+
+
+def clock_words(seconds: float) -> str:
+    """A length of time as a clock shows it: `0:03`, `1:02:03`."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def memory_words(mebibytes: float) -> str:

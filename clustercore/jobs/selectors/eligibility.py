@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.db import connection
 
-_LIVE = "n.online AND NOT n.drained AND n.hold_reason = ''"
+LIVE = "n.online AND NOT n.drained AND n.hold_reason = ''"
 
 
 def _serves(model: str) -> str:
@@ -20,7 +20,7 @@ def _serves(model: str) -> str:
                  THEN j.language = ANY({model}.languages) OR '*' = ANY({model}.languages)
                  ELSE {model}.detects_language OR NOT EXISTS (
                      SELECT 1 FROM nodes_nodemodel d JOIN nodes_node n ON n.id = d.node_id
-                     WHERE {_LIVE} AND d.usable AND d.capability = u.capability AND d.detects_language
+                     WHERE {LIVE} AND d.usable AND d.capability = u.capability AND d.detects_language
                        AND (j.engine = '' OR d.engine = j.engine) AND (j.model = '' OR d.model = j.model))
             END"""
 
@@ -40,7 +40,7 @@ FLOOR = f"""
         CASE WHEN j.created + j.accept_lower_after * interval '1 second' <= now() THEN 0 END,
         greatest(0, (
             SELECT max(b.rung) FROM nodes_nodemodel b JOIN nodes_node n ON n.id = b.node_id
-            WHERE {_LIVE} AND {_serves("b")}
+            WHERE {LIVE} AND {_serves("b")}
         ) - CASE WHEN j.critical_accuracy THEN 0 ELSE 1 END),
         0
     ) END"""
@@ -111,7 +111,7 @@ def below_floor(node_id: int, capabilities: Sequence[str]) -> list[BelowFloor]:
         LEFT JOIN LATERAL (
             SELECT b.engine || ':' || b.model AS label, n.name AS node
             FROM nodes_nodemodel b JOIN nodes_node n ON n.id = b.node_id
-            WHERE {_LIVE} AND {_serves("b")} ORDER BY b.rung DESC LIMIT 1) best ON true
+            WHERE {LIVE} AND {_serves("b")} ORDER BY b.rung DESC LIMIT 1) best ON true
         WHERE j.state = 'running' AND u.state IN ('queued', 'leased') AND u.ranked
           AND u.capability = ANY(%(capabilities)s::text[]) AND NOT {_ABLE}
         ORDER BY u.capability, u.id"""
@@ -145,9 +145,9 @@ def jobs_without_a_running_unit() -> list[Stuck]:
     """Running jobs with queued and due, but no leased units, with the count of nodes that could take the next."""
     query = f"""
         SELECT j.id, j.waiting, u.capability, j.language, j.engine, j.model, u.ranked, {FLOOR},
-            (SELECT count(*) FROM nodes_node n WHERE {_LIVE}),
-            (SELECT count(*) FROM nodes_node n WHERE {_LIVE} AND u.capability = ANY(n.capabilities)),
-            (SELECT count(*) FROM nodes_node n WHERE {_LIVE} AND u.capability = ANY(n.capabilities)
+            (SELECT count(*) FROM nodes_node n WHERE {LIVE}),
+            (SELECT count(*) FROM nodes_node n WHERE {LIVE} AND u.capability = ANY(n.capabilities)),
+            (SELECT count(*) FROM nodes_node n WHERE {LIVE} AND u.capability = ANY(n.capabilities)
                AND NOT {_excluded("n.id")}
                AND (NOT u.ranked OR EXISTS (SELECT 1 FROM nodes_nodemodel m
                     WHERE m.node_id = n.id AND {_serves("m")} AND m.rung >= {FLOOR}))),

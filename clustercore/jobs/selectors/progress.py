@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, F, FloatField, QuerySet, Sum, Window
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Now, RowNumber
@@ -13,6 +15,8 @@ from clustercore.jobs.domain.kinds import outline_of
 from clustercore.jobs.domain.lifecycle import BAD_UNIT_STATES, OPEN_UNIT_STATES, AttemptOutcome, JobState, UnitState
 from clustercore.jobs.domain.progress import AttemptLine, EventLine, JobProgress, NodeShare, UnitProgress
 from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
+from clustercore.jobs.selectors.line import places_in_line
+from clustercore.nodes.domain.speed import speed_of
 
 Counts = Sequence[Mapping[str, Any]]
 _ATTEMPT_FIELDS = ("id", "unit_id", "stage", "ordinal", "number", "node", "outcome", "started", "ended", "reason")
@@ -31,14 +35,59 @@ _COLUMNS = (
 
 
 def job_progress(jobs: QuerySet[Job], *, with_shares: bool = False) -> list[JobProgress]:
-    """The jobs of a query set (sliced or not) in its order, in two queries; three with what each node did."""
+    """The jobs of a query set (sliced or not) in its order, in two queries; one more with what each node did, and one
+    more where one waits in line."""
     # Plain rows: for a list of jobs, model instances would cost as much as everything else.
     rows = list(jobs.annotate(now=Now()).values_list(*_COLUMNS, named=True))
-    ids = [job.id for job in rows]
-    counts = _unit_counts(ids)
     main_stages = {job.id: main_stage_of(job.kind) for job in rows}
+    counts = _unit_counts(main_stages)
     shares = _shares(main_stages) if with_shares else {}
-    return [_progress(job, counts.get(job.id, []), tuple(shares.get(job.id, ()))) for job in rows]
+    found = [_progress(job, counts.get(job.id, []), tuple(shares.get(job.id, ()))) for job in rows]
+    if all(job.has_begun or job.is_over for job in found):
+        return found
+    in_line = places_in_line()
+    return [replace(job, place=in_line.get(job.id)) for job in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How long anything of a job was in hand, on the clock, and how much sound was heard."""
+
+    seconds: float = 0.0
+    audio_seconds: float = 0.0
+
+    @property
+    def speed(self) -> float | None:
+        return speed_of(self.audio_seconds, self.seconds)
+
+
+# What ran side by side counts once. A clock that was set back must not make a time that ends before it begins.
+_SHOWN = "WITH shown AS (SELECT * FROM unnest(%s::bigint[], %s::text[]) AS shown(job_id, main))"
+_WORK = """
+SELECT job_id, coalesce(audio, 0.0) AS audio,
+       coalesce((SELECT extract(epoch FROM sum(upper(part) - lower(part)))::float8 FROM unnest(parts) part), 0.0)
+       AS seconds
+FROM (
+    SELECT shown.job_id, sum(a.audio) AS audio, range_agg(tstzrange(least(a.started, a.ended), a.ended)) AS parts
+    FROM shown JOIN jobs_unit u ON u.job_id = shown.job_id
+    CROSS JOIN LATERAL (
+        SELECT started, coalesce(ended, now()) AS ended,
+               CASE WHEN outcome = 'done' AND (shown.main IS NULL OR u.stage = shown.main)
+                    THEN (served_by ->> 'audio_seconds')::float8 END AS audio
+        FROM jobs_attempt WHERE unit_id = u.id
+    ) a
+    GROUP BY shown.job_id
+) tried
+"""
+
+
+def work_of(main_stages: Mapping[int, str | None]) -> dict[int, Work]:
+    """Returns the work done of these jobs, given the main stage of each; one query, none for no jobs."""
+    if not main_stages:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_SHOWN} {_WORK}", [list(main_stages), list(main_stages.values())])
+        return {job_id: Work(seconds, audio) for job_id, audio, seconds in cursor.fetchall()}
 
 
 def main_stage_of(kind: str) -> str | None:
@@ -127,12 +176,47 @@ def served_label(served_by: Mapping[str, Any]) -> str:
     return ":".join(str(part) for part in (served_by.get("engine"), served_by.get("model")) if part)
 
 
-def _unit_counts(ids: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:
+_COUNTS = f"""
+{_SHOWN}
+SELECT counted.*, work.seconds, work.audio
+FROM (
+    SELECT u.job_id, u.stage, u.state, count(*) AS units, sum(u.weight) AS weight_sum,
+           sum(u.weight * u.progress) AS begun
+    FROM shown JOIN jobs_unit u ON u.job_id = shown.job_id GROUP BY u.job_id, u.stage, u.state
+) counted LEFT JOIN ({_WORK}) work ON work.job_id = counted.job_id
+"""
+
+
+def _unit_counts(main_stages: Mapping[int, str | None]) -> dict[int, list[Mapping[str, Any]]]:
+    """The units of each job by stage and state; each row tells the job's work as well."""
     counted: dict[int, list[Mapping[str, Any]]] = {}
-    groups = Unit.objects.filter(job_id__in=ids).order_by().values("job_id", "stage", "state")
-    for row in groups.annotate(units=Count("id"), weight_sum=Sum("weight"), begun=Sum(F("weight") * F("progress"))):
-        counted.setdefault(row["job_id"], []).append(dict(row))
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS, [list(main_stages), list(main_stages.values())])
+        names = [column[0] for column in cursor.description or ()]
+        for values in cursor.fetchall():
+            row = dict(zip(names, values, strict=True))
+            counted.setdefault(row["job_id"], []).append(row)
     return counted
+
+
+def _has_begun(counts: Counts) -> bool:
+    return any(row["state"] not in (UnitState.QUEUED, UnitState.HELD) for row in counts)
+
+
+def _stage_now(job: Any, main_stage: str | None, counts: Counts) -> str:
+    """The stage of what is done now, the main one first, else of what waits for its turn, else of what is held."""
+    for state in (UnitState.LEASED, UnitState.QUEUED, UnitState.HELD):
+        present = {row["stage"] for row in counts if row["state"] == state}
+        if present:
+            # A stage that feeds another goes on beside it: people ask where the work is.
+            return (
+                main_stage
+                if main_stage and main_stage in present
+                else job.stage
+                if job.stage in present
+                else min(present)
+            )
+    return str(job.stage)
 
 
 def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobProgress:
@@ -144,8 +228,7 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
         kind=job.kind,
         title=job.title,
         state=job.state,
-        # A stage that feeds another goes on beside it: people ask where the work is.
-        stage=main_stage if main_stage and _count(main, UnitState.LEASED) else job.stage,
+        stage=job.stage if job.finished else _stage_now(job, main_stage, counts),
         priority=job.priority,
         language=job.language,
         waiting=job.waiting,
@@ -163,6 +246,9 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
         total=_count(main),
         all_queued=job.state == JobState.DONE or _all_queued(job.kind, counts),
         shares=shares,
+        has_begun=_has_begun(counts),
+        worked_seconds=(counts[0]["seconds"] or 0.0) if counts else 0.0,
+        audio_seconds=(counts[0]["audio"] or 0.0) if counts else 0.0,
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from clustercore.nodes.domain.speed import speed_of
+
 OFFLINE = "offline"
 
 
@@ -34,7 +36,7 @@ class NodeWork:
     @property
     def speed(self) -> float | None:
         """Seconds of sound per second of work; None when nothing was heard."""
-        return self.audio_seconds / self.work_seconds if self.audio_seconds and self.work_seconds else None
+        return speed_of(self.audio_seconds, self.work_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from clustercore.jobs.domain.line import Place
+from clustercore.jobs.domain.words import place_words, took_words
+from clustercore.nodes.domain.speed import speed_of
 from clustercore.nodes.domain.standing import ModelStanding
 
 PIECES_STAGE = "transcribe"
 FINAL_STATES = ("done", "failed", "cancelled")
-_ENOUGH_TO_GUESS = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,7 @@ class NodeShare:
     @property
     def speed(self) -> float | None:
         """Seconds of sound per second of work; None before the first piece."""
-        return self.audio_seconds / self.work_seconds if self.work_seconds > 0 and self.audio_seconds > 0 else None
+        return speed_of(self.audio_seconds, self.work_seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,16 @@ class JobFigures:
     created: datetime | None = None
     finished: datetime | None = None
     elapsed: float = 0.0
+    standing: str = ""
+    """`waiting` for a running job of which nothing has begun, or that cannot go on; else its state."""
+    place: int | None = None
+    starts_in_seconds: float | None = None
+    waited_seconds: float = 0.0
+    worked_seconds: float = 0.0
+    speed: float | None = None
+    """Seconds of sound heard per second worked, all nodes together."""
+    seconds_left: float | None = None
+    """A guess; None where there is nothing to guess from."""
     audio_seconds: float | None = None
     done: int = 0
     running: int = 0
@@ -61,18 +73,16 @@ class JobFigures:
         return self.state in FINAL_STATES
 
     @property
-    def seconds_left(self) -> float | None:
-        """A guess from how long it took so far; None where there is nothing to guess from."""
-        if self.is_over or not self.cut or self.fraction < _ENOUGH_TO_GUESS:
-            return None
-        return self.elapsed * (1 - self.fraction) / self.fraction
+    def in_line(self) -> str:
+        """Its place and when it may begin, in words; empty once it has begun."""
+        if self.place is None:
+            return ""
+        return place_words(Place(number=self.place, starts_in_seconds=self.starts_in_seconds))
 
     @property
-    def speed(self) -> float | None:
-        """Seconds of sound per second on the clock, once the job is done."""
-        if self.state != "done" or not self.audio_seconds or self.elapsed <= 0:
-            return None
-        return self.audio_seconds / self.elapsed
+    def took(self) -> str:
+        """How long it waited and was worked on, in words."""
+        return took_words(self.waited_seconds, self.worked_seconds, self.speed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
-from clustercore.jobs.domain.progress import JobProgress, UnitProgress
+from clustercore.jobs.domain.progress import WAITING, JobProgress, UnitProgress
 from clustercore.jobs.domain.progress import NodeShare as ShareProgress
 from clustercore.jobs.models import Job, JobEvent
 from clustercore.jobs.selectors import progress
@@ -48,7 +48,9 @@ def jobs_now(ids: Sequence[int]) -> list[JobFigures]:
 
 def _without_nodes(job: JobFigures) -> JobFigures:
     """Agents say why a job waits; where there is none, nobody has said it yet."""
-    return job if job.is_over or job.waiting else replace(job, waiting=NO_NODE)
+    if job.is_over or job.waiting:
+        return job
+    return replace(job, waiting=NO_NODE, standing=WAITING if job.state == "running" else job.state)
 
 
 def latest_jobs(state: str | None, limit: int) -> list[JobFigures]:
@@ -104,6 +106,13 @@ def _job(job: JobProgress, seconds: float | None, notes: tuple[str, ...]) -> Job
         created=job.created,
         finished=job.finished,
         elapsed=job.elapsed_seconds,
+        standing=job.standing,
+        place=job.place.number if job.place is not None else None,
+        starts_in_seconds=job.place.starts_in_seconds if job.place is not None else None,
+        waited_seconds=job.waited_seconds,
+        worked_seconds=job.worked_seconds,
+        speed=job.speed,
+        seconds_left=job.seconds_left,
         audio_seconds=seconds,
         done=job.done,
         running=job.running,

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clustercore.blobs.domain.names import without_controls
-from clustercore.jobs.domain.words import memory_words
+from clustercore.jobs.domain.words import factor_words, memory_words
 from clustercore.project.command_line.figures import (
     EventFigures,
     JobFigures,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:  # Lists of jobs are shown without what downloads models.
 
 STATE_STYLES = {
     "running": "cyan", "leased": "cyan", "online": "green", "done": "green", "queued": "default", "paused": "yellow",
-    "held": "yellow", "idle": "yellow", "drained": "yellow", "draining": "yellow",
+    "waiting": "yellow", "held": "yellow", "idle": "yellow", "drained": "yellow", "draining": "yellow",
     "failed": "red", "dead": "red", "offline": "red",
     "cancelled": "dim",
 }  # fmt: skip
@@ -74,7 +74,7 @@ def speed_text(speed: float | None) -> str:
     """How many times faster than the sound lasts."""
     if speed is None:
         return ""
-    return f"{speed:.1f}× real time" if speed < 100 else f"{speed:.0f}× real time"  # noqa: RUF001
+    return f"{factor_words(speed)} real time"
 
 
 def megabytes(size_mb: float) -> str:
@@ -107,16 +107,22 @@ def _bar_line(job: JobFigures) -> RenderableType:
 
 def _standing(job: JobFigures) -> Text:
     if job.is_over:
-        words = Text.assemble(state_text(job.state), f" in {duration(job.elapsed)}")
-        return words.append(f", {speed_text(job.speed)}" if job.speed else "")
+        return Text.assemble(state_text(job.state), f", {job.took}")
     if not job.total:
-        return Text(f"{'queued' if job.waiting else 'cutting'} {duration(job.elapsed)}", "dim")
+        return Text(_not_heard_yet(job), "dim")
     if job.cut and job.done == job.total:
         return Text(f"{job.done}/{job.total} pieces, merging")
     more = "" if job.cut else "+"
     left = f", {duration(job.seconds_left)} left" if job.seconds_left is not None else ""
     paused = ", paused" if job.state == "paused" else ""
     return Text(f"{job.done}/{job.total}{more} pieces{left}{paused}")
+
+
+def _not_heard_yet(job: JobFigures) -> str:
+    """A job without pieces is in line, cannot go on, or is being cut."""
+    if job.in_line:
+        return f"{job.standing}, {job.in_line}"
+    return f"{'waiting' if job.waiting else 'cutting'} {duration(job.elapsed)}"
 
 
 def _share_line(share: NodeShare) -> Text:
@@ -140,17 +146,29 @@ def jobs_table(jobs: Sequence[JobFigures]) -> RenderableType:
     if not jobs:
         return Text("No jobs. Try: clustercore transcribe FILE", "dim")
     table = _table(
-        "id", "state", "pieces", "sound", "took", "language", "what", right=("id", "pieces", "sound", "took")
+        "id",
+        "state",
+        "pieces",
+        "sound",
+        "waited",
+        "worked",
+        "speed",
+        "language",
+        "what",
+        right=("id", "pieces", "sound", "waited", "worked"),
     )
     for job in jobs:
         what = Text(printable(job.title, 60))
+        if job.in_line:
+            what.append(f"\n{job.in_line}", "dim")
         why = job.error or job.waiting
         if why:
             what.append(f"\n{printable(why)}", "red" if job.error else "yellow")
         counted = f"{job.done}/{job.total}" if job.total else ""
         table.add_row(
-            str(job.id), state_text(job.state), counted, duration(job.audio_seconds), duration(job.elapsed),
-            job.language or "", what,
+            str(job.id), state_text(job.standing or job.state), counted, duration(job.audio_seconds),
+            duration(job.waited_seconds), duration(job.worked_seconds) if job.worked_seconds else "",
+            speed_text(job.speed), job.language or "", what,
         )  # fmt: skip
     return table
 

@@ -47,7 +47,6 @@ from clustercore.project.command_line.rendering import (
     printable,
     printable_path,
     quality_hint,
-    speed_text,
 )
 from clustercore.project.command_line.watching import StoppedWatching, say_how_to_go_on, watch
 from transcription.domain.cues import DEFAULT_LAYOUT, Layout
@@ -273,8 +272,8 @@ def _result(one: Submitted, job: JobFigures, written: Written, notes: Sequence[s
     if job.state != "done" or written.problem:
         why = written.problem or job.error or f"clustercore job {job.id} says more"
         return Text.assemble(("✘ ", "red"), f"{printable_path(one.path)}: {job.state}: {printable(why)}")
-    line = Text.assemble(("✔ ", "green"), f"{printable_path(one.path)}: {duration(job.audio_seconds)} of sound ")
-    line.append(f"in {duration(job.elapsed)}{f' ({speed_text(job.speed)})' if job.speed else ''}")
+    line = Text.assemble(("✔ ", "green"), f"{printable_path(one.path)}: {duration(job.audio_seconds)} of sound, ")
+    line.append(job.took)
     for note in [*notes, *([] if written.text else [NO_WORDS])]:
         line.append(f"\n  {printable(note)}", "yellow")
     for path in written.exports.values():

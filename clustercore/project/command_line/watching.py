@@ -86,7 +86,7 @@ class _LineByLine:
 
     def show(self, _renderable: RenderableType, jobs: Sequence[JobFigures]) -> None:
         for job in jobs:
-            key = (job.state, job.done, job.total, job.cut, job.waiting)
+            key = (job.standing, job.place, job.done, job.total, job.cut, job.waiting)
             if self._said.get(job.id) != key:
                 self._said[job.id] = key
                 remark(_line(job))
@@ -95,4 +95,6 @@ class _LineByLine:
 def _line(job: JobFigures) -> str:
     counted = f" {job.done}/{job.total}{'' if job.cut else '+'} pieces" if job.total else ""
     why = job.error if job.is_over else job.waiting
-    return f"job {job.id} {printable(job.title, 60)}: {job.state}{counted}{f' ({printable(why)})' if why else ''}"
+    place = f", {job.in_line}" if job.in_line else ""
+    said = f" ({printable(why)})" if why else ""
+    return f"job {job.id} {printable(job.title, 60)}: {job.standing}{counted}{place}{said}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from clustercore.jobs.domain.kinds import NewUnit
+from clustercore.jobs.domain.line import Place
 from clustercore.jobs.domain.progress import JobProgress, NodeShare
 from clustercore.jobs.domain.verdict import Done, Retry
-from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.selectors.progress import (
     attempts_by_job,
     attempts_of,
@@ -20,8 +25,10 @@ from clustercore.jobs.selectors.progress import (
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.leases import extend_leases
 from clustercore.jobs.services.settle import settle
+from clustercore.jobs.services.submit import queue_units
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
+from tests.fakes.jobs import kinds as fake_kinds
 from tests.integration.jobs.conftest import submitted, with_parts
 
 SERVED = {"engine": "faster-whisper", "model": "small", "rung": 3, "seconds": 2.0, "audio_seconds": 8.0}
@@ -137,3 +144,45 @@ def test_a_story_is_told_from_its_end() -> None:
     job, _ = with_parts(1)
     [told] = latest_events([job.pk], 1)[job.pk]
     assert told.text == "submitted: add them up"
+
+
+def test_what_has_not_begun_waits_in_line_and_what_has_begun_runs() -> None:
+    node = start_node(LAPTOP)
+    first, second = submitted(), submitted()
+    urgent = submitted(priority=5)
+    assert [progress_of(job).standing for job in (first, second, urgent)] == ["waiting"] * 3
+    assert [progress_of(job).place.number for job in (urgent, first, second)] == [1, 2, 3]  # type: ignore[union-attr]
+    taken_by(node)
+    assert (progress_of(urgent).standing, progress_of(urgent).place) == ("running", None)
+    assert progress_of(first).place == Place(number=1, starts_in_seconds=None)
+
+
+def test_once_speeds_and_lengths_are_measured_a_job_in_line_tells_when_it_may_begin() -> None:
+    node = start_node(LAPTOP)
+    first, [part] = with_parts(1)
+    Unit.objects.filter(pk=part.pk).update(weight=600.0)
+    settle(taken_by(node).key, Done({}), served_by={**SERVED, "seconds": 60.0})
+    queue_units(fake_kinds.SUMS, first.pk, [NewUnit(stage="part", ordinal=1, weight=3000.0)])
+    waits = submitted()
+    place = progress_of(waits).place
+    assert place is not None and place.starts_in_seconds == 300.0
+
+
+def test_the_time_in_which_nothing_was_in_hand_is_told_apart_and_what_ran_side_by_side_counts_once() -> None:
+    laptop = start_node(LAPTOP, slots=2)
+    job, _ = with_parts(2)
+    for taken in (taken_by(laptop), taken_by(laptop)):
+        settle(taken.key, Done({}), served_by=SERVED)
+    began = Now() - timedelta(seconds=100)
+    Job.objects.filter(pk=job.pk).update(created=began)
+    Attempt.objects.update(started=began + timedelta(seconds=90), ended=began + timedelta(seconds=94))
+    found = progress_of(job)
+    assert found.worked_seconds == pytest.approx(4.0)
+    assert found.waited_seconds == pytest.approx(96.0, abs=2.0)
+    assert found.speed == pytest.approx(16.0 / 4.0)
+
+
+def test_the_stage_shown_is_what_is_waited_for_when_nothing_is_done() -> None:
+    job, _ = with_parts(2)
+    assert Job.objects.get(pk=job.pk).stage == "plan"
+    assert progress_of(job).stage == "part"

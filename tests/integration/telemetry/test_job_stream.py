@@ -82,7 +82,7 @@ async def test_the_whole_state_then_each_change_then_the_end() -> None:
     stream = await follow(job, headers)
     name, first = await stream.next()
     asked = await AsyncClient().get(f"/api/v1/jobs/{job.pk}", headers=headers)
-    moving = {"elapsed_seconds", "seconds_left"}
+    moving = {"elapsed_seconds", "waited_seconds", "seconds_left"}
     assert name == "progress"
     assert {k: v for k, v in first.items() if k not in moving} == {
         k: v for k, v in asked.json().items() if k not in moving

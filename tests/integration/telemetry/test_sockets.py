@@ -13,7 +13,7 @@ from clustercore.access.services.tokens import revoke_token
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.claim import Claimed, claim
-from clustercore.jobs.services.control import cancel_job, remove_job
+from clustercore.jobs.services.control import cancel_job, pause_job, remove_job
 from clustercore.jobs.services.leases import extend_leases
 from clustercore.jobs.services.settle import settle
 from clustercore.nodes.models import Node
@@ -130,7 +130,7 @@ def test_a_list_replaces_the_one_before(web: Web) -> None:
         heard(page)
         follow(page, f"job:{second.pk}")
         assert heard(page)["topic"] == f"job:{second.pk}"
-        settle(taken_by(node).key, Done({}))
+        pause_job(first.pk)
         settle(taken_by(node).key, Done({}))
         assert heard_until(page, "1 of 4")["topic"] == f"job:{second.pk}"
 

@@ -47,12 +47,19 @@ def a_node(**changes: object) -> NodeFigures:
 
 
 def test_a_running_job_shows_its_pieces_its_nodes_and_the_time_left() -> None:
-    job = a_job(done=3, total=6, fraction=0.5, cut=True, elapsed=60.0, shares=(SHARE,))
+    job = a_job(done=3, total=6, fraction=0.5, cut=True, seconds_left=60.0, shares=(SHARE,))
 
     text = shown(live_jobs([job]))
 
     assert "3/6 pieces, 1:00 left" in text
     assert "laptop  pocketsphinx:en-us (rung 0)  3 pieces  3.0× real time  1 in hand" in text  # noqa: RUF001
+
+
+def test_a_job_in_line_says_its_place_and_when_it_may_begin() -> None:
+    waits = {"standing": "waiting", "place": 12}
+    listed = shown(jobs_table([a_job(**waits, starts_in_seconds=540.0)]))
+    assert "12th in line, starts in about 9 min" in listed and "running" not in listed
+    assert "waiting, 12th in line, start unknown" in shown(live_jobs([a_job(**waits)]))
 
 
 def test_while_it_is_being_cut_nobody_pretends_to_know_the_end() -> None:
@@ -65,7 +72,7 @@ def test_while_it_is_being_cut_nobody_pretends_to_know_the_end() -> None:
 def test_a_waiting_job_says_why_and_what_to_do() -> None:
     text = shown(live_jobs([a_job(waiting="no node is taking work: start one with `clustercore node`")]))
 
-    assert "queued" in text
+    assert "waiting" in text
     assert "start one with `clustercore node`" in text
 
 
@@ -158,8 +165,10 @@ def test_a_speed_is_told_against_real_time() -> None:
     assert speed_text(None) == ""
 
 
-def test_a_finished_job_tells_its_speed_on_the_clock() -> None:
+def test_a_finished_job_tells_how_long_it_waited_and_worked_and_how_fast() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    job = a_job(state="done", audio_seconds=120.0, elapsed=30.0, created=at, finished=at)
+    job = a_job(
+        state="done", audio_seconds=26.0, waited_seconds=98.0, worked_seconds=3.0, speed=8.66, created=at, finished=at
+    )
 
-    assert "done in 0:30, 4.0× real time" in shown(live_jobs([job]))  # noqa: RUF001
+    assert "done, waited 1:38, worked 0:03 (8.7×)" in shown(live_jobs([job]))  # noqa: RUF001

@@ -1,4 +1,4 @@
-"""One bare process that hears files with one engine, and says as JSON what it heard, how fast, and with how much memory.
+"""One bare process that hears files with one engine, and says as JSON what it heard, how fast, with how much memory.
 
 python -m benchmarks.hearing ENGINE MODEL MODELS_DIRECTORY FILE…
 """

@@ -62,3 +62,31 @@ class NodeModel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.engine}:{self.model} on {self.node_id}"
+
+
+class PullState(models.TextChoices):
+    """How far a model is that a node was asked to bring."""
+
+    ASKED = "asked"
+    PULLING = "pulling"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class ModelPull(models.Model):
+    """A model that a node was asked to bring. Whoever asks writes the row; the node says there how far it is."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="pulls")
+    label = models.CharField(max_length=261, help_text="engine:model.")
+    state = models.CharField(max_length=10, choices=PullState.choices, default=PullState.ASKED)
+    done_bytes = models.BigIntegerField(default=0)
+    total_bytes = models.BigIntegerField(default=0, help_text="About; 0 is not known.")
+    message = models.CharField(max_length=400, blank=True, help_text="Where it comes from, or why it failed.")
+    asked = models.DateTimeField()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [models.UniqueConstraint(fields=["node", "label"], name="one_pull_per_node_and_label")]
+
+    def __str__(self) -> str:
+        return f"{self.label} on {self.node_id}: {self.state}"

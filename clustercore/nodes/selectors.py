@@ -11,8 +11,15 @@ from django.db.models.functions import Now
 
 from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS
-from clustercore.nodes.domain.standing import ModelStanding, NodeStanding, NodeWork, condition_of, work_by_node
-from clustercore.nodes.models import Node, NodeModel
+from clustercore.nodes.domain.standing import (
+    ModelStanding,
+    NodeStanding,
+    NodeWork,
+    PullStanding,
+    condition_of,
+    work_by_node,
+)
+from clustercore.nodes.models import ModelPull, Node, NodeModel
 
 COLOURS = 12
 
@@ -112,12 +119,34 @@ def node_standings(nodes: QuerySet[Node] | None = None) -> list[NodeStanding]:
         "capability", "-rung", "engine", "model"
     ):
         models.setdefault(model.node_id, []).append(model)
-    work = work_by_node()
-    standings = [_standing(row, row.pk in live, models.get(row.pk, []), work.get(row.pk, NodeWork())) for row in rows]
+    work, pulls = work_by_node(), _pulls_by_node()
+    standings = [
+        _standing(
+            row, row.pk in live, models.get(row.pk, []), work.get(row.pk, NodeWork()), tuple(pulls.get(row.pk, ()))
+        )
+        for row in rows
+    ]
     return sorted(standings, key=lambda node: (not node.is_live, node.name))
 
 
-def _standing(node: Any, is_live: bool, models: list[NodeModel], work: NodeWork) -> NodeStanding:
+def _pulls_by_node() -> dict[int, list[PullStanding]]:
+    pulls: dict[int, list[PullStanding]] = {}
+    for pull in ModelPull.objects.all():
+        pulls.setdefault(pull.node_id, []).append(
+            PullStanding(
+                label=pull.label,
+                state=pull.state,
+                done_bytes=pull.done_bytes,
+                total_bytes=pull.total_bytes,
+                message=pull.message,
+            )
+        )
+    return pulls
+
+
+def _standing(
+    node: Any, is_live: bool, models: list[NodeModel], work: NodeWork, pulls: tuple[PullStanding, ...]
+) -> NodeStanding:
     condition, why = condition_of(
         name=node.name,
         is_live=is_live,
@@ -148,6 +177,7 @@ def _standing(node: Any, is_live: bool, models: list[NodeModel], work: NodeWork)
         capabilities=tuple(node.capabilities),
         models=tuple(_model_standing(model, tests) for model in models),
         work=work,
+        pulls=pulls,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -14,9 +14,20 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services import audit
 from clustercore.access.services.identification import require
+from clustercore.blobs.domain.errors import BlobUnavailable
+from clustercore.blobs.domain.signing import refusal
+from clustercore.blobs.selectors import hub_now
+from clustercore.blobs.views import FileBlocks, ranged_answer
+from clustercore.config.environment import environment
 from clustercore.nodes import services
+from clustercore.nodes.adapters.model_store import list_models, stored_file
+from clustercore.nodes.adapters.own_wheel import own_wheel
+from clustercore.nodes.domain.joining import install_command
+from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
+from clustercore.nodes.domain.model_record import signed_name
 from clustercore.nodes.models import Node
 from clustercore.nodes.selectors import node_colours, node_standings
+from clustercore.nodes.services.model_pulls import ask_for_model
 
 _DEEDS = {
     "drain": (services.drain, "{} finishes what it has and takes nothing new."),
@@ -32,7 +43,10 @@ def node_list(request: HttpRequest) -> HttpResponse:
     nodes = node_standings()
     live = [node for node in nodes if node.is_live]
     away = [node for node in nodes if not node.is_live]
-    return render(request, "nodes/list.html", {"live": live, "away": away, "colours": node_colours()})
+    packed = own_wheel()
+    install = install_command(request.build_absolute_uri(reverse("nodes:wheel", args=[packed.name])), packed.sha256)
+    about = {"live": live, "away": away, "colours": node_colours(), "install": install, "offers": _offers()}
+    return render(request, "nodes/list.html", about)
 
 
 @require_safe
@@ -44,6 +58,77 @@ def node_detail(request: HttpRequest, name: str) -> HttpResponse:
     if not found:
         raise _no_node(name)
     return render(request, "nodes/detail.html", {"node": found[0], "colours": node_colours()})
+
+
+@require_POST
+def pull_model(request: HttpRequest) -> HttpResponse:
+    """Asks the nodes that were chosen to bring a model."""
+    identity = require(request, Permission.NODES)
+    label, chosen = request.POST.get("label", ""), request.POST.getlist("node")
+    try:
+        with transaction.atomic():
+            asked = ask_for_model(label, chosen)
+            for name in asked:
+                audit.record(identity, "nodes.pull_model", f"node {name}", model=label[:100])
+    except ModelStoreError as refused:
+        messages.warning(request, f"Not done: {refused.message}.")
+        return HttpResponseRedirect(reverse("nodes:list"))
+    if asked:
+        messages.success(request, f"{', '.join(asked)} will bring {label}; how far it is stands with each machine.")
+    else:
+        messages.warning(request, "Not done: choose at least one machine.")
+    return HttpResponseRedirect(reverse("nodes:list"))
+
+
+@require_safe
+def hub_model(request: HttpRequest, engine: str, model: str, file_name: str) -> HttpResponseBase:
+    """One file of the hub's own models, by signed address: 200, 206, 304, 403, 404, 416."""
+    place = f"{engine}/{model}/{file_name}"
+    try:
+        hub = hub_now()
+    except BlobUnavailable as away:
+        return _plain(503, str(away))
+    refused = refusal(
+        hub.hub.signing_key,
+        request.method or "",
+        signed_name(place),
+        expires=request.GET.get("expires", ""),
+        given=request.GET.get("signature", ""),
+        now=hub.now.timestamp(),
+    )
+    if refused is not None:
+        return _plain(403, refused.value)
+    found = stored_file(engine, model, file_name, environment().models_directory)
+    if found is None:
+        return _plain(404, "the hub has no such model")
+    path, etag = found
+    return ranged_answer(request, FileBlocks(path), f'"{etag}"')
+
+
+def _plain(status: int, text: str) -> HttpResponse:
+    return HttpResponse(f"{text}\n", status=status, content_type="text/plain; charset=utf-8")
+
+
+def _offers() -> list[dict[str, object]]:
+    """What a page offers to bring, smallest first: what the catalogue has, and what else the hub has."""
+    entries = sorted(CATALOGUE.values(), key=lambda entry: (entry.engine, entry.size_mb))
+    known = [{"label": entry.label, "size_mb": entry.size_mb, "languages": entry.languages} for entry in entries]
+    here = [model for model in list_models(environment().models_directory) if model.label not in CATALOGUE]
+    own = [{"label": one.label, "size_mb": one.size_bytes // 1_000_000, "languages": "of the hub"} for one in here]
+    return [*known, *own]
+
+
+@require_safe
+def wheel(request: HttpRequest, wheel_name: str) -> HttpResponse:  # noqa: ARG001
+    """The product itself, for a machine that is to join; open to strangers, because pip shows no token."""
+    found = own_wheel()
+    if wheel_name != found.name:
+        raise RequestRefused(404, f"this hub gives out {found.name}", code="not_found")
+    return HttpResponse(
+        found.content,
+        content_type="application/octet-stream",
+        headers={"Content-Disposition": f'attachment; filename="{found.name}"'},
+    )
 
 
 @require_POST

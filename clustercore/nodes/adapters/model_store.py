@@ -16,8 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+import httpx
+
+from clustercore.nodes.adapters.hub_models import HubModels
 from clustercore.nodes.adapters.model_archive import unpack
-from clustercore.nodes.adapters.model_download import Checksum, sha256_of
+from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, sha256_of
 from clustercore.nodes.adapters.model_sources import Fetching, fetch
 from clustercore.nodes.domain.model_catalogue import (
     CATALOGUE,
@@ -27,8 +30,8 @@ from clustercore.nodes.domain.model_catalogue import (
     is_plain_name,
     split_label,
 )
+from clustercore.nodes.domain.model_record import CHECKSUMS
 
-CHECKSUMS = "checksums.json"
 PARTIAL = ".partial"
 QUARANTINE = ".quarantine"
 GIGABYTE = 1_000_000_000
@@ -43,7 +46,7 @@ class PulledModel:
     size_bytes: int
     source: str
     verified: Mapping[str, str]
-    """File name to what it was compared with: `catalogue`, `server`, or `nothing` (recorded as it came).
+    """File name to what it was compared with: `catalogue`, `server`, `hub`, or `nothing` (recorded as it came).
 
     A file that was brought here by hand and is not the catalogue's is said to be `different`.
     """
@@ -85,6 +88,54 @@ def pull(
     if entry.is_archive:
         _unpack_in_place(next(iter(entry.downloads)), staging)
     return _install(entry.label, fetched.source, folder, staging, verified)
+
+
+def pull_from_hub(
+    label: str, models_directory: Path, budget_gb: float, hub: HubModels, progress: DownloadProgress
+) -> PulledModel:
+    """Brings a model that the hub has; every file must be what the hub's record says, and what the catalogue says.
+
+    Raises ModelStoreError: `model_missing` where the hub has none, or as `pull`.
+    """
+    folder, staging = _places(label, models_directory)
+    engine, model = split_label(label)
+    files = hub.record(engine, model)
+    size = sum(one["size"] for one in files.values())
+    _refuse_over_budget(label, size, models_directory, budget_gb, replaced=folder)
+    staging.mkdir(parents=True, exist_ok=True)
+    try:
+        for name in files:
+            hub.fetch(engine, model, name, staging / name, progress)
+    except httpx.TransportError as error:
+        raise ModelStoreError("no_connection", f"the hub went away ({error})") from error
+    compared = {
+        name: to for name, to in _compared_with_catalogue(f"{engine}:{model}", staging).items() if name in files
+    }
+    wrong = [*_mismatches(staging, {"files": files}), *(name for name, to in compared.items() if to == "different")]
+    if wrong:
+        _quarantine(staging)
+        raise ModelStoreError("model_corrupt", f"{label} from the hub: {', '.join(wrong)}")
+    against = {name: "hub" if to == "nothing" else to for name, to in compared.items()}
+    return _install(f"{engine}:{model}", f"the hub at {hub.base_url}", folder, staging, against)
+
+
+def has(label: str, models_directory: Path) -> bool:
+    """Whether the model lies here."""
+    return any(model.label == ":".join(split_label(label)) for model in list_models(models_directory))
+
+
+def stored_file(engine: str, model: str, name: str, models_directory: Path) -> tuple[Path, str] | None:
+    """Returns where a recorded file of a model lies, or its record, with a tag of its bytes; None if there is none."""
+    if not (is_plain_name(engine) and is_plain_name(model)):
+        return None
+    folder = models_directory / engine / model
+    record = _read_record(folder) if folder.is_dir() else None
+    if record is None:
+        return None
+    if name == CHECKSUMS:
+        return folder / CHECKSUMS, sha256_of(folder / CHECKSUMS)
+    wanted = record["files"].get(name)
+    return (folder / name, str(wanted["sha256"])) if wanted and (folder / name).is_file() else None
 
 
 def list_models(models_directory: Path, verify: bool = False) -> list[StoredModel]:

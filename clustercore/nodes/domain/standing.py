@@ -54,6 +54,22 @@ class ModelStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PullStanding:
+    """A model that a node was asked to bring; `state` is one of asked, pulling, done, failed."""
+
+    label: str
+    state: str
+    done_bytes: int
+    total_bytes: int
+    message: str
+
+    @property
+    def fraction(self) -> float:
+        """How much of it is here, 0 to 1."""
+        return min(1.0, self.done_bytes / self.total_bytes) if self.total_bytes else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeStanding:
     """A node as it is now; `condition` is one of online, draining, drained, held, idle, offline."""
 
@@ -79,6 +95,7 @@ class NodeStanding:
     capabilities: tuple[str, ...]
     models: tuple[ModelStanding, ...] = ()
     work: NodeWork = NodeWork()
+    pulls: tuple[PullStanding, ...] = ()
 
     @property
     def is_live(self) -> bool:

@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 import clustercore
+from clustercore.nodes.adapters.own_wheel import own_wheel
+from clustercore.nodes.domain.joining import join_command
 
 
 @dataclass
@@ -70,7 +72,12 @@ def joining(state: UpState) -> list[RenderableType]:
     if not state.listens_on:
         return [Text("Other machines: stop, and start again with --listen ADDRESS.", "dim")]
     return [
-        Text(f"\nOther machines join at {state.listens_on}. Type there:", "bold"),
+        Text(
+            f"\nOther machines join at {state.listens_on}. Paste this one line there (Python 3.11 or newer):",
+            "bold",
+        ),
+        Text(_join_line(state), no_wrap=True, overflow="ignore"),
+        Text("Where clustercore is installed already (on Windows: `set NAME=value` in place of `export`):", "bold"),
         Text("\n".join(node_commands(state.database_url, state.redis_url)), no_wrap=True, overflow="ignore"),
         Text(
             "These lines hold passwords, and traffic on this port is NOT encrypted until joining with certificates "
@@ -78,6 +85,12 @@ def joining(state: UpState) -> list[RenderableType]:
             "yellow",
         ),
     ]
+
+
+def _join_line(state: UpState) -> str:
+    wheel = own_wheel()
+    address = f"{state.public_url}/install/{wheel.name}"
+    return join_command(address, wheel.sha256, state.database_url, state.redis_url)
 
 
 def node_commands(database_url: str, redis_url: str) -> list[str]:

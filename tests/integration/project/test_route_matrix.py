@@ -31,6 +31,7 @@ from clustercore.blobs.sockets.resumable import takes_upload
 from clustercore.blobs.sockets.signed import takes_signed
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.jobs.services.control import cancel_job
+from clustercore.nodes.adapters.own_wheel import own_wheel
 from clustercore.nodes.models import Node
 from clustercore.project.asgi import application
 from tests.cast import WORKSTATION
@@ -97,6 +98,10 @@ def examples(
         "token_id": create_token(person("otto"), "another", frozenset())[0].pk,
         "token": "no-such-token",
         "key": "no-such-key",
+        "engine": "faster-whisper",
+        "model": "tiny.en",
+        "file_name": "model.bin",
+        "wheel_name": own_wheel().name,
         "name": WORKSTATION,
         "place": "tasks",
         "object_id": 1,
@@ -146,9 +151,9 @@ def test_the_matrix_lets_no_stranger_in() -> None:
 
 OPEN = {
     *("/", "/sign-in/", "/setup/<str:token>/", "/set-password/<str:key>/<str:token>/", "/healthz", "/readyz"),
-    *("/admin/login/", "/admin/jsi18n/", "/sign-out/"),
+    *("/admin/login/", "/admin/jsi18n/", "/sign-out/", "/install/<str:wheel_name>"),
 }
-"""Open to everybody, and why: coming in, going out, probes, and words of the admin's script."""
+"""Open to everybody, and why: coming in, going out, probes, words of the admin's script, the product itself for pip."""
 
 
 def taken_in_front(method: str, route: Route, address: str) -> bool:

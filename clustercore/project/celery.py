@@ -19,7 +19,7 @@ from clustercore.nodes.adapters.credentials import located
 from clustercore.nodes.adapters.transport import BROKER_ABSENCES, guard_redis
 from clustercore.project.flower.process import protect_flower
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.settings")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "clustercore.project.ledger_settings")
 
 guard_redis()
 search_path = list(sys.path)

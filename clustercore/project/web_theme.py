@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.templatetags.static import static
 from django.urls import reverse_lazy
+
+from clustercore.config.adapters.plugins import load
+
+STATIC = "django.templatetags.static:static"
+"""Asked for when a page is made: it loads Django's templates, and processes without pages read these settings too."""
 
 _LIGHTNESS = {50: 97.5, 100: 94, 200: 88, 300: 80, 400: 71, 500: 63, 600: 45, 700: 38, 800: 32, 900: 27, 950: 20}
 _TEAL = {
@@ -28,7 +32,7 @@ ADMIN_THEME: dict[str, Any] = {
     "SITE_HEADER": "clustercore",
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: static("clustercore/mark.svg")},
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda _request: load(STATIC)("clustercore/mark.svg")},
     ],
     "COLORS": {"primary": _TEAL},
     "SHOW_HISTORY": False,

@@ -13,7 +13,7 @@ def load(path: str) -> Any:
     """Returns what `package.module:name` names. Raises ImportError, AttributeError, or ValueError for a bad path."""
     module, separator, name = path.partition(":")
     if not separator or not name:
-        raise ValueError(f"{path!r} is not of the form package.module:name")
+        raise ValueError(f"{path!r} is not of the form package.module:Class")
     return getattr(import_module(module), name)
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from transcription.adapters.decoding import Decoder
 from transcription.adapters.flac import write_flac
-from transcription.adapters.opening import open_media
+from transcription.adapters.surveying import survey
 from transcription.domain.cut import SAMPLE_RATE
 
 REQUIREMENT = "pocketsphinx==5.1.1"
@@ -56,8 +56,7 @@ def _taken(opened: tarfile.TarFile, directory: Path) -> Iterator[Recording]:
         said, name = match.groups()
         wave = directory / f"{name}.wav"
         wave.write_bytes(_read(opened, f"{name}.wav"))
-        with open_media(wave) as media:
-            samples = np.concatenate(list(Decoder(media, 3600.0).blocks()))
+        samples = np.concatenate(list(Decoder(survey(wave, None, lambda: None), 3600.0).blocks()))
         path = wave.with_suffix(".flac")
         write_flac(path, samples)
         yield Recording(path, len(samples) / SAMPLE_RATE, said)

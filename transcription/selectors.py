@@ -16,7 +16,6 @@ from transcription.domain import transcript as heard
 from transcription.domain.corrections import Change, Standing, corrected, standing
 from transcription.domain.merge import in_order
 from transcription.domain.reading import Provenance, Reading, segments_shown
-from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.speakers import Turn, speakers_along
 from transcription.domain.speech_task import capability_for
 from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hub_models import HubModels
 from clustercore.nodes.adapters.model_sources import ignore_progress
 from clustercore.nodes.adapters.model_store import list_models, pull_from_hub
@@ -16,7 +17,6 @@ from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.domain.model_catalogue import ModelStoreError
 from clustercore.nodes.domain.model_record import checked_files
 from clustercore.nodes.models import ModelPull, Node, PullState
-from clustercore.nodes.services import model_pulls
 from clustercore.nodes.services.model_pulls import ModelPuller, ask_for_model, next_pull
 from tests.cast import LAPTOP, WORKSTATION, start_node, stop_node
 from tests.fakes.nodes.agent import agent_of
@@ -50,7 +50,7 @@ class TestTurns:
 
     def test_the_hubs_own_machine_goes_first_and_the_others_wait_for_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         first, second = start_node(WORKSTATION), start_node(LAPTOP)
-        hardware = model_pulls.read_hardware()
+        hardware = read_hardware()
         Node.objects.filter(pk=second.pk).update(boot_id=hardware.boot_id)
         Node.objects.filter(pk=first.pk).update(boot_id="another machine")
         assert ask_for_model(LABEL, [WORKSTATION, LAPTOP]) == [LAPTOP, WORKSTATION]

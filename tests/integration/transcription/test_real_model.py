@@ -14,7 +14,7 @@ from clustercore.nodes.domain.model_catalogue import ModelStoreError
 from transcription.adapters.decoding import Decoder
 from transcription.adapters.engines.faster_whisper import FasterWhisper
 from transcription.adapters.flac import write_flac
-from transcription.adapters.opening import open_media
+from transcription.adapters.surveying import survey
 from transcription.domain.accuracy import word_error_rate
 
 SAMPLES = Path(transcription.__file__).parent / "samples"
@@ -39,8 +39,8 @@ def test_every_file_of_the_real_model_is_what_the_catalogue_says(tiny_english: P
 
 def test_the_real_model_hears_the_bundled_conversation(tiny_english: PulledModel, tmp_path: Path) -> None:
     piece = tmp_path / "conversation.flac"
-    with open_media(SAMPLES / "conversation.opus") as media:
-        write_flac(piece, np.concatenate(list(Decoder(media, 3600.0).blocks())))
+    source = survey(SAMPLES / "conversation.opus", None, lambda: None)
+    write_flac(piece, np.concatenate(list(Decoder(source, 3600.0).blocks())))
     engine = FasterWhisper()
     engine.load("tiny.en", tiny_english.folder.parent.parent)
     request = {"path": str(piece), "language": "en", "words": False}

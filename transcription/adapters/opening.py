@@ -260,7 +260,8 @@ def too_long(maximum_seconds: float) -> MediaError:
 def origin_seconds(media: OpenMedia) -> float | None:
     """The moment a player calls 0:00, on the clock of the time stamps; None: that of the first sound.
 
-    That is where the first of the tracks begins, of which the sound may be a late one.
+    That is where the first of the tracks begins, of which the sound may be a late one; in an MP4 it is 0, from
+    which its edit lists count.
     """
     starts = [
         float(stream.start_time * stream.time_base)
@@ -270,7 +271,7 @@ def origin_seconds(media: OpenMedia) -> float | None:
         and stream.time_base is not None
         and not is_cover(stream)
     ]
-    if media.format in COUNTED_FORMATS:
+    if media.format in COUNTED_FORMATS and not media.span.is_fragmented:
         return min([0.0, *starts])
     return min(starts, default=None)
 

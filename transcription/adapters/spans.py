@@ -34,6 +34,8 @@ class Span:
     length_ignored: bool = False
     """Whether sound goes on behind the end that its header names."""
     is_wave: bool = False
+    is_fragmented: bool = False
+    """Whether it is an MP4 in fragments: of a stream, say, whose clock began long before the first of them."""
 
 
 def spans_of(path: Path, tick: Callable[[], None]) -> list[Span]:
@@ -47,11 +49,19 @@ def spans_of(path: Path, tick: Callable[[], None]) -> list[Span]:
             return list(wave_spans(file, size, tick))
         if head[:4] == b"fLaC":
             return flac_spans(file, size, tick)
-        if head[:4] == b"RIFF":
-            return [Span(0, size, is_cut=riff_end(file, size) > size)]
-        if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
-            return [Span(0, size, is_cut=counted_end(file, head) > size)]
-    return [Span(0, size)]
+        return [only_span(file, size, head)]
+
+
+def only_span(file: io.BufferedReader, size: int, head: bytes) -> Span:
+    """What a file of one recording says of itself."""
+    if head[4:8] == b"ftyp":
+        # What announces fragments stands in the index, which then stands at the beginning.
+        return Span(0, size, is_fragmented=b"mvex" in read_at(file, 0, SEARCH_BYTES))
+    if head[:4] == b"RIFF":
+        return Span(0, size, is_cut=riff_end(file, size) > size)
+    if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
+        return Span(0, size, is_cut=counted_end(file, head) > size)
+    return Span(0, size)
 
 
 def read_at(file: io.BufferedReader, position: int, count: int) -> bytes:

@@ -31,7 +31,15 @@ from clustercore.jobs.services.submit import BacklogFull
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.language import LANGUAGES, language_name
 from transcription.models import Recording
-from transcription.services.submit import LONGEST_PROMPT, InvalidRequest, Sent, Wishes, sent_file, submit_sent
+from transcription.services.submit import (
+    LONGEST_PROMPT,
+    MOST_TRACKS,
+    InvalidRequest,
+    Sent,
+    Wishes,
+    sent_file,
+    submit_sent,
+)
 
 QUALITIES = (
     ("normal", "Normal", "The best machine that is on, and those one step below it."),
@@ -115,15 +123,24 @@ def _wishes(given: Mapping[str, Any], identity: Identity) -> Wishes:
         prompt=prompt,
         quality=str(given.get("quality", "normal")),
         engine=str(given.get("engine", "")),
+        track=_track(str(given.get("track", "")).strip()),
         owner_id=identity.user_id,
         idempotency_key=str(given.get("key", ""))[:100] or None,
     )
 
 
+def _track(text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise InvalidRequest("track", f"{text[:20]!r} is not the number of a track: 1 is the first")
+    return int(text)
+
+
 def _settings_of(source: Recording | None) -> dict[str, str]:
     """The fields of the form, as the job of a recording had them."""
     if source is None:
-        return {"language": "", "prompt": "", "quality": "normal", "engine": ""}
+        return {"language": "", "prompt": "", "quality": "normal", "engine": "", "track": ""}
     job = source.job
     quality = "best" if job.critical_accuracy else "any" if job.min_rung == 0 else "normal"
     return {
@@ -131,6 +148,7 @@ def _settings_of(source: Recording | None) -> dict[str, str]:
         "prompt": str(job.parameters.get("prompt", "")),
         "quality": quality,
         "engine": ":".join(part for part in (job.engine, job.model) if part),
+        "track": str(job.parameters.get("track") or ""),
     }
 
 
@@ -150,6 +168,7 @@ def _page(
         "from_job": source.job if source else None,
         "source": source,
         "errors": {error.field: str(error).partition(": ")[2]} if error else {},
+        "most_tracks": MOST_TRACKS,
         "max_upload_gb": environment().max_upload_gb,
         "key": values.get("key") or secrets.token_hex(16),
     }

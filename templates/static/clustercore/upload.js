@@ -314,7 +314,7 @@ class Upload {
 function wishesOf(given) {
   const fields = new FormData(given);
   const wishes = {};
-  for (const name of ["language", "prompt", "quality", "engine"]) {
+  for (const name of ["language", "prompt", "quality", "engine", "track"]) {
     const value = String(fields.get(name) ?? "").trim();
     if (value) wishes[name] = value;
   }

@@ -25,6 +25,9 @@ TOLERANCE_SECONDS = 0.02
 RATE = 48_000
 
 
+FRAGMENTS = "frag_every_frame+empty_moov+default_base_moof"
+
+
 def later(truth: Sequence[SpokenWord], seconds: float) -> list[SpokenWord]:
     return [replace(word, start=word.start + seconds, end=word.end + seconds) for word in truth]
 
@@ -250,3 +253,15 @@ def test_a_recording_that_was_cut_short_is_called_so_with_a_picture_or_without_a
     (tmp_path / "recording").write_bytes(whole[: len(whole) * 6 // 10])
     result, _ = cut(tmp_path / "recording", tmp_path / "pieces")
     assert "breaks off" in result["notes"][0]
+
+
+def test_fragments_from_the_middle_of_a_stream_begin_with_their_first_sound(tmp_path: Path) -> None:
+    samples, truth = synthesise(30, rate=RATE)
+    fragmented = Format("mp4", "aac", bit_rate=64_000, container_options={"movflags": FRAGMENTS})
+    whole = encode(samples, RATE, fragmented, tmp_path / "whole").read_bytes()
+    head, middle = whole.find(b"moof") - 4, whole.find(b"moof", len(whole) // 2) - 4
+    (tmp_path / "recording").write_bytes(whole[:head] + whole[middle:])
+    result, reports = cut(tmp_path / "recording", tmp_path / "pieces")
+    first = transcribe(reports.pieces).segments[0].words[0]
+    assert first.start < 2.0 < next(word.start for word in truth if word.word == first.word)
+    assert not any("silence" in note for note in result["notes"])

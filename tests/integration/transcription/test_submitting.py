@@ -91,6 +91,14 @@ def test_the_same_form_sent_twice_is_one_job() -> None:
     assert Job.objects.count() == 5
 
 
+def test_the_track_that_was_asked_for_is_asked_for_again_with_the_settings_of_a_job() -> None:
+    client = signed_in()
+    client.post(NEW, {"file": recording(), "track": "2"})
+    job = Job.objects.get()
+    assert job.parameters["track"] == 2
+    assert context(client, f"{NEW}?from={job.pk}")["values"]["track"] == "2"
+
+
 def test_a_recording_is_read_to_be_hashed_and_to_be_stored_and_not_again() -> None:
     client = signed_in()
     fields = {"file": recording(content=bytes(8_000_000)), "key": context(client)["key"]}
@@ -118,6 +126,8 @@ def test_a_form_whose_job_failed_can_be_sent_again() -> None:
         ({"file": ("talk.wav", b"x"), "language": "klingon"}, "language"),
         ({"file": ("talk.wav", b"x"), "quality": "fine"}, "quality"),
         ({"file": ("talk.wav", b"x"), "engine": "magic"}, "engine"),
+        ({"file": ("talk.wav", b"x"), "track": "0"}, "track"),
+        ({"file": ("talk.wav", b"x"), "track": "second"}, "track"),
         ({"file": ("talk.wav", b"x"), "prompt": "x" * 10_001}, "prompt"),
     ],
 )
@@ -142,7 +152,7 @@ def test_another_job_s_settings_and_recording_are_taken_over() -> None:
     client.post(NEW, {"file": recording("first.wav"), "language": "de", "quality": "any", "prompt": "Qdrant"})
     first = Job.objects.get()
     shown = context(client, f"{NEW}?from={first.pk}")
-    assert shown["values"] == {"language": "de", "prompt": "Qdrant", "quality": "any", "engine": ""}
+    assert shown["values"] == {"language": "de", "prompt": "Qdrant", "quality": "any", "engine": "", "track": ""}
     client.post(NEW, {"from": first.pk, "language": "fr", "quality": "best"})
     second = Job.objects.exclude(pk=first.pk).get()
     assert (second.title, second.language) == ("first.wav", "fr")

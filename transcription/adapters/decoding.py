@@ -27,6 +27,8 @@ from transcription.adapters.surveying import Source
 from transcription.domain.cut import SAMPLE_RATE, Samples
 
 BLOCK = SAMPLE_RATE
+MISSING_SECONDS = 0.25
+"""Headers err by some bytes: they count padding, or tags that somebody took out."""
 Stamped = tuple[AudioFrame, int | None]
 """A frame and the byte at which its packet begins."""
 
@@ -100,7 +102,7 @@ class Decoder:
 
     def _look_for_end(self, media: OpenMedia, seconds: float, before: float) -> None:
         promised = media.promised_seconds
-        if media.span.is_cut or (promised is not None and breaks_off(self.source, media, seconds, promised)):
+        if breaks_off(self.source, media, seconds, promised):
             self.health.broke_off = True
         if promised is not None and promised > seconds:
             self.health.promised_seconds = before + promised
@@ -158,8 +160,15 @@ def confirmed(frames: Iterator[Stamped]) -> Iterator[tuple[AudioFrame, int | Non
         yield frame, position, None if slipped else moment
 
 
-def breaks_off(source: Source, media: OpenMedia, seconds: float, promised: float) -> bool:
-    """Whether sound is missing at the end: less is there than promised, and nothing else goes on that long."""
+def breaks_off(source: Source, media: OpenMedia, seconds: float, promised: float | None) -> bool:
+    """Whether sound is missing at the end: less is there than promised, and nothing else goes on that long.
+
+    Where the file itself says that bytes are missing, that counts unless they are none of the sound's.
+    """
+    if promised is None:
+        return media.span.is_cut
+    if media.span.is_cut:
+        return promised - seconds > MISSING_SECONDS
     tolerance = max(1.0, 0.02 * promised)
     if promised - seconds <= tolerance:
         return False

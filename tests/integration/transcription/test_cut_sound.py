@@ -226,6 +226,23 @@ def test_a_wav_file_with_more_metadata_than_sound_is_not_called_cut_off(tmp_path
     assert heard_in(tmp_path / "recording", truth) == []
 
 
+def test_a_wav_header_that_counts_itself_among_the_sound_is_not_believed_for_that(tmp_path: Path) -> None:
+    samples, truth = synthesise(6, rate=16_000)
+    raw = encode(samples, 16_000, "wav", tmp_path / "plain").read_bytes()
+    at = raw.find(b"data") + 4
+    (tmp_path / "recording").write_bytes(raw[:at] + struct.pack("<I", len(raw) - 8) + raw[at + 4 :])
+    assert heard_in(tmp_path / "recording", truth) == []
+
+
+def test_an_mp3_file_that_lost_its_cover_is_not_called_cut_off(tmp_path: Path) -> None:
+    samples, truth = synthesise(10, rate=RATE)
+    raw = encode(samples, RATE, "mp3-variable", tmp_path / "plain").read_bytes()
+    at = raw.find(b"Xing") + 12
+    counted = int.from_bytes(raw[at : at + 4], "big") + 100_000
+    (tmp_path / "recording").write_bytes(raw[:at] + struct.pack(">I", counted) + raw[at + 4 :])
+    assert heard_in(tmp_path / "recording", truth) == []
+
+
 @pytest.mark.parametrize("container", ["matroska", "flv", "mp4", "avi"])
 def test_a_film_that_outlasts_its_sound_is_not_called_cut_off(container: str, tmp_path: Path) -> None:
     samples, truth = synthesise(5, rate=44_100)

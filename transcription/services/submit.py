@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -185,6 +186,8 @@ def _check(wishes: Wishes) -> None:
         raise InvalidRequest("priority", f"{wishes.priority} is not between -100 and 100")
     if "\x00" in wishes.prompt or len(wishes.prompt) > LONGEST_PROMPT:
         raise InvalidRequest("prompt", f"at most {LONGEST_PROMPT} characters of text, none of them NUL")
+    if re.search("[\ud800-\udfff]", wishes.prompt):
+        raise InvalidRequest("prompt", "is no text in the encoding that was said; in a terminal, `locale` tells which")
     key = wishes.idempotency_key
     if key is not None and not (0 < len(key) <= 200 and key.isprintable()):
         raise InvalidRequest("Idempotency-Key", "1 to 200 printable characters")

@@ -53,8 +53,14 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+def _not_text(error: Exception) -> str:
+    return "something that was typed is no text in this terminal's encoding: `locale` tells which it is"
+
+
 EXPECTED: tuple[tuple[tuple[type[Exception], ...], ExitCode, Callable[[Exception], str]], ...] = (
     ((ValidationError,), ExitCode.USAGE, _settings_refused),
+    # What a word was that is no text comes out when it is to be stored; what is written can always be.
+    ((UnicodeEncodeError,), ExitCode.USAGE, _not_text),
     ((StoreFull, BlobRefused), ExitCode.FAILED, _message),
     ((EmbeddedError, BlobError), ExitCode.UNREACHABLE, _message),
     ((ProgrammingError,), ExitCode.UNREACHABLE, _tables_missing),

@@ -71,6 +71,7 @@ def failing(error: Exception) -> int:
     [
         (CommandError("no", ExitCode.FAILED), 1),
         (CommandError("no", ExitCode.USAGE), 2),
+        (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"), 2),
         (EmbeddedError("no"), 3),
         (OperationalError("connection refused"), 3),
         (PermissionError(13, "no", "/x"), 1),

@@ -53,7 +53,7 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _not_text(error: Exception) -> str:
+def _not_text(error: Exception) -> str:  # noqa: ARG001
     return "something that was typed is no text in this terminal's encoding: `locale` tells which it is"
 
 

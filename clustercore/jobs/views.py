@@ -78,9 +78,10 @@ def job_list(request: HttpRequest) -> HttpResponse:
         context |= _page(jobs, wanted)
     else:
         bad = failures(jobs)
-        context |= {"causes": bad.causes, "failed": bad.failed} | {"open": open_jobs(jobs)}
+        opened = open_jobs(jobs)
+        context |= {"causes": bad.causes, "failed": bad.failed, "open": opened.rows, "more_open": opened.more}
         context |= _page(jobs.filter(state__in=ENDED_STATES), wanted)
-        context["any"] = bool(context["causes"] or context["open"] or context["rows"])
+        context["any"] = bool(bad.causes or opened.rows or context["rows"] or jobs.exists())
     return render(request, "jobs/list.html", context)
 
 

@@ -88,18 +88,19 @@ def home(request: HttpRequest) -> HttpResponse:
     jobs = visible_jobs(identity)
     nodes = node_standings()
     minutes = minutes_of_the_last_hour()
-    bad = failures(jobs)
+    bad, opened = failures(jobs), open_jobs(jobs)
     context = {
         "figures": figures_of(nodes, minutes),
         "chart": chart_of(minutes),
         "nodes": nodes,
         "colours": node_colours(),
-        "open": open_jobs(jobs),
+        "open": opened.rows,
+        "more_open": opened.more,
         "recent": recent_jobs(jobs),
         "causes": bad.causes,
         "failed": bad.failed,
     }
-    context["is_fresh"] = not (context["open"] or context["recent"] or context["causes"])
+    context["is_fresh"] = not (context["open"] or context["recent"] or context["causes"] or jobs.exists())
     return render(request, "project/home.html", context)
 
 

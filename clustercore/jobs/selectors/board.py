@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.domain.progress import JobProgress
@@ -13,9 +15,11 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.causes import Cause, failed_by_cause
 from clustercore.jobs.selectors.progress import job_progress
 
-OPEN_ROWS = 50
+OPEN_ROWS = 10
 RECENT_ROWS = 6
 CAUSES = 20
+FAILED_LATELY = timedelta(days=1)
+"""What failed longer ago is still found by its state, and stands in nobody's way."""
 OPEN_STATES = (JobState.RUNNING, JobState.PAUSED)
 ENDED_STATES = (JobState.DONE, JobState.CANCELLED)
 
@@ -28,9 +32,20 @@ class Failures:
     failed: Mapping[int, JobProgress]
 
 
-def open_jobs(jobs: QuerySet[Job]) -> list[JobProgress]:
-    """What runs or is paused among these jobs, the most urgent, then the oldest first; at most fifty. Two queries."""
-    return job_progress(jobs.filter(state__in=OPEN_STATES).order_by("-priority", "id")[:OPEN_ROWS])
+@dataclass(frozen=True, slots=True)
+class OpenJobs:
+    """The first jobs in line, and how many stand behind them."""
+
+    rows: tuple[JobProgress, ...]
+    more: int
+
+
+def open_jobs(jobs: QuerySet[Job]) -> OpenJobs:
+    """What runs or is paused among these jobs, in the order of work, and how many are not listed."""
+    found = jobs.filter(state__in=OPEN_STATES).order_by("-priority", "id")
+    rows = job_progress(found[:OPEN_ROWS])
+    more = found.count() - len(rows) if len(rows) == OPEN_ROWS else 0
+    return OpenJobs(tuple(rows), max(0, more))
 
 
 def recent_jobs(jobs: QuerySet[Job]) -> list[JobProgress]:
@@ -39,8 +54,9 @@ def recent_jobs(jobs: QuerySet[Job]) -> list[JobProgress]:
 
 
 def failures(jobs: QuerySet[Job]) -> Failures:
-    """The failed ones by cause; three queries, one where nothing failed."""
-    causes = tuple(failed_by_cause(jobs, CAUSES))
+    """Those that failed in the last day, by cause; three queries, one where nothing did."""
+    lately = jobs.exclude(finished__lte=Now() - FAILED_LATELY)
+    causes = tuple(failed_by_cause(lately, CAUSES))
     ids = [job_id for cause in causes for job_id in cause.newest]
     found = job_progress(jobs.filter(pk__in=ids)) if ids else []
     return Failures(causes, {job.id: job for job in found})

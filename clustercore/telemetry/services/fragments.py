@@ -55,10 +55,10 @@ def job_parts(key: str, facts: Facts) -> Sequence[Part]:
 
 def list_parts(_key: str, facts: Facts) -> Sequence[Part]:
     """The lists of jobs, on their own page and on the first one."""
-    failures = facts["failures"]
+    failures, opened = facts["failures"], facts["open"]
     return [
         part("jobs-failed", "jobs/live/failed.html", {"causes": failures.causes, "jobs": failures.failed}),
-        part("jobs-running", "jobs/live/running.html", {"jobs": facts["open"]}),
+        part("jobs-running", "jobs/live/running.html", {"jobs": opened.rows, "more_open": opened.more}),
         part("jobs-recent", "jobs/live/recent.html", {"jobs": facts["recent"]}),
     ]
 

@@ -102,7 +102,8 @@ def _lists_of(identity: Identity, facts: Facts | None, event: int) -> Facts:
 
 def _list_state(_key: str, facts: Facts) -> State:
     return {
-        "open": [job_body(job) for job in facts["open"]],
+        "open": [job_body(job) for job in facts["open"].rows],
+        "more_open": facts["open"].more,
         "recent": [job_body(job) for job in facts["recent"]],
         "causes": [asdict(cause) for cause in facts["failures"].causes],
     }

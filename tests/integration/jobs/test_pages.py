@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.messages import get_messages
+from django.db.models.functions import Now
 from django.test import Client
 
 from clustercore.access.models import AuditEntry
@@ -132,6 +134,24 @@ class TestTheList:
         client = as_("otto")
         with django_assert_max_num_queries(14):
             page(client, "/jobs/")
+
+    def test_what_failed_days_ago_stands_in_nobodys_way_and_is_still_found(self) -> None:
+        old, new = failed_job("otto", "the old disk was full"), failed_job("otto", "no memory")
+        Job.objects.filter(pk=old.pk).update(finished=Now() - timedelta(days=2))
+        Job.objects.filter(pk=new.pk).update(finished=Now())
+        client = as_("otto")
+        for address in ("/", "/jobs/"):
+            text = page(client, address)
+            assert "no memory" in text and "the old disk was full" not in text
+            assert "/jobs/?state=failed" in text
+        assert "the old disk was full" in page(client, "/jobs/?state=failed")
+
+    def test_of_a_long_line_the_first_are_listed_and_the_others_counted(self) -> None:
+        jobs = [job_of("otto") for _ in range(13)]
+        text = page(as_("otto"), "/")
+        assert [f'id="job-{job.pk}-row"' in text for job in jobs] == [True] * 10 + [False] * 3
+        assert ">3 more</a>" in text
+        assert "10th in line, start unknown" in text
 
 
 class TestOneJob:

@@ -43,7 +43,7 @@ def told(response: httpx.Response) -> str:
 
 def bring(client: httpx.Client, label: str, *nodes: str) -> httpx.Response:
     form = {"label": label, "node": list(nodes), "csrfmiddlewaretoken": client.cookies["csrftoken"]}
-    return client.post("/nodes/models/", data=form, follow_redirects=True)
+    return client.post("/models/", data=form, follow_redirects=True)
 
 
 def test_a_model_that_the_hub_has_comes_to_two_machines_over_the_local_network(

@@ -48,7 +48,7 @@ def refused(models: Path, files: ServedFiles) -> ModelStoreError:
 class TestTurns:
     pytestmark = database
 
-    def test_the_hubs_own_machine_goes_first_and_the_others_wait_for_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_hubs_own_machine_goes_first_and_the_others_wait_for_it(self) -> None:
         first, second = start_node(WORKSTATION), start_node(LAPTOP)
         hardware = read_hardware()
         Node.objects.filter(pk=second.pk).update(boot_id=hardware.boot_id)

@@ -43,6 +43,10 @@ def test_a_language_to_be_detected_goes_to_models_that_detect_it() -> None:
     assert labels([SPHINX, VOSK, ENGLISH, SMALL], None) == ["faster-whisper:small"]
 
 
+def test_a_recording_in_which_nobody_speaks_is_left_to_any_model() -> None:
+    assert sorted(labels([SPHINX, VOSK], "")) == ["pocketsphinx:en-us", "vosk:de-small"]
+
+
 def test_models_below_the_floor_take_no_part() -> None:
     assert labels([SPHINX, SMALL, LARGE], "en", minimum_rung=rung_of(LADDER, "faster-whisper", "large")) == [
         "faster-whisper:large-v3"

@@ -32,7 +32,7 @@ help: ## Show this list
 		do printf '%-18s %s\n' "$$target" "$$text"; done
 
 demo: $(VENV)/.base ## Transcribe the bundled recording (or ARGS=FILE) on two nodes, and show how
-	@$(MAKE) $(VENV)/.speech || echo "faster-whisper cannot be installed here (see above): PocketSphinx will serve"
+	@$(MAKE) -s $(VENV)/.speech || echo "faster-whisper cannot be installed here (see above): PocketSphinx will serve"
 	@$(BIN)/clustercore demo $(ARGS)
 
 up: $(VENV)/.base ## Start the hub and one node here (ARGS="--listen ADDRESS" for other machines)

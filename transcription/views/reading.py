@@ -18,7 +18,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import require
 from clustercore.jobs.domain.progress import FINAL_STATES
-from clustercore.jobs.selectors.pulse import stir_now
+from clustercore.jobs.selectors.pulse import activity_now
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.telemetry.domain.topics import Known, Topic
 from clustercore.telemetry.domain.topics import Part as TopicPart
@@ -160,5 +160,10 @@ def hearing_parts(key: str, hearing: Mapping[str, Any]) -> list[TopicPart]:
 
 
 HEARING = Topic(
-    name="transcript", allowed=may_follow, load=load_hearing, state=hearing_state, parts=hearing_parts, stir=stir_now
+    name="transcript",
+    allowed=may_follow,
+    load=load_hearing,
+    state=hearing_state,
+    parts=hearing_parts,
+    activity=activity_now,
 )

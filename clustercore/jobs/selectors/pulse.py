@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from django.db import connection
 from django.db.models import Max
 
-from clustercore.jobs.domain.stir import Stir
+from clustercore.jobs.domain.activity import Activity
 from clustercore.jobs.models import JobEvent
 
 # An attempt never changes without its unit, an event or the job: it need not be read.
-_STIR = """
+_ACTIVITY = """
 SELECT (SELECT max(id) FROM jobs_jobevent), EXISTS (SELECT FROM jobs_attempt WHERE outcome = 'live'),
     pg_current_wal_insert_lsn()::text
 """
@@ -24,15 +24,15 @@ FROM jobs_job j WHERE j.id = ANY(%s)
 """
 
 
-def stir_now() -> Stir:
+def activity_now() -> Activity:
     """Tells whether anything can have changed in the ledger, for a hundredth of what looking costs. One query.
 
     The end of the write-ahead log moves with every row that is written, by whomever; the beats of nodes move it too.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_STIR)
-        event, is_lively, written = cursor.fetchone()
-    return Stir(mark=event, written=written, is_lively=is_lively)
+        cursor.execute(_ACTIVITY)
+        event, is_working, written = cursor.fetchone()
+    return Activity(mark=event, written=written, is_working=is_working)
 
 
 def pulses(ids: Sequence[int]) -> Mapping[int, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clustercore.access.domain.identity import Identity
-from clustercore.jobs.domain.stir import Stir
+from clustercore.jobs.domain.activity import Activity
 
 Facts = Mapping[str, Any]
 """What a topic knows of one key at one moment. Compared with `==` to see a change."""
@@ -49,7 +49,7 @@ class Topic:
     """What pages get, made once for all who follow the key."""
     every: float = 0.0
     """Seconds between two looks, for what costs the ledger much and is not followed step by step; 0: every look."""
-    stir: Callable[[], Stir] | None = None
+    activity: Callable[[], Activity] | None = None
     """Tells cheaply whether a look can find anything; without it the topic is looked at each time. Reads the ledger."""
     per_identity: bool = False
     """Whether each person sees something else: then `load` gets `viewer_key(identity, key)` for a key."""

@@ -9,7 +9,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.domain.figures import figures_of
 from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
-from clustercore.jobs.selectors.pulse import stir_now
+from clustercore.jobs.selectors.pulse import activity_now
 from clustercore.jobs.selectors.queueing import queue_now
 from clustercore.nodes.selectors import node_colours, node_standings
 from clustercore.telemetry.domain.topics import Facts, Known, State, Topic
@@ -42,7 +42,13 @@ def _cluster_state(_key: str, facts: Facts) -> State:
 
 
 NODES = Topic(
-    name="nodes", allowed=_may_see, load=_load_nodes, state=_node_state, parts=node_parts, stir=stir_now, every=1.0
+    name="nodes",
+    allowed=_may_see,
+    load=_load_nodes,
+    state=_node_state,
+    parts=node_parts,
+    activity=activity_now,
+    every=1.0,
 )
 CLUSTER = Topic(
     name="cluster",
@@ -50,6 +56,6 @@ CLUSTER = Topic(
     load=_load_cluster,
     state=_cluster_state,
     parts=cluster_parts,
-    stir=stir_now,
+    activity=activity_now,
     every=2.0,
 )

@@ -12,7 +12,7 @@ from clustercore.jobs.api.bodies import job_body, job_detail_body
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
 from clustercore.jobs.selectors.progress import attempts_by_job, job_progress, latest_events, pieces_by_job
-from clustercore.jobs.selectors.pulse import last_event_id, pulses, stir_now
+from clustercore.jobs.selectors.pulse import activity_now, last_event_id, pulses
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.nodes.selectors import node_colours
 from clustercore.telemetry.domain.topics import Facts, Known, State, Topic
@@ -109,13 +109,13 @@ def _list_state(_key: str, facts: Facts) -> State:
     }
 
 
-JOB = Topic(name="job", allowed=_may_follow, load=_load_jobs, state=_job_state, parts=job_parts, stir=stir_now)
+JOB = Topic(name="job", allowed=_may_follow, load=_load_jobs, state=_job_state, parts=job_parts, activity=activity_now)
 JOBS = Topic(
     name="jobs",
     allowed=_may_see_lists,
     load=_load_lists,
     state=_list_state,
     parts=list_parts,
-    stir=stir_now,
+    activity=activity_now,
     per_identity=True,
 )

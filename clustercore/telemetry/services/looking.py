@@ -1,4 +1,4 @@
-"""One look at the ledger, in a thread: what is followed is loaded if anything stirred, and what changed is rendered."""
+"""One look at the ledger, in a thread: what is followed is loaded if it can have changed, and changes are rendered."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections
 
-from clustercore.jobs.domain.stir import Stir
+from clustercore.jobs.domain.activity import Activity
 from clustercore.telemetry.domain.topics import Facts, Part, State, Topic
 
 logger = logging.getLogger(__name__)
@@ -18,10 +18,10 @@ logger = logging.getLogger(__name__)
 LONGEST_PAUSE_SECONDS = 1.0
 """A topic that costs much is left alone for as long as it last kept a processor busy, here or at the ledger (half of
 the time that it took, at a guess), and no longer than this."""
-SHORTEST_CALM_SECONDS = 0.25
-LONGEST_CALM_SECONDS = 2.0
+SHORTEST_BACKOFF_SECONDS = 0.25
+LONGEST_BACKOFF_SECONDS = 2.0
 """Something was written, but no news: the topic is looked at again after so long, longer each time nothing is found."""
-BLIND_SECONDS = 10.0
+LONGEST_UNREAD_SECONDS = 10.0
 """Nothing was written: the topic is looked at all the same, for what changes with time alone."""
 
 
@@ -78,25 +78,25 @@ class Found:
 
 @dataclass(slots=True)
 class _Seen:
-    """What stirred before the last look at a topic, when that was, and how long to stay calm after it."""
+    """The activity before the last look at a topic, when that was, and the least pause after it."""
 
-    stir: Stir
+    activity: Activity
     at: float
-    calm: float = 0.0
+    backoff: float = 0.0
 
-    def is_worth_another(self, now: Stir, at: float) -> bool:
+    def is_worth_another(self, now: Activity, at: float) -> bool:
         """Whether a look can find anything new, or has been put off for long enough."""
-        if now.is_lively or self.stir.is_lively or now.mark != self.stir.mark:
+        if now.is_working or self.activity.is_working or now.mark != self.activity.mark:
             return True
         age = at - self.at
-        return age >= BLIND_SECONDS or (now.written != self.stir.written and age >= self.calm)
+        return age >= LONGEST_UNREAD_SECONDS or (now.written != self.activity.written and age >= self.backoff)
 
 
 class Looker:
-    """Looks, and remembers what each topic costs and what had stirred. One look at a time."""
+    """Looks, and remembers what each topic costs and the activity before it. One look at a time."""
 
     def __init__(self) -> None:
-        self.is_calm = False
+        self.is_idle = False
         """Whether the last look was not worth while for any topic."""
         self._due: dict[str, float] = {}
         self._seen: dict[str, _Seen] = {}
@@ -108,40 +108,40 @@ class Looker:
         for one in asked:
             by_topic.setdefault(one.key.topic.name, []).append(one)
         found: list[Found] = []
-        self.is_calm = True
-        stirs: dict[Callable[[], Stir], Stir] = {}
+        self.is_idle = True
+        activities: dict[Callable[[], Activity], Activity] = {}
         try:
             for together in by_topic.values():
                 topic = together[0].key.topic
-                if topic.stir is not None and topic.stir not in stirs:
-                    stirs[topic.stir] = topic.stir()
-                stir = stirs[topic.stir] if topic.stir is not None else None
-                if not self._is_worth_a_look(together, stir):
+                if topic.activity is not None and topic.activity not in activities:
+                    activities[topic.activity] = topic.activity()
+                activity = activities[topic.activity] if topic.activity is not None else None
+                if not self._is_worth_a_look(together, activity):
                     continue
                 if not _is_awaited(together) and time.monotonic() < self._due.get(topic.name, 0.0):
-                    self.is_calm = False
+                    self.is_idle = False
                     continue
                 news = self._look_at(together)
-                self._note(topic.name, stir, bool(news))
-                self.is_calm = self.is_calm and stir is not None and not stir.is_lively and not news
+                self._note(topic.name, activity, bool(news))
+                self.is_idle = self.is_idle and activity is not None and not activity.is_working and not news
                 found += news
         finally:
             # No request of Django's ends here: this gives the thread's connection back to the pool.
             connections.close_all()
         return found
 
-    def _is_worth_a_look(self, together: Sequence[Asked], stir: Stir | None) -> bool:
+    def _is_worth_a_look(self, together: Sequence[Asked], activity: Activity | None) -> bool:
         seen = self._seen.get(together[0].key.topic.name)
-        if stir is None or seen is None or any(one.is_new or one.is_overdue for one in together):
+        if activity is None or seen is None or any(one.is_new or one.is_overdue for one in together):
             return True
-        return seen.is_worth_another(stir, time.monotonic())
+        return seen.is_worth_another(activity, time.monotonic())
 
-    def _note(self, name: str, stir: Stir | None, is_news: bool) -> None:
-        if stir is None:
+    def _note(self, name: str, activity: Activity | None, is_news: bool) -> None:
+        if activity is None:
             return
         before = self._seen.get(name)
-        calm = 0.0 if is_news or before is None else max(SHORTEST_CALM_SECONDS, 2 * before.calm)
-        self._seen[name] = _Seen(stir, time.monotonic(), min(calm, LONGEST_CALM_SECONDS))
+        backoff = 0.0 if is_news or before is None else max(SHORTEST_BACKOFF_SECONDS, 2 * before.backoff)
+        self._seen[name] = _Seen(activity, time.monotonic(), min(backoff, LONGEST_BACKOFF_SECONDS))
 
     def _look_at(self, together: Sequence[Asked]) -> list[Found]:
         topic = together[0].key.topic

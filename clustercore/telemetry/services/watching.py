@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
 """Between two looks while anything happens."""
-CALM_LOOK_SECONDS = 1.0
+IDLE_LOOK_SECONDS = 1.0
 """Between two looks when nothing has for a while; it grows to this."""
 AWAY_SECONDS = 1.0
 """Between two looks while the ledger does not answer."""
@@ -177,7 +177,7 @@ class Watcher:
                 self._new.clear()
                 began = clock()
                 if await self._look():
-                    pause = min(pause * 1.5, CALM_LOOK_SECONDS) if self._looker.is_calm else LOOK_SECONDS
+                    pause = min(pause * 1.5, IDLE_LOOK_SECONDS) if self._looker.is_idle else LOOK_SECONDS
                     due = began + pause
                 else:
                     due = clock() + AWAY_SECONDS

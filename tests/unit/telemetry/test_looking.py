@@ -1,4 +1,4 @@
-"""The looker: where nothing stirred it does not look, and what did stir is seen at the next look."""
+"""The looker: without activity in the ledger it reads nothing, and with it at the next look."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from clustercore.jobs.domain.stir import Stir
+from clustercore.jobs.domain.activity import Activity
 from clustercore.telemetry.services import looking
-from clustercore.telemetry.services.looking import BLIND_SECONDS, LONGEST_CALM_SECONDS, Asked, Key, Looker
+from clustercore.telemetry.services.looking import LONGEST_BACKOFF_SECONDS, LONGEST_UNREAD_SECONDS, Asked, Key, Looker
 from tests.fakes.telemetry.topics import Written
 
 
@@ -26,21 +26,21 @@ class Clock:
 
 
 class Scene:
-    """One key that a page follows, and a ledger that stirs as the test says."""
+    """One key that a page follows, and a ledger that activities as the test says."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.written = Written(a={"done": 1})
-        self.stir = Stir(mark=1, written="0/1", is_lively=False)
-        self.asked_to_stir = 0
-        self._key = Key(replace(self.written.topic(), stir=self._stir_now), "a", "written:a")
+        self.activity = Activity(mark=1, written="0/1", is_working=False)
+        self.asked_for_activity = 0
+        self._key = Key(replace(self.written.topic(), activity=self._activity_now), "a", "written:a")
         self._looker = Looker()
         self._asked = Asked(self._key, None, None, {}, True, False, for_pages=True, for_programs=False)
         self.look()
 
-    def _stir_now(self) -> Stir:
-        self.asked_to_stir += 1
-        return self.stir
+    def _activity_now(self) -> Activity:
+        self.asked_for_activity += 1
+        return self.activity
 
     def look(self, seconds_later: float = 0.25) -> bool:
         """Whether a look was taken at all; what it found is known afterwards."""
@@ -52,12 +52,12 @@ class Scene:
         return self.written.looks > before
 
     @property
-    def is_calm(self) -> bool:
-        return self._looker.is_calm
+    def is_idle(self) -> bool:
+        return self._looker.is_idle
 
     def sign_of_life(self) -> None:
         """Something is written that nobody is shown."""
-        self.stir = replace(self.stir, written=object())
+        self.activity = replace(self.activity, written=object())
 
 
 @pytest.fixture
@@ -69,24 +69,24 @@ def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 def test_where_nothing_is_written_nobody_looks(scene: Scene) -> None:
     assert not any(scene.look() for _ in range(20))
-    assert scene.asked_to_stir == 21
-    assert scene.is_calm
+    assert scene.asked_for_activity == 21
+    assert scene.is_idle
 
 
 def test_news_is_seen_at_once(scene: Scene) -> None:
     scene.look()
-    scene.stir = replace(scene.stir, mark=2, written="0/2")
+    scene.activity = replace(scene.activity, mark=2, written="0/2")
     scene.written.facts["a"] = {"done": 2}
     assert scene.look()
-    assert not scene.is_calm
+    assert not scene.is_idle
     assert not scene.look()
 
 
 def test_while_something_is_in_hand_and_once_after_it_every_look_is_taken(scene: Scene) -> None:
-    scene.stir = replace(scene.stir, is_lively=True)
+    scene.activity = replace(scene.activity, is_working=True)
     assert all(scene.look() for _ in range(5))
-    assert not scene.is_calm
-    scene.stir = replace(scene.stir, is_lively=False)
+    assert not scene.is_idle
+    scene.activity = replace(scene.activity, is_working=False)
     assert scene.look()
     assert not scene.look()
 
@@ -103,8 +103,8 @@ def test_signs_of_life_are_looked_at_less_and_less(scene: Scene) -> None:
     for _ in range(400):
         scene.sign_of_life()
         looks += scene.look()
-    assert looks == pytest.approx(100 / LONGEST_CALM_SECONDS, rel=0.2)
-    scene.clock.now += LONGEST_CALM_SECONDS
+    assert looks == pytest.approx(100 / LONGEST_BACKOFF_SECONDS, rel=0.2)
+    scene.clock.now += LONGEST_BACKOFF_SECONDS
     scene.sign_of_life()
     scene.written.facts["a"] = {"done": 4}
     assert scene.look()
@@ -114,8 +114,8 @@ def test_signs_of_life_are_looked_at_less_and_less(scene: Scene) -> None:
 
 
 def test_what_changes_with_time_alone_is_seen_within_seconds(scene: Scene) -> None:
-    assert not scene.look(BLIND_SECONDS / 2)
-    assert scene.look(BLIND_SECONDS / 2)
+    assert not scene.look(LONGEST_UNREAD_SECONDS / 2)
+    assert scene.look(LONGEST_UNREAD_SECONDS / 2)
 
 
 def test_who_comes_anew_is_told_at_once(scene: Scene) -> None:
@@ -133,4 +133,4 @@ def test_a_topic_that_cannot_tell_is_looked_at_each_time(scene: Scene) -> None:
         scene.clock.now += 0.25
         looker.look([asked])
     assert scene.written.looks == before + 3
-    assert not looker.is_calm
+    assert not looker.is_idle

@@ -1,4 +1,4 @@
-"""What tells, without looking at anything, whether looking is worth while."""
+"""The ledger's activity: what tells whether reading more of it can find anything new."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Stir:
+class Activity:
     """Two moments with equal marks may differ in what `written` tells; with equal `written` too, they are the same."""
 
     mark: object
     """Changes with what is news: a line of any job's story."""
     written: object
     """Changes with whatever is written, signs of life included."""
-    is_lively: bool
+    is_working: bool
     """Whether a piece of work is in hand, so that progress is to be expected at any time."""

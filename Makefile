@@ -41,7 +41,7 @@ up: $(VENV)/.base ## Start the hub and one node here (ARGS="--listen ADDRESS" fo
 engines: $(VENV)/.engines ## Add the faster-whisper and Vosk engines to this installation
 
 test: $(VENV)/.check ## Run the tests that CI runs (ARGS="-k word" for some)
-	@$(PYTEST) -n $(PROCESSES) --dist loadgroup --no-loadscope-reorder -m "not fault" $(ARGS)
+	@$(PYTEST) -n $(PROCESSES) --no-loadscope-reorder -m "not fault" $(ARGS)
 
 check: $(VENV)/.check ## Lint, types, import contracts and architecture tests
 	@$(BIN)/ruff check .

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 import redis
 from django.conf import settings
 from django.db import connections
+from xdist.scheduler import LoadScopeScheduling
 
 from clustercore.access.services import audit_checkpoints
 from clustercore.embedded.domain.endpoints import Endpoints
@@ -22,12 +24,19 @@ SHARED_HUBS = ("faults", "web")
 """Directories whose tests have a hub in common."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares a hub, or the fixtures of a file, is tested by one process."""
-    for item in items:
-        inside = item.path.relative_to(Path(__file__).parent)
-        group = inside.parts[0] if inside.parts[0] in SHARED_HUBS else str(inside)
-        item.add_marker(pytest.mark.xdist_group(group))
+class OneProcessForEachHub(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests that share a hub, or the fixtures of a file, go to the same of the processes that share the tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        directory = file.removeprefix("tests/").partition("/")[0]
+        return directory if directory in SHARED_HUBS else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Used by `--dist load`, which `-n` means."""
+    return OneProcessForEachHub(config, log)
 
 
 @pytest.fixture(scope="session")

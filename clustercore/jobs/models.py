@@ -85,7 +85,7 @@ class Unit(models.Model):
     weight = models.FloatField(default=1.0)
     state = models.CharField(max_length=12, choices=_choices(UnitState), default=UnitState.QUEUED)
     run_after = models.DateTimeField(null=True, blank=True)
-    leased_at = models.DateTimeField(null=True, blank=True, help_text="When it was last taken; jobs share by it.")
+    leased_at = models.DateTimeField(null=True, blank=True, help_text="When it was last taken.")
     attempts_made = models.PositiveIntegerField(default=0)
     failures = models.PositiveIntegerField(default=0, help_text="Verdicts Retry so far.")
     strikes = models.PositiveSmallIntegerField(default=0, help_text="Crashes proved; three make it dead.")
@@ -113,7 +113,6 @@ class Unit(models.Model):
         indexes = [
             models.Index(fields=["job", "id"], condition=Q(state="queued"), name="unit_queued_by_job"),
             models.Index(fields=["job", "state"], name="unit_by_job_and_state"),
-            models.Index(fields=["job", "leased_at"], name="unit_by_job_and_leased_at"),
         ]
 
     def __str__(self) -> str:

@@ -5,4 +5,10 @@ from __future__ import annotations
 from clustercore.jobs.domain.kinds import KindOutline
 
 KIND = "transcription"
-OUTLINE = KindOutline(name=KIND, stages=("cut", "detect", "transcribe", "merge"), main_stage="transcribe")
+OUTLINE = KindOutline(
+    name=KIND,
+    stages=("cut", "detect", "transcribe", "merge"),
+    main_stage="transcribe",
+    main_capability="stt",
+    main_ranked=True,
+)

@@ -154,6 +154,15 @@ class KindOutline:
     name: str
     stages: tuple[str, ...]
     main_stage: str
+    main_capability: str
+    """What the units of the main stage need of a node."""
+    main_ranked: bool
+    """Whether the rung of a node's model counts for them."""
+
+    @property
+    def before_main(self) -> tuple[str, ...]:
+        """Returns the stages that make the units of the main stage: while one is open, more may come."""
+        return self.stages[: self.stages.index(self.main_stage)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +179,13 @@ class JobKind:
     @property
     def outline(self) -> KindOutline:
         """Returns what `outline_of` tells of it."""
+        main = self.stage(self.main_stage)
         return KindOutline(
-            name=self.name, stages=tuple(stage.name for stage in self.stages), main_stage=self.main_stage
+            name=self.name,
+            stages=tuple(stage.name for stage in self.stages),
+            main_stage=main.name,
+            main_capability=main.capability,
+            main_ranked=main.ranked,
         )
 
     def stage(self, name: str) -> Stage:
@@ -195,6 +209,11 @@ def outline_of(name: str) -> KindOutline | None:
     """Returns the outline of a kind; None for one that this process does not know."""
     kind = _KINDS.get(name)
     return kind.outline if kind is not None else _OUTLINES.get(name)
+
+
+def outlines() -> list[KindOutline]:
+    """Returns the outline of every kind that this process knows, loaded or not."""
+    return list({**_OUTLINES, **{kind.name: kind.outline for kind in _KINDS.values()}}.values())
 
 
 def register(kind: JobKind) -> None:

@@ -111,5 +111,5 @@ def _can_serve(server: Server, demand: Demand) -> bool:
         server.capability == demand.capability
         and demand.engine in ("", server.engine)
         and demand.model in ("", server.model)
-        and (demand.language is None or "*" in server.languages or demand.language in server.languages)
+        and (not demand.language or "*" in server.languages or demand.language in server.languages)
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db import connection
 
-from clustercore.jobs.domain.kinds import JobKind, kind_named, kinds
+from clustercore.jobs.domain.kinds import outline_of, outlines
 from clustercore.jobs.domain.line import Demand, Place, QueuedJob, Server, places, rate_for, usual_amount
 from clustercore.jobs.selectors.eligibility import LIVE
 
@@ -53,7 +53,7 @@ SELECT coalesce((SELECT jsonb_agg(line) FROM ({_LINE}) line), '[]'),
 
 def places_in_line() -> dict[int, Place]:
     """Returns the place of every running job of which nothing has begun. One query."""
-    known = [{"kind": kind.name, "stage": kind.main_stage, "before": _before(kind)} for kind in kinds()]
+    known = [{"kind": kind.name, "stage": kind.main_stage, "before": kind.before_main} for kind in outlines()]
     with connection.cursor() as cursor:
         cursor.execute(_EVERYTHING, [json.dumps(known)])
         found, able, finished = cursor.fetchone()
@@ -62,12 +62,6 @@ def places_in_line() -> dict[int, Place]:
     servers = [Server(**{**row, "languages": tuple(row["languages"])}) for row in json.loads(able)]
     rates = {row["id"]: rate_for(_demand(row), servers) for row in rows if not row["has_begun"]}
     return places(line, rates, usual_amount(line, finished))
-
-
-def _before(kind: JobKind) -> list[str]:
-    """The stages that make the units of the main stage: while one is open, more may come."""
-    stages = [stage.name for stage in kind.stages]
-    return stages[: stages.index(kind.main_stage)]
 
 
 def _queued(row: dict[str, Any]) -> QueuedJob:
@@ -81,17 +75,15 @@ def _queued(row: dict[str, Any]) -> QueuedJob:
 
 
 def _demand(row: dict[str, Any]) -> Demand:
-    try:
-        kind = kind_named(row["kind"])
-    except KeyError:
+    kind = outline_of(row["kind"])
+    if kind is None:
         return Demand(capability="")
-    stage = kind.stage(kind.main_stage)
     return Demand(
-        capability=row["capability"] or stage.capability,
+        capability=row["capability"] or kind.main_capability,
         engine=row["engine"],
         model=row["model"],
         language=row["language"],
         lowest_rung=row["min_rung"],
         best_only=row["critical_accuracy"],
-        ranked=stage.ranked,
+        ranked=kind.main_ranked,
     )

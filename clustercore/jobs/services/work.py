@@ -174,7 +174,7 @@ class AttemptFailed(Exception):
 
 
 def work(hint: int | None) -> str:
-    """Claims the hinted unit or a better one and does it; returns in words which unit it was and how it went.
+    """Claims the unit whose turn it is and does it; returns in words which unit it was and how it went.
 
     Raises AttemptFailed, only for whoever watches Celery: what follows from it, the ledger has decided.
     """

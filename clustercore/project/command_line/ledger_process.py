@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from clustercore.config.interpreter import child_variables, python_command
 from clustercore.project.command_line.console import CommandError, ExitCode
-from clustercore.project.command_line.processes import apart, hub_variables
+from clustercore.project.command_line.processes import apart, keyless_variables
 
 _ANSWER = "from clustercore.project.command_line.ledger_answers import main; main()"
 _END_SECONDS = 5.0
@@ -24,29 +24,40 @@ class LedgerProcess:
     """Answers questions until it is closed; from one thread."""
 
     def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            python_command("-c", _ANSWER),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=child_variables(hub_variables()),
-            **apart(),
-        )
+        self._process = _started()
 
     def ask(self, question: str, **values: Any) -> Any:
-        """Returns the answer of `ledger_answers`. Raises CommandError with what went wrong there."""
+        """Returns the answer of `ledger_answers`. Raises CommandError with what went wrong there.
+
+        One that ended without an answer, killed for memory say, is started again once: every question may be repeated.
+        """
         asked = json.dumps({"question": question, "with": values}) + "\n"
-        line = b""
-        with suppress(BrokenPipeError):
-            _open(self._process.stdin).write(asked.encode())
-            _open(self._process.stdin).flush()
-            line = _open(self._process.stdout).readline()
+        line = self._answer_to(asked)
         if not line:
-            raise CommandError(f"the process that prepares the database ended (exit code {self._process.wait()})")
+            self.close()
+            self._process = _started()
+            line = self._answer_to(asked)
+        if not line:
+            raise CommandError(f"the process that asks the database ended (exit code {self._process.wait()})")
         answered = json.loads(line)
         if "failure" in answered:
             message, code = answered["failure"]
             raise CommandError(message, ExitCode(code))
         return answered["answer"]
+
+    def _answer_to(self, asked: str) -> bytes:
+        """A whole line, or nothing from a process that has ended."""
+        line = b""
+        with suppress(BrokenPipeError):
+            _open(self._process.stdin).write(asked.encode())
+            _open(self._process.stdin).flush()
+            line = _open(self._process.stdout).readline()
+        return line if line.endswith(b"\n") else b""
+
+    def interrupt(self) -> None:
+        """Ends it in the middle of a question: the ledger takes back what was not committed."""
+        self._process.terminate()
+        self.close()
 
     def close(self) -> None:
         """Ends it; safe to call twice."""
@@ -66,8 +77,10 @@ def ledger_process() -> Iterator[LedgerProcess]:
     process = LedgerProcess()
     try:
         yield process
-    finally:
-        process.close()
+    except BaseException:
+        process.interrupt()
+        raise
+    process.close()
 
 
 def migrate_apart() -> None:
@@ -77,6 +90,16 @@ def migrate_apart() -> None:
     """
     with ledger_process() as ledger:
         ledger.ask("migrate")
+
+
+def _started() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        python_command("-c", _ANSWER),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=child_variables(keyless_variables()),
+        **apart(),
+    )
 
 
 def _open(stream: IO[bytes] | None) -> IO[bytes]:

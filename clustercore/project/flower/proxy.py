@@ -69,11 +69,10 @@ async def flower(request: HttpRequest, place: str = "") -> HttpResponseBase:  # 
     is_kept = _want()
     try:
         return await _ask(request)
-    except httpx.ConnectError as trouble:
-        if is_kept:
-            raise RequestRefused(503, STARTING, code="flower_starting", retry_after=STARTING_SECONDS) from trouble
-        raise _away(trouble) from trouble
     except httpx.TransportError as trouble:
+        # One that just ends, because nobody looked, may break an answer off: it is started again all the same.
+        if is_kept and not isinstance(trouble, httpx.TimeoutException):
+            raise RequestRefused(503, STARTING, code="flower_starting", retry_after=STARTING_SECONDS) from trouble
         raise _away(trouble) from trouble
 
 

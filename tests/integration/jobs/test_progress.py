@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
+from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import NewUnit
 from clustercore.jobs.domain.line import Place
 from clustercore.jobs.domain.progress import JobProgress, NodeShare
@@ -157,7 +158,9 @@ def test_what_has_not_begun_waits_in_line_and_what_has_begun_runs() -> None:
     assert progress_of(first).place == Place(number=1, starts_in_seconds=None)
 
 
-def test_once_speeds_and_lengths_are_measured_a_job_in_line_tells_when_it_may_begin() -> None:
+def test_once_speeds_and_lengths_are_measured_a_job_in_line_tells_when_it_may_begin(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     node = start_node(LAPTOP)
     first, [part] = with_parts(1)
     Unit.objects.filter(pk=part.pk).update(weight=600.0)
@@ -166,6 +169,10 @@ def test_once_speeds_and_lengths_are_measured_a_job_in_line_tells_when_it_may_be
     waits = submitted()
     place = progress_of(waits).place
     assert place is not None and place.starts_in_seconds == 300.0
+    # A command that only looks knows kinds by their outlines.
+    monkeypatch.setattr(kinds, "_OUTLINES", {fake_kinds.SUMS.name: fake_kinds.SUMS.outline})
+    monkeypatch.setattr(kinds, "_KINDS", {})
+    assert progress_of(waits).place == place
 
 
 def test_the_time_in_which_nothing_was_in_hand_is_told_apart_and_what_ran_side_by_side_counts_once() -> None:

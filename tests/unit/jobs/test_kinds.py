@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import KindOutline, outline, outline_of, register
+from clustercore.jobs.domain.kinds import outline, outline_of, register
 from tests.fakes.jobs.kinds import SUMS
 from transcription.domain.stages import OUTLINE
 from transcription.workflows import TRANSCRIPTION
@@ -30,7 +30,7 @@ def test_a_kind_is_outlined_where_it_is_registered_and_where_it_is_not() -> None
 
 
 def test_an_outline_that_belies_its_kind_is_refused() -> None:
-    outline(KindOutline(name=UNKNOWN.name, stages=("other",), main_stage="other"))
+    outline(replace(UNKNOWN.outline, stages=("other",), main_stage="other"))
     with pytest.raises(ValueError, match="names other stages"):
         register(UNKNOWN)
 

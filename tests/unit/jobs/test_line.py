@@ -50,6 +50,8 @@ def test_the_speed_is_that_of_the_nodes_that_may_take_part() -> None:
     assert rate_for(Demand(capability="stt", language="en", lowest_rung=0), [SMALL, ROUGH]) == 25.0
     assert rate_for(Demand(capability="stt", language="en", engine="pocketsphinx"), [SMALL, ROUGH]) == 5.0
     assert rate_for(Demand(capability="stt", language="de", engine="pocketsphinx"), [SMALL, ROUGH]) is None
+    # Nobody was heard to speak: any model will do.
+    assert rate_for(Demand(capability="stt", language="", engine="pocketsphinx"), [SMALL, ROUGH]) == 5.0
     assert rate_for(Demand(capability="translate"), [SMALL, ROUGH]) is None
 
 

@@ -4,19 +4,18 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('jobs', '0008_excluded_until'),
+        ("jobs", "0008_excluded_until"),
     ]
 
     operations = [
         migrations.RemoveIndex(
-            model_name='unit',
-            name='unit_by_job_and_leased_at',
+            model_name="unit",
+            name="unit_by_job_and_leased_at",
         ),
         migrations.AlterField(
-            model_name='unit',
-            name='leased_at',
-            field=models.DateTimeField(blank=True, help_text='When it was last taken.', null=True),
+            model_name="unit",
+            name="leased_at",
+            field=models.DateTimeField(blank=True, help_text="When it was last taken.", null=True),
         ),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,10 +83,13 @@ def pull(
     folder, staging = _places(label, models_directory)
     entry = entry_for(label)
     _refuse_over_budget(entry.label, entry.size_mb * 1_000_000, models_directory, budget_gb, replaced=folder)
+    _leave_only(entry.downloads, staging)
     fetched = fetch(entry, folder, staging, fetching or Fetching())
     verified = {name: _verified_against(entry, name, staging, fetched.stated.get(name)) for name in entry.downloads}
     if entry.is_archive:
-        _unpack_in_place(next(iter(entry.downloads)), staging)
+        archive = next(iter(entry.downloads))
+        _unpack_in_place(archive, staging)
+        verified = dict.fromkeys(_files_in(staging), verified[archive])
     return _install(entry.label, fetched.source, folder, staging, verified)
 
 
@@ -103,6 +106,7 @@ def pull_from_hub(
     size = sum(one["size"] for one in files.values())
     _refuse_over_budget(label, size, models_directory, budget_gb, replaced=folder)
     staging.mkdir(parents=True, exist_ok=True)
+    _leave_only(files, staging)
     try:
         for name in files:
             hub.fetch(engine, model, name, staging / name, progress)
@@ -215,8 +219,7 @@ def _compared_with_catalogue(label: str, staging: Path) -> dict[str, str]:
     entry = CATALOGUE.get(label)
     known = entry.sha256 if entry is not None and not entry.is_archive else {}
     compared = {}
-    for path in sorted(one for one in staging.rglob("*") if one.is_file()):
-        name = path.relative_to(staging).as_posix()
+    for name, path in _files_in(staging).items():
         fits = sha256_of(path) == known.get(name)
         compared[name] = "catalogue" if fits else "different" if name in known else "nothing"
     return compared
@@ -244,21 +247,37 @@ def _unpack_in_place(name: str, staging: Path) -> None:
     unpacked.rename(staging)
 
 
+def _leave_only(names: Iterable[str], staging: Path) -> None:
+    """What another source or another version of the model left is no part of this one; what continues it stays."""
+    wanted = {kept for name in names for kept in (name, f"{name}.etag")}
+    for name, path in _files_in(staging).items():
+        if name not in wanted:
+            path.unlink()
+
+
+def _files_in(directory: Path) -> dict[str, Path]:
+    """Returns name, relative to `directory`, to path. A link counts as what it leads to, even where that is gone."""
+    found = sorted(path for path in directory.rglob("*") if path.is_file() or path.is_symlink())
+    return {path.relative_to(directory).as_posix(): path for path in found}
+
+
 def _install(label: str, source: str, folder: Path, staging: Path, verified: Mapping[str, str]) -> PulledModel:
-    for tag in staging.glob("*.etag"):
-        tag.unlink()
-    files = {
-        path.relative_to(staging).as_posix(): {"sha256": sha256_of(path), "size": path.stat().st_size}
-        for path in sorted(staging.rglob("*"))
-        if path.is_file()
-    }
-    if not files:
+    """`verified` names every file of the model; any other one was compared with nothing, and is refused."""
+    for tag in {f"{name}.etag" for name in verified} - set(verified):
+        (staging / tag).unlink(missing_ok=True)
+    strangers = [name for name in _files_in(staging) if name not in verified]
+    if strangers:
+        _quarantine(staging)
+        raise ModelStoreError("model_corrupt", f"{label}: {', '.join(strangers)} is no part of it; type the same again")
+    if not verified:
         raise ModelStoreError("model_corrupt", f"{label}: {source} holds no files")
-    against = dict(verified) or dict.fromkeys(files, "nothing")
-    record = {"label": label, "source": source, "verified_against": against, "files": files}
+    files = {
+        name: {"sha256": sha256_of(path), "size": path.stat().st_size} for name, path in _files_in(staging).items()
+    }
+    record = {"label": label, "source": source, "verified_against": dict(verified), "files": files}
     (staging / CHECKSUMS).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
     _swap(staging, folder)
-    return PulledModel(label=label, folder=folder, size_bytes=_size_of(folder), source=source, verified=against)
+    return PulledModel(label=label, folder=folder, size_bytes=_size_of(folder), source=source, verified=dict(verified))
 
 
 def _swap(staging: Path, folder: Path) -> None:

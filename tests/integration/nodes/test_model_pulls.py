@@ -88,6 +88,20 @@ def test_a_file_that_is_not_what_the_hubs_record_says_is_refused(tmp_path: Path)
     assert refused(tmp_path, served(other, {"files": recorded(CONTENT)})).code == "model_corrupt"
 
 
+def test_of_the_hubs_model_nothing_else_is_taken_and_no_tag_of_a_folder_is_left(tmp_path: Path) -> None:
+    content = {**CONTENT, "am/final.mdl": b"m"}
+    left = tmp_path / "faster-whisper" / ".partial" / "own"
+    left.mkdir(parents=True)
+    (left / "tokenizer.json").write_bytes(b"of somebody else")
+    with model_server(served(content, {"files": recorded(content)})) as hub:
+        pulled = pull_from_hub(
+            OWN, tmp_path, 1.0, HubModels(hub.url, lambda place: f"/models/{place}"), ignore_progress
+        )
+    found = {path.relative_to(pulled.folder).as_posix() for path in pulled.folder.rglob("*") if path.is_file()}
+    assert found == {*content, "checksums.json"}
+    assert pulled.verified == dict.fromkeys(content, "hub")
+
+
 def test_a_model_that_the_hub_lacks_is_told_apart_from_a_hub_that_is_away(tmp_path: Path) -> None:
     assert refused(tmp_path, ServedFiles({})).code == "model_missing"
     with model_server(ServedFiles({})) as gone:

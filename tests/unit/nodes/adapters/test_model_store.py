@@ -136,6 +136,31 @@ def test_a_tag_that_is_no_checksum_is_said_to_have_verified_nothing(tmp_path: Pa
     assert pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url)).verified["config.json"] == "nothing"
 
 
+def test_what_another_source_left_in_the_partial_folder_becomes_no_part_of_the_model(
+    tmp_path: Path, server: ServedFiles
+) -> None:
+    left = tmp_path / "faster-whisper" / ".partial" / "small"
+    (left / "deep").mkdir(parents=True)
+    for name in ("preprocessor_config.json", "deep/code.bin", "deep/code.bin.etag"):
+        (left / name).write_bytes(b"of somebody else")
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url))
+    assert {path.name for path in pulled.folder.rglob("*") if path.is_file()} == {*CONTENT, "checksums.json"}
+    record = json.loads((pulled.folder / "checksums.json").read_text())
+    assert set(record["files"]) == set(record["verified_against"]) == set(CONTENT)
+
+
+def test_a_file_that_comes_by_the_way_and_was_compared_with_nothing_is_refused(
+    tmp_path: Path, server: ServedFiles
+) -> None:
+    def slip_in(name: str, done: int, total: int | None) -> None:
+        (tmp_path / "faster-whisper" / ".partial" / "small" / "vocabulary.json").write_bytes(b"[]")
+
+    with pytest.raises(ModelStoreError, match=r"vocabulary\.json") as caught:
+        pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url, progress=slip_in))
+    assert caught.value.code == "model_corrupt"
+    assert list_models(tmp_path) == []
+
+
 def test_a_missing_file_on_the_server_is_a_refusal_that_names_it(tmp_path: Path, server: ServedFiles) -> None:
     del server.files[ROOT + "vocabulary.txt"]
     failure = failure_of(SMALL, tmp_path, base_url=server.url)

@@ -10,11 +10,12 @@ from urllib.parse import quote
 
 import httpx
 
-from clustercore.nodes.adapters.model_download import DownloadProgress, download
+from clustercore.nodes.adapters.model_download import DownloadProgress, Server, download
 from clustercore.nodes.domain.model_catalogue import ModelStoreError
 from clustercore.nodes.domain.model_record import CHECKSUMS, checked_files
 
 SECONDS = 10.0
+HUB = Server(name="the hub", trust_env=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ class HubModels:
             response = httpx.get(self._address(engine, model, CHECKSUMS), timeout=SECONDS, trust_env=False)
             if response.status_code == httpx.codes.NOT_FOUND:
                 raise ModelStoreError("model_missing", f"the hub has no {engine}:{model}")
-            response.raise_for_status()
+            if not response.is_success:
+                # httpx's own message would hold the signature.
+                raise ModelStoreError("no_connection", f"the hub answered {response.status_code} for {CHECKSUMS}")
             return checked_files(response.json())
         except (httpx.HTTPError, ValueError) as error:
             raise ModelStoreError("no_connection", f"the hub at {self.base_url} gave no models ({error})") from error
@@ -42,7 +45,7 @@ class HubModels:
     def fetch(self, engine: str, model: str, name: str, target: Path, progress: DownloadProgress) -> None:
         """Downloads one file into `target`. Raises ModelStoreError, httpx.TransportError."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        download(self._address(engine, model, name), target, progress)
+        download(self._address(engine, model, name), target, progress, HUB)
 
     def _address(self, engine: str, model: str, name: str) -> str:
         return self.base_url + self.sign("/".join(quote(part) for part in (engine, model, name)))

@@ -16,8 +16,9 @@ import httpx
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from tqdm import tqdm
 
-from clustercore.nodes.adapters.model_download import DownloadProgress, sha256_of
-from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN, CatalogueEntry, ModelStoreError
+from clustercore.nodes.adapters.model_download import TOKEN_ADVICE, DownloadProgress, sha256_of
+from clustercore.nodes.domain.model_catalogue import CatalogueEntry, ModelStoreError
+from clustercore.nodes.domain.plain_addresses import without_secrets
 
 PROBE_SECONDS = 5.0
 """How long the hub may take to answer at all: its client alone would try for half a minute."""
@@ -67,11 +68,12 @@ def _download(entry: CatalogueEntry, name: str, progress: DownloadProgress, toke
     try:
         return str(hf_hub_download(entry.repository, name, **options))
     except Exception as error:  # of a client that has had three HTTP libraries so far
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = without_secrets(str(error)).strip()
+        reason = said.splitlines()[0] if said else type(error).__name__
         message = f"the hub of models did not give {name} of {entry.repository}: {reason}"
-        remedy = f"; if it asks for a token, type on the hub: clustercore secrets set {DOWNLOAD_TOKEN}"
-        asks = any(code in reason for code in ("401", "403"))
-        raise ModelStoreError("download_refused", message + (remedy if asks else "")) from error
+        asks = any(code in reason for code in ("401", "403")) and entry.takes_token
+        advice = TOKEN_ADVICE if asks and entry.is_its_host(constants.ENDPOINT) else ""
+        raise ModelStoreError("download_refused", message + advice) from error
 
 
 def _bar_for(name: str, progress: DownloadProgress) -> type[Any]:

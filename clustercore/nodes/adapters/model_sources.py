@@ -12,7 +12,7 @@ import httpx
 
 from clustercore.config.adapters.plugins import load_module
 from clustercore.nodes.adapters import model_packages
-from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, download
+from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, Server, download
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, CatalogueEntry, ModelStoreError
 
 AUTO, HUB, PACKAGE = "auto", "hub", "package"
@@ -96,9 +96,10 @@ def _download_all(entry: CatalogueEntry, staging: Path, fetching: Fetching) -> d
     stated = {}
     for name, address in entry.downloads.items():
         url = _moved(address, fetching.base_url)
-        token = fetching.token if entry.is_its_host(url) else None
+        takes_token = entry.takes_token and entry.is_its_host(url)
+        server = Server(token=fetching.token if takes_token else None, takes_token=takes_token)
         try:
-            stated[name] = download(url, staging / name, fetching.progress, token)
+            stated[name] = download(url, staging / name, fetching.progress, server)
         except httpx.TransportError as error:
             host = urlsplit(url).netloc
             raise ModelStoreError("no_connection", f"{host} cannot be reached ({error})") from error

@@ -25,6 +25,8 @@ class ServedFiles:
     """Path to the address that it has moved to."""
     refuse_with: int | None = None
     """The status of every answer, instead of a file."""
+    statuses: dict[str, int] = field(default_factory=dict)
+    """Path to the status that it is refused with."""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     """Path and Range header of each request, in order."""
     headers_seen: list[dict[str, str]] = field(default_factory=list)
@@ -62,8 +64,9 @@ def _answer(handler: BaseHTTPRequestHandler, served: ServedFiles) -> None:
     wanted = handler.headers.get("Range")
     served.requests.append((handler.path, wanted))
     served.headers_seen.append({name.lower(): value for name, value in handler.headers.items()})
-    if served.refuse_with is not None:
-        handler.send_error(served.refuse_with)
+    refused_with = served.statuses.get(handler.path, served.refuse_with)
+    if refused_with is not None:
+        handler.send_error(refused_with)
         return
     if handler.path in served.redirects:
         handler.send_response(302)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -101,6 +103,19 @@ def test_a_mirror_is_not_told_the_token(tmp_path: Path, host: ServedFiles, elsew
     assert tokens_seen(elsewhere) == {None}
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_only_a_host_that_takes_the_token_is_said_to_ask_for_it(
+    tmp_path: Path, host: ServedFiles, elsewhere: ServedFiles, status: int
+) -> None:
+    host.refuse_with = elsewhere.refuse_with = status
+    with pytest.raises(ModelStoreError, match="clustercore secrets set"):
+        pull(SMALL, tmp_path, 1.0)
+    with pytest.raises(ModelStoreError) as caught:
+        pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=elsewhere.url))
+    assert str(status) in caught.value.message
+    assert "secrets set" not in caught.value.message
+
+
 def test_a_host_that_knows_nobody_by_a_token_is_told_none() -> None:
     assert {urlsplit(entry.url).netloc for entry in CATALOGUE.values() if entry.takes_token} == {"huggingface.co"}
 
@@ -121,7 +136,11 @@ def test_a_redirect_from_tls_to_plain_http_is_refused(tmp_path: Path, monkeypatc
     asked: list[tuple[str, str | None]] = []
     monkeypatch.setattr(model_catalogue, "CATALOGUE", {SMALL: replace(CATALOGUE[SMALL], repository="")})
     with httpx.Client(transport=httpx.MockTransport(answer)) as client:
-        monkeypatch.setattr(httpx, "stream", client.stream)
+
+        def stream(*words: str, trust_env: bool, **options: Any) -> AbstractContextManager[httpx.Response]:
+            return client.stream(*words, **options)
+
+        monkeypatch.setattr(httpx, "stream", stream)
         with pytest.raises(ModelStoreError, match="not encrypted"):
             pull(SMALL, tmp_path, 1.0, fetching=Fetching(token=TOKEN))
     assert asked == [("https", f"Bearer {TOKEN}"), ("http", None)]

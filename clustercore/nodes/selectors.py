@@ -19,9 +19,11 @@ from clustercore.nodes.domain.standing import (
     condition_of,
     work_by_node,
 )
-from clustercore.nodes.models import ModelPull, Node, NodeModel
+from clustercore.nodes.models import ModelPull, Node, NodeModel, PullState
 
 COLOURS = 12
+OLD_PULL = Q(state__in=(PullState.DONE, PullState.FAILED), asked__lt=Now() - timedelta(days=1))
+"""What became of a model that was asked for is told for a day."""
 
 
 def heard_of() -> Q:
@@ -131,7 +133,7 @@ def node_standings(nodes: QuerySet[Node] | None = None) -> list[NodeStanding]:
 
 def _pulls_by_node() -> dict[int, list[PullStanding]]:
     pulls: dict[int, list[PullStanding]] = {}
-    for pull in ModelPull.objects.all():
+    for pull in ModelPull.objects.exclude(OLD_PULL):
         pulls.setdefault(pull.node_id, []).append(
             PullStanding(
                 label=pull.label,

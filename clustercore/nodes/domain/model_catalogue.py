@@ -20,6 +20,10 @@ DOWNLOAD_TOKEN = "model-download-token"
 """The secret that is sent to the hosts of entries that take a token, and to no other."""
 
 
+LABEL_CHARACTERS = 200
+"""A model is a folder of its name, with a little after it while it is brought; file systems end at 255."""
+
+
 class ModelStoreError(Exception):
     """An expected failure of the model store. `code` is stable, `message` is for people and names the remedy."""
 
@@ -186,6 +190,9 @@ def split_label(label: str) -> tuple[str, str]:
     """`engine:model` in two. Raises ModelStoreError `label_invalid` for anything that is not a plain folder name."""
     engine, separator, model = label.strip().partition(":")
     engine = engine.lower()
+    if len(engine) + len(separator) + len(model) > LABEL_CHARACTERS:
+        shown = f"{label.strip()[:40]}…"
+        raise ModelStoreError("label_invalid", f"{shown!r} is no label; it has {LABEL_CHARACTERS} characters at most")
     if separator and is_plain_name(engine) and is_plain_name(model):
         return engine, model
     raise ModelStoreError(

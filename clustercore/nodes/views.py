@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
+
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
@@ -21,8 +23,8 @@ from clustercore.blobs.views import FileBlocks, ranged_answer
 from clustercore.config.environment import environment
 from clustercore.nodes import services
 from clustercore.nodes.adapters.model_store import list_models, stored_file
-from clustercore.nodes.adapters.own_wheel import own_wheel
-from clustercore.nodes.domain.joining import install_command
+from clustercore.nodes.adapters.own_wheel import own_wheel, own_wheel_name
+from clustercore.nodes.domain.joining import INSTALL_FROM_CLONE, install_command
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
 from clustercore.nodes.domain.model_record import signed_name
 from clustercore.nodes.models import Node
@@ -39,14 +41,22 @@ _DEEDS = {
 @never_cache
 def node_list(request: HttpRequest) -> HttpResponse:
     """Every machine that ever joined, live ones first."""
-    require(request, Permission.VIEW)
+    identity = require(request, Permission.VIEW)
     nodes = node_standings()
     live = [node for node in nodes if node.is_live]
     away = [node for node in nodes if not node.is_live]
-    packed = own_wheel()
-    install = install_command(request.build_absolute_uri(reverse("nodes:wheel", args=[packed.name])), packed.sha256)
-    about = {"live": live, "away": away, "colours": node_colours(), "install": install, "offers": _offers()}
+    offers = _offers() if identity.may(Permission.NODES) else []
+    about = {"live": live, "away": away, "colours": node_colours(), "offers": offers, **_installing(request)}
     return render(request, "nodes/list.html", about)
+
+
+def _installing(request: HttpRequest) -> dict[str, object]:
+    try:
+        packed = own_wheel()
+    except PackageNotFoundError:
+        return {"install": INSTALL_FROM_CLONE, "from_clone": True}
+    address = request.build_absolute_uri(reverse("nodes:wheel", args=[packed.name]))
+    return {"install": install_command(address, packed.sha256), "from_clone": False}
 
 
 @require_safe
@@ -102,7 +112,11 @@ def hub_model(request: HttpRequest, engine: str, model: str, file_name: str) -> 
     if found is None:
         return _plain(404, "the hub has no such model")
     path, etag = found
-    return ranged_answer(request, FileBlocks(path), f'"{etag}"')
+    try:
+        blocks = FileBlocks(path)
+    except FileNotFoundError:
+        return _plain(404, "removed a moment ago")
+    return ranged_answer(request, blocks, f'"{etag}"')
 
 
 def _plain(status: int, text: str) -> HttpResponse:
@@ -121,9 +135,13 @@ def _offers() -> list[dict[str, object]]:
 @require_safe
 def wheel(request: HttpRequest, wheel_name: str) -> HttpResponse:  # noqa: ARG001
     """The product itself, for a machine that is to join; open to strangers, because pip shows no token."""
+    try:
+        name = own_wheel_name()
+    except PackageNotFoundError as missing:
+        raise RequestRefused(404, "this hub runs from a clone and gives out no wheel", code="not_found") from missing
+    if wheel_name != name:
+        raise RequestRefused(404, f"this hub gives out {name}", code="not_found")
     found = own_wheel()
-    if wheel_name != found.name:
-        raise RequestRefused(404, f"this hub gives out {found.name}", code="not_found")
     return HttpResponse(
         found.content,
         content_type="application/octet-stream",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -10,7 +11,7 @@ from rich.text import Text
 
 import clustercore
 from clustercore.nodes.adapters.own_wheel import own_wheel
-from clustercore.nodes.domain.joining import join_command
+from clustercore.nodes.domain.joining import INSTALL_FROM_CLONE, and_start, join_command
 
 
 @dataclass
@@ -71,12 +72,10 @@ def joining(state: UpState) -> list[RenderableType]:
     """What to type on other machines, or how to let them join."""
     if not state.listens_on:
         return [Text("Other machines: stop, and start again with --listen ADDRESS.", "dim")]
+    where, line = _join_line(state)
     return [
-        Text(
-            f"\nOther machines join at {state.listens_on}. Paste this one line there (Python 3.11 or newer):",
-            "bold",
-        ),
-        Text(_join_line(state), no_wrap=True, overflow="ignore"),
+        Text(f"\nOther machines join at {state.listens_on}. {where} (Python 3.11 or newer):", "bold"),
+        Text(line, no_wrap=True, overflow="ignore"),
         Text("Where clustercore is installed already (on Windows: `set NAME=value` in place of `export`):", "bold"),
         Text("\n".join(node_commands(state.database_url, state.redis_url)), no_wrap=True, overflow="ignore"),
         Text(
@@ -87,10 +86,17 @@ def joining(state: UpState) -> list[RenderableType]:
     ]
 
 
-def _join_line(state: UpState) -> str:
-    wheel = own_wheel()
+def _join_line(state: UpState) -> tuple[str, str]:
+    """Returns what to do with the line, and the line."""
+    try:
+        wheel = own_wheel()
+    except PackageNotFoundError:
+        return "Type there, in a clone of this version", and_start(
+            INSTALL_FROM_CLONE, state.database_url, state.redis_url
+        )
     address = f"{state.public_url}/install/{wheel.name}"
-    return join_command(address, wheel.sha256, state.database_url, state.redis_url)
+    line = join_command(address, wheel.sha256, state.database_url, state.redis_url)
+    return "Paste this one line there", line
 
 
 def node_commands(database_url: str, redis_url: str) -> list[str]:

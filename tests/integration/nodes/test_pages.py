@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from importlib.metadata import PackageNotFoundError
+from pathlib import Path
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from clustercore.access.models import AuditEntry
+from clustercore.nodes import views
 from clustercore.nodes.models import Node, NodeModel
 from tests.cast import PI, WORKSTATION, start_node, stop_node
 from tests.people import person
@@ -115,3 +118,22 @@ def test_a_machine_that_is_here_cannot_be_forgotten_and_one_that_is_gone_can() -
     assert 'action="/nodes/pi/forget/"' in page(client, "/nodes/pi/")
     assert "off the list" in client.post("/nodes/pi/forget/", follow=True).content.decode()
     assert not Node.objects.exists()
+
+
+def test_a_hub_that_runs_from_a_clone_still_shows_its_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise PackageNotFoundError("clustercore")
+
+    monkeypatch.setattr(views, "own_wheel", missing)
+    text = page(as_("vera"), "/nodes/")
+    assert "in a clone of this hub" in text
+    assert "/install/" not in text
+
+
+def test_what_could_be_brought_is_read_only_for_those_who_may_bring_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(views, "list_models", lambda directory: read.append(directory) or [])
+    page(as_("vera"), "/nodes/")
+    assert read == []
+    page(as_("otto"), "/nodes/")
+    assert len(read) == 1

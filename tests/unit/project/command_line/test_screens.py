@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+from importlib.metadata import PackageNotFoundError
 
 import pytest
 from rich.console import Console
 
+from clustercore.project.command_line import screens
 from clustercore.project.command_line.screens import UpState, up_screen
 
 STATE = UpState(
@@ -31,3 +33,13 @@ def test_what_opens_something_is_shown_to_eyes_and_written_to_no_log(secret: str
     assert secret in shown(for_a_log=False)
     assert secret not in shown(for_a_log=True)
     assert "type `clustercore up` in a terminal" in shown(for_a_log=True)
+
+
+def test_a_hub_that_runs_from_a_clone_says_how_a_clone_joins(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> None:
+        raise PackageNotFoundError("clustercore")
+
+    monkeypatch.setattr(screens, "own_wheel", missing)
+    text = shown(for_a_log=False)
+    assert "in a clone of this version" in text
+    assert "/bin/pip install '.[node]' && DATABASE_URL='postgresql://" in text

@@ -23,7 +23,7 @@ from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import cancel_job, remove_job
 from clustercore.project.command_line.console import CommandError, ExitCode, output, remark, say
-from clustercore.project.command_line.demo_model import ROUGH_ENGINE, bring_model
+from clustercore.project.command_line.demo_model import bring_model
 from clustercore.project.command_line.figures import PIECES_STAGE, JobFigures, UnitFigures
 from clustercore.project.command_line.hub import Hub, NodeWish, running_hub
 from clustercore.project.command_line.inputs import files_meant
@@ -66,7 +66,8 @@ PullOption = Annotated[bool, Option("--pull/--no-pull", help="Bring a model of W
 def demo(file: FileArgument = None, engine: EngineOption = "", pull: PullOption = True) -> int:
     """See it work, with nothing configured: two nodes on this machine share one recording.
 
-    A small model of Whisper is brought first where that can be done (79 MB, once); else PocketSphinx serves, and why
+    A small model of Whisper is brought first where that can be done (79 MB, once; 148 MB, of any language, for a
+    recording of your own); else PocketSphinx serves, and why
     is said. Private servers and two worker nodes start, a bundled conversation is cut at its pauses, both nodes
     transcribe pieces of it, the text is merged and compared with what was said. Everything but the model lies in
     `demo` of your data directory, and nothing goes on running. Better models that you have pulled are used by
@@ -79,11 +80,13 @@ def demo(file: FileArgument = None, engine: EngineOption = "", pull: PullOption 
     began = time.monotonic()
     recording = _recording(file, engine)
     with _alone(), stop_signals() as stopping, _servers_stopped_after():
-        if pull and not engine.startswith(ROUGH_ENGINE):
-            bring_model(_tell(began))
+        if pull:
+            bring_model(_tell(began), engine, own_file=file is not None)
         wishes = [NodeWish(name, 1) for name in NODES]
         with running_hub(wishes, _tell(began), linger_seconds=_LINGER_SECONDS) as hub:
             stopping.hub = hub
+            # The nodes stay with the servers: it asked its last question.
+            hub.ledger.close()
             forget_earlier_demos()
             job, _ = submit_transcription(recording.path, recording.path.name, recording.wishes)
             try:

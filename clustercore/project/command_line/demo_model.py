@@ -13,36 +13,63 @@ from clustercore.nodes.domain.model_catalogue import ModelStoreError, entry_for
 from clustercore.project.command_line.rendering import megabytes
 from clustercore.project.command_line.stored_models import Bars
 
-MODEL = "faster-whisper:tiny.en"
+WHISPER = "faster-whisper"
+MODEL = f"{WHISPER}:tiny.en"
+"""For the bundled conversation, which is English."""
+MODEL_OF_ANY_LANGUAGE = f"{WHISPER}:base"
+"""For a recording of one's own."""
 ROUGH_ENGINE = "pocketsphinx"
 _ROUGH = "PocketSphinx will serve, and its text is rough: {reason}"
+_ENGLISH_ONLY = "your recording is heard as English, whatever its language is; a model of any language: {pull}"
 
 Tell = Callable[[str], None]
 
 
-def bring_model(tell: Tell) -> None:
-    """Pulls a small model of Whisper where no model better than PocketSphinx's is here, and tells what it does."""
-    if _better_model_is_here():
+def bring_model(tell: Tell, engine: str = "", *, own_file: bool = False) -> None:
+    """Pulls a small model of Whisper where none is here that can serve, and tells what it does.
+
+    The bundled conversation needs English; a recording of one's own (`own_file`) may be in any language. Another
+    `engine` than Whisper's is left with the models that it has.
+    """
+    if engine not in ("", WHISPER):
         return
+    languages = frozenset({"*"}) if own_file else frozenset({"*", "en"})
+    if _models_here(engine, languages):
+        return
+    reason = _why_none_came(MODEL_OF_ANY_LANGUAGE if own_file else MODEL, tell)
+    if reason is None:
+        return
+    tell(reason if _models_here(engine, frozenset({"en"})) else _ROUGH.format(reason=reason))
+    if own_file:
+        tell(_ENGLISH_ONLY.format(pull=f"clustercore models pull {MODEL_OF_ANY_LANGUAGE}"))
+
+
+def _why_none_came(model: str, tell: Tell) -> str | None:
+    """Pulls the model; returns why it could not."""
     if find_spec("faster_whisper") is None:
-        tell(_ROUGH.format(reason="faster-whisper is not installed; type: pip install faster-whisper (or: make demo)"))
-        return
-    settings, entry = environment(), entry_for(MODEL)
-    tell(f"no model is here yet: pulling {MODEL} ({megabytes(entry.size_mb)}), which stays")
+        return "faster-whisper is not installed; type: pip install faster-whisper (or: make demo)"
+    settings, entry = environment(), entry_for(model)
+    tell(f"no model is here yet that can serve: pulling {model} ({megabytes(entry.size_mb)}), which stays")
     try:
         with Bars() as bars:
             fetching = Fetching(progress=bars.show, tell=tell)
-            pulled = pull(MODEL, settings.models_directory, settings.models_budget_gb, fetching=fetching)
+            pulled = pull(model, settings.models_directory, settings.models_budget_gb, fetching=fetching)
     except (ModelStoreError, OSError) as failure:
-        tell(_ROUGH.format(reason=failure))
-    else:
-        tell(f"{MODEL} lies in {pulled.folder}, every file as its checksum says")
+        return str(failure)
+    tell(f"{model} lies in {pulled.folder}, every file as its checksum says")
+    return None
 
 
-def _better_model_is_here() -> bool:
+def _models_here(engine: str, languages: frozenset[str]) -> bool:
+    """Whether a usable model, better than PocketSphinx's, hears one of the languages (`*`: any)."""
     settings = environment()
     inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
+    records = [one.record for one in inventory.records]
     return any(
-        one.record.usable and one.record.capability == "stt" and one.record.engine != ROUGH_ENGINE
-        for one in inventory.records
+        record.usable
+        and record.capability == "stt"
+        and record.engine != ROUGH_ENGINE
+        and engine in ("", record.engine)
+        and not languages.isdisjoint(record.languages)
+        for record in records
     )

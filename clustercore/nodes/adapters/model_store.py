@@ -21,6 +21,7 @@ import httpx
 from clustercore.nodes.adapters.hub_models import HubModels
 from clustercore.nodes.adapters.model_archive import unpack
 from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, sha256_of
+from clustercore.nodes.adapters.model_lock import alone_with
 from clustercore.nodes.adapters.model_sources import Fetching, fetch
 from clustercore.nodes.domain.model_catalogue import (
     CATALOGUE,
@@ -76,15 +77,20 @@ def pull(
     `source` is a path or a `file:` address of this machine; without it `fetching` says from where and how. A model that
     is here already is replaced. Raises ModelStoreError: `model_unknown`, `label_invalid`, `budget_exceeded`,
     `disk_full`, `no_connection`, `download_refused`, `download_interrupted`, `package_missing`, `model_corrupt`,
-    `archive_unsafe`, `source_missing`, `model_in_use`.
+    `archive_unsafe`, `source_missing`, `model_in_use`, `pull_running`.
     """
-    if source is not None:
-        return _pull_local(":".join(split_label(label)), _local_path(source), models_directory, budget_gb)
+    with alone_with(label, models_directory):
+        if source is not None:
+            return _pull_local(":".join(split_label(label)), _local_path(source), models_directory, budget_gb)
+        return _pull_known(label, models_directory, budget_gb, fetching or Fetching())
+
+
+def _pull_known(label: str, models_directory: Path, budget_gb: float, fetching: Fetching) -> PulledModel:
     folder, staging = _places(label, models_directory)
     entry = entry_for(label)
     _refuse_over_budget(entry.label, entry.size_mb * 1_000_000, models_directory, budget_gb, replaced=folder)
     _leave_only(entry.downloads, staging)
-    fetched = fetch(entry, folder, staging, fetching or Fetching())
+    fetched = fetch(entry, folder, staging, fetching)
     verified = {name: _verified_against(entry, name, staging, fetched.stated.get(name)) for name in entry.downloads}
     if entry.is_archive:
         archive = next(iter(entry.downloads))
@@ -100,6 +106,13 @@ def pull_from_hub(
 
     Raises ModelStoreError: `model_missing` where the hub has none, or as `pull`.
     """
+    with alone_with(label, models_directory):
+        return _pull_from_hub(label, models_directory, budget_gb, hub, progress)
+
+
+def _pull_from_hub(
+    label: str, models_directory: Path, budget_gb: float, hub: HubModels, progress: DownloadProgress
+) -> PulledModel:
     folder, staging = _places(label, models_directory)
     engine, model = split_label(label)
     files = hub.record(engine, model)
@@ -159,7 +172,7 @@ def list_models(models_directory: Path, verify: bool = False) -> list[StoredMode
 def remove(label: str, models_directory: Path) -> int:
     """Deletes a model with what is left of its downloads; the bytes freed.
 
-    Raises ModelStoreError `label_invalid`, `model_missing` or `model_in_use`.
+    Raises ModelStoreError `label_invalid`, `model_missing`, `model_in_use` or `pull_running`.
     """
     engine, model = split_label(label)
     root = models_directory / engine
@@ -168,11 +181,12 @@ def remove(label: str, models_directory: Path) -> int:
         here = ", ".join(one.label for one in list_models(models_directory)) or "none"
         raise ModelStoreError("model_missing", f"there is no model {label} in {models_directory}; here: {here}")
     freed = sum(_size_of(path) for path in found)
-    try:
-        for path in found:
-            shutil.rmtree(path)
-    except PermissionError as error:
-        raise _in_use(root / model) from error
+    with alone_with(label, models_directory):
+        try:
+            for path in found:
+                shutil.rmtree(path)
+        except PermissionError as error:
+            raise _in_use(root / model) from error
     return freed
 
 

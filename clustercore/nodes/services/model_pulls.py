@@ -40,7 +40,7 @@ END_SECONDS = 5.0
 """How long a node that stops waits for a pull to end its child."""
 UNFINISHED = (PullState.ASKED, PullState.PULLING)
 MESSAGE_CHARACTERS = 400
-OF_THIS_MACHINE = frozenset({"budget_exceeded", "disk_full", "model_in_use"})
+OF_THIS_MACHINE = frozenset({"budget_exceeded", "disk_full", "model_in_use", "pull_running"})
 """Failures that another source would end in, too."""
 
 _Answer = TypeVar("_Answer")

@@ -161,6 +161,27 @@ def test_a_file_that_comes_by_the_way_and_was_compared_with_nothing_is_refused(
     assert list_models(tmp_path) == []
 
 
+def test_while_a_model_is_brought_another_process_neither_brings_nor_removes_it(
+    tmp_path: Path, server: ServedFiles
+) -> None:
+    refused: list[str] = []
+
+    def meanwhile(name: str, done: int, total: int | None) -> None:
+        for attempt in (
+            lambda: pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url)),
+            lambda: pull(SMALL, tmp_path, 1.0, source=str(tmp_path)),
+            lambda: remove(SMALL, tmp_path),
+        ):
+            with pytest.raises(ModelStoreError, match="another process of this machine") as caught:
+                attempt()
+            refused.append(caught.value.code)
+
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(base_url=server.url, progress=meanwhile))
+    assert set(refused) == {"pull_running"}
+    assert {name: (pulled.folder / name).read_bytes() for name in CONTENT} == CONTENT
+    assert remove(SMALL, tmp_path) > 0
+
+
 def test_a_missing_file_on_the_server_is_a_refusal_that_names_it(tmp_path: Path, server: ServedFiles) -> None:
     del server.files[ROOT + "vocabulary.txt"]
     failure = failure_of(SMALL, tmp_path, base_url=server.url)

@@ -59,6 +59,8 @@ class Decoder:
     fraction: float = 0.0
     """How far into the file reading has come, 0 to 1."""
     _produced: int = 0
+    _failed: bool = False
+    """Whether reading the recording that is open ended with an error."""
     _leveller: Leveller = field(default_factory=Leveller)
 
     def blocks(self) -> Iterator[Samples]:
@@ -86,26 +88,33 @@ class Decoder:
 
     def _samples(self) -> Iterator[Samples]:
         for span in self.source.spans:
-            begun = self._produced
             with self.source.open(span) as media:
-                for samples in self._recording(media):
-                    self._count(len(samples))
-                    self.fraction = media.file.fraction
-                    yield samples
-                self.description = self.description or media.description
-                self._look_for_end(media, (self._produced - begun) / SAMPLE_RATE, begun / SAMPLE_RATE)
+                if media is not None:
+                    yield from self._opened(media)
+                elif span is self.source.spans[-1]:
+                    self._end_early(0.0, span.promised_seconds)
+
+    def _opened(self, media: OpenMedia) -> Iterator[Samples]:
+        begun, self._failed = self._produced, False
+        for samples in self._recording(media):
+            self._count(len(samples))
+            self.fraction = media.file.fraction
+            yield samples
+        self.description = self.description or media.description
+        seconds, promised = (self._produced - begun) / SAMPLE_RATE, media.promised_seconds
+        if self._failed or breaks_off(self.source, media, seconds, promised):
+            self._end_early(seconds, promised if media.span is self.source.spans[-1] else None)
 
     def _count(self, samples: int) -> None:
         self._produced += samples
         if self._produced > self.maximum_seconds * SAMPLE_RATE * 1.01:
             raise too_long(self.maximum_seconds)
 
-    def _look_for_end(self, media: OpenMedia, seconds: float, before: float) -> None:
-        promised = media.promised_seconds
-        if breaks_off(self.source, media, seconds, promised):
-            self.health.broke_off = True
+    def _end_early(self, seconds: float, promised: float | None) -> None:
+        """A recording of the file breaks off after so many seconds; `promised` is how long it was to be."""
+        self.health.broke_off = True
         if promised is not None and promised > seconds:
-            self.health.promised_seconds = before + promised
+            self.health.promised_seconds = self._produced / SAMPLE_RATE - seconds + promised
 
     def _recording(self, media: OpenMedia) -> Iterator[Samples]:
         longest = self.maximum_seconds - self._produced / SAMPLE_RATE
@@ -133,7 +142,7 @@ class Decoder:
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, PermissionError):
-                self.health.broke_off = True
+                self._failed = True
                 packet = None
             if packet is None:
                 return

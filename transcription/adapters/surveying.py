@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import numpy as np
 from av.audio.frame import AudioFrame
 
 from transcription.adapters.mixing import channels_of
-from transcription.adapters.opening import OpenMedia, open_media, packets_of, too_long
+from transcription.adapters.opening import MediaError, OpenMedia, open_media, packets_of, too_long
 from transcription.adapters.spans import Span, spans_of
 from transcription.adapters.tracks import Track, by_preference
 
@@ -36,9 +36,26 @@ class Source:
     tracks: tuple[Track, ...] = ()
     silent: frozenset[int] = frozenset()
 
-    def open(self, span: Span) -> AbstractContextManager[OpenMedia]:
-        """The recording in `span`; one of a chain may lack the track, and is then heard as a player would."""
-        return open_media(self.path, span, self.track if span is self.spans[0] else None)
+    @contextmanager
+    def open(self, span: Span) -> Iterator[OpenMedia | None]:
+        """The recording in `span`; None for a later one that cannot be opened or has no sound. Raises MediaError."""
+        with ExitStack() as stack:
+            try:
+                media = self._entered(stack, span)
+            except MediaError:
+                if span is self.spans[0]:
+                    raise
+                media = None
+            yield media
+
+    def _entered(self, stack: ExitStack, span: Span) -> OpenMedia:
+        """One of a chain may lack the track, and is then heard as a player would."""
+        try:
+            return stack.enter_context(open_media(self.path, span, self.track))
+        except MediaError as error:
+            if error.code != "no_such_track":
+                raise
+        return stack.enter_context(open_media(self.path, span))
 
 
 def survey(path: Path, wanted: int | None, tick: Tick) -> Source:
@@ -91,6 +108,8 @@ def declared_seconds(source: Source) -> float | None:
     total = 0.0
     for span in source.spans:
         with source.open(span) as media:
+            if media is None:
+                continue
             if media.whole_seconds is None:
                 return None
             total += media.whole_seconds
@@ -109,7 +128,7 @@ def refuse_if_too_long(source: Source, declared: float | None, maximum_seconds: 
     counted = 0.0
     for span in source.spans:
         with source.open(span) as media:
-            seconds = packet_seconds(media, limit - counted, tick)
+            seconds = 0.0 if media is None else packet_seconds(media, limit - counted, tick)
         if seconds is None:
             raise too_long(maximum_seconds)
         counted += seconds

@@ -28,6 +28,8 @@ MEMORY_FRAMES = 30 * 100
 OVER_SCALE = 1.25
 """Floats may exceed full scale; a little of that is cut off as every player does."""
 PEAK = 0.9
+WILD = 4.0
+"""So far above nearly all other samples of a block lie clicks and faults, not the peaks of sound."""
 OFFSET_SHARE = 0.25
 """An offset is taken out when it is more than this share of the sound around it."""
 LEAST_OFFSET = 2e-4
@@ -60,7 +62,7 @@ class Leveller:
     def take(self, block: Floats) -> Samples:
         """The next samples, about a second at a time."""
         level = self._without_offset(np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0))
-        peak = float(np.abs(level).max(initial=0.0))
+        peak = peak_of(level)
         seconds = len(block) / SAMPLE_RATE
         if np.mean(np.abs(block) >= 0.999) > OVERDRIVEN_SHARE:
             self.loudness.overdriven_seconds += seconds
@@ -105,6 +107,15 @@ class Leveller:
         if not before and not offset:
             return block
         return block - np.linspace(before, offset, len(block), dtype=np.float32)
+
+
+def peak_of(block: Floats) -> float:
+    """The highest level of a block of sound; what lies far above 99.5 of 100 samples is no measure of it."""
+    if not len(block):
+        return 0.0
+    levels = np.abs(block)
+    highest, usual = float(levels.max()), float(np.percentile(levels, 99.5))
+    return usual if highest > max(OVER_SCALE, WILD * usual) else highest
 
 
 def frame_decibels(block: Floats) -> npt.NDArray[np.float32]:

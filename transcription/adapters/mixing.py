@@ -23,6 +23,8 @@ CANCELLED = 0.06
 """Two channels cancel each other out when their sum has less than this share of the energy of their difference."""
 AUDIBLE = 0.1
 """A channel with less than this share of the energy of the loudest one is no measure for the others."""
+MOST = 1e6
+"""Floats beyond this, times full scale, are no sound; their squares could not be added up."""
 SHARES = {"FL": 0.7071, "FR": 0.7071, "FC": 1.0, "LFE": 0.0, "LFE2": 0.0}
 """How much of a channel of surround sound is heard in the mix; of those to the sides, behind and above half."""
 
@@ -70,7 +72,8 @@ class Mixer:
 
     def _resampled(self, frame: AudioFrame | None) -> Iterator[Floats]:
         try:
-            known = averaged(frame) if frame is not None and is_unnamed(frame) else frame
+            numbers = None if frame is None else finite(frame)
+            known = averaged(numbers) if numbers is not None and is_unnamed(numbers) else numbers
             if self._resampler is None:
                 if known is None:
                     return
@@ -81,7 +84,8 @@ class Mixer:
             raise MediaError("undecodable", f"The sound cannot be converted ({error}). Convert it to FLAC.") from error
         for result in results:
             if result.samples:
-                yield result.to_ndarray().reshape(result.samples, -1).astype(np.float32, copy=False)
+                table = result.to_ndarray().reshape(result.samples, -1).astype(np.float32, copy=False)
+                yield np.clip(np.nan_to_num(table), -MOST, MOST)
 
     def _start(self, layout: AudioLayout) -> None:
         self._resampler = AudioResampler(format="flt", layout=layout, rate=SAMPLE_RATE)
@@ -132,6 +136,20 @@ def signs_of(table: Floats, before: Floats) -> Floats:
 def is_unnamed(frame: AudioFrame) -> bool:
     """Whether nobody says what the channels are, as with the tracks of a field recorder; none may then be left out."""
     return frame.layout.nb_channels > 2 and frame.layout.name.endswith("channels")
+
+
+def finite(frame: AudioFrame) -> AudioFrame:
+    """The frame with silence where a float is no number, which resampling would spread, and with none too large."""
+    if not frame.format.name.startswith(("flt", "dbl")):
+        return frame
+    packed = interleaved(frame)
+    table = packed.to_ndarray()
+    if (np.abs(table) <= MOST).all():
+        return frame
+    mended = np.clip(np.nan_to_num(table), -MOST, MOST)
+    result = AudioFrame.from_ndarray(mended, format=packed.format.name, layout=frame.layout.name)
+    result.sample_rate = frame.sample_rate
+    return result
 
 
 def averaged(frame: AudioFrame) -> AudioFrame:

@@ -81,3 +81,23 @@ def test_silence_stays_silence_and_is_told_apart_from_sound() -> None:
 def test_the_same_recording_always_gives_the_same_samples() -> None:
     sound = np.concatenate([speech(-60.0), speech(-30.0, seed=3), speech(-70.0, seed=4)])
     assert np.array_equal(levelled(sound)[0], levelled(sound)[0])
+
+
+@pytest.mark.parametrize("wild", [1e6, -1e6, 40.0])
+@pytest.mark.parametrize("width", [1, 40])
+def test_a_few_wild_samples_mute_nothing_around_them(wild: float, width: int) -> None:
+    noise = (np.random.default_rng(5).normal(size=12 * RATE) * 0.1).astype(np.float32)
+    sound = noise.copy()
+    sound[RATE + 500 : RATE + 500 + width] = wild
+    result, _ = levelled(sound)
+    expected, _ = levelled(noise)
+    away = np.r_[0:RATE, 2 * RATE : 12 * RATE]
+    assert np.array_equal(result[away], expected[away])
+    assert np.abs(result[RATE + 500]) > 0.99
+
+
+def test_one_wild_sample_in_sound_far_above_full_scale_keeps_its_shape() -> None:
+    sound = (8 * np.sin(np.arange(5 * RATE) / 9)).astype(np.float32)
+    sound[100] = 1e6
+    result, _ = levelled(sound)
+    assert 0.5 < np.percentile(np.abs(result), 99) < 0.95

@@ -98,3 +98,24 @@ def test_channels_that_fall_out_of_phase_on_the_way_are_heard_on_both_sides() ->
     assert np.abs(heard[:32_000]).max() > 0.4
     assert np.abs(heard[-16_000:]).max() > 0.4
     assert 0 < mixer.inverted_samples <= 33_000
+
+
+@pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf, 3e38])
+@pytest.mark.parametrize(("kind", "rate"), [("flt", 16_000), ("flt", 48_000), ("dbl", 44_100)])
+def test_a_float_that_is_no_number_harms_only_what_is_next_to_it(fault: float, kind: str, rate: int) -> None:
+    table = np.full((2, 2 * rate), 0.25, np.float64 if kind == "dbl" else np.float32)
+    table[0, rate] = fault
+    mixer = Mixer()
+    heard = np.concatenate([*mixer.take(frame_of(table, kind, "stereo", rate)), *mixer.drain()])
+    assert np.isfinite(heard).all()
+    assert abs(len(heard) - 32_000) < 50
+    assert np.abs(np.r_[heard[1_000:15_000], heard[17_000:31_000]] - 0.25).max() < 0.01
+
+
+def test_floats_that_are_no_numbers_in_planes_of_their_own_are_mixed() -> None:
+    table = np.full((12, 1600), np.nan, np.float32)
+    table[3] = 0.6
+    packed = frame_of(table, "flt", "12 channels")
+    [planar] = AudioResampler(format="fltp", layout=packed.layout, rate=16_000).resample(packed)
+    for frame in (packed, planar):
+        assert np.abs(mixed(frame).astype(int) - round(0.05 * 32_768)).max() <= 1

@@ -16,6 +16,8 @@ MOST_FIELD_BYTES = 512 << 10
 _ADDRESSES: dict[str, Permission] = {}
 _WHATWG_ESCAPES = {"%22": '"', "%0D": " ", "%0A": " "}
 """What browsers write for the characters that would end a quoted name (the form encoding of WHATWG HTML)."""
+_CHARSETS = frozenset({"utf-8", "iso-8859-1"})
+"""In which RFC 5987 lets a parameter be written."""
 _MEDIA = ("audio/", "video/")
 FILE_FIELD = "file"
 
@@ -65,17 +67,29 @@ def part_of(headers: Mapping[str, str]) -> Part:
 
 
 def _parameters(disposition: str) -> dict[str, str]:
-    """The parameters of a Content-Disposition; `name*` as of RFC 5987 goes before `name`."""
+    """The parameters of a Content-Disposition; `name*` as of RFC 5987 goes before `name`. Raises BrokenForm."""
     message = Message()
     message["content-disposition"] = disposition
+    try:
+        parameters = message.get_params([], "content-disposition")[1:]
+    except (TypeError, ValueError) as error:
+        # Of parts of a parameter that are numbered twice, half, or with more digits than Python reads.
+        raise BrokenForm("a part of the form has a Content-Disposition that cannot be read") from error
     found: dict[str, str] = {}
     extended: dict[str, str] = {}
-    for name, value in message.get_params([], "content-disposition")[1:]:
+    for name, value in parameters:
         if isinstance(value, tuple):
-            extended.setdefault(name.lower(), collapse_rfc2231_value(value))
+            extended.setdefault(name.lower(), _decoded(value))
         else:
             found.setdefault(name.lower(), _unquoted(value))
     return {**found, **extended}
+
+
+def _decoded(value: tuple[str | None, str | None, str]) -> str:
+    charset = (value[0] or "utf-8").lower()
+    if charset not in _CHARSETS:
+        raise BrokenForm("a part of the form has a name in another charset than UTF-8 and ISO-8859-1")
+    return collapse_rfc2231_value((charset, *value[1:]))
 
 
 def _unquoted(value: str) -> str:

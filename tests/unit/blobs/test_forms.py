@@ -70,6 +70,34 @@ def test_a_part_without_a_name_breaks_the_form(disposition: str) -> None:
         part(disposition)
 
 
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "filename*=UTF-8''a; filename*0=b",
+        "filename*" + "1" * 5000 + "=a",
+        "filename*=a%00b''x",
+        "filename*=idna''xn--%ff",
+        "filename*=undefined''a",
+        "filename*=unicode_escape''%5cud800",
+        "filename*=utf-16''%00%d8",
+        "filename*0*=utf-7''a; filename*1*=b",
+        "name*=unicode_escape''%5cud800",
+    ],
+)
+def test_a_parameter_that_cannot_be_read_breaks_the_form(parameter: str) -> None:
+    with pytest.raises(BrokenForm):
+        part(f'form-data; name="file"; {parameter}')
+
+
+@pytest.mark.parametrize("parameter", ["filename*=a.wav", "filename*=''a.wav", "filename*=UTF-8'en'a.wav"])
+def test_a_charset_that_is_left_out_is_utf_8(parameter: str) -> None:
+    assert part(f'form-data; name="file"; {parameter}').file_name == "a.wav"
+
+
+def test_bytes_that_are_no_utf_8_are_replaced_in_a_name() -> None:
+    assert part("form-data; name=\"file\"; filename*=utf-8''%ff.wav").file_name == "\ufffd.wav"
+
+
 def test_metadata_are_texts_in_base64() -> None:
     encoded = base64.b64encode("Vortrag über Bäume.flac".encode()).decode()
     assert metadata_of(f"filename {encoded}, empty") == {"filename": "Vortrag über Bäume.flac", "empty": ""}

@@ -12,8 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 
 WAVE_HEADS = (b"RIFF", b"RF64", b"BW64")
-UNKNOWN_SIZE = 0x7FFF0000
-"""Programs that write WAV as it comes put such a size, or 0, into the header: it stands for "as much as there is"."""
+TAGS = (b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN")
+"""What programs for collections of music write behind a recording of any format."""
 OGG_HEAD = 27
 STREAMINFO_LENGTH = b"\0\0\x22"
 SEARCH_BYTES = 1 << 20
@@ -49,16 +49,16 @@ def spans_of(path: Path, tick: Callable[[], None]) -> list[Span]:
             return list(wave_spans(file, size, tick))
         if head[:4] == b"fLaC":
             return flac_spans(file, size, tick)
-        return [only_span(file, size, head)]
+        return [only_span(file, size, head, tick)]
 
 
-def only_span(file: io.BufferedReader, size: int, head: bytes) -> Span:
+def only_span(file: io.BufferedReader, size: int, head: bytes, tick: Callable[[], None]) -> Span:
     """What a file of one recording says of itself."""
     if head[4:8] == b"ftyp":
         # What announces fragments stands in the index, which then stands at the beginning.
         return Span(0, size, is_fragmented=b"mvex" in read_at(file, 0, SEARCH_BYTES))
     if head[:4] == b"RIFF":
-        return Span(0, size, is_cut=riff_end(file, size) > size)
+        return Span(0, size, is_cut=riff_end(file, size, tick) > size)
     if head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1:2] >= b"\xe0"):
         return Span(0, size, is_cut=counted_end(file, head) > size)
     return Span(0, size)
@@ -70,12 +70,21 @@ def read_at(file: io.BufferedReader, position: int, count: int) -> bytes:
     return file.read(count)
 
 
-def riff_end(file: io.BufferedReader, size: int) -> int:
+def is_unknown_size(length: int) -> bool:
+    """Whether a size stands for "as much as there is", as programs that write a recording as it comes have to say.
+
+    They write 0, nearly 2 GiB or nearly 4 GiB: the most that a signed or unsigned number holds, without the header.
+    """
+    return length == 0 or 0x7FFF0000 <= length <= 0x80000000 or length >= 0xFFFF0000
+
+
+def riff_end(file: io.BufferedReader, size: int, tick: Callable[[], None]) -> int:
     """Where the last of the RIFF chunks of a large AVI file is to end; 0 if its size was never written."""
     position = 0
     while position + 8 <= size and read_at(file, position, 4) == b"RIFF":
+        tick()
         length = int.from_bytes(file.read(4), "little")
-        if length == 0 or length >= UNKNOWN_SIZE:
+        if is_unknown_size(length):
             return 0
         position += 8 + length + length % 2
     # Not every program pads the last chunk, or counts the padding.
@@ -88,6 +97,8 @@ def counted_end(file: io.BufferedReader, head: bytes) -> int:
     The count is behind the word `Xing` or `Info`: flags, frames (flag 1), bytes (flag 2), each of four bytes.
     """
     start = 0
+    if len(head) < 10:
+        return 0
     if head[:3] == b"ID3":
         start = 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     frame = read_at(file, start, 256)
@@ -176,18 +187,21 @@ class WaveLayout:
         return None if self.data_size is None else self.data_start + self.data_size
 
 
-def wave_layout(file: io.BufferedReader, start: int, size: int) -> WaveLayout | None:
+def wave_layout(file: io.BufferedReader, start: int, size: int, tick: Callable[[], None]) -> WaveLayout | None:
     """The layout of the WAV file that begins at `start`; None without a chunk of sound."""
     position, rate, long_size = start + 12, 0, 0
     while position + 8 <= size:
+        tick()
         name, length = read_chunk_head(file, position)
+        if not is_chunk_name(name):
+            return None
         if name == b"ds64":
             long_size = int.from_bytes(read_at(file, position + 16, 8), "little")
         elif name == b"fmt ":
             rate = int.from_bytes(read_at(file, position + 16, 4), "little")
         elif name == b"data":
-            known = long_size if length >= UNKNOWN_SIZE and long_size else length
-            unknown = known == 0 or (known == length and length >= UNKNOWN_SIZE and position + 8 + length > size)
+            known = long_size if is_unknown_size(length) and long_size else length
+            unknown = known == 0 or (known == length and is_unknown_size(length) and position + 8 + length > size)
             return WaveLayout(position + 8, None if unknown else known, rate)
         position += 8 + length + length % 2
     return None
@@ -203,7 +217,7 @@ def wave_spans(file: io.BufferedReader, size: int, tick: Callable[[], None]) -> 
     """WAV files that lie one after another, and how the last of them ends."""
     start = 0
     for number in range(MOST_SPANS):
-        layout = wave_layout(file, start, size)
+        layout = wave_layout(file, start, size, tick)
         following = None if layout is None else following_wave(file, layout, size, tick)
         if layout is None or following is None or number == MOST_SPANS - 1:
             yield last_wave_span(file, start, size, layout)
@@ -218,6 +232,7 @@ def following_wave(file: io.BufferedReader, layout: WaveLayout, size: int, tick:
         return searched_wave(file, layout.data_start, tick)
     position: int | None = layout.data_end
     while position is not None and position + 12 <= size:
+        tick()
         if is_wave_head(file, position):
             return position
         position = after_chunk(file, position, size)
@@ -265,5 +280,11 @@ def last_wave_span(file: io.BufferedReader, start: int, size: int, layout: WaveL
         whole = layout.data_size / layout.bytes_per_second if layout.bytes_per_second else None
         return Span(start, size, is_cut=True, promised_seconds=whole, is_wave=True)
     left = size - layout.data_end
-    goes_on = left > max(layout.bytes_per_second, 1) and after_chunk(file, layout.data_end, size) is None
+    goes_on = left > max(layout.bytes_per_second, 1) and not is_foreign(file, layout.data_end, size)
     return Span(start, size, length_ignored=goes_on, is_wave=True)
+
+
+def is_foreign(file: io.BufferedReader, position: int, size: int) -> bool:
+    """Whether a chunk or a tag begins where the sound ends by the header, or behind a byte that pads it."""
+    following = read_at(file, position, 12)
+    return any(following.startswith(TAGS, at) for at in (0, 1)) or after_chunk(file, position, size) is not None

@@ -92,3 +92,45 @@ def test_an_avi_file_is_cut_when_its_last_chunk_is(tmp_path: Path) -> None:
     assert not spans(tmp_path, whole)[0].is_cut
     assert spans(tmp_path, whole[:-10])[0].is_cut
     assert not spans(tmp_path, whole[:4] + bytes(4) + whole[8:])[0].is_cut
+
+
+@pytest.mark.parametrize("said", [0x80000001, 2_500_000_000, 0xFFFEFFFF])
+def test_a_size_of_more_than_two_gigabytes_is_a_size(said: int, tmp_path: Path) -> None:
+    [span] = spans(tmp_path, wave(size=said))
+    assert span.is_cut
+    assert span.promised_seconds == said / 32_000
+    assert spans(tmp_path, struct.pack("<4sI", b"RIFF", said) + b"AVI " + bytes(1000))[0].is_cut
+
+
+@pytest.mark.parametrize("said", [0, 0x7FFF0000, 0x7FFFFFFF, 0x80000000, 0xFFFF0000, 0xFFFFFFD7, 0xFFFFFFFF])
+def test_a_size_that_stands_for_as_much_as_there_is_cuts_nothing(said: int, tmp_path: Path) -> None:
+    assert not spans(tmp_path, wave(size=said))[0].is_cut
+    assert not spans(tmp_path, struct.pack("<4sI", b"RIFF", said) + b"AVI " + bytes(1000))[0].is_cut
+
+
+@pytest.mark.parametrize("content", [b"ID3\x03\x00", b"ID3", b"\xff\xfb", b"\xff\xfb\x90", b"ID3\x03\0\0\0\0\0"])
+def test_the_beginning_of_an_mp3_file_is_not_cut(content: bytes, tmp_path: Path) -> None:
+    assert spans(tmp_path, content) == [Span(0, len(content))]
+
+
+@pytest.mark.parametrize("pad", [b"", b"\0"])
+@pytest.mark.parametrize("tag", [b"TAG", b"APETAGEX", b"ID3\x04\0\0", b"LYRICSBEGIN"])
+def test_a_tag_behind_the_sound_is_not_heard(tag: bytes, pad: bytes, tmp_path: Path) -> None:
+    [span] = spans(tmp_path, wave() + pad + tag + b"\1" * 300_000)
+    assert not span.length_ignored
+
+
+def test_in_a_wav_file_full_of_zeros_no_chunk_is_looked_for(tmp_path: Path) -> None:
+    ticks: list[None] = []
+    (tmp_path / "file").write_bytes(wave()[:12] + bytes(1_000_000))
+    spans_of(tmp_path / "file", lambda: ticks.append(None))
+    assert 0 < len(ticks) < 10
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_looking_through_many_chunks_is_told_as_work(before: bool, tmp_path: Path) -> None:
+    ticks: list[None] = []
+    chunks = chunk(b"JUNK", b"") * 1000
+    (tmp_path / "file").write_bytes(wave(before=chunks) if before else wave(after=chunks))
+    spans_of(tmp_path / "file", lambda: ticks.append(None))
+    assert len(ticks) >= 1000

@@ -43,7 +43,9 @@ class Layout:
 
 
 DEFAULT_LAYOUT = Layout()
-NARROWEST, WIDEST, MOST_LINES = 4, 1000, 20
+NARROWEST, WIDEST, MOST_LINES = 4, 200, 5
+LONGEST_SECONDS, MOST_PARTS = 3 * CUE_SECONDS, 300
+"""No longer caption is considered, however much its lines hold."""
 
 
 class LayoutRefused(ValueError):
@@ -223,12 +225,15 @@ def _groups(parts: Sequence[Part], layout: Layout) -> list[Sequence[Part]]:
 
 
 def _beginnings(parts: Sequence[Part], after: int, layout: Layout) -> Iterator[int]:
-    """Where a caption may begin that ends before part `after`: as far back as its lines reach and nobody pauses.
+    """Where a caption may begin that ends before part `after`: as far back as its lines reach, nobody pauses, and it
+    is not far too long.
 
     Lines are filled from the end back, which takes as many as from the beginning.
     """
     columns, lines = 0, 1
-    for first in range(after - 1, -1, -1):
+    for first in range(after - 1, max(-1, after - 1 - MOST_PARTS), -1):
+        if first + 1 < after and parts[after - 1].end - parts[first].start > LONGEST_SECONDS:
+            return
         own = parts[first].columns
         gap = _gap(parts[first + 1]) if first + 1 < after else 0
         if first + 1 < after and columns + gap + own > layout.line_width:

@@ -155,3 +155,17 @@ def test_whatever_was_heard_captions_are_valid_in_order_and_tell_all_of_it(
     assert all(1 <= len(cue.lines) <= layout.line_count for cue in named)
     for cue, later in pairwise(cues):
         assert cue.end - cue.start >= SHORTEST_SECONDS - 0.002 or later.start - cue.end < SHORTEST_SECONDS
+
+
+@pytest.mark.parametrize(("pace", "longest"), [(1.0, 21), (0.001, 300)])
+def test_a_caption_is_never_far_too_long_however_much_its_lines_hold(pace: float, longest: int) -> None:
+    cues = cues_of(Transcript((spoken("a " * 2000, pace=pace),), "en", 2000.0), Layout(200, 5))
+    assert told(cues) == ("a " * 2000).strip()
+    assert max(len(" ".join(cue.lines).split()) for cue in cues) <= longest
+
+
+def test_no_wider_layout_than_a_screen_is_taken() -> None:
+    assert layout_from({"max_line_width": "200", "max_line_count": 5}) == Layout(200, 5)
+    for refused in ({"max_line_width": 201}, {"max_line_count": 6}):
+        with pytest.raises(LayoutRefused):
+            layout_from(refused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 UNKNOWN_LANGUAGE = ""
@@ -11,6 +11,8 @@ SURE = 0.5
 """From this probability on a language is believed at once."""
 MOST_UNSURE = 3
 """After so many pieces of doubtful language the most probable one is taken."""
+MOST_ASKED = 30
+"""After so many pieces, of music or noise say, no further one is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,6 @@ def decided_language(heard: Sequence[Heard], *, is_last: bool) -> str | None:
     sure = [one for one in spoken if one.probability is None or one.probability >= SURE]
     if sure:
         return sure[0].language
-    if is_last or len(spoken) >= MOST_UNSURE:
+    if is_last or len(spoken) >= MOST_UNSURE or len(heard) >= MOST_ASKED:
         return max(spoken, key=lambda one: one.probability or 0.0, default=Heard(UNKNOWN_LANGUAGE)).language
     return None
-
-
-def next_piece(sound_seconds: Sequence[float], asked: Collection[int]) -> int | None:
-    """The ordinal of the first piece with sound in it that was not asked about, given the seconds of sound in each."""
-    return next(
-        (ordinal for ordinal, seconds in enumerate(sound_seconds) if seconds > 0 and ordinal not in asked), None
-    )

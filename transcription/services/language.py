@@ -12,12 +12,12 @@ from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.references import share_references
 from clustercore.jobs.services.submit import queue_units
-from transcription.domain.detection import UNKNOWN_LANGUAGE, Heard, decided_language, next_piece
+from transcription.domain.detection import UNKNOWN_LANGUAGE, Heard, decided_language
 from transcription.domain.language import language_name
 from transcription.models import Piece
 
 UNDECIDED = "the language is being decided on the first piece in which somebody speaks"
-NOBODY_SPEAKS = "nobody was heard to speak in this recording, so its language is not known"
+NOT_TOLD = "language not known: nobody was heard to speak in any piece that was asked about it"
 
 
 def held_until_language(job_id: int) -> str:
@@ -36,18 +36,25 @@ def go_on_detecting(job_id: int, new: Piece | None = None) -> None:
     if job.language is not None or units.exclude(state=UnitState.DONE).exists():
         return
     asked = list(units.order_by("ordinal"))
-    pieces = list(Piece.objects.filter(recording__job=job).order_by("ordinal").select_related("unit"))
-    following = next_piece([float(one.unit.payload.get("sound_seconds", 1.0)) for one in pieces], _ordinals(asked))
+    following = _following(job, asked, new)
     is_last = following is None and not _is_being_cut(job_id)
     language = decided_language([_heard(unit) for unit in asked], is_last=is_last)
     if language is not None:
         _decide(job, language, asked)
     elif following is not None:
-        _ask(job, pieces[following], is_new=new is not None and new.ordinal == following)
+        _ask(job, following, is_new=following is new)
 
 
-def _ordinals(units: list[Unit]) -> set[int]:
-    return {unit.ordinal for unit in units}
+def _following(job: Job, asked: list[Unit], new: Piece | None) -> Piece | None:
+    """The next piece with sound in it: they are asked about in order, and before a new one none was left to ask."""
+    if new is not None:
+        return new if _has_sound(new) else None
+    later = Piece.objects.filter(recording__job=job, ordinal__gt=asked[-1].ordinal if asked else -1)
+    return next(filter(_has_sound, later.order_by("ordinal").select_related("unit").iterator()), None)
+
+
+def _has_sound(piece: Piece) -> bool:
+    return float(piece.unit.payload.get("sound_seconds", 1.0)) > 0
 
 
 def _heard(unit: Unit) -> Heard:
@@ -73,8 +80,7 @@ def _decide(job: Job, language: str, asked: list[Unit]) -> None:
     Job.objects.filter(pk=job.pk).update(language=language)
     told = next((unit for unit in asked if (unit.result or {}).get("language") == language), None)
     if language == UNKNOWN_LANGUAGE or told is None:
-        record_event(job.pk, "language", f"language not known: {NOBODY_SPEAKS}")
-        record_event(job.pk, "note", NOBODY_SPEAKS[0].upper() + NOBODY_SPEAKS[1:] + ".")
+        record_event(job.pk, "language", NOT_TOLD)
     else:
         _record_decision(job, told)
     release_units(job.pk, "transcribe")

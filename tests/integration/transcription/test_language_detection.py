@@ -7,6 +7,8 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from clustercore.blobs import services as blobs
 from clustercore.config.environment import environment
@@ -16,7 +18,7 @@ from clustercore.jobs.models import Job, JobBlob, JobEvent, Unit
 from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
 from clustercore.nodes.domain.engine import ModelRecord
 from tests.cast import WORKSTATION, start_node
-from tests.talk import ended, heard_in, taken
+from tests.talk import ended, heard_in, merge, taken
 from transcription.models import Recording
 from transcription.services import hearing
 from transcription.services.hearing import detect
@@ -119,7 +121,30 @@ def test_where_nobody_speaks_the_language_is_unknown_and_said_so(sound: list[flo
     assert state_of(job) == (None, {"held"})
     all_cut(job)
     assert state_of(job) == ("", {"queued"})
+    assert notes(job) == []
+    for _ in sound:
+        ended(taken("transcribe"), Done({**heard_in(0), "segments": []}))
+    merge(job)
     assert notes(job) == ["Nobody was heard to speak in this recording, so its language is not known."]
+
+
+def test_of_a_recording_with_a_text_nobody_says_that_nobody_spoke(job: Job, tmp_path: Any) -> None:
+    cut_into(job, tmp_path, [2.0])
+    tell(job, None)
+    all_cut(job)
+    ended(taken("transcribe"), Done(heard_in(0)))
+    merge(job)
+    assert state_of(job)[0] == ""
+    assert notes(job) == []
+
+
+def test_a_new_piece_is_asked_about_without_looking_at_all_those_before(job: Job, tmp_path: Any) -> None:
+    cut_into(job, tmp_path, [0.0] * 5)
+    with CaptureQueriesContext(connection) as queries:
+        cut_into(job, tmp_path, [0.0], first=5)
+    assert not [one["sql"] for one in queries if 'FROM "transcription_piece"' in one["sql"] and "ORDER BY" in one["sql"]]
+    cut_into(job, tmp_path, [1.0], first=6)
+    assert tell(job, "fr") == 6
 
 
 def test_the_end_of_the_cut_does_not_overtake_a_detection_that_is_under_way(job: Job, tmp_path: Any) -> None:

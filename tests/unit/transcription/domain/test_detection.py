@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from transcription.domain.detection import UNKNOWN_LANGUAGE, Heard, decided_language, next_piece
+from transcription.domain.detection import MOST_ASKED, UNKNOWN_LANGUAGE, Heard, decided_language
 
 
 def test_the_first_sure_language_decides() -> None:
@@ -28,8 +28,6 @@ def test_of_doubtful_languages_the_most_probable_is_taken_in_the_end(is_last: bo
     assert decided_language(heard[:2], is_last=False) is None
 
 
-def test_the_next_piece_is_the_first_with_sound_that_was_not_asked_about() -> None:
-    assert next_piece([0.0, 0.0, 1.5, 0.0, 2.0], set()) == 2
-    assert next_piece([0.0, 0.0, 1.5, 0.0, 2.0], {2}) == 4
-    assert next_piece([0.0, 0.0, 1.5], {2}) is None
-    assert next_piece([], set()) is None
+def test_a_recording_full_of_noise_is_not_asked_about_for_ever() -> None:
+    assert decided_language([Heard(None)] * MOST_ASKED, is_last=False) == UNKNOWN_LANGUAGE
+    assert decided_language([*[Heard(None)] * (MOST_ASKED - 1), Heard("de", 0.2)], is_last=False) == "de"

@@ -56,7 +56,7 @@ def _taken(opened: tarfile.TarFile, directory: Path) -> Iterator[Recording]:
         said, name = match.groups()
         wave = directory / f"{name}.wav"
         wave.write_bytes(_read(opened, f"{name}.wav"))
-        samples = np.concatenate(list(Decoder(survey(wave, None, lambda: None), 3600.0).blocks()))
+        samples = np.concatenate(list(Decoder(survey(wave, None, lambda: None), 3600.0, lambda: None).blocks()))
         path = wave.with_suffix(".flac")
         write_flac(path, samples)
         yield Recording(path, len(samples) / SAMPLE_RATE, said)

@@ -58,7 +58,7 @@ CONTESTANTS = {
 
 def conversation() -> Samples:
     """The bundled recording, 16 kHz mono."""
-    return np.concatenate(list(Decoder(survey(CONVERSATION, None, lambda: None), 3600.0).blocks()))
+    return np.concatenate(list(Decoder(survey(CONVERSATION, None, lambda: None), 3600.0, lambda: None).blocks()))
 
 
 def write_recordings(contestant: Contestant, spoken: Samples, directory: Path) -> tuple[Path, list[Path], Path]:

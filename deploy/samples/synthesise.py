@@ -75,7 +75,7 @@ def speak(text: str, voice: str) -> Samples:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "turn.wav"
         subprocess.run(["flite", "-voice", voice, "-t", text, "-o", str(path)], check=True)
-        samples = np.concatenate(list(Decoder(survey(path, None, lambda: None), 600).blocks()))
+        samples = np.concatenate(list(Decoder(survey(path, None, lambda: None), 600, lambda: None).blocks()))
     louder: Samples = (samples * (LOUDNESS * 32767 / np.abs(samples).max())).round().astype(np.int16)
     return louder
 

@@ -59,7 +59,9 @@ class Clock:
 
     def _gap(self, moment: float, reached: int) -> float:
         if self._expected is None:
-            self._expected = moment if self.origin is None else min(self.origin, moment)
+            # Sound without a believable moment may have gone before: then the first sound began that much earlier.
+            began = moment - self._passed
+            self._expected = self._passed + (began if self.origin is None else min(self.origin, began))
         jump = moment - self._expected
         if abs(jump) < GAP_SECONDS:
             return 0.0

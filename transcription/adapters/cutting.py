@@ -108,7 +108,7 @@ def cut_recording(order: CutOrder, report: Report) -> JsonObject:
     declared = declared_seconds(source)
     refuse_if_too_long(source, declared, order.maximum_seconds, progress.tick)
     cutting = new_cutting(order, declared)
-    decoder = Decoder(source, order.maximum_seconds)
+    decoder = Decoder(source, order.maximum_seconds, progress.tick)
     steps = instructions(decoder, cutting, meter(decoder, cutting, declared, progress))
     write_pieces(order.directory, steps, progress.event)
     check_continuation(cutting, order.known)

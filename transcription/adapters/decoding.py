@@ -23,7 +23,7 @@ from transcription.adapters.opening import (
     packets_of,
     too_long,
 )
-from transcription.adapters.surveying import Source
+from transcription.adapters.surveying import Source, Tick
 from transcription.domain.cut import SAMPLE_RATE, Samples
 
 BLOCK = SAMPLE_RATE
@@ -54,6 +54,8 @@ class Decoder:
 
     source: Source
     maximum_seconds: float
+    tick: Tick
+    """Called while the recording is worked at without sound coming of it."""
     health: Health = field(default_factory=Health)
     description: dict[str, Any] = field(default_factory=dict)
     fraction: float = 0.0
@@ -102,7 +104,7 @@ class Decoder:
             yield samples
         self.description = self.description or media.description
         seconds, promised = (self._produced - begun) / SAMPLE_RATE, media.promised_seconds
-        if self._failed or breaks_off(self.source, media, seconds, promised):
+        if self._failed or breaks_off(self.source, media, seconds, self.tick):
             self._end_early(seconds, promised if media.span is self.source.spans[-1] else None)
 
     def _count(self, samples: int) -> None:
@@ -169,11 +171,12 @@ def confirmed(frames: Iterator[Stamped]) -> Iterator[tuple[AudioFrame, int | Non
         yield frame, position, None if slipped else moment
 
 
-def breaks_off(source: Source, media: OpenMedia, seconds: float, promised: float | None) -> bool:
+def breaks_off(source: Source, media: OpenMedia, seconds: float, tick: Tick) -> bool:
     """Whether sound is missing at the end: less is there than promised, and nothing else goes on that long.
 
     Where the file itself says that bytes are missing, that counts unless they are none of the sound's.
     """
+    promised = media.promised_seconds
     if promised is None:
         return media.span.is_cut
     if media.span.is_cut:
@@ -181,4 +184,7 @@ def breaks_off(source: Source, media: OpenMedia, seconds: float, promised: float
     tolerance = max(1.0, 0.02 * promised)
     if promised - seconds <= tolerance:
         return False
-    return not has_other_tracks(media) or promised - last_moment(source.path, media.span) > tolerance
+    if not has_other_tracks(media):
+        return True
+    enough = promised - tolerance
+    return last_moment(source.path, media.span, enough, tick) < enough

@@ -5,6 +5,7 @@ from __future__ import annotations
 from transcription.adapters.decoding import Health
 from transcription.adapters.levelling import Loudness
 from transcription.adapters.surveying import Source
+from transcription.adapters.tracks import listed
 
 
 def notes_on(source: Source, health: Health, seconds: float) -> list[str]:
@@ -16,7 +17,7 @@ def notes_on_tracks(source: Source) -> list[str]:
     """Which audio tracks there are, where there are several."""
     if len(source.tracks) < 2:
         return []
-    named = ", ".join(f"{track}{' without any sound' * (track.number in source.silent)}" for track in source.tracks)
+    named = listed(source.tracks, source.silent)
     return [
         f"The recording has {len(source.tracks)} audio tracks: {named}. Track {source.track} was heard; "
         "another one is heard if you ask for it by its number (--track)."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from av.stream import Discard, Disposition, Stream
 
 from clustercore.nodes.domain.engine import EngineFailure
 from transcription.adapters.spans import Span
-from transcription.adapters.tracks import Track, audio_streams, by_preference, tracks_of
+from transcription.adapters.tracks import Track, audio_streams, by_preference, listed, tracks_of
 
 FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,eac3,flac,flv,matroska,mov,mp3,mpeg,mpegts,ogg,tta,w64,wav,wv"
@@ -183,7 +183,7 @@ def wanted_track(tracks: list[Track], number: int | None) -> Track:
     if number is None:
         return by_preference(tracks)[0]
     if not 1 <= number <= len(tracks):
-        there = f"it has {len(tracks)}: {', '.join(map(str, tracks))}" if len(tracks) > 1 else "it has one"
+        there = f"it has {len(tracks)}: {listed(tracks)}" if len(tracks) > 1 else "it has one"
         raise MediaError("no_such_track", f"There is no audio track {number} in this recording; {there}.")
     return tracks[number - 1]
 
@@ -276,16 +276,22 @@ def origin_seconds(media: OpenMedia) -> float | None:
     return min(starts, default=None)
 
 
-def last_moment(path: Path, span: Span) -> float:
-    """Seconds from the first time stamp in the recording to the end of the last, of whatever tracks it has."""
+def last_moment(path: Path, span: Span, enough: float, tick: Callable[[], None]) -> float:
+    """Seconds from the first time stamp in the recording to the end of the last, of whatever tracks it has.
+
+    Nothing is read beyond the moment that is `enough` seconds after the first.
+    """
     first, last = float("inf"), 0.0
     with path.open("rb") as opened, open_container(NamelessFile(opened, span)) as container:
         try:
             for packet in container.demux():
+                tick()
                 if packet.pts is None or packet.time_base is None:
                     continue
                 first = min(first, float(packet.pts * packet.time_base))
                 last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                if last - max(0.0, first) >= enough:
+                    break
         except (av.FFmpegError, IndexError, PermissionError):
             pass
     return max(0.0, last - max(0.0, min(first, last)))

@@ -20,6 +20,8 @@ SILENT = 10 ** (-70 / 20)
 """A track that is never louder than this, 1 being full scale, is silent."""
 ADDED_UP = 1.01
 """A header's duration counts as over the limit only beyond this share of it: codecs round up to whole frames."""
+MOST_LISTENED = 8
+"""How many tracks are looked through for sound: each is a pass over the file."""
 MOST_OPENED = 100
 """Of more recordings in one file nobody adds up beforehand how long they are."""
 
@@ -66,7 +68,7 @@ def survey(path: Path, wanted: int | None, tick: Tick) -> Source:
     if wanted is not None or len(tracks) == 1:
         return Source(path, spans, chosen, tracks)
     silent: set[int] = set()
-    for track in by_preference(list(tracks)):
+    for track in by_preference(list(tracks))[:MOST_LISTENED]:
         if has_sound(path, spans[0], track.number, tick):
             return Source(path, spans, track.number, tracks, frozenset(silent))
         silent.add(track.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from av.audio.stream import AudioStream
@@ -22,6 +23,8 @@ ASIDE_TITLE = re.compile(r"comment|descri|karaoke|music only|isolated", re.IGNOR
 NAMELESS = frozenset({"soundhandler", "sound handler", "core media audio", "apple sound media handler", "mainconcept"})
 """What programs write where a track has no title."""
 TITLE_CHARACTERS = 60
+MOST_NAMED = 8
+"""Of more tracks nobody wants to read all names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,13 @@ def track_of(number: int, stream: AudioStream) -> Track:
         is_default=bool(stream.disposition & Disposition.default),
         is_aside=bool(stream.disposition & ASIDE) or bool(ASIDE_TITLE.search(title)),
     )
+
+
+def listed(tracks: Sequence[Track], silent: Collection[int] = ()) -> str:
+    """The first tracks by number and name, and how many more there are; `silent` are those without any sound."""
+    named = [f"{track}{' without any sound' * (track.number in silent)}" for track in tracks[:MOST_NAMED]]
+    more = len(tracks) - len(named)
+    return ", ".join(named) + (f" and {more} more" if more else "")
 
 
 def by_preference(tracks: list[Track]) -> list[Track]:

@@ -40,7 +40,7 @@ def test_every_file_of_the_real_model_is_what_the_catalogue_says(tiny_english: P
 def test_the_real_model_hears_the_bundled_conversation(tiny_english: PulledModel, tmp_path: Path) -> None:
     piece = tmp_path / "conversation.flac"
     source = survey(SAMPLES / "conversation.opus", None, lambda: None)
-    write_flac(piece, np.concatenate(list(Decoder(source, 3600.0).blocks())))
+    write_flac(piece, np.concatenate(list(Decoder(source, 3600.0, lambda: None).blocks())))
     engine = FasterWhisper()
     engine.load("tiny.en", tiny_english.folder.parent.parent)
     request = {"path": str(piece), "language": "en", "words": False}

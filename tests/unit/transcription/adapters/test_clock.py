@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from transcription.adapters.clock import UNPROVEN_SECONDS, Clock
 
 FRAME = 0.02
@@ -66,3 +68,13 @@ def test_a_clock_that_steps_back_and_returns_makes_no_silence() -> None:
 
 def test_a_recording_that_begins_anew_in_the_file_keeps_its_own_gaps() -> None:
     assert silences(Clock(0.0), (0.0, 100.0), (0.0, 50.0), (55.0, 60.0)) == [5.0]
+
+
+@pytest.mark.parametrize(("origin", "first", "gap"), [(0.0, 1.0, 0.0), (0.0, 3.0, 2.0), (0.0, 0.5, 0.0), (None, 7.0, 0.0)])
+def test_sound_before_the_first_moment_that_can_be_believed_counts(
+    origin: float | None, first: float, gap: float
+) -> None:
+    clock = Clock(origin)
+    assert clock.gap_before(None, 1.0, 0) == 0
+    assert clock.gap_before(first, 1.0, 0) == gap
+    assert clock.gap_before(first + 1.0, 1.0, 0) == 0

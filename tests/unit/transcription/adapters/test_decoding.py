@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
 
 from tests.fakes.transcription.recordings import encode
 from transcription.adapters.decoding import Decoder, Health
+from transcription.adapters.notes import notes_on_tracks
+from transcription.adapters.opening import last_moment
+from transcription.adapters.spans import Span
 from transcription.adapters.surveying import Source, declared_seconds, survey
 
 RATE = 48_000
@@ -28,7 +34,7 @@ def heard(content: bytes, directory: Path) -> tuple[float, Health, Source]:
     """Seconds that are decoded of a file, and what is told of it."""
     (directory / "file").write_bytes(content)
     source = survey(directory / "file", None, lambda: None)
-    decoder = Decoder(source, 3600.0)
+    decoder = Decoder(source, 3600.0, lambda: None)
     return sum(map(len, decoder.blocks())) / 16_000, decoder.health, source
 
 
@@ -74,3 +80,52 @@ def test_a_whole_recording_promises_no_more_than_there_is(tmp_path: Path) -> Non
     _, health, _ = heard(bytes_of("m4a", tmp_path), tmp_path)
     assert not health.broke_off
     assert health.promised_seconds is None
+
+
+def test_the_end_of_the_picture_is_looked_for_no_further_than_needed_and_told_as_work(tmp_path: Path) -> None:
+    path = encode(tone(), RATE, "mkv-video", tmp_path / "film", picture_seconds=60.0)
+    ticks: list[None] = []
+    span = Span(0, path.stat().st_size)
+    assert last_moment(path, span, 1e9, lambda: ticks.append(None)) == pytest.approx(60.0, abs=0.2)
+    whole = len(ticks)
+    assert whole > 600
+    assert last_moment(path, span, 10.0, lambda: ticks.append(None)) == pytest.approx(10.0, abs=0.5)
+    assert len(ticks) - whole < whole / 2
+
+
+def test_of_many_silent_tracks_only_the_first_are_looked_through_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "many.mka"
+    with av.open(str(path), "w", format="matroska") as container:
+        streams = [container.add_stream("pcm_s16le", rate=16_000, layout="mono") for _ in range(20)]
+        for stream in streams:
+            frame = AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 16_000, 0
+            container.mux(stream.encode(frame))
+    source = survey(path, None, lambda: None)
+    assert (source.track, len(source.silent)) == (1, 8)
+    [note] = notes_on_tracks(source)
+    assert note.startswith("The recording has 20 audio tracks: 1 without any sound, 2 without")
+    assert "8 without any sound and 12 more. Track 1 was heard" in note
+
+
+def test_a_later_link_is_heard_on_the_track_that_was_chosen(tmp_path: Path) -> None:
+    def link(*levels: float) -> bytes:
+        with av.open(str(tmp_path / "link"), "w", format="ogg") as container:
+            streams = [container.add_stream("flac", rate=16_000, layout="mono") for _ in levels]
+            for stream, level in zip(streams, levels, strict=True):
+                assert isinstance(stream, AudioStream)
+                sound = (level * np.sin(np.arange(16_000) / 5)).astype(np.float32)[None]
+                for at in range(0, 16_000, 1600):
+                    part = (sound[:, at : at + 1600] * 32_767).astype(np.int16)
+                    frame = AudioFrame.from_ndarray(np.ascontiguousarray(part), format="s16", layout="mono")
+                    frame.sample_rate, frame.pts = 16_000, at
+                    container.mux(stream.encode(frame))
+                container.mux(stream.encode(None))
+        return (tmp_path / "link").read_bytes()
+
+    (tmp_path / "file").write_bytes(link(0.0, 0.5) + link(0.1, 0.5) + link(0.25))
+    source = survey(tmp_path / "file", None, lambda: None)
+    assert source.track == 2
+    sound = np.concatenate(list(Decoder(source, 3600.0, lambda: None).blocks()))
+    peaks = [np.abs(part.astype(int)).max() / 32_768 for part in np.split(sound[: 3 * 16_000], 3)]
+    assert peaks == pytest.approx([0.5, 0.5, 0.25], abs=0.02)

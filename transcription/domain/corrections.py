@@ -5,10 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
+from itertools import pairwise
 
 from wcwidth import iter_graphemes
 
-from transcription.domain.transcript import Segment, Word, is_unspaced, joined, one_line, separators, words_tell_text
+from transcription.domain.transcript import (
+    Segment,
+    Word,
+    is_unspaced,
+    joined,
+    one_line,
+    separators,
+    spaced,
+    words_tell_text,
+)
+
+_JOINTS = ("'", "’", "ʼ", "-", "\u2010", "\u2011")  # noqa: RUF001
+"""With these a word ends or begins that is joined to its neighbour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,24 +86,37 @@ def corrected(segment: Segment, count: Standing) -> Segment:
 
 
 def _text_of(places: Iterable[Place]) -> str:
-    """The words that are left, each with what was before it; before a deleted word a space stays a space."""
-    text = kept = ""
+    """The words that are left, each with what was before it; before a deleted word a space stays a space, unless it
+    was joined to the one that is left."""
+    text = ""
+    between: list[str] = []
     for place in places:
-        kept = max(kept, place.separator, key=len)
+        between.append(place.separator)
         if place.words:
-            text += (kept if text else "") + place.text
-            kept = ""
+            is_joined = not between[0] and text.endswith(_JOINTS)
+            text += (max(between, key=len) if text and not is_joined else "") + place.text
+            between = []
     return text
 
 
 def places_of(segment: Segment, count: Standing) -> tuple[Place, ...]:
-    """Each heard word with what stands there now."""
-    return tuple(
+    """Each heard word with what stands there now; a space where a correction took the joint between two words."""
+    places = [
         Place(word, spread([count.words[at]], word.start, word.end), corrected=True, separator=separator)
         if at in count.words
         else Place(word, (word,), separator=separator)
         for at, (word, separator) in enumerate(zip(segment.words, separators(segment), strict=True))
-    )
+    ]
+    parted = (replace(right, separator=" ") if _is_parted(left, right) else right for left, right in pairwise(places))
+    return (*places[:1], *parted)
+
+
+def _is_parted(left: Place, right: Place) -> bool:
+    if right.separator or not (left.words and right.words and spaced(left.text, right.text)):
+        return False
+    has_lost_end = left.heard.word.rstrip().endswith(_JOINTS) and not left.text.endswith(_JOINTS)
+    has_lost_beginning = right.heard.word.lstrip().startswith(_JOINTS) and not right.text.startswith(_JOINTS)
+    return has_lost_end or has_lost_beginning
 
 
 def spread(texts: Iterable[str], start: float, end: float) -> tuple[Word, ...]:

@@ -142,7 +142,9 @@ def test_a_new_piece_is_asked_about_without_looking_at_all_those_before(job: Job
     cut_into(job, tmp_path, [0.0] * 5)
     with CaptureQueriesContext(connection) as queries:
         cut_into(job, tmp_path, [0.0], first=5)
-    assert not [one["sql"] for one in queries if 'FROM "transcription_piece"' in one["sql"] and "ORDER BY" in one["sql"]]
+    assert not [
+        one["sql"] for one in queries if 'FROM "transcription_piece"' in one["sql"] and "ORDER BY" in one["sql"]
+    ]
     cut_into(job, tmp_path, [1.0], first=6)
     assert tell(job, "fr") == 6
 

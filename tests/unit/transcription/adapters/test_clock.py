@@ -70,7 +70,9 @@ def test_a_recording_that_begins_anew_in_the_file_keeps_its_own_gaps() -> None:
     assert silences(Clock(0.0), (0.0, 100.0), (0.0, 50.0), (55.0, 60.0)) == [5.0]
 
 
-@pytest.mark.parametrize(("origin", "first", "gap"), [(0.0, 1.0, 0.0), (0.0, 3.0, 2.0), (0.0, 0.5, 0.0), (None, 7.0, 0.0)])
+@pytest.mark.parametrize(
+    ("origin", "first", "gap"), [(0.0, 1.0, 0.0), (0.0, 3.0, 2.0), (0.0, 0.5, 0.0), (None, 7.0, 0.0)]
+)
 def test_sound_before_the_first_moment_that_can_be_believed_counts(
     origin: float | None, first: float, gap: float
 ) -> None:

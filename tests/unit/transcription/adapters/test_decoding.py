@@ -38,7 +38,9 @@ def heard(content: bytes, directory: Path) -> tuple[float, Health, Source]:
     return sum(map(len, decoder.blocks())) / 16_000, decoder.health, source
 
 
-@pytest.mark.parametrize(("kind", "left"), [("ogg-opus", 40), ("ogg-opus", 150), ("flac", 60), ("wav", 44), ("wav", 20)])
+@pytest.mark.parametrize(
+    ("kind", "left"), [("ogg-opus", 40), ("ogg-opus", 150), ("flac", 60), ("wav", 44), ("wav", 20)]
+)
 def test_a_later_link_that_cannot_be_opened_costs_nothing_of_the_others(kind: str, left: int, tmp_path: Path) -> None:
     whole = bytes_of(kind, tmp_path)
     seconds, health, source = heard(whole + whole[:left], tmp_path)

@@ -122,6 +122,39 @@ def test_a_deleted_word_takes_one_separator_with_it() -> None:
     assert after(Change(0, ""), segment=FRENCH).text.startswith("aujourd'hui")
 
 
+ELIDED = Segment(
+    0.0, 4.0, "l'avoir dit-il.", tuple(Word(text, 0.0, 1.0) for text in ["l'", "avoir", "dit", "-il", "."])
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ([(0, "de")], "de avoir dit-il."),
+        ([(0, "d'")], "d'avoir dit-il."),
+        ([(0, "qu\u2019")], "qu\u2019avoir dit-il."),
+        ([(1, "être")], "l'être dit-il."),
+        ([(1, "")], "l'dit-il."),
+        ([(0, "")], "avoir dit-il."),
+        ([(0, "de"), (1, "")], "de dit-il."),
+        ([(3, "Anne")], "l'avoir dit Anne."),
+        ([(3, "-elle")], "l'avoir dit-elle."),
+        ([(2, "fait")], "l'avoir fait-il."),
+        ([(3, "")], "l'avoir dit."),
+        ([(1, ""), (2, ""), (3, "")], "l'."),
+    ],
+)
+def test_a_correction_is_joined_to_its_neighbour_as_long_as_there_is_a_joint(
+    changes: list[tuple[int, str]], text: str
+) -> None:
+    assert after(*(Change(word, said) for word, said in changes), segment=ELIDED).text == text
+
+
+def test_a_place_says_that_a_correction_took_its_joint() -> None:
+    places = places_of(ELIDED, standing([Change(0, "de")]))
+    assert [place.separator for place in places] == ["", " ", " ", "", ""]
+
+
 def test_a_rewritten_segment_without_spaces_keeps_times_for_its_words() -> None:
     heard = Segment(0.0, 3.0, "東京都です。", (Word("東京", 0, 1), Word("都", 1, 2), Word("です。", 2, 3)))
     changed = after(Change(None, "東京府です。"), segment=heard)

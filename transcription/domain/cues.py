@@ -45,7 +45,8 @@ class Layout:
 DEFAULT_LAYOUT = Layout()
 NARROWEST, WIDEST, MOST_LINES = 4, 200, 5
 LONGEST_SECONDS, MOST_PARTS = 3 * CUE_SECONDS, 300
-"""No longer caption is considered, however much its lines hold."""
+"""No longer caption is considered, however much its lines hold; one of `FEW_PARTS` may take any time."""
+FEW_PARTS = 20
 
 
 class LayoutRefused(ValueError):
@@ -232,7 +233,7 @@ def _beginnings(parts: Sequence[Part], after: int, layout: Layout) -> Iterator[i
     """
     columns, lines = 0, 1
     for first in range(after - 1, max(-1, after - 1 - MOST_PARTS), -1):
-        if first + 1 < after and parts[after - 1].end - parts[first].start > LONGEST_SECONDS:
+        if after - first > FEW_PARTS and parts[after - 1].end - parts[first].start > LONGEST_SECONDS:
             return
         own = parts[first].columns
         gap = _gap(parts[first + 1]) if first + 1 < after else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import sys
 import unicodedata
 from typing import Any, TextIO
@@ -14,6 +15,9 @@ _PLAIN = {
     "‘": "'", "’": "'", "“": '"', "”": '"', "─": "-", "━": "-", "│": "|", "\u00a0": " ", "\u202f": " ",  # noqa: RUF001
 }  # fmt: skip
 """What the commands themselves print, as a typewriter would."""
+
+_UNPRINTED = re.compile(r"[\x7f-\x9f\ud800-\udfff]")
+"""Controls that JSON need not escape but terminals obey, and halves of characters, which UTF-8 cannot write."""
 
 
 def write_anything() -> None:
@@ -44,9 +48,11 @@ def _plain(character: str) -> str:
 
 
 def json_for(stream: TextIO, value: Any, indent: int | None = None) -> str:
-    """Returns a value as JSON that a stream can write without loss: escaped where its encoding is not UTF-8.
+    """Returns a value as JSON that a stream can write with every character of its texts: escaped where its encoding
+    is not UTF-8, and where a terminal would obey them.
 
     Whatever JSON does not know becomes text.
     """
     unicode = (stream.encoding or "").lower().replace("-", "").replace("_", "").startswith("utf8")
-    return json.dumps(value, ensure_ascii=not unicode, indent=indent, default=str)
+    text = json.dumps(value, ensure_ascii=not unicode, indent=indent, default=str)
+    return _UNPRINTED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -58,3 +58,12 @@ def test_json_stays_json_and_loses_nothing(encoding: str, monkeypatch: pytest.Mo
     write_json_line(value)
     *first, second = written(out).strip().splitlines()
     assert json.loads("\n".join(first)) == json.loads(second) == value
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_json_has_no_characters_that_a_terminal_obeys(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, _ = streams_in(encoding, monkeypatch)
+    value = {"title\x9b": "a\x1b[31m\x7f\x9b31m\x85\x9d\ud800"}
+    write_json_line(value)
+    assert written(out).strip().isprintable()
+    assert json.loads(written(out)) == value

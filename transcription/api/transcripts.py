@@ -100,7 +100,7 @@ class TranscriptText(APIView):
         if etag in parse_etags(request.headers.get("If-None-Match", "")):
             return _told(HttpResponse(status=304), etag, complete=complete)
         response = HttpResponse(text.encode(), content_type=EXPORTS[name].media_type)
-        ending = EXPORTS[name].extension if complete else f"partial.{EXPORTS[name].extension}"
+        ending = EXPORTS[name].ending if complete else f"partial.{EXPORTS[name].ending}"
         disposition = content_disposition_header(True, download_name(recording.name, ending))
         response["Content-Disposition"] = disposition or "attachment"
         return _told(response, etag, complete=complete)

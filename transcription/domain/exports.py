@@ -18,7 +18,8 @@ class Exporter:
 
     render: Callable[[Transcript], str]
     media_type: str
-    extension: str
+    ending: str
+    """Of a file in this format, without its first dot; no other format has it."""
     render_captions: Callable[[Transcript, Layout], str] | None = None
     """Of formats that are captions: the same in another layout."""
 
@@ -205,7 +206,7 @@ EXPORTS: dict[str, Exporter] = {
     "vtt": Exporter(as_vtt, "text/vtt; charset=utf-8", "vtt", as_vtt),
     "tsv": Exporter(as_tsv, "text/tab-separated-values; charset=utf-8", "tsv"),
     "json": Exporter(as_json, "application/json", "json"),
-    "verbose_json": Exporter(as_verbose_json, "application/json", "json"),
-    "diarized_json": Exporter(as_diarized_json, "application/json", "json"),
+    "verbose_json": Exporter(as_verbose_json, "application/json", "verbose.json"),
+    "diarized_json": Exporter(as_diarized_json, "application/json", "diarized.json"),
 }
 """Every format by the name that users ask for it."""

@@ -12,6 +12,8 @@ _MEDIA = """
 """
 MEDIA_ENDINGS = frozenset(_MEDIA.split())
 TEXT_ENDINGS = frozenset({"txt", "srt", "vtt", "tsv", "json"})
+_DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(?=\.|$)", re.IGNORECASE)
+"""What Windows takes for a device, whatever ending follows (Naming Files, Paths, and Namespaces)."""
 _UNSAFE = frozenset('/\\:*?"<>|')
 _JOINERS = frozenset("\u200c\u200d")
 _HIDDEN = re.compile(r"\s*\.\w")
@@ -34,10 +36,13 @@ def download_name(recording_name: str, ending: str = "") -> str:
 
 
 def safe_name(name: str) -> str:
-    """Returns a name without what file systems refuse; empty where nothing is left. A hidden file keeps its dot."""
+    """Returns a name without what file systems refuse; empty where nothing is left. A hidden file keeps its dot, and
+    what would be a device on Windows gets an underscore."""
     flat = "".join(character if _is_safe(character) else " " for character in name)
     kept = " ".join(flat.split()).strip(" .-")
-    return f".{kept}" if kept and _HIDDEN.match(flat) else kept
+    if kept and _HIDDEN.match(flat):
+        return f".{kept}"
+    return _DEVICES.sub(r"\1_", kept, count=1) if _DEVICES.match(kept) else kept
 
 
 def _is_safe(character: str) -> bool:

@@ -18,8 +18,6 @@ from transcription.models import Recording
 from transcription.selectors import transcript_of
 from transcription.services.readers import layout_asked, recording_to_read
 
-_ENDINGS = {"verbose_json": "verbose.json", "diarized_json": "diarized.json"}
-
 
 @require_safe
 def download(request: HttpRequest, job_id: int, format_name: str) -> HttpResponse:
@@ -43,7 +41,7 @@ def download(request: HttpRequest, job_id: int, format_name: str) -> HttpRespons
 
 
 def _name(recording: Recording, format_name: str) -> str:
-    ending = _ENDINGS.get(format_name, EXPORTS[format_name].extension)
+    ending = EXPORTS[format_name].ending
     return download_name(recording.name, ending if recording.job.state in FINAL_STATES else f"partial.{ending}")
 
 

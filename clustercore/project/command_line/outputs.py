@@ -27,7 +27,6 @@ WidthOption = Annotated[
 CountOption = Annotated[int, Option("--max-line-count", min=1, max=MOST_LINES, help="Lines of a caption.")]
 NO_WORDS = "no words were heard in this recording"
 LONGEST_NAME_BYTES = 255
-_ENDINGS = {"verbose_json": "verbose.json", "diarized_json": "diarized.json"}
 
 
 def checked_formats(formats: Sequence[str]) -> list[str]:
@@ -74,7 +73,7 @@ def write_exports(transcript: Transcript, source: Path, wanted: Exporting) -> di
     written: dict[str, Path] = {}
     for name in wanted.formats:
         text = export(transcript, name, wanted.layout)
-        written[name] = _write_first(places, stem, _ENDINGS.get(name, EXPORTS[name].extension), text, wanted.force)
+        written[name] = _write_first(places, stem, EXPORTS[name].ending, text, wanted.force)
     return written
 
 

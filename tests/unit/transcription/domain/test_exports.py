@@ -9,6 +9,7 @@ import pytest
 
 from transcription.domain.cues import CUE_SECONDS, DEFAULT_LAYOUT, cues_of
 from transcription.domain.exports import EXPORTS, clock, export
+from transcription.domain.naming import TEXT_ENDINGS
 from transcription.domain.transcript import Segment, Transcript, Word
 
 OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
@@ -215,3 +216,9 @@ def test_a_table_holds_no_formulas(said: str) -> None:
 def test_an_unknown_format_is_an_error() -> None:
     with pytest.raises(KeyError):
         export(HELLO, "docx")
+
+
+def test_no_two_formats_are_taken_away_under_one_name() -> None:
+    endings = [exporter.ending for exporter in EXPORTS.values()]
+    assert len(set(endings)) == len(endings)
+    assert all(ending.rpartition(".")[2] in TEXT_ENDINGS for ending in endings)

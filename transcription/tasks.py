@@ -15,7 +15,7 @@ def cut(unit_id: int) -> str:
 
 @shared_task(name="transcription.detect", throws=(AttemptFailed,))
 def detect(unit_id: int) -> str:
-    """Decides a recording's language on its first piece, if this node may."""
+    """Hears in one piece which language a recording is in, if this node may."""
     return work(unit_id)
 
 

@@ -27,7 +27,7 @@ class TranscriptionFactsSerializer(serializers.Serializer[Any]):
     codec = serializers.CharField()
     sample_rate = serializers.IntegerField(allow_null=True)
     channels = serializers.IntegerField(allow_null=True)
-    language = serializers.CharField(help_text="ISO 639-1; empty while undecided.")
+    language = serializers.CharField(help_text="ISO 639-1; empty while undecided, or where nobody was heard to speak.")
     pieces = serializers.IntegerField()
     pieces_heard = serializers.IntegerField()
     speed = serializers.FloatField(

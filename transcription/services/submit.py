@@ -41,7 +41,7 @@ class Wishes:
     """What a user may say about a transcription."""
 
     language: str | None = None
-    """ISO 639-1 code or name; None and `auto` let the first piece decide."""
+    """ISO 639-1 code or name; None and `auto` let the first piece in which somebody speaks decide."""
     prompt: str = ""
     """Words to expect, carried to every piece."""
     task: str = Task.TRANSCRIBE

@@ -62,7 +62,9 @@ class JobSerializer(serializers.Serializer[Any]):
     )
     stage = serializers.CharField(help_text="What is done now, else what is waited for.")
     priority = serializers.IntegerField(min_value=-100, max_value=100, help_text="Higher goes first.")
-    language = serializers.CharField(allow_null=True)
+    language = serializers.CharField(
+        allow_null=True, help_text="ISO 639-1; null while undecided, empty where nobody was heard to speak."
+    )
     waiting = serializers.CharField(help_text="Why nothing happens now, and the remedy; empty while it goes on.")
     place = serializers.IntegerField(
         allow_null=True, help_text="Its place in line, 1 for the next to begin; null once it has begun."

@@ -23,7 +23,7 @@ from clustercore.embedded.services import ensure_running, stop
 from clustercore.jobs.models import Job, Unit
 from clustercore.nodes.models import Node
 from transcription.adapters.flac import write_flac
-from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.services.submit import Wishes, submit_transcription
 
 DATA_DIRECTORY = harness.data_directory()

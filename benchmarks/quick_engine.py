@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from clustercore.nodes.domain.engine import JsonObject, Loaded, ModelRecord, Report
 from transcription.adapters.flac import read_flac
-from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.sampling import SAMPLE_RATE
 
 
 class Quick:

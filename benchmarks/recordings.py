@@ -19,7 +19,7 @@ import numpy as np
 from transcription.adapters.decoding import Decoder
 from transcription.adapters.flac import write_flac
 from transcription.adapters.surveying import survey
-from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.sampling import SAMPLE_RATE
 
 REQUIREMENT = "pocketsphinx==5.1.1"
 ARCHIVE = "pocketsphinx-5.1.1.tar.gz"

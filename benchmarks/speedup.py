@@ -30,7 +30,8 @@ from tests.fakes.transcription.engines.tiny_whisper import write_tiny_whisper
 from transcription.adapters.decoding import Decoder
 from transcription.adapters.flac import write_flac
 from transcription.adapters.surveying import survey
-from transcription.domain.cut import SAMPLE_RATE, Samples
+from transcription.domain.cut import Samples
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.services.submit import Wishes, submit_transcription
 
 DATA_DIRECTORY = harness.data_directory()

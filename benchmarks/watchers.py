@@ -42,7 +42,7 @@ from clustercore.jobs.services.settle import Settled, settle
 from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
 from clustercore.nodes.models import Node, NodeModel
 from clustercore.project.web import command
-from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Recording
 
 DATA_DIRECTORY = harness.data_directory()

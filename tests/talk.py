@@ -15,7 +15,7 @@ from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
 from tests.cast import WORKSTATION, as_claimant, start_node
-from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Recording
 from transcription.selectors import transcript_of
 from transcription.workflows import TRANSCRIPTION

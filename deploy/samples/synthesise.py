@@ -20,7 +20,8 @@ from av.audio.frame import AudioFrame
 from transcription.adapters.decoding import Decoder
 from transcription.adapters.flac import write_flac
 from transcription.adapters.surveying import survey
-from transcription.domain.cut import SAMPLE_RATE, Samples
+from transcription.domain.cut import Samples
+from transcription.domain.sampling import SAMPLE_RATE
 
 VOICES = ("rms", "slt")
 PAUSES_SECONDS = (0.5, 0.7, 0.4, 0.8, 0.6)

@@ -24,7 +24,8 @@ from transcription.adapters.opening import (
     too_long,
 )
 from transcription.adapters.surveying import Source, Tick
-from transcription.domain.cut import SAMPLE_RATE, Samples
+from transcription.domain.cut import Samples
+from transcription.domain.sampling import SAMPLE_RATE
 
 BLOCK = SAMPLE_RATE
 MISSING_SECONDS = 0.25

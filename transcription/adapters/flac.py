@@ -17,7 +17,8 @@ from av.audio.stream import AudioStream
 
 from clustercore.nodes.domain.engine import EngineFailure
 from transcription.adapters.opening import open_media
-from transcription.domain.cut import SAMPLE_RATE, Samples
+from transcription.domain.cut import Samples
+from transcription.domain.sampling import SAMPLE_RATE
 
 
 class FlacWriter:

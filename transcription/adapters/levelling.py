@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from transcription.adapters.mixing import Floats
-from transcription.domain.cut import FRAME, SAMPLE_RATE, Samples
+from transcription.domain.cut import FRAME, Samples
+from transcription.domain.sampling import SAMPLE_RATE
 
 QUIET_DECIBELS = -45.0
 """Loud frames below this, relative to full scale, are too quiet for voice detection."""

@@ -12,7 +12,7 @@ from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 
 from transcription.adapters.opening import MediaError
-from transcription.domain.cut import SAMPLE_RATE
+from transcription.domain.sampling import SAMPLE_RATE
 
 Floats = npt.NDArray[np.float32]
 

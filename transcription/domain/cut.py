@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from transcription.domain import sampling
+from transcription.domain.sampling import SAMPLE_RATE
 
-SAMPLE_RATE = sampling.SAMPLE_RATE
 FRAME = SAMPLE_RATE // 100
 REACHES = (2, 5, 10, 20, 40)
 """How many frames of 10 ms to either side of a cut should be quiet: the deeper and longer a pause, the better."""

@@ -24,9 +24,9 @@ from clustercore.project.command_line.figures import (
     NodeShare,
     UnitFigures,
 )
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Piece, Recording
 
-SAMPLE_RATE = 16_000
 NO_NODE = "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
 
 

@@ -22,8 +22,8 @@ from tests.fakes.transcription.recordings import encode
 from tests.people import identity, person
 from tests.talk import PIECE_SECONDS, hear, merge, talk
 from transcription.adapters.flac import write_flac
-from transcription.domain.cut import SAMPLE_RATE
 from transcription.domain.exports import EXPORTS
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Piece, Recording, Segment
 from transcription.services.remarks import Where, correct
 
@@ -214,7 +214,10 @@ def test_a_name_with_dots_keeps_them(job: Job) -> None:
 
 def test_an_unfinished_text_says_so_in_its_name(job: Job) -> None:
     assert "My talk.partial.srt" in signed_in().get(download(job, "srt"))["Content-Disposition"]
+    place = f"/api/v1/transcriptions/{job.pk}/transcript?format="
+    assert "My talk.partial.verbose.json" in signed_in().get(f"{place}verbose_json")["Content-Disposition"]
     merge(job)
+    assert "My talk.diarized.json" in signed_in().get(f"{place}diarized_json")["Content-Disposition"]
     assert "My talk.srt" in signed_in().get(download(job, "srt"))["Content-Disposition"]
 
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustercore.nodes.domain.engine import EngineFailure
+from transcription.domain.sampling import SAMPLE_RATE
 
-SAMPLE_RATE = 16_000
 TOLERANCE_SECONDS = 0.1
 
 Samples = NDArray[np.int16]

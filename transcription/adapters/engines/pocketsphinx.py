@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded, ModelRecord, Report
-from transcription.adapters.engines.audio import SAMPLE_RATE, Samples, read_samples, seconds_of
+from transcription.adapters.engines.audio import Samples, read_samples, seconds_of
 from transcription.adapters.engines.speech_regions import Region, speech_regions
+from transcription.domain.sampling import SAMPLE_RATE
 
 MODEL = "en-us"
 FRAMES_PER_SECOND = 100

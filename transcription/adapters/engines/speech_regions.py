@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from transcription.adapters.engines.audio import SAMPLE_RATE, Samples
+from transcription.adapters.engines.audio import Samples
+from transcription.domain.sampling import SAMPLE_RATE
 
 FRAME = SAMPLE_RATE // 100
 SILENCE_SECONDS = 0.4

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded, ModelRecord, Report
-from transcription.adapters.engines.audio import SAMPLE_RATE, Samples, read_samples, seconds_of
+from transcription.adapters.engines.audio import Samples, read_samples, seconds_of
 from transcription.adapters.engines.model_folders import megabytes, model_folder, model_folders
 from transcription.domain.language import parse_language
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.transcript import joined
 
 INSTALL = "pip install 'clustercore[vosk]'"

@@ -27,6 +27,8 @@ _LEADING_VOWELS = frozenset("เแโใไເແໂໃໄ")
 """Thai and Lao vowels that stand before their consonant."""
 _STACKERS = frozenset("\u17d2\u1039\u200d\u2060")
 """Signs that bind the next letter to the one before: Khmer, Burmese, joiners."""
+_BEGINNING_NO_LINE = _CLOSING | _SMALL_KANA | _FOLLOWING_VOWELS
+_ENDING_NO_LINE = _OPENING | _LEADING_VOWELS | _STACKERS
 _MODIFIERS = range(0x1F3FB, 0x1F400)
 
 
@@ -42,7 +44,7 @@ def may_break(left: str, separator: str, right: str) -> bool:
         return False
     if separator:
         return not (_is_only(right, _CLOSING) or _is_only(left, _OPENING))
-    if right[0] in _CLOSING | _SMALL_KANA | _FOLLOWING_VOWELS or left[-1] in _OPENING | _LEADING_VOWELS | _STACKERS:
+    if right[0] in _BEGINNING_NO_LINE or left[-1] in _ENDING_NO_LINE:
         return False
     if _continues(right[0]):
         return False
@@ -63,12 +65,13 @@ def unbroken_parts(text: str, most: int) -> Iterator[str]:
     if width(text) <= most and not any(map(is_unspaced, text)):
         yield text
         return
-    part = ""
+    part, columns = "", 0
     for grapheme in iter_graphemes(text):
-        if part and (may_break(part, "", grapheme) or width(part + grapheme) > most):
+        own = width(grapheme)
+        if part and (may_break(part, "", grapheme) or columns + own > most):
             yield part
-            part = ""
-        part += grapheme
+            part, columns = "", 0
+        part, columns = part + grapheme, columns + own
     if part:
         yield part
 

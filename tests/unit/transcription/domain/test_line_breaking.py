@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from transcription.domain import line_breaking
 from transcription.domain.cues import Layout, wrapped
 from transcription.domain.line_breaking import may_break, unbroken_parts, width
 
@@ -93,3 +94,22 @@ def test_whatever_a_text_is_its_lines_hold_all_of_it(text: str, columns: int) ->
     assert "".join("".join(lines).split()) == "".join("".join(wrapped(text, Layout(1000, 1))).split())
     assert all(width(line) <= columns for line in lines)
     assert all(line.splitlines() in ([line], []) for line in lines)
+
+
+def test_a_long_word_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[str] = []
+
+    def counted(text: str) -> int:
+        measured.append(text)
+        return len(text)
+
+    monkeypatch.setattr(line_breaking, "width", counted)
+    assert list(unbroken_parts("x" * 2_000, 500)) == ["x" * 500] * 4
+    assert sum(map(len, measured)) == 2 * 2_000
+
+
+@pytest.mark.parametrize("text", ["ก็" * 60 + "เด็ก" * 20, "e\u0301" * 100, "👨\u200d👩\u200d👧" * 40, "日本語、" * 50])
+def test_parts_of_a_long_word_lose_nothing_and_are_no_wider_than_a_line(text: str) -> None:
+    parts = list(unbroken_parts(text, 10))
+    assert "".join(parts) == text
+    assert max(map(width, parts)) <= 10

@@ -202,7 +202,7 @@ class TestALedgerThatIsAway:
         def fails(**columns: object) -> None:
             raise failure("away")
 
-        monkeypatch.setattr(model_pulls.ModelPull, "objects", SimpleNamespace(filter=fails))
+        monkeypatch.setattr(ModelPull, "objects", SimpleNamespace(filter=fails))
         model_pulls._Progress(ModelPull(pk=1, label=LABEL), Event()).show("model.bin", 1, 2)
 
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -100,7 +100,12 @@ def test_of_many_who_ask_at_once_one_packs_and_a_wrong_name_packs_nothing(
 ) -> None:
     packed: list[int] = []
     modules, together = packing._modules, threading.Barrier(4)
-    monkeypatch.setattr(packing, "_modules", lambda installed: packed.append(1) or modules(installed))
+
+    def counted(installed: Distribution) -> dict[str, bytes]:
+        packed.append(1)
+        return modules(installed)
+
+    monkeypatch.setattr(packing, "_modules", counted)
     packing._packed.cache_clear()
     assert Client().get("/install/clustercore-99.0-py3-none-any.whl").status_code == 404
     assert packed == []

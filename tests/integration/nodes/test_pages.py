@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from clustercore.access.models import AuditEntry
 from clustercore.nodes import views
+from clustercore.nodes.adapters.model_store import StoredModel
 from clustercore.nodes.models import Node, NodeModel
 from tests.cast import PI, WORKSTATION, start_node, stop_node
 from tests.people import person
@@ -132,7 +133,12 @@ def test_a_hub_that_runs_from_a_clone_still_shows_its_machines(monkeypatch: pyte
 
 def test_what_could_be_brought_is_read_only_for_those_who_may_bring_it(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(views, "list_models", lambda directory: read.append(directory) or [])
+
+    def none_lies_here(directory: Path) -> list[StoredModel]:
+        read.append(directory)
+        return []
+
+    monkeypatch.setattr(views, "list_models", none_lies_here)
     page(as_("vera"), "/nodes/")
     assert read == []
     page(as_("otto"), "/nodes/")

@@ -10,8 +10,8 @@ import pytest
 
 from clustercore.config.environment import environment, set_variables
 from clustercore.nodes.adapters import model_sources
-from clustercore.nodes.adapters.inventory import Inventory, RankedRecord
 from clustercore.nodes.domain.engine import ModelRecord
+from clustercore.nodes.domain.inventory import Inventory, RankedRecord
 from clustercore.nodes.domain.model_catalogue import CatalogueEntry, ModelStoreError
 from clustercore.project.command_line import demo_model
 from clustercore.project.command_line.demo_model import MODEL, MODEL_OF_ANY_LANGUAGE, bring_model

@@ -216,6 +216,28 @@ def test_a_pull_ends_where_it_tells_how_far_it_is_once_its_node_stops() -> None:
         progress.tell("another source")
 
 
+def test_a_node_that_stops_ends_its_pull_and_leaves_the_wish_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, ends = Event(), []
+
+    def bring(label: str, progress: Any, stopping: Event) -> None:
+        begun.set()
+        assert stopping.wait(30)
+        progress.show("model.bin", 1, 2)
+
+    monkeypatch.setattr(model_pulls, "next_pull", lambda node_id: ModelPull(pk=1, label=LABEL))
+    monkeypatch.setattr(model_pulls, "_begun", lambda wanted: True)
+    monkeypatch.setattr(model_pulls, "_bring", bring)
+    monkeypatch.setattr(model_pulls, "_note_end", lambda *words, **columns: ends.append(columns))
+    puller, agent = ModelPuller(), cast(Agent, SimpleNamespace(node_id=1))
+    puller._forget_due = float("inf")
+    puller.on_tick(agent)
+    assert begun.wait(30)
+    puller.on_hand_back(agent)
+    assert puller._thread is not None
+    assert not puller._thread.is_alive()
+    assert ends == []
+
+
 class TestFallingBack:
     """Where else a node looks when the hub does not give a model."""
 

@@ -217,7 +217,8 @@ def test_a_pull_ends_where_it_tells_how_far_it_is_once_its_node_stops() -> None:
 
 
 def test_a_node_that_stops_ends_its_pull_and_leaves_the_wish_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, ends = Event(), []
+    begun = Event()
+    ends: list[dict[str, Any]] = []
 
     def bring(label: str, progress: Any, stopping: Event) -> None:
         begun.set()

@@ -17,7 +17,6 @@ from transcription.adapters.opening import MediaError
 from transcription.adapters.surveying import declared_seconds, refuse_if_too_long, survey
 from transcription.domain.cut import (
     FRAME,
-    SAMPLE_RATE,
     Append,
     Complete,
     CutRule,
@@ -27,6 +26,7 @@ from transcription.domain.cut import (
     frame_powers,
 )
 from transcription.domain.plan import piece_seconds
+from transcription.domain.sampling import SAMPLE_RATE
 
 REPORT_EVERY_SECONDS = 0.5
 SILENCE_POWER = 32.0**2

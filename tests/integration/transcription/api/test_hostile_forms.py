@@ -59,6 +59,8 @@ def test_fields_are_not_gathered_in_memory_without_end(hub: Hub) -> None:
     [
         FILE + b"sound",
         FILE + b"sound\r\n--limit\r\nContent-Disposition: form-data\r\n\r\nx\r\n--limit--\r\n",
+        PART.replace(b'"a"', b"\"a\"; filename*=UTF-8''a; filename*0=b") + b"--limit--\r\n",
+        PART.replace(b'"a"', b"\"a\"; filename*=undefined''b") + b"--limit--\r\n",
         b"no form at all",
         b"--limit\r\n" + b"X" * 20_000 + b": y\r\n\r\nz\r\n--limit--\r\n",
         b"--limit\r\nA: b\r\n" * 10 + b"\r\n--limit--\r\n",

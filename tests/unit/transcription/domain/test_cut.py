@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transcription.domain.cut import (
-    SAMPLE_RATE,
     Append,
     Complete,
     CutRule,
@@ -17,6 +16,7 @@ from transcription.domain.cut import (
     Samples,
     quietest_point,
 )
+from transcription.domain.sampling import SAMPLE_RATE
 
 
 def noise(seconds: float, loudness: float = 3000.0, seed: int = 1) -> Samples:

@@ -17,6 +17,8 @@ TAGS = (b"TAG", b"APETAGEX", b"ID3", b"LYRICSBEGIN")
 OGG_HEAD = 27
 STREAMINFO_LENGTH = b"\0\0\x22"
 SEARCH_BYTES = 1 << 20
+FIRST_SEARCH_BYTES = 1 << 8
+"""Where something is found again and again, little is read for each; where nothing is, ever more at once."""
 MOST_SPANS = 10_000
 """Further ones are read as part of the last."""
 
@@ -112,15 +114,15 @@ def counted_end(file: io.BufferedReader, head: bytes) -> int:
 
 def search(file: io.BufferedReader, position: int, pattern: bytes, tick: Callable[[], None]) -> int | None:
     """Where `pattern` comes next, from `position` on."""
-    overlap = len(pattern) - 1
-    while block := read_at(file, position, SEARCH_BYTES):
+    overlap, count = len(pattern) - 1, FIRST_SEARCH_BYTES
+    while block := read_at(file, position, count):
         tick()
         found = block.find(pattern)
         if found >= 0:
             return position + found
         if len(block) <= overlap:
             return None
-        position += len(block) - overlap
+        position, count = position + len(block) - overlap, min(2 * count, SEARCH_BYTES)
     return None
 
 

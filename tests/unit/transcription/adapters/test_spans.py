@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from transcription.adapters.spans import Span, spans_of
+from transcription.adapters.spans import Span, search, spans_of
 
 SECOND = bytes(32_000)
 
@@ -134,3 +136,31 @@ def test_looking_through_many_chunks_is_told_as_work(before: bool, tmp_path: Pat
     (tmp_path / "file").write_bytes(wave(before=chunks) if before else wave(after=chunks))
     spans_of(tmp_path / "file", lambda: ticks.append(None))
     assert len(ticks) >= 1000
+
+
+class Counted(io.BytesIO):
+    """A file that counts what is read of it."""
+
+    count = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        found = super().read(size)
+        self.count += len(found)
+        return found
+
+
+def test_what_is_found_again_and_again_is_searched_for_with_little_reading() -> None:
+    file = Counted(b"WAVEfmt " * 2_000)
+    at: int | None = 0
+    found = 0
+    while at is not None:
+        at = search(cast(io.BufferedReader, file), at + 1, b"WAVEfmt ", lambda: None)
+        found += at is not None
+    assert found == 1_999
+    assert file.count < 300 * found
+
+
+def test_what_is_far_away_is_found_across_the_blocks_that_are_read() -> None:
+    for distance in [*range(240, 260), *range(750, 770), 5_000_003]:
+        file = cast(io.BufferedReader, io.BytesIO(bytes(distance) + b"fLaC"))
+        assert search(file, 0, b"fLaC", lambda: None) == distance

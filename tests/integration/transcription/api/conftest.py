@@ -20,6 +20,9 @@ from pytest_django.plugin import DjangoDbBlocker
 from clustercore.blobs.services import establish_hub
 from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.domain.endpoints import Endpoints
+from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
+from clustercore.jobs.models import Job
+from clustercore.jobs.services.control import cancel_job
 from clustercore.project import web
 from tests.conftest import DATA_DIRECTORY, database_url_of
 from tests.databases import own_database
@@ -134,8 +137,10 @@ def start_node(cluster: Cluster) -> None:
 
 @pytest.fixture(autouse=True)
 def loose(hub: Hub) -> Iterator[None]:
-    """Every test finds a node that works, and engines that behave."""
+    """Every test finds a node that works, engines that behave, and no job of another before its own."""
     hub.cluster.loosen()
     yield
+    for job in Job.objects.exclude(state__in=FINAL_JOB_STATES):
+        cancel_job(job.pk)
     hub.cluster.loosen()
     start_node(hub.cluster)

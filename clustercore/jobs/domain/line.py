@@ -41,7 +41,12 @@ def places(
     ahead: float | None = 0.0
     for job in line:
         if not job.has_begun:
-            found[job.id] = Place(number=len(found) + 1, starts_in_seconds=_expected(ahead, rates.get(job.id)))
+            expected = _expected(ahead, rates.get(job.id))
+            # Whoever has somebody before them does not start now, however little is left of that.
+            soonest = _COARSE_SECONDS if found else 0.0
+            found[job.id] = Place(
+                number=len(found) + 1, starts_in_seconds=None if expected is None else max(soonest, expected)
+            )
         left = job.amount_left if job.amount_left is not None else usual_amount
         ahead = None if ahead is None or left is None else ahead + left
     return found

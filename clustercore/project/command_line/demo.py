@@ -29,6 +29,7 @@ from clustercore.project.command_line.hub import Hub, NodeWish, running_hub
 from clustercore.project.command_line.inputs import files_meant
 from clustercore.project.command_line.ledger import units_of
 from clustercore.project.command_line.outputs import Exporting, write_exports
+from clustercore.project.command_line.privacy import as_the_user_wishes
 from clustercore.project.command_line.rendering import duration, pieces_table, quality_hint
 from clustercore.project.command_line.servers import run_directory
 from clustercore.project.command_line.up import LOCK, stop_signals
@@ -120,7 +121,7 @@ def forget_earlier_demos() -> None:
 def _show(recording: Recording, job: JobFigures, units: list[UnitFigures], began: float) -> int:
     if job.state != "done":
         raise CommandError(
-            f"the demo's job {job.state}: {job.error or job.waiting}. Logs: {environment().data_dir}/logs"
+            f"the demo's job {job.state}: {(job.error or job.waiting).rstrip('.')}. Logs: {environment().data_dir}/logs"
         )
     transcript = transcript_of(job.id)
     output().print(Panel(Text(transcript.text), title="What the two nodes heard"))
@@ -151,7 +152,8 @@ def _rung(unit: UnitFigures) -> str:
 def _export(transcript: Transcript, recording: Path) -> dict[str, Path]:
     for directory in (Path.cwd() / OUTPUT_DIRECTORY, environment().data_dir):
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            with as_the_user_wishes():
+                directory.mkdir(parents=True, exist_ok=True)
             return write_exports(transcript, recording, Exporting(["srt", "txt"], directory, force=True))
         except OSError:
             continue

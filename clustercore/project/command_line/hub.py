@@ -16,7 +16,7 @@ from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.services import Lease
 from clustercore.project import web_command
-from clustercore.project.command_line.console import CommandError, Unreachable
+from clustercore.project.command_line.console import CommandError, ExitCode, Unreachable
 from clustercore.project.command_line.ledger_process import LedgerProcess, ledger_process
 from clustercore.project.command_line.log_rotation import rotate
 from clustercore.project.command_line.on_demand import OnDemand
@@ -135,10 +135,17 @@ def running_hub(
 def choose_port(port: int, tell: Tell) -> int:
     """The port asked for, else the one used last time if it is free, else any free one; it is noted.
 
+    Raises CommandError where another program listens on the one asked for.
+
     Only here does it ever move: a web process that dies waits for its port, which others know by then.
     """
     path = run_directory() / WEB_PORT_FILE
     last = _last_port(path)
+    if port and not _is_free(port):
+        raise CommandError(
+            f"--port: another program listens on 127.0.0.1:{port}. Choose another port, or 0 for a free one.",
+            ExitCode.USAGE,
+        )
     if port or _is_free(last):
         chosen = port or last
     else:

@@ -12,23 +12,20 @@ from clustercore.project.command_line.application import application
 from clustercore.project.command_line.commands import Needs
 from clustercore.project.command_line.console import ExitCode, complain
 from clustercore.project.command_line.encoding import write_anything
+from clustercore.project.command_line.privacy import keep_private
 from clustercore.project.command_line.startup import CommandLine, parse_command_line
 from clustercore.project.command_line.usage import explain_usage
 
 EXPLAIN = "clustercore.project.command_line.failures:explain"
 DEBUG_IS_SET = "clustercore.project.command_line.failures:debug_is_set"
 PREPARE = "clustercore.project.command_line.preparing:prepare"
-PRIVATE = 0o077
-"""The umask: directories 0700, files 0600."""
-
 BUG = "This is a bug in clustercore."
 
 
 def main() -> None:
     """Runs what was typed and ends the process with an exit code of `console.ExitCode`."""
     write_anything()
-    # What a command makes is its account's alone, and so is what it starts.
-    os.umask(PRIVATE)
+    keep_private()
     line = parse_command_line(sys.argv[1:])
     sys.exit(guarded(lambda: run(line), debug=line.debug))
 

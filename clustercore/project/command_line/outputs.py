@@ -10,6 +10,7 @@ from typing import Annotated
 from typer import Option
 
 from clustercore.project.command_line.console import CommandError, ExitCode
+from clustercore.project.command_line.privacy import as_the_user_wishes
 from transcription.domain.cues import DEFAULT_LAYOUT, MOST_LINES, NARROWEST, WIDEST, Layout
 from transcription.domain.exports import EXPORTS, export
 from transcription.domain.naming import stem_and_ending
@@ -44,7 +45,8 @@ def checked_directory(directory: Path | None) -> Path | None:
     if directory is None:
         return None
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        with as_the_user_wishes():
+            directory.mkdir(parents=True, exist_ok=True)
         probe = directory / ".clustercore-probe"
         probe.touch()
         probe.unlink()
@@ -73,7 +75,8 @@ def write_exports(transcript: Transcript, source: Path, wanted: Exporting) -> di
     written: dict[str, Path] = {}
     for name in wanted.formats:
         text = export(transcript, name, wanted.layout)
-        written[name] = _write_first(places, stem, EXPORTS[name].ending, text, wanted.force)
+        with as_the_user_wishes():
+            written[name] = _write_first(places, stem, EXPORTS[name].ending, text, wanted.force)
     return written
 
 

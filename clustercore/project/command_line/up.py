@@ -84,16 +84,16 @@ def up(
     _require_system()
     address = parse_listen(listen) if listen else None
     if is_locked(run_directory() / LOCK):
-        return _already_up(address)
+        return _already_up(address, port)
     if address is not None:
         _require_no_debug()
         require_bindable(address)
     if detach:
-        return _detach(address)
+        return _detach(address, port)
     wishes = [] if no_node else [NodeWish(name, slots)]
     lock = try_lock(run_directory() / LOCK)
     if lock is None:
-        return _already_up(address)
+        return _already_up(address, port)
     try:
         return _run(wishes, address, port, flower=not no_flower)
     finally:
@@ -190,7 +190,7 @@ def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddr
     return state
 
 
-def _detach(listen: ListenAddress | None) -> int:
+def _detach(listen: ListenAddress | None, port: int) -> int:
     """The same command once more, as a process of its own; returns when it is ready or has failed."""
     words = [word for word in sys.argv[1:] if word not in ("-d", "--detach")]
     log = log_directory() / LOG
@@ -203,7 +203,7 @@ def _detach(listen: ListenAddress | None) -> int:
         process.wait()
         raise
     if state is None:
-        return _already_up(listen)
+        return _already_up(listen, port)
     output().print(up_screen(state, detached_log=str(log)), crop=False)
     return ExitCode.DONE
 
@@ -225,7 +225,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState | 
     raise CommandError(f"nothing has moved for {QUIET_SECONDS:.0f} s; see {log}, and `clustercore down` ends it")
 
 
-def _already_up(listen: ListenAddress | None) -> int:
+def _already_up(listen: ListenAddress | None, port: int) -> int:
     """Waits until the `up` that runs is ready, and shows it. Raises CommandError."""
     state = _state_of_other()
     # Used or not, the file alone tells: it goes with the first administrator.
@@ -234,6 +234,8 @@ def _already_up(listen: ListenAddress | None) -> int:
     wanted = f"{listen.host}:{listen.port}" if listen is not None else ""
     if wanted and wanted not in (state.listens_on, state.listen_asked):
         raise CommandError("--listen was not applied: `clustercore down` first, then `clustercore up --listen` again")
+    if port and not state.web_url.endswith(f":{port}"):
+        raise CommandError("--port was not applied: `clustercore down` first, then `clustercore up --port` again")
     return ExitCode.DONE
 
 

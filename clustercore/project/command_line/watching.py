@@ -86,7 +86,8 @@ class _LineByLine:
 
     def show(self, _renderable: RenderableType, jobs: Sequence[JobFigures]) -> None:
         for job in jobs:
-            key = (job.standing, job.place, job.done, job.total, job.cut, job.waiting)
+            # A place in line that changed is no news: a hundred jobs would say so a hundred times.
+            key = (job.standing, job.done, job.total, job.cut, job.waiting)
             if self._said.get(job.id) != key:
                 self._said[job.id] = key
                 remark(_line(job))

@@ -169,6 +169,8 @@ def test_a_second_up_says_that_it_is_up_already(cluster: Terminal) -> None:
 
     assert again.returncode == 0
     assert "is up already" in again.stdout
+    elsewhere = cluster.type("up", "--port", "1")
+    assert (elsewhere.returncode, "--port was not applied" in elsewhere.stderr) == (1, True)
 
 
 def test_a_file_becomes_text_and_captions_beside_it(cluster: Terminal, clip: Path) -> None:

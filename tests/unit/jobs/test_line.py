@@ -27,6 +27,12 @@ def test_a_job_waits_for_what_is_left_of_those_before_it_at_the_speed_of_the_nod
     }
 
 
+def test_only_the_first_in_line_starts_now() -> None:
+    line = [a_job(1, amount=1.0), a_job(2, amount=1.0), a_job(3)]
+    starts = [place.starts_in_seconds for place in places(line, dict.fromkeys((1, 2, 3), 100.0), None).values()]
+    assert starts == [0.0, 15.0, 15.0]
+
+
 def test_what_has_begun_stands_in_no_line() -> None:
     assert places([a_job(1, begun=True)], {1: 1.0}, None) == {}
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from clustercore.project.command_line.console import CommandError
+from clustercore.project.command_line.hub import choose_port
 from clustercore.project.command_line.listening import DEFAULT_PORT, ListenAddress, parse_listen, reachable_host
 
 
@@ -33,3 +36,8 @@ def test_other_machines_are_told_an_address_that_they_can_reach() -> None:
     assert reachable_host("192.168.1.10") == "192.168.1.10"
     assert reachable_host("hub.local") == "hub.local"
     assert reachable_host("0.0.0.0") not in ("0.0.0.0", "127.0.0.1", "")
+
+
+def test_a_port_that_another_program_has_is_refused_before_anything_is_started() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other, pytest.raises(CommandError, match="--port"):
+        choose_port(other.getsockname()[1], lambda _: None)

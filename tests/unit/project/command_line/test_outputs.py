@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from clustercore.project.command_line import privacy
 from clustercore.project.command_line.console import CommandError
-from clustercore.project.command_line.outputs import Exporting, checked_formats, file_name, write_beside, write_exports
+from clustercore.project.command_line.outputs import (
+    Exporting,
+    checked_directory,
+    checked_formats,
+    file_name,
+    write_beside,
+    write_exports,
+)
+from clustercore.project.command_line.privacy import keep_private
 from transcription.domain.transcript import Segment, Transcript
 
 TRANSCRIPT = Transcript((Segment(0.0, 1.5, "good morning"),), "en", 1.5)
@@ -26,6 +38,24 @@ def test_a_name_with_dots_keeps_them(tmp_path: Path, name: str, ending: str) -> 
     written = write_exports(TRANSCRIPT, tmp_path / (name + ending), Exporting(["srt"], None))
 
     assert written == {"srt": tmp_path / f"{name}.srt"}
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_who_may_read_an_export_is_said_by_the_users_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, umask: int
+) -> None:
+    before = os.umask(umask)
+    monkeypatch.setattr(privacy, "_USERS", replace(privacy._USERS))
+    try:
+        keep_private()
+        directory = checked_directory(tmp_path / "texts")
+        written = write_exports(TRANSCRIPT, tmp_path / "talk.mp3", Exporting(["txt"], directory))
+        (tmp_path / "ours").touch()
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(written["txt"].stat().st_mode) == 0o666 & ~umask
+    assert stat.S_IMODE(written["txt"].parent.stat().st_mode) == 0o777 & ~umask
+    assert stat.S_IMODE((tmp_path / "ours").stat().st_mode) == 0o600
 
 
 def test_a_file_with_another_content_is_never_overwritten(tmp_path: Path) -> None:

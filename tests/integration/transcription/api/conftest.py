@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job
-from clustercore.jobs.services.control import cancel_job
+from clustercore.jobs.services.control import NotPossible, cancel_job
 from clustercore.project import web
 from tests.conftest import DATA_DIRECTORY, database_url_of
 from tests.databases import own_database
@@ -141,6 +142,8 @@ def loose(hub: Hub) -> Iterator[None]:
     hub.cluster.loosen()
     yield
     for job in Job.objects.exclude(state__in=FINAL_JOB_STATES):
-        cancel_job(job.pk)
+        # It may end by itself meanwhile.
+        with suppress(NotPossible):
+            cancel_job(job.pk)
     hub.cluster.loosen()
     start_node(hub.cluster)

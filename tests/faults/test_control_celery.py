@@ -76,7 +76,7 @@ class Control:
 
     @property
     def url(self) -> str:
-        return self.cluster.environment["REDIS_URL"]
+        return in_celerys_words(self.cluster.environment["REDIS_URL"])
 
     def send(self) -> None:
         """All pieces at once."""
@@ -127,13 +127,18 @@ def kill_tree(process_id: int) -> None:
             continue
 
 
+def in_celerys_words(redis_url: str) -> str:
+    """The address of Redis on a socket as plain Celery reads it."""
+    return redis_url.replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")
+
+
 @pytest.fixture(params=sorted(VARIANTS))
 def control(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) -> Iterator[Control]:
     """Two workers of a variant on an emptied Redis, and no node of ours."""
     cluster.stop(*cluster.workers)
     with redis.Redis.from_url(cluster.environment["REDIS_URL"]) as client:
         client.flushall()
-    url = cluster.environment["REDIS_URL"]
+    url = in_celerys_words(cluster.environment["REDIS_URL"])
     application = Celery("control", broker=url, backend=url, set_as_current=False)
     run = Control(cluster, request.param, tmp_path, application, [])
     try:
@@ -143,7 +148,7 @@ def control(request: pytest.FixtureRequest, cluster: Cluster, tmp_path: Path) ->
     finally:
         run.close()
         application.close()
-        with redis.Redis.from_url(url) as client:
+        with redis.Redis.from_url(cluster.environment["REDIS_URL"]) as client:
             client.flushall()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from clustercore.jobs.models import Attempt
+from clustercore.nodes.selectors import live_nodes
 from tests.cast import LAPTOP, WORKSTATION
 from tests.faults.cluster import LEASE_SECONDS, Cluster, attempts_at
 from tests.faults.conftest import Record
@@ -41,6 +42,8 @@ def test_power_cuts_of_the_only_machine_are_no_strikes(
         cut_at.append(time.time())
         cluster.workers[LAPTOP].kill_tree()
         cluster.stop(LAPTOP)
+        # No machine starts within two heartbeats, and until then its name is taken.
+        until(lambda: not live_nodes().filter(name=LAPTOP).exists(), 3 * LEASE_SECONDS, "it is still heard of")
         cluster.start(LAPTOP, prefix=after_a_start(cluster.directory))
         until(
             lambda held=held: Attempt.objects.get(pk=held.pk).outcome == "expired",  # type: ignore[misc]

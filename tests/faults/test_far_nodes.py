@@ -13,6 +13,7 @@ from clustercore.blobs.services import establish_hub
 from clustercore.embedded.adapters.gateway import Address, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.selectors import resolve_endpoints
+from clustercore.nodes.models import Node
 from clustercore.project import web
 from tests.cast import LAPTOP, PI
 from tests.faults.cluster import LEASE_SECONDS, RESUMED_SECONDS, Cluster, attempts_at, counter, pieces_of
@@ -115,6 +116,8 @@ def test_a_holder_whose_cable_is_pulled_five_times_ends_done_and_not_dead(
     cluster.start(PI, prefix=far.prefix, **far_settings(cluster))
     recording = recordings("single")
     since, fenced_before = time.time(), counter("results.fenced")
+    # The node's test of its engine would take as long as the piece.
+    until(lambda: Node.objects.get(name=PI).self_test.get("models"), 60, "the node did not test its engine")
     cluster.pull(seconds="600")
     job = cluster.submit(recording, piece_seconds=600.0)
     for time_pulled in range(1, 6):

@@ -257,7 +257,7 @@ def _all_queued(kind: str, counts: Counts) -> bool:
     known = outline_of(kind)
     if known is None:
         return False
-    before = set(known.stages[: known.stages.index(known.main_stage)])
+    before = known.before_main
     earlier = [row for row in counts if row["stage"] in before]
     return (bool(earlier) or not before) and not _count(earlier, *OPEN_UNIT_STATES)
 

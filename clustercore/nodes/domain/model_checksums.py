@@ -1,8 +1,9 @@
 """What the files of Whisper's converted models are: the revision of each repository, and the SHA-256 of every file.
 
-`tiny.en` and `base` were hashed here, from packages that carry them. The others are the values in which at least two
-independent public projects that pin these revisions agree; the sizes of a model share tokenizer and vocabulary, whose
-bytes were seen. Of Vosk's archives only the one that several projects pin alike is known.
+`tiny.en` and `base` were hashed here, from packages that carry them. The others are pins of these revisions in
+public projects, most of them found in two or more; nobody looked for a second one of the weights of `tiny`, `small`,
+`medium` and `medium.en`. The sizes of a model share tokenizer and vocabulary, whose bytes were seen. Of Vosk's
+archives only the one that several projects pin alike is known.
 """
 
 from __future__ import annotations

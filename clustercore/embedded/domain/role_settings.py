@@ -11,7 +11,7 @@ ROLE_SETTINGS = {
 }
 """Kept by the database for its role: what a client sets for itself is lost behind a pooler, or becomes another's.
 
-The ledger's hot statements are prepared where that can be: planning costs more than running them, so their plan is
+The ledger's hot statements are functions: planning them costs more than running them, so their plan is
 kept, and none is worth compiling. A process that is frozen in the middle of a transaction loses its locks after 20 s,
 or its job would stand still.
 """

@@ -1,44 +1,92 @@
-"""Statements that every unit pays for, prepared once per connection: planning them costs more than running them.
+"""Statements that every unit pays for, kept by the database as functions: planning them costs more than running them.
 
-Not behind a pooler, where the next statement may find itself on another connection to the server.
+PostgreSQL keeps the plan of a function's statement in each of its processes, so that it does not matter whether a
+pooler lends this client another one with every transaction. A prepared statement would be lost there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connection
 
-_DIRECT: WeakKeyDictionary[psycopg.Connection[Any], bool] = WeakKeyDictionary()
-_NEVER_UNASKED = 1_000_000
+_PARAMETER = re.compile(r"%\((\w+)\)s")
+_PRESENT: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bool]] = WeakKeyDictionary()
 
 
-def fetch_prepared(query: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Runs a statement on Django's own connection (and in its transaction), prepared if it is direct; returns all rows.
+@dataclass(frozen=True)
+class StoredStatement:
+    """One statement, the types of its parameters, and the columns of its rows."""
 
-    Parameters are bound at the server, so those that may be null or arrays need a cast in the query.
-    Raises what Django raises for its own statements.
-    """
+    name: str
+    parameters: Mapping[str, str]
+    """PostgreSQL's type of each `%(name)s` of the query."""
+    columns: Mapping[str, str]
+    """Exactly the types that the query returns; a caller may name more than one of them alike in the query."""
+    query: str
+
+    @cached_property
+    def function(self) -> str:
+        """The name of its function, which another text has not: nodes of two versions may share a database."""
+        text = repr((sorted(self.parameters.items()), list(self.columns.items()), self.query))
+        return f"{self.name}_{sha256(text.encode()).hexdigest()[:8]}"
+
+    @cached_property
+    def definition(self) -> str:
+        """The SQL that makes the function. A column's name means the table's, not the result's."""
+        numbers = {name: f"${number}" for number, name in enumerate(self.parameters, start=1)}
+        body = _PARAMETER.sub(lambda found: numbers[found[1]], self.query).replace("%%", "%")
+        columns = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
+        return f"""
+            CREATE OR REPLACE FUNCTION {self.function} ({", ".join(self.parameters.values())})
+            RETURNS TABLE ({columns}) LANGUAGE plpgsql VOLATILE AS $function$
+            #variable_conflict use_column
+            BEGIN RETURN QUERY {body}; END $function$"""
+
+    @cached_property
+    def call(self) -> str:
+        """The SQL that calls the function."""
+        arguments = ", ".join(f"%({name})s::{kind}" for name, kind in self.parameters.items())
+        return f"SELECT * FROM {self.function}({arguments})"
+
+    def fetch(self, **arguments: Any) -> list[tuple[Any, ...]]:
+        """Runs it on Django's own connection, and in its transaction; returns all rows.
+
+        A database that has no such function, because it is of another version, runs the text itself.
+        Raises what Django raises for its own statements.
+        """
+        connection.ensure_connection()
+        raw: psycopg.Connection[Any] = connection.connection
+        with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+            query = self.call if self._is_present(cursor) else self.query
+            cursor.execute(query.encode(), arguments)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+            return rows
+
+    def _is_present(self, cursor: psycopg.Cursor[Any]) -> bool:
+        """Asks once per connection; a transaction that rolls the function back ends in tests only."""
+        known = _PRESENT.setdefault(cursor.connection, {})
+        if self.function not in known:
+            known[self.function] = self.function in _present(cursor, [self.function])
+        return known[self.function]
+
+
+def establish(statements: Iterable[StoredStatement]) -> None:
+    """Makes the functions that the database lacks. Those of other versions stay: their nodes may still run."""
+    wanted = {statement.function: statement.definition for statement in statements}
     connection.ensure_connection()
-    raw: psycopg.Connection[Any] = connection.connection
-    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-        cursor.execute(query.encode(), parameters, prepare=is_direct(raw))
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        for name in wanted.keys() - _present(cursor, list(wanted)):
+            cursor.execute(wanted[name].encode())
 
 
-def is_direct(raw: psycopg.Connection[Any]) -> bool:
-    """Whether PostgreSQL itself is at the other end. Asks once per connection.
-
-    At login PostgreSQL tells the number of the process that serves, by which a client can cancel. A pooler that lends
-    its connections by the transaction cannot: it makes numbers up.
-    """
-    if raw not in _DIRECT:
-        with psycopg.Cursor(raw) as cursor:
-            row = cursor.execute("SELECT pg_backend_pid()").fetchone()
-        _DIRECT[raw] = row is not None and row[0] == raw.info.backend_pid
-        raw.prepare_threshold = _NEVER_UNASKED if _DIRECT[raw] else None
-    return _DIRECT[raw]
+def _present(cursor: psycopg.Cursor[Any], names: list[str]) -> set[str]:
+    found = cursor.execute("SELECT proname FROM pg_proc WHERE proname = ANY(%s)", [names])
+    return {name for (name,) in found}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.db.models.functions import Now
 
-from clustercore.jobs.adapters.statements import fetch_prepared
+from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.kinds import NewUnit, Stage, kind_named
 from clustercore.jobs.domain.lifecycle import JobState, UnitState
 from clustercore.jobs.models import Job, Unit
@@ -13,9 +13,14 @@ from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.submit import queue_units
 
-_IS_MOVING = """
+IS_MOVING = StoredStatement(
+    "jobs_is_moving",
+    parameters={"job": "bigint"},
+    columns={"is_moving": "boolean"},
+    query="""
 SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state IN ('queued', 'leased'))
-"""
+""",
+)
 
 
 def advance(job_id: int) -> str:
@@ -81,4 +86,4 @@ def _end(job: Job, state: JobState, error: str) -> None:
 
 def is_moving(job_id: int) -> bool:
     """Whether anything of the job is queued or leased."""
-    return bool(fetch_prepared(_IS_MOVING, {"job": job_id})[0][0])
+    return bool(IS_MOVING.fetch(job=job_id)[0][0])

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from clustercore.jobs.adapters.statements import fetch_prepared
+from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.kinds import light_stages
 from clustercore.jobs.selectors.eligibility import BY_UNIT, ELIGIBLE, FLOOR, RUNNING_IN_ORDER, UNITS_IN_ORDER
 
@@ -41,7 +41,7 @@ def _first_job(look: str, passed: str) -> str:
         ORDER BY j.priority DESC, j.id LIMIT 1"""
 
 
-_CLAIM = f"""
+_QUERY = f"""
 WITH light AS ({_first_job(_FIRST_LIGHT.replace("%s", ""), "passed_light")}),
 oldest AS ({_first_job(_FIRST, "passed")}),
 chosen AS (
@@ -75,6 +75,45 @@ SELECT chosen.id, chosen.is_light,
        coalesce((SELECT h.identity FROM blobs_hub h), '')
 FROM chosen LEFT JOIN (taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id) ON true
 """
+
+CLAIM = StoredStatement(
+    "jobs_claim",
+    parameters={
+        "hint": "bigint",
+        "node": "bigint",
+        "node_name": "text",
+        "instance": "uuid",
+        "boot_id": "text",
+        "lease": "float8",
+        "capabilities": "text[]",
+        "light_kinds": "text[]",
+        "light_stages": "text[]",
+        "passed_light": "bigint[]",
+        "passed": "bigint[]",
+    },
+    columns={
+        "chosen_job": "bigint",
+        "is_light": "boolean",
+        "unit_id": "bigint",
+        "attempt_id": "bigint",
+        "key": "uuid",
+        "attempt_number": "integer",
+        "stage": "varchar",
+        "ordinal": "integer",
+        "payload": "jsonb",
+        "minimum_rung": "integer",
+        "job_id": "bigint",
+        "job_key": "uuid",
+        "kind": "varchar",
+        "parameters": "jsonb",
+        "language": "varchar",
+        "engine": "varchar",
+        "model": "varchar",
+        "blobs": "varchar[]",
+        "hub": "varchar",
+    },
+    query=_QUERY,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,21 +167,18 @@ def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
     passed: dict[bool, list[int]] = {True: [], False: []}
     light = light_stages()
     while True:
-        rows = fetch_prepared(
-            _CLAIM,
-            {
-                "hint": hint,
-                "node": claimant.node_id,
-                "node_name": claimant.node_name,
-                "instance": claimant.instance,
-                "boot_id": claimant.boot_id,
-                "lease": claimant.lease_seconds,
-                "capabilities": list(claimant.capabilities),
-                "light_kinds": [kind for kind, _ in light],
-                "light_stages": [stage for _, stage in light],
-                "passed_light": passed[True],
-                "passed": passed[False],
-            },
+        rows = CLAIM.fetch(
+            hint=hint,
+            node=claimant.node_id,
+            node_name=claimant.node_name,
+            instance=claimant.instance,
+            boot_id=claimant.boot_id,
+            lease=claimant.lease_seconds,
+            capabilities=list(claimant.capabilities),
+            light_kinds=[kind for kind, _ in light],
+            light_stages=[stage for _, stage in light],
+            passed_light=passed[True],
+            passed=passed[False],
         )
         if not rows:
             return None

@@ -14,7 +14,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from clustercore.jobs.adapters.statements import fetch_prepared
+from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.counters import FENCED, UNKNOWN_RESULTS
 from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState, moved
@@ -46,12 +46,21 @@ EXCLUDED_SECONDS = 600.0
 """A node that could not do a unit may try it again after that: what was wrong with it may be mended."""
 
 
-_LOCK_JOB = """
+LOCK_JOB = StoredStatement(
+    "jobs_lock_job",
+    parameters={"key": "uuid"},
+    columns={"job_id": "bigint", "kind": "varchar"},
+    query="""
 SELECT j.id, j.kind FROM jobs_attempt a JOIN jobs_unit u ON u.id = a.unit_id JOIN jobs_job j ON j.id = u.job_id
 WHERE a.key = %(key)s::uuid FOR NO KEY UPDATE OF j
-"""
+""",
+)
 
-_COMPLETE = """
+COMPLETE = StoredStatement(
+    "jobs_complete",
+    parameters={"key": "uuid", "served_by": "jsonb", "result": "jsonb"},
+    columns={"unit_id": "bigint", "stage": "varchar", "attempts_made": "integer", "number": "integer"},
+    query="""
 WITH ended AS (
     UPDATE jobs_attempt a SET outcome = 'done', ended = now(), served_by = %(served_by)s::jsonb
     FROM jobs_unit u
@@ -61,7 +70,8 @@ WITH ended AS (
 UPDATE jobs_unit u SET state = 'done', result = %(result)s::jsonb, progress = 1, error = '', finished = now()
 FROM ended WHERE u.id = ended.unit_id AND u.state = 'leased'
 RETURNING u.id, u.stage, u.attempts_made, ended.number
-"""
+""",
+)
 
 
 class Settled(StrEnum):
@@ -80,7 +90,7 @@ def settle(key: UUID, verdict: Verdict, *, served_by: Mapping[str, Any] | None =
     """
     verdict, served_by = from_json(to_json(verdict)), without_nul(dict(served_by or {}))
     with transaction.atomic():
-        found = fetch_prepared(_LOCK_JOB, {"key": key})
+        found = LOCK_JOB.fetch(key=key)
         if not found:
             count(UNKNOWN_RESULTS)
             return Settled.UNKNOWN
@@ -104,7 +114,7 @@ def _count_late(key: UUID) -> Settled:
 def complete(key: UUID, job_id: int, kind: str, result: Mapping[str, Any], served_by: Mapping[str, Any]) -> Settled:
     """Ends the attempt of this key with a result, if it is live, and moves its job on. Needs the job's row lock."""
     documents = {"result": json.dumps(dict(result)), "served_by": json.dumps(dict(served_by))}
-    done = fetch_prepared(_COMPLETE, {"key": key, **documents})
+    done = COMPLETE.fetch(key=key, **documents)
     if not done:
         return _count_late(key)
     unit_id, stage, attempts_made, number = done[0]

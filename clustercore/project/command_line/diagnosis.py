@@ -21,7 +21,6 @@ from clustercore.blobs.models import Hub
 from clustercore.config.adapters.plugins import load_module
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.role_settings import ROLE_SETTINGS
-from clustercore.jobs.adapters.statements import is_direct
 from clustercore.jobs.domain.words import memory_words
 from clustercore.nodes.adapters.hardware import read_gpus, usable_cores
 from clustercore.nodes.adapters.inventory import take_inventory
@@ -105,11 +104,20 @@ def _told(about: str, look: Callable[[], Iterator[Finding]]) -> Iterator[Finding
         yield Finding(about, BROKEN, f"{lines[0]}; {remedy}")
 
 
+def _is_pooled(link: psycopg.Connection[tuple[Any, ...]]) -> bool:
+    """Whether a pooler answers in PostgreSQL's place.
+
+    At login PostgreSQL tells the number of the process that serves, by which a client can cancel. A pooler that lends
+    its connections by the transaction cannot: it makes numbers up.
+    """
+    return link.execute("SELECT pg_backend_pid()").fetchone() != (link.info.backend_pid,)
+
+
 def _postgres() -> Iterator[Finding]:
     with psycopg.connect(endpoints().database_url, connect_timeout=CONNECT_SECONDS) as link:
         version, fsync, commits, connections, at = link.execute(_SERVER_SETTINGS).fetchone() or ("", "", "", "", 0)
         missing = list(_missing_settings(link))
-        is_old, way = link.info.server_version < OLDEST_POSTGRESQL * 10_000, "" if is_direct(link) else "pooled, "
+        is_old, way = link.info.server_version < OLDEST_POSTGRESQL * 10_000, "pooled, " if _is_pooled(link) else ""
     safe = fsync == "on" and commits != "off"
     text = f"{version}, {way}fsync {fsync}, synchronous_commit {commits}, {connections} connections"
     remedy = "" if safe else "; a power cut may lose accepted work: turn both on"

@@ -11,10 +11,11 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 
 from clustercore.embedded.adapters.migration import establish_role_settings, migration_lock
 from clustercore.embedded.domain.errors import EmbeddedError
+from clustercore.jobs.services.hot_statements import establish_statements
 
 
 class Command(migrate.Command):
-    """Django's own, under a lock, and with the settings that the database must keep for its role."""
+    """Django's own, under a lock, with the settings that the database keeps and the functions that the ledger calls."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Waits for another process that migrates. Raises CommandError when that takes too long."""
@@ -30,5 +31,6 @@ class Command(migrate.Command):
                     connection.close()
                     connection.close_pool()
                 super().handle(*args, **options)
+                establish_statements()
         except EmbeddedError as error:
             raise CommandError(str(error)) from error

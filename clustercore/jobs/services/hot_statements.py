@@ -1,0 +1,15 @@
+"""The statements that every unit pays for."""
+
+from __future__ import annotations
+
+from clustercore.jobs.adapters.statements import establish
+from clustercore.jobs.services.advance import IS_MOVING
+from clustercore.jobs.services.claim import CLAIM
+from clustercore.jobs.services.settle import COMPLETE, LOCK_JOB
+
+HOT_STATEMENTS = (CLAIM, LOCK_JOB, COMPLETE, IS_MOVING)
+
+
+def establish_statements() -> None:
+    """Makes their functions in a database that lacks them."""
+    establish(HOT_STATEMENTS)

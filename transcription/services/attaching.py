@@ -35,10 +35,10 @@ def find_or_submit(identity: Identity, wanted: Wanted, sent: Sent, key: str | No
     refuse_unknown_model(wanted)
     start = f"v1:{wanted.digest(sent.sha256())}:"
     if key is None:
-        found = _serving(identity, start)
-        if found is not None:
-            return found.pk
-        key = start + str(Job.objects.filter(owner=identity.user_id, idempotency_key__startswith=start).count())
+        serving, over = _same_requests(identity, start)
+        if serving:
+            return max(serving)
+        key = start + str(over)
     wishes = Wishes(
         language=wanted.language,
         prompt=wanted.prompt,
@@ -74,9 +74,16 @@ def refuse_unknown_model(wanted: Wanted) -> None:
     )
 
 
-def _serving(identity: Identity, start: str) -> Job | None:
+def _same_requests(identity: Identity, start: str) -> tuple[list[int], int]:
+    """The jobs that serve this request, and how many did before.
+
+    One statement tells both: a job written between two would be missing in the first and counted by the second, and
+    two who ask at once would get a key, and a job, each.
+    """
     serves = Q(state__in=[JobState.RUNNING, JobState.PAUSED]) | Q(
         state=JobState.DONE, finished__gt=Now() - SAME_REQUEST
     )
-    jobs = Job.objects.filter(serves, owner=identity.user_id, idempotency_key__startswith=start)
-    return jobs.order_by("-pk").first()
+    same = Job.objects.filter(owner=identity.user_id, idempotency_key__startswith=start)
+    told = list(same.annotate(serves=serves).values_list("pk", "serves"))
+    serving = [job_id for job_id, serves_now in told if serves_now]
+    return serving, len(told) - len(serving)

@@ -16,7 +16,7 @@ from django.db import transaction
 from benchmarks import harness
 from benchmarks.empty_units import EMPTY, bare, unit
 from clustercore.embedded.services import ensure_running, stop
-from clustercore.jobs.domain.kinds import NewUnit
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
 from clustercore.nodes.domain.queues import queue_for

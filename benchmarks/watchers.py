@@ -33,7 +33,8 @@ from benchmarks import harness
 from clustercore.access.domain.roles import Permission, Role
 from clustercore.access.services.tokens import create_token
 from clustercore.embedded.services import ensure_running, stop
-from clustercore.jobs.domain.kinds import NewUnit, kind_named
+from clustercore.jobs.domain.kinds import kind_named
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import Claimant, Claimed, claim

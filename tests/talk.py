@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from clustercore.jobs.domain.kinds import NewUnit
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.claim import Claimed, claim

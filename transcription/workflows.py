@@ -74,6 +74,7 @@ TRANSCRIPTION = JobKind(
             record=record_segments,
             held=held_until_language,
             queued=record_piece,
+            tolerance=1.0,
             self_contained=True,
             ranked=True,
         ),

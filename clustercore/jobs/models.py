@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID
@@ -9,11 +11,12 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 
+from clustercore.jobs.domain.joins import InputOutcome
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.nodes.models import Node
 
 
-def _choices(states: type[JobState] | type[UnitState] | type[AttemptOutcome]) -> list[tuple[str, str]]:
+def _choices(states: type[StrEnum]) -> list[tuple[str, str]]:
     return [(state.value, state.value.replace("_", " ")) for state in states]
 
 
@@ -56,6 +59,15 @@ class Job(models.Model):
     )
     error = models.TextField(blank=True)
     waiting = models.CharField(max_length=400, blank=True, help_text="Why nothing happens now, and the remedy.")
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="children",
+        help_text="The job for which this one is done; cancelling that cancels this.",
+    )
+    gaps = models.PositiveIntegerField(db_default=0, help_text="Units without which it was done all the same.")
     created = models.DateTimeField()
     finished = models.DateTimeField(null=True, blank=True)
 
@@ -81,8 +93,11 @@ class Unit(models.Model):
     ordinal = models.PositiveIntegerField()
     capability = models.CharField(max_length=40)
     ranked = models.BooleanField(default=False)
+    group = models.CharField(max_length=60, db_default="", help_text="Units of one group can be waited for together.")
     payload = models.JSONField(default=dict)
     weight = models.FloatField(default=1.0)
+    priority = models.SmallIntegerField(db_default=0, help_text="Within its job; higher goes first.")
+    deadline = models.DateTimeField(null=True, blank=True, help_text="After that it is not begun any more.")
     state = models.CharField(max_length=12, choices=_choices(UnitState), default=UnitState.QUEUED)
     run_after = models.DateTimeField(null=True, blank=True)
     leased_at = models.DateTimeField(null=True, blank=True, help_text="When it was last taken.")
@@ -99,6 +114,15 @@ class Unit(models.Model):
     )
     min_rung = models.SmallIntegerField(null=True, blank=True, help_text="Set by a Degrade verdict.")
     progress = models.FloatField(default=0.0)
+    quorum = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="So many inputs are enough; empty: all that can be had."
+    )
+    join_until = models.DateTimeField(null=True, blank=True, help_text="Until then it waits for its inputs.")
+    open_inputs = models.PositiveIntegerField(db_default=0)
+    done_inputs = models.PositiveIntegerField(db_default=0)
+    unsent = models.BooleanField(
+        db_default=True, help_text="No message is on its way that runs it once its inputs are closed."
+    )
     result = models.JSONField(null=True, blank=True)
     error = models.TextField(blank=True)
     hold_reason = models.CharField(max_length=400, blank=True)
@@ -111,12 +135,39 @@ class Unit(models.Model):
             models.UniqueConstraint(fields=["job", "stage", "ordinal"], name="one_unit_per_stage_and_ordinal")
         ]
         indexes = [
-            models.Index(fields=["job", "id"], condition=Q(state="queued"), name="unit_queued_by_job"),
+            models.Index(fields=["job", "-priority", "id"], condition=Q(state="queued"), name="unit_queued_in_order"),
             models.Index(fields=["job", "state"], name="unit_by_job_and_state"),
+            models.Index(
+                fields=["join_until"], condition=Q(state="blocked", join_until__isnull=False), name="unit_blocked_until"
+            ),
+            models.Index(
+                fields=["deadline"],
+                condition=Q(state__in=["blocked", "queued", "held"], deadline__isnull=False),
+                name="unit_by_deadline",
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.stage} {self.ordinal} of job {self.job_id}"
+
+
+class UnitAfter(models.Model):
+    """A unit waits for another one, or for a whole stage of its job."""
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+", db_index=False)
+    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="inputs")
+    after = models.ForeignKey(Unit, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    stage = models.CharField(max_length=40, blank=True, help_text="All of this stage, where no unit is named.")
+    group = models.CharField(max_length=60, blank=True)
+    outcome = models.CharField(max_length=8, choices=_choices(InputOutcome), default=InputOutcome.OPEN)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["job"], condition=Q(after=None, outcome="open"), name="open_stage_input_by_job")
+        ]
+
+    def __str__(self) -> str:
+        return f"unit {self.unit_id} after {self.after_id or self.stage}"
 
 
 class JobBlob(models.Model):

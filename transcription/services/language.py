@@ -5,8 +5,9 @@ Everything here runs in the transactions that queue and complete units, under th
 
 from __future__ import annotations
 
-from clustercore.jobs.domain.kinds import NewUnit, kind_named
+from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import UnitState
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import record_event

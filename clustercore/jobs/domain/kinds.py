@@ -3,26 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from clustercore.jobs.domain.new_unit import After, NewUnit
+from clustercore.jobs.domain.progression import StageRule
 from clustercore.jobs.domain.verdict import Verdict
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewUnit:
-    """A unit to be queued. `(stage, ordinal)` is unique in a job, so queueing one twice is harmless."""
-
-    stage: str
-    ordinal: int
-    payload: Mapping[str, Any] = field(default_factory=dict)
-    weight: float = 1.0
-    """How much of the job's progress it stands for (seconds of audio, say)."""
-    capability: str = ""
-    """What a node must be able to do for it; empty: what its stage says."""
-    blobs: Sequence[str] = ()
-    """The blobs it needs, by their SHA-256: they stay as long as the job does, and it can fetch no others."""
 
 
 class UnitContext(Protocol):
@@ -119,8 +106,8 @@ Recorder = Callable[[int, Mapping[str, Any]], None]
 class Stage:
     """One stage of a kind of job.
 
-    A stage whose units are queued by an earlier one has `opens="producer"`; one that starts when every earlier
-    unit is closed has `opens="barrier"`; the first has `opens="start"`.
+    The first has `opens="start"`; one whose units are queued by an earlier one has `opens="producer"`. One with
+    `opens="barrier"` has one unit, there from the start, which waits for the stage before it.
     """
 
     name: str
@@ -140,6 +127,9 @@ class Stage:
     result of the time before a restore still fits."""
     made_by: str = ""
     """The earlier stage that makes this one's blobs: where one is missing, a further unit of it makes it again."""
+    tolerance: float = 0.0
+    """The share of its units that may fail without failing the job: 0 none, 1 all. What waits for the stage runs all
+    the same, if anything of it is done, and the job ends with gaps."""
     ranked: bool = False
     """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
     light: bool = False
@@ -187,6 +177,19 @@ class JobKind:
             main_capability=main.capability,
             main_ranked=main.ranked,
         )
+
+    @property
+    def rules(self) -> list[StageRule]:
+        """Returns how much failure each stage bears."""
+        return [StageRule(stage.name, stage.tolerance) for stage in self.stages]
+
+    def barriers(self, start: int = 0) -> list[NewUnit]:
+        """Returns the unit of each barrier from the stage of that number on, each after the stage before its own."""
+        return [
+            NewUnit(stage=stage.name, ordinal=0, after=[After(stage=before.name)])
+            for before, stage in zip(self.stages[start:], self.stages[start + 1 :], strict=False)
+            if stage.opens == "barrier"
+        ]
 
     def stage(self, name: str) -> Stage:
         """The stage of that name. Raises KeyError."""

@@ -16,8 +16,13 @@ class JobState(StrEnum):
 
 
 class UnitState(StrEnum):
-    """The life of a piece of work: `queued -> leased -> done | failed | held | cancelled | dead`."""
+    """The life of a piece of work: `blocked -> queued -> leased -> done | failed | held | cancelled | dead`.
 
+    What waits for other units is blocked; a person may skip what is held; what was not begun by its deadline is
+    overdue.
+    """
+
+    BLOCKED = "blocked"
     QUEUED = "queued"
     LEASED = "leased"
     HELD = "held"
@@ -25,6 +30,8 @@ class UnitState(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     DEAD = "dead"
+    SKIPPED = "skipped"
+    OVERDUE = "overdue"
 
 
 class AttemptOutcome(StrEnum):
@@ -42,12 +49,18 @@ class AttemptOutcome(StrEnum):
     SUPERSEDED = "superseded"
 
 
-OPEN_UNIT_STATES = (UnitState.QUEUED, UnitState.LEASED, UnitState.HELD)
+OPEN_UNIT_STATES = (UnitState.BLOCKED, UnitState.QUEUED, UnitState.LEASED, UnitState.HELD)
+BACKLOG_UNIT_STATES = (UnitState.QUEUED, UnitState.LEASED, UnitState.HELD)
+"""What nodes have, or will have, to do; a blocked unit costs nobody anything yet."""
 BAD_UNIT_STATES = (UnitState.FAILED, UnitState.DEAD)
+BROKEN_UNIT_STATES = (UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED, UnitState.OVERDUE)
+"""What ended without a result, and can be queued again."""
 FINAL_JOB_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
+_AGAIN = frozenset({UnitState.QUEUED, UnitState.HELD, UnitState.BLOCKED})
 _UNIT_MOVES: dict[UnitState, frozenset[UnitState]] = {
-    UnitState.QUEUED: frozenset({UnitState.LEASED, UnitState.HELD, UnitState.CANCELLED}),
+    UnitState.BLOCKED: frozenset({UnitState.QUEUED, UnitState.CANCELLED, UnitState.FAILED, UnitState.OVERDUE}),
+    UnitState.QUEUED: frozenset({UnitState.LEASED, UnitState.HELD, UnitState.CANCELLED, UnitState.OVERDUE}),
     UnitState.LEASED: frozenset(
         {
             UnitState.QUEUED,
@@ -58,11 +71,21 @@ _UNIT_MOVES: dict[UnitState, frozenset[UnitState]] = {
             UnitState.DEAD,
         }
     ),
-    UnitState.HELD: frozenset({UnitState.QUEUED, UnitState.CANCELLED, UnitState.FAILED}),
+    UnitState.HELD: frozenset(
+        {
+            UnitState.QUEUED,
+            UnitState.CANCELLED,
+            UnitState.FAILED,
+            UnitState.SKIPPED,
+            UnitState.OVERDUE,
+        }
+    ),
     UnitState.DONE: frozenset(),
-    UnitState.FAILED: frozenset({UnitState.QUEUED, UnitState.HELD}),
-    UnitState.CANCELLED: frozenset({UnitState.QUEUED, UnitState.HELD}),
-    UnitState.DEAD: frozenset({UnitState.QUEUED, UnitState.HELD}),
+    UnitState.FAILED: _AGAIN,
+    UnitState.CANCELLED: _AGAIN,
+    UnitState.DEAD: _AGAIN,
+    UnitState.SKIPPED: _AGAIN,
+    UnitState.OVERDUE: _AGAIN,
 }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from clustercore.jobs.domain.new_unit import NewUnit
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The unit's result, as JSON."""
+    """The unit's result, as JSON, and the units that are queued in the transaction that keeps it."""
 
     result: Mapping[str, Any] = field(default_factory=dict)
+    then: Sequence[NewUnit] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,8 @@ def from_json(value: Mapping[str, Any]) -> Verdict:
     kind = _BY_NAME.get(str(fields.pop("verdict", "")))
     if kind is None:
         raise ValueError(f"not a verdict: {value!r}")
+    if "then" in fields:
+        fields["then"] = tuple(NewUnit.from_json(new) for new in fields["then"])
     verdict: Verdict = kind(**fields)
     return verdict
 

@@ -34,6 +34,9 @@ _LOOKS: Mapping[str, Look] = {
     "failed": Look(BAD, "cross", "failed"),
     "dead": Look(BAD, "cross", "given up"),
     "cancelled": Look(QUIET, "stop", "cancelled"),
+    "blocked": Look(QUIET, "clock", "waits for others"),
+    "skipped": Look(QUIET, "leave", "skipped"),
+    "overdue": Look(BAD, "clock", "overdue"),
     # Attempts.
     "live": Look(GOING, "play", "running"),
     "retry": Look(WAITING, "retry", "tried again"),

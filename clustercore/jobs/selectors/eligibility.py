@@ -60,7 +60,7 @@ ELIGIBLE = f"""
 # planner from walking the primary key in search of a job's first unit when one job holds most of the table.
 RUNNING_IN_ORDER = "(SELECT * FROM jobs_job WHERE state = 'running' ORDER BY priority DESC, id) j"
 UNITS_IN_ORDER = f"jobs_unit u WHERE u.job_id BETWEEN j.id AND j.id AND {ELIGIBLE}"
-BY_UNIT = "ORDER BY u.job_id, u.id"
+BY_UNIT = "ORDER BY u.job_id, u.priority DESC, u.id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,9 @@ def claimable(node_id: int, capabilities: Sequence[str], limit: int, *, interrup
     tried = "AND u.attempts_made > 0" if interrupted else ""
     query = f"""
         SELECT u.id, j.kind, u.stage FROM {RUNNING_IN_ORDER} CROSS JOIN LATERAL (
-            SELECT u.id, u.stage FROM {UNITS_IN_ORDER} {tried} {BY_UNIT} LIMIT %(limit)s
+            SELECT u.id, u.stage, u.priority FROM {UNITS_IN_ORDER} {tried} {BY_UNIT} LIMIT %(limit)s
         ) u
-        ORDER BY j.priority DESC, j.id, u.id LIMIT %(limit)s"""
+        ORDER BY j.priority DESC, j.id, u.priority DESC, u.id LIMIT %(limit)s"""
     with connection.cursor() as cursor:
         cursor.execute(query, {"node": node_id, "capabilities": list(capabilities), "limit": limit})
         return [Waiting(*row) for row in cursor.fetchall()]

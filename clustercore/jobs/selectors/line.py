@@ -16,7 +16,7 @@ _LINE = """
 SELECT j.id, j.kind, j.engine, j.model, j.language, j.min_rung, j.critical_accuracy,
        of_job.has_begun, of_job.amount_left, of_job.amount, of_job.is_known, of_job.capability
 FROM jobs_job j LEFT JOIN main ON main.kind = j.kind CROSS JOIN LATERAL (
-    SELECT coalesce(bool_or(u.state NOT IN ('queued', 'held')), false) AS has_begun,
+    SELECT coalesce(bool_or(u.state NOT IN ('blocked', 'queued', 'held')), false) AS has_begun,
            sum(u.weight * (1 - u.progress)) FILTER (
                WHERE u.stage = main.stage AND u.state IN ('queued', 'held', 'leased')) AS amount_left,
            sum(u.weight) FILTER (WHERE u.stage = main.stage) AS amount,

@@ -200,7 +200,7 @@ def _unit_counts(main_stages: Mapping[int, str | None]) -> dict[int, list[Mappin
 
 
 def _has_begun(counts: Counts) -> bool:
-    return any(row["state"] not in (UnitState.QUEUED, UnitState.HELD) for row in counts)
+    return any(row["state"] not in (UnitState.BLOCKED, UnitState.QUEUED, UnitState.HELD) for row in counts)
 
 
 def _stage_now(job: Any, main_stage: str | None, counts: Counts) -> str:

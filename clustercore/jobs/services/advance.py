@@ -1,65 +1,106 @@
-"""Finish: when no unit of a job is open, its next stage starts or it ends. Decided under the job's row lock."""
+"""Finish: what follows when a unit is over. Joins open, and the job ends. Decided under the job's row lock."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from django.db import transaction
 from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.statements import StoredStatement
-from clustercore.jobs.domain.kinds import NewUnit, Stage, kind_named
-from clustercore.jobs.domain.lifecycle import JobState, UnitState
+from clustercore.jobs.domain.kinds import JobKind, kind_named
+from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES, JobState, UnitState
+from clustercore.jobs.domain.progression import Counts, Move, broken_stages, gaps, next_move
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, open_joins
 from clustercore.jobs.services.submit import queue_units
 
-IS_MOVING = StoredStatement(
-    "jobs_is_moving",
-    parameters={"job": "bigint"},
-    columns={"is_moving": "boolean"},
+WAIT_FOR_EACH_OTHER = "what is left waits for itself: nothing can open it"
+OTHERS_FAILED = "another part of the job failed"
+NAMED_ERRORS = 5
+
+AFTER_END = StoredStatement(
+    "jobs_after_end",
+    parameters={"job": "bigint", "unit": "bigint", "stage": "text"},
+    columns={"is_moving": "boolean", "stage_is_open": "boolean", "is_input": "boolean"},
     query="""
-SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state IN ('queued', 'leased'))
+SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state IN ('queued', 'leased')),
+       EXISTS (SELECT 1 FROM jobs_unit u WHERE u.job_id = %(job)s::bigint AND u.stage = %(stage)s::text
+               AND u.state IN ('blocked', 'queued', 'leased', 'held')
+               AND u."group" = (SELECT ended."group" FROM jobs_unit ended WHERE ended.id = %(unit)s::bigint)),
+       EXISTS (SELECT 1 FROM jobs_unitafter WHERE after_id = %(unit)s::bigint)
 """,
 )
 
 
 def advance(job_id: int) -> str:
-    """Moves the job on if nothing of it is open; harmless at any time. Returns the job's state."""
+    """Moves the job on as far as it goes; harmless at any time. Returns the job's state."""
     with transaction.atomic():
         job = Job.objects.select_for_update(no_key=True).filter(pk=job_id).first()
         if job is None:
             return "gone"
-        return advance_locked(job_id) or job.state
+        look_at(job)
+        return job.state
 
 
-def advance_locked(job_id: int) -> str | None:
-    """As `advance`, for a caller that holds the job's row lock; returns the state if it looked at it."""
-    if is_moving(job_id):
-        return None
+def unit_ended(job_id: int, unit_id: int, stage: str, *, is_done: bool) -> None:
+    """Moves the job on after one of its units is over. Needs the job's row lock.
+
+    While more of its stage and group is open and nothing waits for this very unit, nothing can follow.
+    """
+    is_moving, stage_is_open, is_input = AFTER_END.fetch(job=job_id, unit=unit_id, stage=stage)[0]
+    goes_on = is_moving and stage_is_open
+    if goes_on and not is_input:
+        return
     job = Job.objects.get(pk=job_id)
-    if job.state in (JobState.RUNNING, JobState.PAUSED):
-        _move_on(job)
-    return job.state
+    failed = is_input and close_input(kind_named(job.kind), job, unit_id, is_done=is_done)
+    if failed or not goes_on:
+        look_at(job)
 
 
-def _move_on(job: Job) -> None:
-    units = Unit.objects.filter(job=job)
-    held = units.filter(state=UnitState.HELD)
-    broken = list(units.exclude(state__in=[UnitState.DONE, UnitState.HELD]).order_by("id")[:5])
-    if broken:
-        # Whatever the held units wait for will not come any more.
-        held.update(state=UnitState.CANCELLED, finished=Now(), error="another part of the job failed")
-        _end(job, JobState.FAILED, "; ".join(_named_error(job, unit) for unit in broken))
+def look_at(job: Job) -> None:
+    """Opens what can be opened, and ends the job when nothing more comes. Needs the job's row lock."""
+    if job.state not in (JobState.RUNNING, JobState.PAUSED):
         return
-    if held.exists():
-        return
-    following = _next_barrier(job)
-    if following is None:
-        _end(job, JobState.DONE, "")
-        return
-    job.stage = following.name
-    job.save(update_fields=["stage"])
-    queue_units(kind_named(job.kind), job.pk, [NewUnit(stage=following.name, ordinal=0)])
+    kind = kind_named(job.kind)
+    counts = _with_barriers(kind, job)
+    close_stages(kind, job, counts)
+    while open_joins(kind, job, Unit.objects.filter(job=job)):
+        close_stages(kind, job, counts_of(job.pk))
+    counts = counts_of(job.pk)
+    timed = Unit.objects.filter(job=job, state=UnitState.BLOCKED, join_until__isnull=False).count()
+    match next_move(kind.rules, counts, timed=timed):
+        case Move.FAIL:
+            _give_up(job, broken_stages(kind.rules, counts))
+        case Move.STUCK:
+            _give_up(job, [])
+        case Move.END:
+            _end(job, JobState.DONE, "", gaps(counts))
+
+
+def _with_barriers(kind: JobKind, job: Job) -> Counts:
+    """A job from before barriers were there from the start gets the units of those that it lacks."""
+    counts = counts_of(job.pk)
+    missing = [unit for unit in kind.barriers() if unit.stage not in counts]
+    return counts_of(job.pk) if missing and queue_units(kind, job.pk, missing) else counts
+
+
+def _give_up(job: Job, stages: Sequence[str]) -> None:
+    """Whatever the held and blocked units wait for will not come any more."""
+    waiting = Unit.objects.filter(job=job, state__in=[UnitState.HELD, UnitState.BLOCKED])
+    waiting.update(state=UnitState.CANCELLED, finished=Now(), error=OTHERS_FAILED)
+    broken = list(Unit.objects.filter(job=job, stage__in=stages, state__in=BROKEN_UNIT_STATES).order_by("id"))
+    told = [unit for unit in broken if unit.error not in (NOTHING_DONE, OTHERS_FAILED)] or _broken_anywhere(job)
+    named = "; ".join(_named_error(job, unit) for unit in told[:NAMED_ERRORS])
+    _end(job, JobState.FAILED, named or WAIT_FOR_EACH_OTHER)
+
+
+def _broken_anywhere(job: Job) -> list[Unit]:
+    """What failed where a stage bore it all, so that what waited for it had nothing."""
+    broken = Unit.objects.filter(job=job, state__in=BROKEN_UNIT_STATES).exclude(error__in=[NOTHING_DONE, OTHERS_FAILED])
+    return list(broken.order_by("id"))
 
 
 def _named_error(job: Job, unit: Unit) -> str:
@@ -68,22 +109,17 @@ def _named_error(job: Job, unit: Unit) -> str:
     return f"{unit.stage} {unit.ordinal}: {unit.error}" if is_one_of_many else unit.error
 
 
-def _next_barrier(job: Job) -> Stage | None:
-    present = set(Unit.objects.filter(job=job).values_list("stage", flat=True).distinct())
-    for stage in kind_named(job.kind).stages:
-        if stage.opens == "barrier" and stage.name not in present:
-            return stage
-    return None
-
-
-def _end(job: Job, state: JobState, error: str) -> None:
-    job.state, job.error, job.waiting = state, error, ""
+def _end(job: Job, state: JobState, error: str, without: int = 0) -> None:
+    job.state, job.error, job.waiting, job.gaps = state, error, "", without
     job.finished = Now()
-    job.save(update_fields=["state", "error", "waiting", "finished"])
-    record_event(job.pk, str(state), f"{state}: {error}" if error else str(state))
+    job.save(update_fields=["state", "error", "waiting", "finished", "gaps"])
+    job.refresh_from_db(fields=["finished"])
+    record_event(job.pk, str(state), f"{state}: {error}" if error else ended_words(state, without))
     count_finished(job, state)
 
 
-def is_moving(job_id: int) -> bool:
-    """Whether anything of the job is queued or leased."""
-    return bool(IS_MOVING.fetch(job=job_id)[0][0])
+def ended_words(state: str, without: int) -> str:
+    """How a job ended: "done", or "done, with 2 gaps"."""
+    if not without:
+        return str(state)
+    return f"{state}, with {without} gap" + ("s" if without > 1 else "")

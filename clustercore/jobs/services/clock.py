@@ -41,6 +41,15 @@ WHERE id IN (SELECT id FROM jobs_unit WHERE state IN ('queued', 'held', 'leased'
              ORDER BY id FOR UPDATE)
 """
 
+# What a person or a join is given must neither pass at once nor wait for as long again: it goes with every step.
+_SHIFT_TIMERS = """
+UPDATE jobs_unit SET join_until = join_until + %(step)s * interval '1 second',
+                     deadline = deadline + %(step)s * interval '1 second'
+WHERE id IN (SELECT id FROM jobs_unit WHERE state IN ('blocked', 'queued', 'held')
+               AND (join_until IS NOT NULL OR deadline IS NOT NULL)
+             ORDER BY id FOR UPDATE)
+"""
+
 
 class ClockWatch:
     """One process's view of the database's clock."""
@@ -76,6 +85,7 @@ def _shift(step: float, lease_seconds: float) -> None:
         cursor.execute(_SHIFT_LEASES, {"step": step, "lease": lease_seconds})
         jobs = [row[0] for row in cursor.fetchall()]
         cursor.execute(_SHIFT_WAITS, {"step": step})
+        cursor.execute(_SHIFT_TIMERS, {"step": step})
     shift_last_seen(step)
     shift_times(step)
     for job_id in jobs:

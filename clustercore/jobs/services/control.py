@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from django.db import transaction
 from django.db.models.functions import Now
 
 from clustercore.blobs.domain.names import without_controls
-from clustercore.jobs.domain.kinds import kind_named
+from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import (
+    BROKEN_UNIT_STATES,
     FINAL_JOB_STATES,
     OPEN_UNIT_STATES,
     AttemptOutcome,
@@ -18,9 +21,12 @@ from clustercore.jobs.domain.lifecycle import (
     moved,
 )
 from clustercore.jobs.models import Attempt, Job, JobBlob, Unit
+from clustercore.jobs.services.advance import look_at
 from clustercore.jobs.services.counting import count_finished, keep_counts_of
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.joins import reopen_input, wait_again
 from clustercore.jobs.services.references import release
+from clustercore.jobs.services.submit import queue_units
 
 
 class NotPossible(Exception):
@@ -36,10 +42,21 @@ def _locked(job_id: int) -> Job:
 
 @transaction.atomic
 def cancel_job(job_id: int, reason: str = "cancelled by a user") -> Job:
-    """Ends a job now: open units and live attempts are cancelled; nodes drop them at their next heartbeat."""
+    """Ends a job now, and those that are done for it: open units and live attempts are cancelled.
+
+    Nodes drop them at their next heartbeat.
+    """
     job = _locked(job_id)
     if job.state in FINAL_JOB_STATES:
         raise NotPossible(f"job {job_id} is already {job.state}")
+    _cancel(job, reason)
+    # A child has a higher number than its parent: locks are taken upwards.
+    for child in Job.objects.filter(parent=job).exclude(state__in=FINAL_JOB_STATES).order_by("pk"):
+        cancel_job(child.pk, f"job {job_id}, for which it was done, is over: {reason}"[:300])
+    return job
+
+
+def _cancel(job: Job, reason: str) -> None:
     _cancel_attempts(job, reason)
     Unit.objects.filter(job=job, state__in=OPEN_UNIT_STATES).update(
         state=UnitState.CANCELLED, finished=Now(), error=reason
@@ -48,7 +65,6 @@ def cancel_job(job_id: int, reason: str = "cancelled by a user") -> Job:
     _cancel_attempts(job, reason)
     _set_state(job, JobState.CANCELLED, reason)
     count_finished(job, JobState.CANCELLED)
-    return job
 
 
 def _cancel_attempts(job: Job, reason: str) -> None:
@@ -83,14 +99,14 @@ def resume_job(job_id: int) -> Job:
 def retry_job(job_id: int) -> Job:
     """Queues what failed, died or was cancelled again, and lets every node try again; what is done stays done."""
     job = _locked(job_id)
-    broken = Unit.objects.filter(job=job, state__in=[UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED])
+    broken = Unit.objects.filter(job=job, state__in=BROKEN_UNIT_STATES)
     refused = Unit.objects.filter(job=job, state=UnitState.QUEUED, excluded_nodes__len__gt=0)
     forgiven = refused.update(excluded_nodes=[], excluded_until=None, failures=0, run_after=None)
     if not forgiven and not broken.exists():
         raise NotPossible(f"job {job_id} is {job.state} and has nothing that failed or was cancelled")
-    for unit in broken.select_for_update():
-        _requeue(unit)
+    _requeue_all(job, list(broken.order_by("pk").select_for_update()))
     _set_state(job, JobState.RUNNING, "tried again by a user")
+    look_at(job)
     _ring_queued(job)
     return job
 
@@ -105,10 +121,11 @@ def requeue_unit(unit_id: int) -> Unit:
     if job.state == JobState.CANCELLED:
         raise NotPossible(f"job {job.pk} was cancelled: `clustercore retry {job.pk}` takes all of it up again")
     unit = Unit.objects.select_for_update().get(pk=unit_id)
-    if unit.state not in (UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED):
+    if unit.state not in BROKEN_UNIT_STATES:
         raise NotPossible(f"unit {unit_id} is {unit.state}: only a failed, dead or cancelled one can be queued again")
-    _requeue(unit)
+    _requeue_all(job, [unit])
     _set_state(job, JobState.RUNNING, f"{unit.stage} {unit.ordinal} queued again by a user")
+    look_at(job)
     _ring_queued(job)
     return unit
 
@@ -168,15 +185,38 @@ def _set_state(job: Job, state: JobState, why: str) -> None:
     record_event(job.pk, str(state), why)
 
 
+def _requeue_all(job: Job, units: Sequence[Unit]) -> None:
+    """Gives units a clean slate, in the order of their ids; what came of them before is made of them anew."""
+    for unit in units:
+        _requeue(unit)
+    kind = kind_named(job.kind)
+    again = [new for new in kind.barriers() if _is_behind(kind, new.stage, units)]
+    for barrier in again:
+        last = Unit.objects.filter(job=job, stage=barrier.stage).order_by("ordinal").last()
+        if last is not None and last.state in BROKEN_UNIT_STATES:
+            _requeue(last)
+        elif last is not None and last.state not in (UnitState.BLOCKED, UnitState.HELD):
+            queue_units(kind, job.pk, [replace(barrier, ordinal=last.ordinal + 1)])
+
+
+def _is_behind(kind: JobKind, stage: str, units: Sequence[Unit]) -> bool:
+    names = [one.name for one in kind.stages]
+    return any(names.index(unit.stage) < names.index(stage) for unit in units)
+
+
 def _requeue(unit: Unit) -> None:
     stage = kind_named(unit.job.kind).stage(unit.stage)
     held = stage.held(unit.job_id) if stage.held is not None else ""
-    unit.state = moved(unit.state, UnitState.HELD if held else UnitState.QUEUED)
+    waits = wait_again(unit)
+    unit.state = moved(unit.state, UnitState.BLOCKED if waits else UnitState.HELD if held else UnitState.QUEUED)
+    unit.unsent = True
+    reopen_input(unit)
     unit.error, unit.hold_reason = "", held
     unit.strikes = unit.failures = 0
     unit.progress = 0.0
     unit.excluded_nodes = []
     unit.run_after = unit.finished = unit.avoid_node = unit.avoid_until = unit.excluded_until = None
+    unit.deadline = unit.join_until = None
     unit.save()
 
 

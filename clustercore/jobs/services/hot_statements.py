@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from clustercore.jobs.adapters.statements import establish
-from clustercore.jobs.services.advance import IS_MOVING
+from clustercore.jobs.services.advance import AFTER_END
 from clustercore.jobs.services.claim import CLAIM
 from clustercore.jobs.services.settle import COMPLETE, LOCK_JOB
 
-HOT_STATEMENTS = (CLAIM, LOCK_JOB, COMPLETE, IS_MOVING)
+HOT_STATEMENTS = (CLAIM, LOCK_JOB, COMPLETE, AFTER_END)
 
 
 def establish_statements() -> None:

@@ -21,6 +21,7 @@ from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.leases import end_left_behind, extend_leases
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import Sweeper
+from clustercore.jobs.services.timers import run_due
 from clustercore.jobs.services.work import HUB_AWAY, workspaces
 from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
@@ -104,6 +105,7 @@ class LeaseKeeper:
         self._reachable = True
         survive(self._delivery.deliver, agent)
         survive(self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=self._why_no_broker(now))
+        survive(run_due)
         survive(self._look_for_work, agent)
 
     def on_hand_back(self, agent: Agent) -> None:

@@ -46,7 +46,7 @@ def place(found: SpooledResult, by: Deliverer) -> Settled:
     if job is None or unit is None:
         return Settled.UNKNOWN
     attempt = _begin(unit, by)
-    settled = complete(attempt.key, job.pk, job.kind, found.verdict.result, found.served_by)
+    settled = complete(attempt.key, job.pk, job.kind, found.verdict, found.served_by)
     text = f"{unit.stage} {unit.ordinal}: a result that {by.node_name} had kept since before the restore was taken"
     record_event(job.pk, "result_placed", text, unit_id=unit.pk, node_name=by.node_name)
     count(PLACED_RESULTS)

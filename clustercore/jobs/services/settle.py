@@ -35,10 +35,10 @@ from clustercore.jobs.domain.verdict import (
 )
 from clustercore.jobs.domain.waiting import BLOB_MISSING
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.jobs.services.advance import advance_locked
+from clustercore.jobs.services.advance import look_at, unit_ended
 from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import count, record_event
-from clustercore.jobs.services.submit import queue_another
+from clustercore.jobs.services.submit import queue_another, queue_units
 
 STRIKES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8
@@ -96,7 +96,7 @@ def settle(key: UUID, verdict: Verdict, *, served_by: Mapping[str, Any] | None =
             return Settled.UNKNOWN
         job_id, kind = found[0]
         if isinstance(verdict, Done):
-            return complete(key, job_id, kind, verdict.result, served_by)
+            return complete(key, job_id, kind, verdict, served_by)
         attempt = Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(key=key)
         if attempt.outcome != AttemptOutcome.LIVE or attempt.unit.state != UnitState.LEASED:
             return _count_late(key)
@@ -111,9 +111,9 @@ def _count_late(key: UUID) -> Settled:
     return Settled.FENCED
 
 
-def complete(key: UUID, job_id: int, kind: str, result: Mapping[str, Any], served_by: Mapping[str, Any]) -> Settled:
+def complete(key: UUID, job_id: int, kind: str, verdict: Done, served_by: Mapping[str, Any]) -> Settled:
     """Ends the attempt of this key with a result, if it is live, and moves its job on. Needs the job's row lock."""
-    documents = {"result": json.dumps(dict(result)), "served_by": json.dumps(dict(served_by))}
+    documents = {"result": json.dumps(dict(verdict.result)), "served_by": json.dumps(dict(served_by))}
     done = COMPLETE.fetch(key=key, **documents)
     if not done:
         return _count_late(key)
@@ -122,9 +122,11 @@ def complete(key: UUID, job_id: int, kind: str, result: Mapping[str, Any], serve
         _supersede(unit_id, number)
     record = kind_named(kind).stage(stage).record
     if record is not None:
-        record(unit_id, result)
+        record(unit_id, verdict.result)
+    if verdict.then:
+        queue_units(kind_named(kind), job_id, verdict.then)
     _release_remade(kind_named(kind), job_id, stage)
-    advance_locked(job_id)
+    unit_ended(job_id, unit_id, stage, is_done=True)
     return Settled.COUNTED
 
 
@@ -132,7 +134,7 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
     match verdict:
         case Fail(why, _):
             _close(attempt, AttemptOutcome.FAILED, why)
-            _end_unit(job, unit, UnitState.FAILED, why)
+            end_unit(job, unit, UnitState.FAILED, why)
         case Retry():
             _retry(job, attempt, unit, verdict)
         case Degrade(why, rung):
@@ -168,7 +170,7 @@ def _retry(job: Job, attempt: Attempt, unit: Unit, verdict: Retry) -> None:
     _close(attempt, AttemptOutcome.RETRY, why)
     unit.failures += 1
     if unit.failures >= FAILURES_UNTIL_FAILED:
-        _end_unit(job, unit, UnitState.FAILED, f"given up after {unit.failures} tries: {why}")
+        end_unit(job, unit, UnitState.FAILED, f"given up after {unit.failures} tries: {why}")
         return
     if verdict.not_here and attempt.node_id is not None:
         _exclude(unit, attempt.node_id)
@@ -204,14 +206,14 @@ def _await_remake(job: Job, attempt: Attempt, unit: Unit, verdict: Remake) -> No
     unit.failures += 1
     if unit.failures >= FAILURES_UNTIL_FAILED:
         _close(attempt, AttemptOutcome.FAILED, verdict.why)
-        _end_unit(job, unit, UnitState.FAILED, f"given up after {unit.failures} tries: {verdict.why}")
+        end_unit(job, unit, UnitState.FAILED, f"given up after {unit.failures} tries: {verdict.why}")
         return
     _close(attempt, AttemptOutcome.HELD, verdict.why)
     unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), BLOB_MISSING
     unit.save(update_fields=["state", "hold_reason", "failures"])
     queue_another(kind_named(job.kind), job.pk, verdict.stage)
     # Where the stage that would make it has failed, the job ends now.
-    advance_locked(job.pk)
+    look_at(job)
 
 
 def _release_remade(kind: JobKind, job_id: int, maker: str) -> None:
@@ -228,17 +230,18 @@ def strike(job: Job, attempt: Attempt, unit: Unit, why: str) -> None:
         remedy = (
             f"crashed its worker {unit.strikes} times, the last time: {why}. `clustercore retry {job.pk}` tries again"
         )
-        _end_unit(job, unit, UnitState.DEAD, remedy)
+        end_unit(job, unit, UnitState.DEAD, remedy)
         return
     _queue_again(unit, why, backoff_seconds(unit.strikes, 0.0), avoid=attempt)
 
 
-def _end_unit(job: Job, unit: Unit, state: UnitState, why: str) -> None:
+def end_unit(job: Job, unit: Unit, state: UnitState, why: str) -> None:
+    """Ends a unit without a result; the job goes on as far as it can without it."""
     unit.state, unit.error = moved(unit.state, state), why
     unit.finished = Now()
     unit.save(update_fields=["state", "error", "finished", "strikes", "failures"])
     record_event(job.pk, str(state), f"{unit.stage} {unit.ordinal} {state}: {why}", unit_id=unit.pk)
-    advance_locked(job.pk)
+    unit_ended(job.pk, unit.pk, unit.stage, is_done=False)
 
 
 def _queue_again(unit: Unit, why: str, delay: float, avoid: Attempt | None = None) -> None:

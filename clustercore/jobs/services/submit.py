@@ -6,17 +6,22 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from clustercore.jobs.domain.kinds import JobKind, NewUnit, kind_named
-from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, JobState, UnitState
+from clustercore.jobs.domain.kinds import JobKind, kind_named
+from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState, UnitState
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.joins import set_waiting
 from clustercore.jobs.services.references import refer, share_references
 
 
@@ -65,6 +70,8 @@ class JobRequest:
     idempotency_key: str | None = None
     owner_id: int | None = None
     """Who asked; None for the command line."""
+    parent_id: int | None = None
+    """The job for which this one is done; cancelling that cancels this."""
 
     def digest(self) -> str:
         """The same for two requests that ask for the same, whoever asks and by whichever key."""
@@ -78,7 +85,7 @@ def _default_of(one: Field[Any]) -> Any:
     return one.default if one.default_factory is MISSING else one.default_factory()
 
 
-_NOT_ASKED = ("fallback_title", "idempotency_key", "owner_id")
+_NOT_ASKED = ("fallback_title", "idempotency_key", "owner_id", "parent_id")
 _OVER_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELLED)
 
 
@@ -104,8 +111,8 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
 
 
 def refuse_over_backlog(limit: int) -> None:
-    """Raises BacklogFull when more than `limit` units are open."""
-    waiting = Unit.objects.filter(state__in=OPEN_UNIT_STATES).count()
+    """Raises BacklogFull when more than `limit` units wait for nodes."""
+    waiting = Unit.objects.filter(state__in=BACKLOG_UNIT_STATES).count()
     if waiting >= limit:
         raise BacklogFull(waiting, limit)
 
@@ -154,11 +161,13 @@ def _create(request: JobRequest) -> Job:
         idempotency_key=request.idempotency_key,
         request_digest=request.digest() if request.idempotency_key else "",
         owner_id=request.owner_id,
+        parent_id=request.parent_id,
         created=Now(),
     )
     record_event(job.pk, "submitted", f"submitted: {job.title}")
     count_submitted(kind.name)
-    queue_units(kind, job.pk, [NewUnit(stage=first.name, ordinal=0, payload=request.payload, blobs=request.blobs)])
+    begin = NewUnit(stage=first.name, ordinal=0, payload=request.payload, blobs=request.blobs)
+    queue_units(kind, job.pk, [begin, *kind.barriers()])
     return job
 
 
@@ -168,17 +177,17 @@ def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[in
     Must run in a transaction that holds the job's row lock (or creates the job). `(stage, ordinal)` pairs already in
     the job are left alone. Raises BlobGone.
     """
-    created: dict[str, list[int]] = {}
-    needs: dict[int, Sequence[str]] = {}
-    for new in units:
-        unit_id = _insert(kind, job_id, new)
-        if unit_id is not None:
-            created.setdefault(new.stage, []).append(unit_id)
-            needs[unit_id] = new.blobs
-    refer(job_id, needs)
-    for stage, ids in created.items():
+    inserted = ((_insert(kind, job_id, new), new) for new in units)
+    created = {unit_id: new for unit_id, new in inserted if unit_id is not None}
+    refer(job_id, {unit_id: new.blobs for unit_id, new in created.items()})
+    set_waiting(kind, job_id, created)
+    ready: dict[str, list[int]] = {}
+    for unit_id, new in created.items():
+        if not new.after:
+            ready.setdefault(new.stage, []).append(unit_id)
+    for stage, ids in ready.items():
         transaction.on_commit(partial(kind.ring, job_id, stage, ids))
-    return [unit_id for ids in created.values() for unit_id in ids]
+    return list(created)
 
 
 def queue_another(kind: JobKind, job_id: int, stage: str) -> None:
@@ -200,7 +209,7 @@ def queue_another(kind: JobKind, job_id: int, stage: str) -> None:
 
 def _insert(kind: JobKind, job_id: int, new: NewUnit) -> int | None:
     stage = kind.stage(new.stage)
-    held = stage.held(job_id) if stage.held is not None else ""
+    held = stage.held(job_id) if stage.held is not None and not new.after else ""
     unit, created = Unit.objects.get_or_create(
         job_id=job_id,
         stage=new.stage,
@@ -210,11 +219,21 @@ def _insert(kind: JobKind, job_id: int, new: NewUnit) -> int | None:
             "ranked": stage.ranked,
             "payload": dict(new.payload),
             "weight": new.weight,
-            "state": UnitState.HELD if held else UnitState.QUEUED,
+            "state": UnitState.BLOCKED if new.after else UnitState.HELD if held else UnitState.QUEUED,
             "hold_reason": held,
+            "group": new.group,
+            "priority": new.priority,
+            "quorum": new.join.quorum,
+            "join_until": _in_seconds(new.join.until_seconds),
+            "deadline": _in_seconds(new.deadline_seconds),
             "created": Now(),
         },
     )
     if created and stage.queued is not None:
         stage.queued(unit.pk, new.payload)
     return unit.pk if created else None
+
+
+def _in_seconds(seconds: float | None) -> Combinable | None:
+    """The database's clock, so many seconds ahead."""
+    return None if seconds is None else Now() + Value(timedelta(seconds=seconds))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from clustercore.jobs.domain.clock import ClockReading
-from clustercore.jobs.domain.lifecycle import JobState, UnitState
+from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
 from clustercore.jobs.domain.waiting import BROKER_AWAY, job_waits_because
 from clustercore.jobs.models import Job, JobEvent, Unit
 from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
@@ -97,8 +97,8 @@ def _was_told_lately(job_id: int, reason: str) -> bool:
 
 
 def finish_forgotten_jobs() -> None:
-    """Advances running jobs of which nothing moves: their last transaction should have, whatever ended it."""
-    moving = Unit.objects.filter(state__in=[UnitState.QUEUED, UnitState.LEASED]).values("job_id")
+    """Advances running jobs of which nothing moves and nothing is held: their last transaction should have."""
+    moving = Unit.objects.filter(state__in=BACKLOG_UNIT_STATES).values("job_id")
     for job_id in Job.objects.filter(state=JobState.RUNNING).exclude(pk__in=moving).values_list("pk", flat=True):
         try:
             advance(job_id)

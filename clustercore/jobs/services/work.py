@@ -21,8 +21,9 @@ from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import ResourceShortage, shortage_in
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
-from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, Stage, UndeclaredBlob, kind_named
+from clustercore.jobs.domain.kinds import LeaseLost, Stage, UndeclaredBlob, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
 from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.jobs.models import Attempt, Job

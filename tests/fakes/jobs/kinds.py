@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clustercore.jobs.domain.kinds import JobKind, NewUnit, Stage, UnitContext
+from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 
 RUNG: list[tuple[str, list[int]]] = []

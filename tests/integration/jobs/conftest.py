@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
 from tests.fakes.jobs import kinds as fake_kinds
@@ -32,6 +33,6 @@ def submitted(**wishes: object) -> Job:
 def with_parts(count: int, **wishes: object) -> tuple[Job, list[Unit]]:
     """A job whose plan is done and whose parts are queued."""
     job = submitted(**wishes)
-    Unit.objects.filter(job=job).update(state="done")
-    queue_units(fake_kinds.SUMS, job.pk, [kinds.NewUnit(stage="part", ordinal=n) for n in range(count)])
+    Unit.objects.filter(job=job, stage="plan").update(state="done")
+    queue_units(fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=n) for n in range(count)])
     return job, list(Unit.objects.filter(job=job, stage="part").order_by("ordinal"))

@@ -112,7 +112,7 @@ class TestOneJob:
         first = client.get(f"/api/v1/jobs/{job.pk}/units?limit=4").json()
         second = client.get(f"/api/v1/jobs/{job.pk}/units", {"limit": 4, "cursor": first["next_cursor"]}).json()
         stages = [(unit["stage"], unit["ordinal"]) for unit in first["results"] + second["results"]]
-        assert stages == [("plan", 0), *(("part", ordinal) for ordinal in range(5))]
+        assert stages == [("plan", 0), ("total", 0), *(("part", ordinal) for ordinal in range(5))]
         assert second["next_cursor"] is None
         events = client.get(f"/api/v1/jobs/{job.pk}/events").json()["results"]
         assert [event["name"] for event in events] == list(

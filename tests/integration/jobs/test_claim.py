@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from clustercore.jobs.domain.kinds import NewUnit
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.selectors.eligibility import below_floor, claimable

@@ -11,6 +11,7 @@ import pytest
 from clustercore.blobs.models import Hub
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
+from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.delivery import Delivery
@@ -172,7 +173,7 @@ def test_after_a_restore_only_what_was_done_is_placed(agent: StandingAgent) -> N
 def test_a_stage_whose_result_rests_on_other_units_is_done_again_after_a_restore(agent: StandingAgent) -> None:
     job, (unit,) = with_parts(1)
     Unit.objects.filter(pk=unit.pk).update(state="done")
-    Unit.objects.create(job=job, stage="total", ordinal=0, capability="media", created=job.created)
+    advance(job.pk)
     total = taken()
     assert total.stage == "total"
     keep(agent, total)

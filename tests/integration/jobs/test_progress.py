@@ -10,8 +10,8 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import NewUnit
 from clustercore.jobs.domain.line import Place
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.progress import JobProgress, NodeShare
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Attempt, Job, Unit
@@ -138,7 +138,7 @@ def test_a_kind_that_nobody_knows_here_counts_all_its_units() -> None:
     Job.objects.filter(pk=job.pk).update(kind="from-a-newer-version")
     found = progress_of(job)
     assert (found.total, found.all_queued) == (Unit.objects.filter(job=job).count(), False)
-    assert len(pieces_by_job([found])[job.pk]) == 3
+    assert len(pieces_by_job([found])[job.pk]) == 4
 
 
 def test_a_story_is_told_from_its_end() -> None:

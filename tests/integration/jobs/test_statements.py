@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from clustercore.jobs.adapters.statements import StoredStatement, establish
-from clustercore.jobs.services.advance import IS_MOVING
+from clustercore.jobs.services.advance import AFTER_END
 from clustercore.jobs.services.claim import CLAIM
 from clustercore.jobs.services.hot_statements import HOT_STATEMENTS
 
@@ -52,6 +52,6 @@ def test_another_text_is_another_function_so_that_two_versions_share_a_database(
 
 def test_each_migration_brings_back_a_function_that_is_missing() -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP FUNCTION {IS_MOVING.function}")
+        cursor.execute(f"DROP FUNCTION {AFTER_END.function}")
     call_command("migrate", verbosity=0)
-    assert IS_MOVING.function in functions()
+    assert AFTER_END.function in functions()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from typing import Any
 
+from celery import Task, shared_task
+
+from clustercore.jobs.services.claim import CanvasPlace
+from clustercore.jobs.services.places import work_join
 from clustercore.jobs.services.work import AttemptFailed, work
+from clustercore.jobs.workflows import take_place
 
 
 @shared_task(name="transcription.cut", throws=(AttemptFailed,))
@@ -25,7 +30,13 @@ def transcribe(unit_id: int) -> str:
     return work(unit_id)
 
 
+@shared_task(name="transcription.transcribe_all", bind=True)
+def transcribe_all(task: Task[Any, Any], job_id: int, queue: str) -> str:
+    """Transcribes one piece of a recording after another, while it is that job's turn and this node may."""
+    return take_place(task, CanvasPlace(job_id, "transcribe"), queue)
+
+
 @shared_task(name="transcription.merge", throws=(AttemptFailed,))
 def merge(unit_id: int) -> str:
-    """Merges a recording's segments, if this node may."""
-    return work(unit_id)
+    """Merges a recording's segments once its pieces are over, if this node may."""
+    return work_join(unit_id)

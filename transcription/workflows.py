@@ -1,19 +1,24 @@
 """The shape of a transcription, and nothing else.
 
-cut ──► a wave of pieces: chord( transcribe, … ) ──► jobs.advance ──► merge
- │      (as they are cut, the next wave beside this one; one whose sound is lost is held, and a further cut makes it)
- └────► detect, when nobody said the language, on one piece after another until one tells; the pieces wait for it
+cut ──► transcribe, transcribe, …     one message a piece, as they are cut (one whose sound is lost is held, and a
+ │                                    further cut makes it)
+ ├────► detect                        when nobody said the language, on one piece after another until one tells;
+ │                                    the pieces wait for it
+ └────► chord( transcribe_all, one a place ) ──► merge
+                                      once the last piece is cut: the places work off what is left, and the last of
+                                      them brings the merge, which waits for all pieces
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from celery.canvas import Signature
+from celery.canvas import Signature, chord
 
 from clustercore.jobs.domain.kinds import JobKind, Stage
-from clustercore.jobs.workflows import lone_bell, ring, wave
+from clustercore.jobs.workflows import bell, canvas_of_join, lone_bell, ring_in_turn, send_join
 from clustercore.nodes.domain.queues import queue_for
+from clustercore.nodes.selectors import live_slots
 from transcription import tasks
 from transcription.domain.stages import KIND, OUTLINE
 from transcription.selectors import capability_of
@@ -22,33 +27,38 @@ from transcription.services.hearing import detect, record_language, record_segme
 from transcription.services.language import held_until_language
 from transcription.services.merging import merge, record_transcript
 
-WIDEST_WAVE = 100
+MOST_PLACES = 100
 """A chord's cost grows faster than its width: thousands at once take many seconds to build."""
 
 
-def canvases(job_id: int, stage_name: str, unit_ids: Sequence[int], capability: str) -> list[Signature]:
-    """The canvases for units of one stage: pieces go in a chord, other stages one by one.
-
-    `capability` is what the pieces ask of a node: to hear, or to translate.
-    """
-    stage = TRANSCRIPTION.stage(stage_name)
-    if stage_name == "transcribe":
-        queue = queue_for(capability)
-        starts = range(0, len(unit_ids), WIDEST_WAVE)
-        return [wave(stage, job_id, unit_ids[at : at + WIDEST_WAVE], queue) for at in starts]
-    return [lone_bell(stage, unit_id) for unit_id in unit_ids]
+def messages(stage_name: str, unit_ids: Sequence[int], capability: str) -> list[Signature]:
+    """The messages for units of one stage. `capability` is what the pieces ask of a node: to hear, or to translate."""
+    queue = queue_for(capability) if stage_name == "transcribe" else None
+    return [lone_bell(TRANSCRIPTION.stage(stage_name), unit_id, queue) for unit_id in unit_ids]
 
 
 def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
     """Rings for units just queued."""
-    for canvas in canvases(job_id, stage_name, unit_ids, capability_of(job_id)):
-        if ring(canvas):
-            return
+    ring_in_turn(messages(stage_name, unit_ids, capability_of(job_id)))
+
+
+def canvas(job_id: int, merge_id: int, capability: str, places: int) -> chord:
+    """The canvas of the pieces that are left, with so many places, and the merge."""
+    queue = queue_for(capability)
+    header = tasks.transcribe_all.si(job_id, queue).set(queue=queue)
+    return canvas_of_join(header, max(1, min(places, MOST_PLACES)), bell(TRANSCRIPTION.stage("merge"), merge_id))
+
+
+def gather(job_id: int, unit_id: int) -> None:
+    """Sends the canvas that ends in the merge, once all pieces are cut."""
+    capability = capability_of(job_id)
+    send_join(canvas(job_id, unit_id, capability, live_slots(capability)), unit_id)
 
 
 TRANSCRIPTION = JobKind(
     name=KIND,
     ring=ring_stage,
+    gather=gather,
     main_stage=OUTLINE.main_stage,
     stages=(
         Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),

@@ -2,31 +2,39 @@
 
 unit queued ──► its stage's task, on cap.<capability> ──► any able node
 unit waits  ──► its stage's task, on node.<name>      ──► the idle node that noticed it
-wave queued ──► chord( its units' tasks ) ──► jobs.advance
+a stage gets no more units, and one waits for it ──► chord( one message a place ) ──► that unit's own task
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
-from celery import chord, signature
+from celery import Task, chord, signature
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
-from clustercore.jobs import tasks
 from clustercore.jobs.domain.kinds import Stage, kind_named
 from clustercore.jobs.selectors.eligibility import Waiting
+from clustercore.jobs.services.claim import CanvasPlace
+from clustercore.jobs.services.places import expect_message, expect_no_message, work_off
 from clustercore.nodes.domain.queues import queue_for, queue_for_node
 
 logger = logging.getLogger(__name__)
 
-MEDIA = "media"
+ELSEWHERE_SECONDS = 1.0
+"""Before a message comes back that a node could not serve: it may be the only one that listens."""
+MOST_RETRIES = 10_000
 
 BROKER_AWAY = (BrokerAway, RedisError, OSError, RuntimeError)
 """How the broker's absence shows: a chord speaks to Redis itself, and Celery's result store ends its own tries with
 a RuntimeError."""
+
+
+class NotServed(Exception):
+    """A message was sent back to its queue so often that it is given up; the ledger keeps what it was for."""
 
 
 def bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature:
@@ -41,10 +49,34 @@ def lone_bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature
     return message
 
 
-def wave(stage: Stage, job_id: int, unit_ids: Sequence[int], queue: str | None = None) -> chord:
-    """A chord over units queued together; its body only hurries the job, so losing it loses nothing."""
-    body = tasks.advance.si(job_id).set(queue=queue_for(MEDIA))
-    return chord([bell(stage, unit_id, queue) for unit_id in unit_ids], body)
+def canvas_of_join(header: Signature, places: int, body: Signature) -> chord:
+    """A chord of so many places that work a stage off, and the message of the unit that waits for it."""
+    return chord([header.clone() for _ in range(places)], body)
+
+
+def send_join(canvas: chord, unit_id: int) -> None:
+    """Sends the canvas that runs a blocked unit; where it cannot be sent, whoever opens the unit sends its message.
+
+    The ledger is told first: a body that is quicker finds the unit as it is.
+    """
+    if expect_message(unit_id) and ring(canvas):
+        expect_no_message(unit_id)
+
+
+def take_place(task: Task[Any, Any], place: CanvasPlace, queue: str) -> str:
+    """One turn of a place of a canvas: what it did, in a word. Raises Retry where it goes on."""
+    outcome = work_off(place)
+    if outcome.goes_on or outcome.not_here:
+        retry_elsewhere(task, queue, outcome.word, seconds=0.0 if outcome.goes_on else ELSEWHERE_SECONDS)
+    return outcome.word
+
+
+def retry_elsewhere(task: Task[Any, Any], queue: str, because: str, seconds: float = 0.0) -> NoReturn:
+    """Sends a message that this node cannot serve now back to a queue, as the same task in the same group.
+
+    Raises Celery's Retry; after a while the message is given up, and a node that looks for work finds what it was for.
+    """
+    raise task.retry(queue=queue, countdown=seconds, exc=NotServed(because), max_retries=MOST_RETRIES)
 
 
 def ring(canvas: Signature) -> str:

@@ -40,7 +40,7 @@ def foreign_keys_pointing_up(registered: Iterable[type[models.Model]], height: M
 
 
 def tasks_under_other_names(registered: Mapping[str, object]) -> Iterator[str]:
-    """Tasks of ours that are not named after their package, `jobs.advance` in clustercore/jobs."""
+    """Tasks of ours that are not named after their package, `transcription.cut` in transcription."""
     for name, task in registered.items():
         module = type(task).__module__
         if module.partition(".")[0] in PACKAGES:

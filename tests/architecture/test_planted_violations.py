@@ -40,8 +40,8 @@ BROKEN_CONTRACTS = [
     ("no-broker", "clustercore/jobs/services/planted.py", "import celery"),
     ("no-broker", "transcription/adapters/planted.py", "from kombu import Queue"),
     ("no-broker", "clustercore/nodes/adapters/planted.py", "import celery"),
-    ("only-workflows-send", "transcription/views.py", "from clustercore.jobs import tasks"),
-    ("only-workflows-send", "clustercore/jobs/services/planted.py", "from clustercore.jobs.tasks import advance"),
+    ("only-workflows-send", "transcription/views.py", "from transcription import tasks"),
+    ("only-workflows-send", "transcription/services/planted.py", "from transcription.tasks import cut"),
     ("acyclic", "clustercore/jobs/domain/planted/one.py", "import clustercore.jobs.domain.planted.two"),
 ]
 

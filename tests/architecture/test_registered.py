@@ -15,5 +15,5 @@ def test_foreign_keys_point_down() -> None:
 
 def test_tasks_are_named_after_their_package() -> None:
     app.loader.import_default_modules()
-    assert [name for name in app.tasks if name.startswith("jobs.")]
+    assert [name for name in app.tasks if name.startswith("transcription.")]
     assert list(tasks_under_other_names(app.tasks)) == []

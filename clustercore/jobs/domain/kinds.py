@@ -165,6 +165,9 @@ class JobKind:
     """Sends the canvas for units just queued, given (job id, stage, unit ids); called after their commit."""
     main_stage: str
     """The stage whose units people count: the pieces of a recording, say."""
+    gather: Callable[[int, int], None] | None = None
+    """Sends the canvas that works a stage off and then runs the unit that waits for it, given (job id, unit id);
+    called after the commit of what queued the last unit of that stage."""
 
     @property
     def outline(self) -> KindOutline:

@@ -14,7 +14,7 @@ from clustercore.jobs.domain.progression import Counts, Move, broken_stages, gap
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
-from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, open_joins
+from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, gather, open_joins
 from clustercore.jobs.services.submit import queue_units
 
 WAIT_FOR_EACH_OTHER = "what is left waits for itself: nothing can open it"
@@ -72,6 +72,8 @@ def look_at(job: Job) -> None:
     counts = counts_of(job.pk)
     timed = Unit.objects.filter(job=job, state=UnitState.BLOCKED, join_until__isnull=False).count()
     match next_move(kind.rules, counts, timed=timed):
+        case Move.GO_ON:
+            gather(kind, job, counts)
         case Move.FAIL:
             _give_up(job, broken_stages(kind.rules, counts))
         case Move.STUCK:

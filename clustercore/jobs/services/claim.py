@@ -30,6 +30,8 @@ _FIRST_LIGHT = f"""
     ) u LIMIT 1"""
 _HINTED = f"SELECT u.id FROM jobs_unit u WHERE u.id = %(hint)s::bigint AND u.job_id + 0 = j.id AND {ELIGIBLE}"
 
+_FIRST_OF_STAGE = f"SELECT u.id FROM {UNITS_IN_ORDER} AND u.stage = %(only_stage)s::text {BY_UNIT} LIMIT 1"
+
 
 def _first_job(look: str, passed: str) -> str:
     """SQL: the first job in line that has a unit to be seen by `look`, but those that were passed over."""
@@ -45,11 +47,13 @@ _QUERY = f"""
 WITH light AS ({_first_job(_FIRST_LIGHT.replace("%s", ""), "passed_light")}),
 oldest AS ({_first_job(_FIRST, "passed")}),
 chosen AS (
-    SELECT one.id, one.is_light
-    FROM (SELECT *, true AS is_light FROM light UNION ALL SELECT *, false FROM oldest) one
-    ORDER BY one.priority DESC, one.is_light DESC LIMIT 1
+    SELECT one.id, one.is_light FROM (
+        SELECT * FROM (SELECT *, true AS is_light FROM light UNION ALL SELECT *, false FROM oldest) either
+        ORDER BY either.priority DESC, either.is_light DESC LIMIT 1
+    ) one WHERE %(only_job)s::bigint IS NULL OR one.id = %(only_job)s::bigint AND NOT one.is_light
 ), locked AS (
     SELECT CASE WHEN chosen.is_light THEN ({_FIRST_LIGHT.replace("%s", "FOR UPDATE SKIP LOCKED")})
+           WHEN %(only_stage)s::text IS NOT NULL THEN ({_FIRST_OF_STAGE} FOR UPDATE SKIP LOCKED)
            ELSE coalesce(({_HINTED} FOR UPDATE SKIP LOCKED), ({_FIRST} FOR UPDATE SKIP LOCKED)) END AS unit_id
     FROM chosen JOIN jobs_job j ON j.id = chosen.id
 ), taken AS (
@@ -80,6 +84,8 @@ CLAIM = StoredStatement(
     "jobs_claim",
     parameters={
         "hint": "bigint",
+        "only_job": "bigint",
+        "only_stage": "text",
         "node": "bigint",
         "node_name": "text",
         "instance": "uuid",
@@ -147,6 +153,14 @@ _COLUMNS = tuple(column.name for column in fields(Claimed))
 
 
 @dataclass(frozen=True, slots=True)
+class CanvasPlace:
+    """What a message of a canvas asks for: units of one stage of one job, while it is that job's turn."""
+
+    job_id: int
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
 class Claimant:
     """The node that claims, as the ledger knows it."""
 
@@ -158,10 +172,11 @@ class Claimant:
     lease_seconds: float
 
 
-def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
+def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None) -> Claimed | None:
     """Takes the first unit in line that this node is eligible for; None when there is none.
 
-    The hint only chooses among the units of the job whose turn it is. Where other nodes took all that the chosen job
+    The hint only chooses among the units of the job whose turn it is. A place takes nothing but its own stage's, and
+    nothing while it is another job's turn. Where other nodes took all that the chosen job
     had, between the choice and the lock, the next job is looked for.
     """
     passed: dict[bool, list[int]] = {True: [], False: []}
@@ -169,6 +184,8 @@ def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
     while True:
         rows = CLAIM.fetch(
             hint=hint,
+            only_job=place.job_id if place else None,
+            only_stage=place.stage if place else None,
             node=claimant.node_id,
             node_name=claimant.node_name,
             instance=claimant.instance,
@@ -185,6 +202,8 @@ def claim(claimant: Claimant, hint: int | None) -> Claimed | None:
         job_id, is_light, *row = rows[0]
         if row[0] is not None:
             return _claimed(row)
+        if place is not None:
+            return None
         passed[is_light].append(job_id)
 
 

@@ -195,3 +195,20 @@ def _fail(kind: JobKind, job: Job, unit: Unit) -> None:
     Unit.objects.filter(pk=unit.pk).update(state=UnitState.FAILED, finished=Now(), error=NOTHING_DONE)
     record_event(job.pk, str(UnitState.FAILED), f"{unit.stage} {unit.ordinal} failed: {NOTHING_DONE}", unit_id=unit.pk)
     close_input(kind, job, unit.pk, is_done=False)
+
+
+def gather(kind: JobKind, job: Job, counts: Counts) -> None:
+    """Sends the canvas of each join whose stage gets no more units, once."""
+    if kind.gather is None:
+        return
+    edges = UnitAfter.objects.filter(job=job, after=None, outcome=InputOutcome.OPEN, group="")
+    waiting = edges.filter(unit__state=UnitState.BLOCKED, unit__unsent=True)
+    for stage, unit_id in waiting.values_list("stage", "unit"):
+        if not _may_grow(kind, stage, counts):
+            transaction.on_commit(partial(kind.gather, job.pk, unit_id))
+
+
+def _may_grow(kind: JobKind, stage: str, counts: Counts) -> bool:
+    names = [one.name for one in kind.stages]
+    earlier = names[: names.index(stage)]
+    return any(counts.get(name, {}).get(state) for name in earlier for state in OPEN_UNIT_STATES)

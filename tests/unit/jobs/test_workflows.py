@@ -15,5 +15,5 @@ def test_when_the_broker_is_away_the_first_bell_is_the_last_that_is_tried(monkey
         raise ConnectionError("refused")
 
     monkeypatch.setattr(Signature, "apply_async", refuse)
-    absence = workflows.ring_in_turn(signature("jobs.advance", args=[number]) for number in range(3))
+    absence = workflows.ring_in_turn(signature("transcription.cut", args=[number]) for number in range(3))
     assert (len(tried), absence) == (1, "refused")

@@ -1,0 +1,71 @@
+"""What the messages of a canvas do: a place of its header works a stage off, its body runs the join."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+
+from clustercore.jobs.domain.lifecycle import UnitState
+from clustercore.jobs.models import Unit
+from clustercore.jobs.services.claim import CanvasPlace, claim
+from clustercore.jobs.services.work import HUB_AWAY, claimant_of, do, work
+from clustercore.nodes.adapters.agent import current_agent
+
+logger = logging.getLogger(__name__)
+
+SECONDS = 10.0
+"""For so long a place takes further units; then its message goes back to the queue, behind what waits there."""
+NOT_HERE = "this node takes no work now"
+STILL_BLOCKED = "its inputs are not closed yet: the transaction that closes the last one sends it"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOutcome:
+    """How a place ended, in a word for whoever watches Celery, and whether the message should go on elsewhere."""
+
+    word: str
+    goes_on: bool = False
+    not_here: bool = False
+
+
+def work_off(place: CanvasPlace) -> PlaceOutcome:
+    """Does units of one stage of a job, while it is that job's turn, until none is left for this node.
+
+    Never raises: a header whose task failed would keep the canvas's body from running.
+    """
+    began, done = time.monotonic(), 0
+    try:
+        agent = current_agent()
+        while agent.taking_work:
+            if done and time.monotonic() - began > SECONDS:
+                return PlaceOutcome(f"{done} done, more to do", goes_on=True)
+            claimed = claim(claimant_of(agent), None, place)
+            if claimed is None:
+                return PlaceOutcome(f"{done} done, nothing left for this node")
+            do(agent, claimed)
+            done += 1
+    except HUB_AWAY as absence:
+        logger.warning("the hub is away (%s): a place of job %s is left to a later tick", absence, place.job_id)
+        return PlaceOutcome(f"{done} done, the hub is away")
+    except Exception:
+        logger.exception("a place of job %s ended", place.job_id)
+        return PlaceOutcome(f"{done} done, ended by an error that the log of this node tells")
+    return PlaceOutcome(NOT_HERE, not_here=True)
+
+
+def work_join(unit_id: int) -> str:
+    """Runs a unit that waited for others, or notes that it must be sent again, where it waits still."""
+    if Unit.objects.filter(pk=unit_id, state=UnitState.BLOCKED).update(unsent=True):
+        return STILL_BLOCKED
+    return work(unit_id)
+
+
+def expect_message(unit_id: int) -> bool:
+    """Notes that a canvas brings the message of a blocked unit; False where it is not blocked any more."""
+    return bool(Unit.objects.filter(pk=unit_id, state=UnitState.BLOCKED).update(unsent=False))
+
+
+def expect_no_message(unit_id: int) -> None:
+    """Notes that none comes, because it could not be sent: whoever opens the unit sends it."""
+    Unit.objects.filter(pk=unit_id, state=UnitState.BLOCKED).update(unsent=True)

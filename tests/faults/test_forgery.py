@@ -120,8 +120,9 @@ def test_forged_results_and_bells_change_nothing(
     finished = Unit.objects.filter(job=done, stage="transcribe").values_list("pk", flat=True)[0]
     merged = Unit.objects.filter(job=done, stage="merge").values_list("pk", flat=True)[0]
     forged = [
-        bell("transcription.transcribe_all", done),
-        bell("transcription.transcribe_all", 2**62),
+        bell("transcription.transcribe_all", done.pk, "cap.stt"),
+        bell("transcription.transcribe_all", 2**62, "cap.stt"),
+        bell("transcription.transcribe_all", "1; DROP", 7),
         bell("transcription.merge", merged),
         bell("transcription.merge", held.unit.pk),
         bell("transcription.transcribe", finished),

@@ -94,8 +94,10 @@ class Supervisor:
         spent = 0
         while True:
             await asyncio.sleep(_PROGRESS_SECONDS)
+            if self._phase != "starting":
+                continue
             before, spent = spent, processor_seconds(os.getpid())
-            if self._phase == "starting" and spent != before:
+            if spent != before:
                 self._tell_all()
 
     def _server(self, program: Any, name: str, account: Account | None) -> Server:

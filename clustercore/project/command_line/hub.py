@@ -84,6 +84,11 @@ class Hub:
         """All that should run, in the order of their start."""
         return [*self.web, *self.nodes]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether all run that should."""
+        return all(child.exit_code is None for child in self.children)
+
     def keep(self, tell: Tell) -> None:
         """Starts again what died. Raises CommandError when the embedded servers are gone for good."""
         if self.lease is not None and self.lease.ended.is_set():

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 from rich.text import Text
 from typer import Option
@@ -54,6 +55,8 @@ QUIET_SECONDS = 120.0
 
 DOWN_SPARE_SECONDS = 25.0
 _POLL_SECONDS = 0.2
+_KEEP_SECONDS = 1.0
+"""How often a hub is looked after whose children all run; the end of one is heard of at once."""
 ListenOption = Annotated[
     str | None, Option("--listen", metavar="ADDRESS[:PORT]", help="Let other machines join at this address.")
 ]
@@ -148,17 +151,31 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flo
             noted = _write_state(state)
             with suppress(OSError):
                 output().print(up_screen(state, for_a_log=not sys.stdout.isatty()), crop=False)
-            while True:
-                hub.keep(remark)
-                noted = noted or _write_state(state)
-                rotate(log_directory() / LOG)
-                time.sleep(_POLL_SECONDS)
+            _keep(hub, state, noted)
         except KeyboardInterrupt:
             grace = environment().grace_seconds
             remark(f"Stopping; nodes get {grace:g} s for what they have in hand (once more: at once) …")
     _stop_servers_nobody_holds()
     remark("Stopped.")
     return ExitCode.DONE
+
+
+def _keep(hub: Hub, state: UpState, noted: bool) -> NoReturn:
+    """Until KeyboardInterrupt. Raises CommandError when the embedded servers are gone for good."""
+    log, ends = log_directory() / LOG, _ends_of_children()
+    while True:
+        hub.keep(remark)
+        noted = noted or _write_state(state)
+        rotate(log)
+        with suppress(Empty):
+            ends.get(timeout=_KEEP_SECONDS if hub.is_whole else _POLL_SECONDS)
+
+
+def _ends_of_children() -> SimpleQueue[None]:
+    """Gets an item whenever a child ends; a handler may interrupt whoever waits for it."""
+    ends: SimpleQueue[None] = SimpleQueue()
+    signal.signal(signal.SIGCHLD, lambda _number, _frame: ends.put(None))
+    return ends
 
 
 def _stop_servers_nobody_holds() -> None:

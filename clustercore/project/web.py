@@ -7,6 +7,7 @@ import logging.config
 import signal
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,43 @@ _SHUTDOWN_SECONDS = 10
 _KEEP_ALIVE_SECONDS = 30
 _MOST_SOCKET_BYTES = 16_384
 """Of one message that a page sends; what it gets may be longer."""
+_DATE_SECONDS = 1.0
 
 
-def server(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """uvicorn's, which looks ten times a second whether it should end: this one is told. What remains to be done each
+    second is the date in its answers."""
+
+    _should_exit = False
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        self._told = asyncio.Event()
+        super().__init__(config)
+
+    @property
+    def should_exit(self) -> bool:
+        """Setting it, in any thread or signal handler, ends the server at once."""
+        return self._should_exit
+
+    @should_exit.setter
+    def should_exit(self, value: bool) -> None:
+        self._should_exit = value
+        if value and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        try:
+            while not await self.on_tick(0):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_DATE_SECONDS):
+                        await self._told.wait()
+        finally:
+            self._loop = None
+
+
+def server(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> Server:
     """A server that is not running yet, on host and port or on a unix socket. `serve()` of it is a coroutine,
     `run()` blocks, and setting `should_exit` ends either."""
     config = uvicorn.Config(
@@ -51,7 +86,7 @@ def server(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None =
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
-    return uvicorn.Server(config)
+    return Server(config)
 
 
 def serve(*, host: str = "127.0.0.1", port: int = 0, unix_socket: Path | None = None) -> None:

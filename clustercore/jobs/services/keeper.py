@@ -20,7 +20,7 @@ from clustercore.jobs.selectors.eligibility import Waiting, below_floor, claimab
 from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.leases import end_left_behind, extend_leases
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.sweep import Sweeper
+from clustercore.jobs.services.sweep import Sweeper, work_is_open
 from clustercore.jobs.services.timers import run_due
 from clustercore.jobs.services.work import HUB_AWAY, workspaces
 from clustercore.nodes.adapters.hardware import memory_kills
@@ -147,6 +147,9 @@ class LeaseKeeper:
 
     def _look_for_work(self, agent: Agent) -> None:
         if not agent.taking_work:
+            return
+        if not work_is_open():
+            agent.bar({})
             return
         capabilities = agent.capabilities
         pending = HOLDINGS.pending_knocks()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from clustercore.jobs.adapters.statements import fetch_prepared
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
 from clustercore.jobs.domain.waiting import BROKER_AWAY, job_waits_because
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 8
 REASONS_IN_TURN = 3
+_IS_OPEN = """
+SELECT EXISTS (SELECT FROM jobs_job WHERE state = 'running') OR EXISTS (SELECT FROM jobs_attempt WHERE outcome = 'live')
+"""
 
 
 class Sweeper:
@@ -50,10 +54,15 @@ class Sweeper:
             sweep(reading, lease_seconds, broker_away)
 
 
+def work_is_open() -> bool:
+    """Tells whether any job runs or any piece is in hand; where not, no unit can wait, be lost or need a reason."""
+    return bool(fetch_prepared(_IS_OPEN, {})[0][0])
+
+
 def sweep(reading: ClockReading, lease_seconds: float, broker_away: str | None) -> None:
     """Marks silent nodes, ends expired leases, and says why jobs wait; nothing while another node does it."""
     mark_silent_nodes_offline()
-    if reap(reading, lease_seconds) is not None:
+    if work_is_open() and reap(reading, lease_seconds) is not None:
         explain_waiting_jobs(broker_away=broker_away)
         finish_forgotten_jobs()
 

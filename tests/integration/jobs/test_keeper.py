@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from django.db import connection
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
+from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.models import Attempt
+from clustercore.jobs.selectors.eligibility import Waiting
 from clustercore.jobs.services import keeper
 from clustercore.jobs.services.claim import claim
+from clustercore.jobs.services.control import pause_job
 from clustercore.jobs.services.keeper import LeaseKeeper
+from clustercore.jobs.services.sweep import sweep
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, as_claimant, start_node
@@ -32,6 +39,19 @@ class BusyAgent(StandingAgent):
 
     taking_work: bool = False
     hosts: Any = field(default_factory=lambda: SimpleNamespace(resident_mb=dict, kill=lambda *_: None))
+
+
+@dataclass
+class IdleAgent(BusyAgent):
+    """One that would take something."""
+
+    taking_work: bool = True
+    slots: int = 1
+    capabilities: tuple[str, ...] = ("media", "stt")
+    barred: list[Any] = field(default_factory=list)
+
+    def bar(self, reasons: Mapping[str, str]) -> None:
+        self.barred.append(dict(reasons))
 
 
 @pytest.fixture
@@ -58,3 +78,43 @@ def test_after_the_machine_was_suspended_a_node_extends_before_it_sweeps(
     Attempt.objects.update(lease_until=F("lease_until") - timedelta(hours=1))
     hook.on_tick(cast(Agent, agent))
     assert Attempt.objects.get(pk=held.attempt_id).outcome == "live"
+
+
+@pytest.fixture
+def idle(agent: BusyAgent) -> IdleAgent:
+    return IdleAgent(agent.node_id, agent.name, agent.instance, agent.boot_id, agent.spools)
+
+
+def test_where_nothing_runs_an_idle_node_asks_for_that_alone_and_hears_of_work_at_the_next_tick(
+    idle: IdleAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [1000.0]
+    monkeypatch.setattr(keeper, "elapsed_seconds", lambda: seconds[0])
+    knocked: SimpleQueue[Sequence[Waiting]] = SimpleQueue()
+
+    def knock(_name: str, waiting: Sequence[Waiting]) -> str:
+        knocked.put(waiting)
+        return ""
+
+    hook = LeaseKeeper(knock)
+    hook.on_tick(cast(Agent, idle))
+    seconds[0] += 1.0
+    # What is prepared passes Django by: nothing else is asked.
+    with CaptureQueriesContext(connection) as asked:
+        hook.on_tick(cast(Agent, idle))
+    assert (len(asked), idle.barred) == (0, [{}, {}])
+    _, (unit,) = with_parts(1)
+    seconds[0] += 1.0
+    hook.on_tick(cast(Agent, idle))
+    assert [waiting.unit_id for waiting in knocked.get(timeout=10)] == [unit.pk]
+    HOLDINGS.answered(unit.pk)
+
+
+def test_a_piece_of_a_paused_job_is_taken_back_like_any_other(agent: BusyAgent) -> None:
+    job, _ = with_parts(1)
+    held = claim(as_claimant(Node.objects.get(pk=agent.node_id)), None)
+    assert held is not None
+    pause_job(job.pk)
+    Attempt.objects.update(lease_until=F("lease_until") - timedelta(minutes=1))
+    sweep(read_clocks(), 20.0, None)
+    assert Attempt.objects.get(pk=held.attempt_id).outcome == "expired"

@@ -181,8 +181,9 @@ class Watcher:
                     due = began + pause
                 else:
                     due = clock() + AWAY_SECONDS
-                await asyncio.sleep(SHORTEST_PAUSE_SECONDS)
-                await self._pause(due - clock())
+                ended = clock()
+                await self._pause(due - ended)
+                await asyncio.sleep(ended + SHORTEST_PAUSE_SECONDS - clock())
         finally:
             self._task = None
 

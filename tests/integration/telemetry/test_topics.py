@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.access.domain.identity import Identity
@@ -12,6 +16,8 @@ from clustercore.jobs.selectors.pulse import activity_now
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.settle import settle
+from clustercore.nodes import services as node_services
+from clustercore.nodes.models import ModelPull, Node
 from clustercore.telemetry.domain.topics import Facts, Topic
 from clustercore.telemetry.domain.viewers import viewer_key
 from clustercore.telemetry.services.cluster_topics import CLUSTER, NODES
@@ -114,3 +120,47 @@ def test_the_cluster_costs_the_same_with_more_nodes() -> None:
     few = [queries_of(topic, {"": None})[0] for topic in (NODES, CLUSTER)]
     start_node(WORKSTATION)
     assert [queries_of(topic, {"": None})[0] for topic in (NODES, CLUSTER)] == few
+
+
+@pytest.mark.parametrize("topic", [NODES, CLUSTER], ids=["nodes", "cluster"])
+def test_a_sign_of_life_costs_one_query_and_every_change_of_a_node_is_read(topic: Topic) -> None:
+    node = start_node(LAPTOP)
+    _, found = queries_of(topic, {"": None})
+    node_services.beat(node.pk, node.instance, "", "")
+    again, same = queries_of(topic, dict(found))
+    assert (again, same[""] is found[""]) == (1, True)
+    node_services.drain(LAPTOP)
+    _, drained = queries_of(topic, dict(found))
+    assert drained[""] != found[""]
+    Node.objects.update(drained=False, last_seen=Now() - timedelta(minutes=1))
+    _, silent = queries_of(topic, dict(drained))
+    assert silent[""] != found[""]
+    start_node(WORKSTATION)
+    _, joined = queries_of(topic, dict(silent))
+    assert joined[""] != silent[""]
+
+
+@pytest.mark.parametrize("topic", [NODES, CLUSTER], ids=["nodes", "cluster"])
+def test_nodes_are_read_each_time_while_a_piece_is_in_hand_and_once_after_it(topic: Topic) -> None:
+    node = start_node(LAPTOP)
+    with_parts(1)
+    first, found = queries_of(topic, {"": None})
+    taken = claim(as_claimant(node), None)
+    assert taken is not None
+    for _ in range(2):
+        _, working = queries_of(topic, dict(found))
+        assert working[""] != found[""]
+        assert queries_of(topic, dict(working))[0] == first
+    settle(taken.key, Done({}))
+    read, after = queries_of(topic, dict(working))
+    assert (read, after[""] != working[""]) == (first, True)
+
+
+def test_a_model_that_is_on_its_way_is_seen() -> None:
+    node = start_node(LAPTOP)
+    _, found = queries_of(NODES, {"": None})
+    ModelPull.objects.create(node=node, label="vosk:small", asked=Now())
+    _, asked = queries_of(NODES, dict(found))
+    ModelPull.objects.update(done_bytes=5)
+    _, moved = queries_of(NODES, dict(asked))
+    assert found[""] != asked[""] != moved[""]

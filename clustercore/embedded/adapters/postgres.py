@@ -63,6 +63,9 @@ def _before_start(layout: Layout, tree: PostgresTree, account: Account | None) -
         "max_connections": str(MOST_CONNECTIONS),
         "authentication_timeout": str(_LOGIN_SECONDS),
         "fsync": "on",
+        # Both wake by the clock, and a ledger that does nothing has no work for them; every commit is flushed as ever.
+        "bgwriter_delay": "1s",
+        "wal_writer_delay": "1s",
         "timezone": "UTC",
         "log_timezone": "UTC",
         "logging_collector": "off",

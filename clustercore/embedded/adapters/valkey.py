@@ -15,6 +15,10 @@ from clustercore.embedded.adapters.server import Program
 from clustercore.embedded.domain.accounts import Account
 from clustercore.embedded.domain.layout import Layout
 
+_LOOKS_PER_SECOND = 2
+"""How often it wakes to look after itself. Commands are served at once; a wait that ends empty may end half a second
+late."""
+
 
 def valkey_program(layout: Layout, account: Account | None) -> Program:
     """Find the program and say how to run it. Raises EmbeddedError where there is none."""
@@ -41,6 +45,7 @@ def _configuration(layout: Layout) -> bytes:
         "appendfsync everysec",
         'save ""',
         "maxmemory-policy noeviction",
+        f"hz {_LOOKS_PER_SECOND}",
         "daemonize no",
         'logfile ""',
         "always-show-logo no",

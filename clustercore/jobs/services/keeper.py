@@ -105,8 +105,7 @@ class LeaseKeeper:
         self._reachable = True
         survive(self._delivery.deliver, agent)
         survive(self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=self._why_no_broker(now))
-        survive(run_due)
-        survive(self._look_for_work, agent)
+        survive(self._look_at_open_work, agent)
 
     def on_hand_back(self, agent: Agent) -> None:
         """Ends what is still held, so that another node may take it at once."""
@@ -145,12 +144,16 @@ class LeaseKeeper:
                 agent.hold_while_short(short)
         self._noted = bool(held)
 
-    def _look_for_work(self, agent: Agent) -> None:
-        if not agent.taking_work:
-            return
-        if not work_is_open():
+    def _look_at_open_work(self, agent: Agent) -> None:
+        is_open = work_is_open()
+        if is_open:
+            survive(run_due)
+        if agent.taking_work and is_open:
+            self._look_for_work(agent)
+        elif agent.taking_work:
             agent.bar({})
-            return
+
+    def _look_for_work(self, agent: Agent) -> None:
         capabilities = agent.capabilities
         pending = HOLDINGS.pending_knocks()
         free = agent.slots - len(HOLDINGS.all()) - len(pending)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from clustercore.jobs.adapters.statements import fetch_prepared
+from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
 from clustercore.jobs.domain.waiting import BROKER_AWAY, job_waits_because
@@ -20,9 +20,14 @@ logger = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 8
 REASONS_IN_TURN = 3
-_IS_OPEN = """
+IS_OPEN = StoredStatement(
+    "jobs_is_open",
+    parameters={},
+    columns={"is_open": "boolean"},
+    query="""
 SELECT EXISTS (SELECT FROM jobs_job WHERE state = 'running') OR EXISTS (SELECT FROM jobs_attempt WHERE outcome = 'live')
-"""
+""",
+)
 
 
 class Sweeper:
@@ -56,7 +61,7 @@ class Sweeper:
 
 def work_is_open() -> bool:
     """Tells whether any job runs or any piece is in hand; where not, no unit can wait, be lost or need a reason."""
-    return bool(fetch_prepared(_IS_OPEN, {})[0][0])
+    return bool(IS_OPEN.fetch()[0][0])
 
 
 def sweep(reading: ClockReading, lease_seconds: float, broker_away: str | None) -> None:

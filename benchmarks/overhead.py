@@ -18,7 +18,8 @@ from benchmarks.empty_units import EMPTY, bare, unit
 from clustercore.embedded.services import ensure_running, stop
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.nodes.domain.queues import queue_for
 from clustercore.nodes.models import Node
 

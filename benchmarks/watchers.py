@@ -39,8 +39,9 @@ from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.leases import extend_leases
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import Settled, settle
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.nodes.models import Node, NodeModel
 from clustercore.project.web import command
 from transcription.domain.sampling import SAMPLE_RATE

@@ -12,8 +12,9 @@ from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.claim import Claimed, claim
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.jobs.services.submit import JobRequest, submit_job
 from tests.cast import WORKSTATION, as_claimant, start_node
 from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Recording

@@ -22,7 +22,7 @@ from clustercore.nodes.selectors import live_slots
 from transcription import tasks
 from transcription.domain.stages import KIND, OUTLINE
 from transcription.selectors import capability_of
-from transcription.services.cutting import cut, record_cut, record_piece
+from transcription.services.cutting import cut, record_cut, record_pieces
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.language import held_until_language
 from transcription.services.merging import merge, record_transcript
@@ -83,7 +83,7 @@ TRANSCRIPTION = JobKind(
             made_by="cut",
             record=record_segments,
             held=held_until_language,
-            queued=record_piece,
+            queued=record_pieces,
             tolerance=1.0,
             self_contained=True,
             ranked=True,

@@ -10,7 +10,7 @@ from typing import Any
 from clustercore.blobs.selectors import existing
 from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
-from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.kinds import QueuedUnit, UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
@@ -21,7 +21,7 @@ from clustercore.nodes.selectors import live_slots
 from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.speech_task import capability_for
 from transcription.models import Piece, Recording
-from transcription.services.language import go_on_detecting
+from transcription.services.language import go_on_detecting, has_sound
 
 WINDOW_SECONDS = 5.0
 WAVE = 8
@@ -120,18 +120,25 @@ def lost_pieces(job_id: int, blobs: Sequence[str]) -> list[int]:
     return [ordinal for ordinal, blob in enumerate(blobs) if blob in missing]
 
 
-def record_piece(unit_id: int, payload: Mapping[str, Any]) -> None:
-    """In the transaction that queues a piece's unit: the cut is in the ledger exactly when its unit is."""
-    recording = Recording.objects.get(job__units=unit_id)
-    piece = Piece.objects.create(
+def record_pieces(job_id: int, queued: Sequence[QueuedUnit]) -> None:
+    """In the transaction that queues the pieces' units: the cuts are in the ledger exactly when their units are."""
+    recording = Recording.objects.get(job_id=job_id)
+    known = recording.pieces.count()
+    pieces = [_piece(recording, ordinal, unit) for ordinal, unit in enumerate(queued, known)]
+    Piece.objects.bulk_create(pieces)
+    with_sound = [piece for piece, unit in zip(pieces, queued, strict=True) if has_sound(unit.payload)]
+    go_on_detecting(job_id, new=with_sound)
+
+
+def _piece(recording: Recording, ordinal: int, unit: QueuedUnit) -> Piece:
+    return Piece(
         recording=recording,
-        unit_id=unit_id,
-        ordinal=Piece.objects.filter(recording=recording).count(),
-        start_sample=payload["start_sample"],
-        end_sample=payload["end_sample"],
-        blob=payload["blob"],
+        unit_id=unit.unit_id,
+        ordinal=ordinal,
+        start_sample=unit.payload["start_sample"],
+        end_sample=unit.payload["end_sample"],
+        blob=unit.payload["blob"],
     )
-    go_on_detecting(recording.job_id, piece)
 
 
 def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:

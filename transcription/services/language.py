@@ -5,14 +5,17 @@ Everything here runs in the transactions that queue and complete units, under th
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import share_references
-from clustercore.jobs.services.submit import queue_units
 from transcription.domain.detection import UNKNOWN_LANGUAGE, Heard, decided_language
 from transcription.domain.language import language_name
 from transcription.models import Piece
@@ -27,10 +30,10 @@ def held_until_language(job_id: int) -> str:
     return UNDECIDED if language is None else ""
 
 
-def go_on_detecting(job_id: int, new: Piece | None = None) -> None:
+def go_on_detecting(job_id: int, new: Sequence[Piece] | None = None) -> None:
     """Decides the language of a job if enough was heard, or asks the next piece with sound in it.
 
-    `new` is a piece whose unit is just being queued.
+    `new`: while units of pieces are being queued, those of them that have sound, in order.
     """
     job = Job.objects.get(pk=job_id)
     units = Unit.objects.filter(job=job, stage="detect")
@@ -43,19 +46,21 @@ def go_on_detecting(job_id: int, new: Piece | None = None) -> None:
     if language is not None:
         _decide(job, language, asked)
     elif following is not None:
-        _ask(job, following, is_new=following is new)
+        _ask(job, following)
 
 
-def _following(job: Job, asked: list[Unit], new: Piece | None) -> Piece | None:
-    """The next piece with sound in it: they are asked about in order, and before a new one none was left to ask."""
+def _following(job: Job, asked: list[Unit], new: Sequence[Piece] | None) -> Piece | None:
+    """The next piece with sound in it: they are asked about in order, and before new ones none was left to ask."""
     if new is not None:
-        return new if _has_sound(new) else None
+        return next(iter(new), None)
     later = Piece.objects.filter(recording__job=job, ordinal__gt=asked[-1].ordinal if asked else -1)
-    return next(filter(_has_sound, later.order_by("ordinal").select_related("unit").iterator()), None)
+    in_order = later.order_by("ordinal").select_related("unit").iterator()
+    return next((piece for piece in in_order if has_sound(piece.unit.payload)), None)
 
 
-def _has_sound(piece: Piece) -> bool:
-    return float(piece.unit.payload.get("sound_seconds", 1.0)) > 0
+def has_sound(payload: Mapping[str, Any]) -> bool:
+    """Whether there is anything to hear in a piece, by the payload of its unit."""
+    return float(payload.get("sound_seconds", 1.0)) > 0
 
 
 def _heard(unit: Unit) -> Heard:
@@ -67,14 +72,11 @@ def _is_being_cut(job_id: int) -> bool:
     return Unit.objects.filter(job_id=job_id, stage="cut").exclude(state=UnitState.DONE).exists()
 
 
-def _ask(job: Job, piece: Piece, *, is_new: bool) -> None:
-    """What the piece's unit needs, this one needs too; that of a new piece is not written down yet."""
-    unit = NewUnit(
-        stage="detect", ordinal=piece.ordinal, payload={"blob": piece.blob}, blobs=[piece.blob] if is_new else []
-    )
+def _ask(job: Job, piece: Piece) -> None:
+    """What the piece's unit needs, this one needs too."""
+    unit = NewUnit(stage="detect", ordinal=piece.ordinal, payload={"blob": piece.blob})
     for unit_id in queue_units(kind_named(job.kind), job.pk, [unit]):
-        if not is_new:
-            share_references(piece.unit_id, unit_id)
+        share_references(piece.unit_id, unit_id)
 
 
 def _decide(job: Job, language: str, asked: list[Unit]) -> None:

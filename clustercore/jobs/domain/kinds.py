@@ -12,6 +12,15 @@ from clustercore.jobs.domain.progression import StageRule
 from clustercore.jobs.domain.verdict import Verdict
 
 
+@dataclass(frozen=True, slots=True)
+class QueuedUnit:
+    "A unit that was just queued, as its stage's `queued` is told of it."
+
+    unit_id: int
+    ordinal: int
+    payload: Mapping[str, Any]
+
+
 class UnitContext(Protocol):
     """What a unit handler gets. Handlers run in a worker's slot (a thread) and may wait."""
 
@@ -66,7 +75,10 @@ class UnitContext(Protocol):
         ...
 
     def queue(self, units: Sequence[NewUnit]) -> list[int]:
-        """Queues units of a later stage while this attempt is live; known ordinals are left alone. Raises LeaseLost."""
+        """Queues units of a later stage while this attempt is live; known ordinals are left alone. Raises LeaseLost.
+
+        Many are queued some hundred at a time: those before an error stay. Returns the ids of the new ones in order.
+        """
         ...
 
     def fetch(self, sha256: str) -> Path:
@@ -100,6 +112,7 @@ class UndeclaredBlob(LookupError):
 
 Handler = Callable[[UnitContext], Verdict]
 Recorder = Callable[[int, Mapping[str, Any]], None]
+QueueRecorder = Callable[[int, Sequence[QueuedUnit]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +133,9 @@ class Stage:
     """Called with (unit id, result) inside the transaction that completes the unit."""
     held: Callable[[int], str] | None = None
     """Given the job id, under its row lock: a reason to keep new units from being claimed until they are released."""
-    queued: Recorder | None = None
-    """Called with (unit id, payload) inside the transaction that queues the unit."""
+    queued: QueueRecorder | None = None
+    """Called with (job id, all new units of one call in order) inside the transaction that queues them, after their
+    references are written."""
     self_contained: bool = False
     """Whether its result follows from the unit's payload and the job's parameters alone, and it queues nothing: then a
     result of the time before a restore still fits."""

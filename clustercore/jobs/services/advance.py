@@ -15,7 +15,7 @@ from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, gather, open_joins
-from clustercore.jobs.services.submit import queue_units
+from clustercore.jobs.services.queueing import queue_units
 
 WAIT_FOR_EACH_OTHER = "what is left waits for itself: nothing can open it"
 OTHERS_FAILED = "another part of the job failed"

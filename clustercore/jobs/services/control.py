@@ -25,8 +25,8 @@ from clustercore.jobs.services.advance import look_at
 from clustercore.jobs.services.counting import count_finished, keep_counts_of
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import reopen_input, wait_again
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import release
-from clustercore.jobs.services.submit import queue_units
 
 
 class NotPossible(Exception):

@@ -38,7 +38,7 @@ from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.advance import look_at, unit_ended
 from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import count, record_event
-from clustercore.jobs.services.submit import queue_another, queue_units
+from clustercore.jobs.services.queueing import queue_another, queue_units
 
 STRIKES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8

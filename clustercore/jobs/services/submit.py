@@ -6,23 +6,18 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
-from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Value
-from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
-from clustercore.jobs.domain.kinds import JobKind, kind_named
-from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState, UnitState
+from clustercore.jobs.domain.kinds import kind_named
+from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
-from clustercore.jobs.services.joins import set_waiting
-from clustercore.jobs.services.references import refer, share_references
+from clustercore.jobs.services.queueing import queue_units
 
 
 class BacklogFull(Exception):
@@ -169,71 +164,3 @@ def _create(request: JobRequest) -> Job:
     begin = NewUnit(stage=first.name, ordinal=0, payload=request.payload, blobs=request.blobs)
     queue_units(kind, job.pk, [begin, *kind.barriers()])
     return job
-
-
-def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[int]:
-    """Inserts units that are not there yet and rings for them after the commit; returns the new ids.
-
-    Must run in a transaction that holds the job's row lock (or creates the job). `(stage, ordinal)` pairs already in
-    the job are left alone. Raises BlobGone.
-    """
-    inserted = ((_insert(kind, job_id, new), new) for new in units)
-    created = {unit_id: new for unit_id, new in inserted if unit_id is not None}
-    refer(job_id, {unit_id: new.blobs for unit_id, new in created.items()})
-    set_waiting(kind, job_id, created)
-    ready: dict[str, list[int]] = {}
-    for unit_id, new in created.items():
-        if not new.after:
-            ready.setdefault(new.stage, []).append(unit_id)
-    for stage, ids in ready.items():
-        transaction.on_commit(partial(kind.ring, job_id, stage, ids))
-    return list(created)
-
-
-def queue_another(kind: JobKind, job_id: int, stage: str) -> None:
-    """Queues one more unit of a stage, like its last one, unless one of them is not done. Under the job's row lock."""
-    units = Unit.objects.filter(job_id=job_id, stage=stage)
-    if units.exclude(state=UnitState.DONE).exists():
-        return
-    last = units.latest("ordinal")
-    again = NewUnit(
-        stage=stage,
-        ordinal=last.ordinal + 1,
-        payload=last.payload,
-        weight=last.weight,
-        capability=last.capability,
-    )
-    [unit_id] = queue_units(kind, job_id, [again])
-    share_references(last.pk, unit_id)
-
-
-def _insert(kind: JobKind, job_id: int, new: NewUnit) -> int | None:
-    stage = kind.stage(new.stage)
-    held = stage.held(job_id) if stage.held is not None and not new.after else ""
-    unit, created = Unit.objects.get_or_create(
-        job_id=job_id,
-        stage=new.stage,
-        ordinal=new.ordinal,
-        defaults={
-            "capability": new.capability or stage.capability,
-            "ranked": stage.ranked,
-            "payload": dict(new.payload),
-            "weight": new.weight,
-            "state": UnitState.BLOCKED if new.after else UnitState.HELD if held else UnitState.QUEUED,
-            "hold_reason": held,
-            "group": new.group,
-            "priority": new.priority,
-            "quorum": new.join.quorum,
-            "join_until": _in_seconds(new.join.until_seconds),
-            "deadline": _in_seconds(new.deadline_seconds),
-            "created": Now(),
-        },
-    )
-    if created and stage.queued is not None:
-        stage.queued(unit.pk, new.payload)
-    return unit.pk if created else None
-
-
-def _in_seconds(seconds: float | None) -> Combinable | None:
-    """The database's clock, so many seconds ahead."""
-    return None if seconds is None else Now() + Value(timedelta(seconds=seconds))

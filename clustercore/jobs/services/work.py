@@ -28,8 +28,8 @@ from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
 from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import Settled, settle
-from clustercore.jobs.services.submit import queue_units
 from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject
@@ -41,6 +41,8 @@ logger = logging.getLogger(__name__)
 HUB_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
 """What the database's absence looks like."""
 
+SLICE = 300
+"""Units queued in one transaction, which keeps the job and the attempt from everybody else."""
 LONGEST_REASON = 300
 SHORTAGE_PAUSE_SECONDS = 2.0
 """Before another node may have what this one had no room for."""
@@ -114,7 +116,12 @@ class Execution:
         self.holding.report(fraction)
 
     def queue(self, units: Sequence[NewUnit]) -> list[int]:
-        """Queues while this attempt is live; waits for the hub while it is away."""
+        """Queues while this attempt is live, a slice in each transaction: between two its lease can be extended."""
+        starts = range(0, len(units), SLICE)
+        return [unit_id for at in starts for unit_id in self._queue_slice(units[at : at + SLICE])]
+
+    def _queue_slice(self, units: Sequence[NewUnit]) -> list[int]:
+        """Waits for the hub while it is away."""
         while True:
             self.report(self.holding.fraction)
             try:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext
+from clustercore.jobs.domain.kinds import JobKind, QueuedUnit, Stage, UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 
 RUNG: list[tuple[str, list[int]]] = []
 """What was rung for, as (stage, unit ids)."""
 RECORDED: list[int] = []
+QUEUED: list[tuple[int, list[QueuedUnit]]] = []
+"""What the stage of the parts was told of, as (job id, new units)."""
 
 
 def remember_ring(job_id: int, stage: str, unit_ids: Sequence[int]) -> None:
@@ -47,6 +49,10 @@ def remember_record(unit_id: int, result: Mapping[str, Any]) -> None:
     RECORDED.append(unit_id)
 
 
+def remember_queued(job_id: int, queued: Sequence[QueuedUnit]) -> None:
+    QUEUED.append((job_id, list(queued)))
+
+
 SUMS = JobKind(
     main_stage="part",
     name="sums",
@@ -62,6 +68,7 @@ SUMS = JobKind(
             held=held_for,
             made_by="plan",
             record=remember_record,
+            queued=remember_queued,
             self_contained=True,
             ranked=True,
         ),

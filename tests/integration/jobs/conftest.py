@@ -9,7 +9,8 @@ import pytest
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.submit import JobRequest, submit_job
 from tests.fakes.jobs import kinds as fake_kinds
 
 
@@ -18,6 +19,7 @@ def sums(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[kinds.JobKind]:
     monkeypatch.setitem(kinds._KINDS, "sums", fake_kinds.SUMS)
     fake_kinds.RUNG.clear()
     fake_kinds.RECORDED.clear()
+    fake_kinds.QUEUED.clear()
     fake_kinds.HELD.clear()
     yield fake_kinds.SUMS
 

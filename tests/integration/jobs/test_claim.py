@@ -17,8 +17,9 @@ from clustercore.jobs.selectors.eligibility import below_floor, claimable
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.control import pause_job
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.nodes.models import Node, NodeModel
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
 from tests.fakes.jobs import kinds as fake_kinds

@@ -14,8 +14,9 @@ from clustercore.jobs.models import Job, JobEvent, Unit
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.control import NotPossible, cancel_job, requeue_unit, retry_job
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.panel import PANEL, operation

@@ -25,8 +25,8 @@ from clustercore.jobs.selectors.progress import (
 )
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.leases import extend_leases
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import queue_units
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs import kinds as fake_kinds

@@ -16,7 +16,8 @@ from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Job, JobBlob, JobEvent, Unit
-from clustercore.jobs.services.submit import JobRequest, queue_units, submit_job
+from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.nodes.domain.engine import ModelRecord
 from tests.cast import WORKSTATION, start_node
 from tests.talk import ended, heard_in, merge, taken

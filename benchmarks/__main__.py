@@ -12,7 +12,7 @@ import django
 
 from benchmarks import harness
 
-NAMES = ("overhead", "speedup", "watchers", "uploads", "lists", "pooler", "first_result", "ears", "idle")
+NAMES = ("overhead", "queueing", "speedup", "watchers", "uploads", "lists", "pooler", "first_result", "ears", "idle")
 
 
 def main() -> None:

@@ -1,24 +1,30 @@
-"""What a slot says of its try, where the ledger had its reasons not to count it."""
+"""What a slot says of its try where the ledger had its reasons not to count it, and how a handler queues."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import pytest
+from django.db import connections
 
+from clustercore.jobs.adapters.holdings import Holding
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, UnitContext
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
+from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import cancel_job, remove_job
-from clustercore.jobs.services.work import do, told
+from clustercore.jobs.services.leases import extend_leases
+from clustercore.jobs.services.work import SLICE, Execution, do, told
 from clustercore.nodes.domain.hooks import Agent
 from tests.cast import LAPTOP, as_claimant, start_node
+from tests.fakes.jobs.kinds import SUMS
 from tests.fakes.nodes.agent import agent_of
-from tests.integration.jobs.conftest import with_parts
+from tests.integration.jobs.conftest import submitted, with_parts
 
 pytestmark = pytest.mark.services
 
@@ -52,3 +58,88 @@ def test_what_no_longer_counts_is_told_as_dropped(
     claimed = claim(as_claimant(node), None)
     assert claimed is not None
     assert told(claimed, do(cast(Agent, agent_of(node, tmp_path)), claimed)).endswith(": dropped, it no longer counted")
+
+
+def kind_that_rings(monkeypatch: pytest.MonkeyPatch, ring: Callable[[int, str, Sequence[int]], None]) -> None:
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, ring=ring))
+
+
+def handler_at_work(tmp_path: Path) -> Execution:
+    """The context of a plan whose attempt is live, on the laptop."""
+    submitted()
+    node = start_node(LAPTOP)
+    claimed = claim(as_claimant(node), None)
+    assert claimed is not None and claimed.stage == "plan"
+    agent = cast(Agent, agent_of(node, tmp_path))
+    return Execution(claimed, Holding(claimed.key, claimed.unit_id), agent, tmp_path)
+
+
+def parts(count: int) -> list[NewUnit]:
+    return [NewUnit(stage="part", ordinal=ordinal) for ordinal in range(count)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_handler_that_queues_thousands_gets_all_their_ids_in_order(tmp_path: Path) -> None:
+    context = handler_at_work(tmp_path)
+    ids = context.queue(parts(2 * SLICE + 1))
+    queued = Unit.objects.filter(job=context.job_id, stage="part").order_by("ordinal").values_list("pk", flat=True)
+    assert ids == list(queued)
+    assert len(ids) == 2 * SLICE + 1
+    assert context.queue(parts(2 * SLICE + 2)) == [max(Unit.objects.values_list("pk", flat=True))]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_between_two_slices_the_lease_is_extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    extended: list[int] = []
+
+    def beat(*_: object) -> None:
+        with ThreadPoolExecutor(1) as keeper:
+            extended.append(keeper.submit(extend).result(timeout=10))
+
+    def extend() -> int:
+        try:
+            return len(extend_leases(context.agent.instance, {context.claimed.key: 0.5}, 20))
+        finally:
+            connections.close_all()
+
+    context = handler_at_work(tmp_path)
+    kind_that_rings(monkeypatch, beat)
+    context.queue(parts(3 * SLICE))
+    assert extended == [1, 1, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_is_lost_while_it_queues_stops_at_the_next_slice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = handler_at_work(tmp_path)
+    kind_that_rings(monkeypatch, lambda *_: Attempt.objects.update(outcome="expired"))
+    with pytest.raises(LeaseLost):
+        context.queue(parts(3 * SLICE))
+    assert Unit.objects.filter(job=context.job_id, stage="part").count() == SLICE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_attempt_that_the_node_knows_to_be_lost_queues_no_further_slice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = handler_at_work(tmp_path)
+    kind_that_rings(monkeypatch, lambda *_: context.holding.lost.set())
+    with pytest.raises(LeaseLost):
+        context.queue(parts(3 * SLICE))
+    assert Unit.objects.filter(job=context.job_id, stage="part").count() == SLICE
+
+
+@pytest.mark.django_db(transaction=True)
+def test_each_slice_is_a_sign_that_the_work_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = handler_at_work(tmp_path)
+    silent: list[bool] = []
+
+    def look(*_: object) -> None:
+        silent.append(context.holding.last_report == 0.0)
+        context.holding.last_report = 0.0
+
+    context.holding.last_report = 0.0
+    kind_that_rings(monkeypatch, look)
+    context.queue(parts(2 * SLICE))
+    assert silent == [False, False]

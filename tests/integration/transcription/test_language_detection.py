@@ -21,7 +21,7 @@ from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.nodes.domain.engine import ModelRecord
 from tests.cast import WORKSTATION, start_node
 from tests.talk import ended, heard_in, merge, taken
-from transcription.models import Recording
+from transcription.models import Piece, Recording
 from transcription.services import hearing
 from transcription.services.hearing import detect
 from transcription.workflows import TRANSCRIPTION
@@ -42,6 +42,11 @@ def job(tmp_path: Any) -> Job:
 
 def cut_into(job: Job, tmp_path: Any, sound_seconds: Sequence[float], first: int = 0) -> None:
     """The next pieces come, with so many seconds of sound in each."""
+    queue_units(TRANSCRIPTION, job.pk, pieces(job, tmp_path, sound_seconds, first))
+
+
+def pieces(job: Job, tmp_path: Any, sound_seconds: Sequence[float], first: int = 0) -> list[NewUnit]:
+    """The units of pieces that are cut and stored."""
     units = []
     for ordinal, seconds in enumerate(sound_seconds, first):
         (tmp_path / "piece.flac").write_bytes(f"{job.pk} {ordinal}".encode())
@@ -49,7 +54,7 @@ def cut_into(job: Job, tmp_path: Any, sound_seconds: Sequence[float], first: int
         place = {"start_sample": ordinal * 16_000, "end_sample": (ordinal + 1) * 16_000}
         payload = {"blob": blob, **place, "sound_seconds": seconds}
         units.append(NewUnit(stage="transcribe", ordinal=ordinal, payload=payload, blobs=[blob]))
-    queue_units(TRANSCRIPTION, job.pk, units)
+    return units
 
 
 def all_cut(job: Job) -> None:
@@ -149,6 +154,37 @@ def test_a_new_piece_is_asked_about_without_looking_at_all_those_before(job: Job
     ]
     cut_into(job, tmp_path, [1.0], first=6)
     assert tell(job, "fr") == 6
+
+
+def test_pieces_that_come_together_are_recorded_in_order_in_a_fixed_number_of_statements(
+    job: Job, tmp_path: Any
+) -> None:
+    taken = []
+    for first, count in ((0, 2), (2, 40)):
+        units = pieces(job, tmp_path, [0.0] * count, first)
+        with CaptureQueriesContext(connection) as queries:
+            queue_units(TRANSCRIPTION, job.pk, units)
+        taken.append(len(queries))
+    assert taken[1] <= taken[0]
+    recorded = Piece.objects.filter(recording__job=job).order_by("ordinal")
+    assert list(recorded.values_list("ordinal", "unit__ordinal", "start_sample")) == [
+        (ordinal, ordinal, ordinal * 16_000) for ordinal in range(42)
+    ]
+
+
+def test_a_piece_that_is_known_already_is_not_recorded_again(job: Job, tmp_path: Any) -> None:
+    cut_into(job, tmp_path, [0.0, 0.0])
+    cut_into(job, tmp_path, [0.0, 0.0, 1.0])
+    recorded = Piece.objects.filter(recording__job=job).order_by("ordinal")
+    assert list(recorded.values_list("ordinal", "unit__ordinal")) == [(0, 0), (1, 1), (2, 2)]
+    assert tell(job, "fr") == 2
+
+
+def test_of_pieces_that_come_together_the_first_with_sound_is_asked_once(job: Job, tmp_path: Any) -> None:
+    cut_into(job, tmp_path, [0.0, 5.0, 6.0])
+    asked = Unit.objects.get(job=job, stage="detect")
+    assert asked.ordinal == 1
+    assert list(JobBlob.objects.filter(unit=asked).values_list("sha256", flat=True)) == [asked.payload["blob"]]
 
 
 def test_the_end_of_the_cut_does_not_overtake_a_detection_that_is_under_way(job: Job, tmp_path: Any) -> None:

@@ -8,6 +8,7 @@ The worker's leases are short, so that one that cannot be extended meanwhile is 
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from django.core.management import call_command
@@ -24,8 +25,18 @@ from clustercore.nodes.models import Node
 DATA_DIRECTORY = harness.data_directory()
 
 NODE = "bench"
-SHORT_LEASE = {"CLUSTERCORE_LEASE_SECONDS": "1", "CLUSTERCORE_HEARTBEAT_SECONDS": "0.25"}
+LEASE_SECONDS, HEARTBEAT_SECONDS = 1.0, 0.25
 BARS: harness.Bars = {"queue_unit_ms": ("<=", 0.15), "leases_lost": ("<=", 0)}
+
+
+def short_leased_worker() -> AbstractContextManager[Any]:
+    """A node with one slot, which must extend its leases often."""
+    return harness.worker(
+        NODE,
+        include="benchmarks.fan_out",
+        CLUSTERCORE_LEASE_SECONDS=str(LEASE_SECONDS),
+        CLUSTERCORE_HEARTBEAT_SECONDS=str(HEARTBEAT_SECONDS),
+    )
 
 
 def measure(units: int, singles: int) -> dict[str, float]:
@@ -55,7 +66,7 @@ def main() -> None:
     chosen = arguments.parse_args()
     with ensure_running(DATA_DIRECTORY, linger_seconds=5):
         call_command("migrate", verbosity=0)
-        with harness.worker(NODE, include="benchmarks.fan_out", **SHORT_LEASE):
+        with short_leased_worker():
             harness.wait_until(Node.objects.filter(name=NODE, online=True).exists, 60, "the node")
             measure(chosen.units, chosen.singles)
             rounds = harness.rounds(chosen.rounds, lambda _: measure(chosen.units, chosen.singles))

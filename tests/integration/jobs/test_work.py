@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from django.db import connections
@@ -60,7 +60,7 @@ def test_what_no_longer_counts_is_told_as_dropped(
     assert told(claimed, do(cast(Agent, agent_of(node, tmp_path)), claimed)).endswith(": dropped, it no longer counted")
 
 
-def kind_that_rings(monkeypatch: pytest.MonkeyPatch, ring: Callable[[int, str, Sequence[int]], None]) -> None:
+def kind_that_rings(monkeypatch: pytest.MonkeyPatch, ring: Callable[[int, str, Sequence[int]], Any]) -> None:
     monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, ring=ring))
 
 

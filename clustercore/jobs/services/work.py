@@ -41,7 +41,7 @@ logger = logging.getLogger(__name__)
 HUB_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
 """What the database's absence looks like."""
 
-SLICE = 300
+SLICE = 500
 """Units queued in one transaction, which keeps the job and the attempt from everybody else."""
 LONGEST_REASON = 300
 SHORTAGE_PAUSE_SECONDS = 2.0

@@ -1,10 +1,11 @@
-"""Small JSON documents that survive the process: what could not be delivered yet."""
+"""Small JSON documents, and files beside them, that survive the process: what could not be delivered yet."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 SUFFIX = ".json"
 BROKEN_SUFFIX = ".broken"
+WRITING_SUFFIX = ".writing"
+FILES_SUFFIX = ".files"
+"""Of the folder beside a document that holds its files."""
 FOLDER_PREFIX = "hub-"
 
 
@@ -48,6 +52,14 @@ class DirectorySpools:
         folders = sorted(path.parent.name for path in self._directory.glob(f"{FOLDER_PREFIX}*/*{SUFFIX}"))
         return list(dict.fromkeys(unquote(name.removeprefix(FOLDER_PREFIX)) for name in folders))
 
+    def forget_unfinished(self) -> None:
+        """As `Spools.forget_unfinished`."""
+        for folder in self._directory.glob(f"{FOLDER_PREFIX}*/*{FILES_SUFFIX}"):
+            if not folder.with_suffix(SUFFIX).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        for path in self._directory.glob(f"{FOLDER_PREFIX}*/*{WRITING_SUFFIX}"):
+            path.unlink(missing_ok=True)
+
     def _forget_unnamed(self) -> None:
         """An earlier version kept results without saying for which hub, or for which attempt but by a number."""
         for path in self._directory.glob(f"*{SUFFIX}"):
@@ -56,7 +68,7 @@ class DirectorySpools:
 
 
 class DirectorySpool:
-    """Implements `Spool` in a directory: one file per document, written beside and renamed."""
+    """Implements `Spool` in a directory: one file per document, written beside and renamed, after its own files."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -64,18 +76,27 @@ class DirectorySpool:
         self._number = time.time_ns()
         directory.mkdir(parents=True, exist_ok=True)
 
-    def put(self, name: str, document: Mapping[str, Any]) -> None:
+    def put(self, name: str, document: Mapping[str, Any], files: Mapping[str, Path] | None = None) -> None:
         """Durable when it returns; a document of the same name is replaced and keeps its place. Raises OSError."""
         content = json.dumps({"name": name, "document": document}, allow_nan=False).encode()
         with self._lock:
             target = self._path_of(name) or self._directory / f"{self._next_number():020d}-{_short(name)}{SUFFIX}"
-            beside = target.with_suffix(".writing")
-            with beside.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(target)
-            self._sync_directory()
+            try:
+                if files:
+                    self._keep_files(target.with_suffix(FILES_SUFFIX), files)
+                self._write(target, content)
+            except OSError:
+                if not target.exists():
+                    _remove(target)
+                raise
+
+    def file(self, name: str, key: str) -> Path:
+        """As `Spool.file`. Raises FileNotFoundError if there is no such document."""
+        with self._lock:
+            path = self._path_of(name)
+        if path is None:
+            raise FileNotFoundError(f"nothing is kept under the name {name}")
+        return path.with_suffix(FILES_SUFFIX) / key
 
     def items(self) -> list[tuple[str, dict[str, Any]]]:
         """As `Spool.items`."""
@@ -83,12 +104,12 @@ class DirectorySpool:
             return [found for path in self._paths() if (found := self._read(path)) is not None]
 
     def remove(self, name: str) -> None:
-        """Forgets the document of this name; nothing happens if there is none."""
+        """As `Spool.remove`."""
         with self._lock:
             path = self._path_of(name)
             if path is not None:
-                path.unlink(missing_ok=True)
-                self._sync_directory()
+                _remove(path)
+                _sync_directory(self._directory)
 
     def forget_older_than(self, seconds: float) -> None:
         """As `Spool.forget_older_than`, by the files' own times."""
@@ -96,7 +117,23 @@ class DirectorySpool:
             for path in self._paths():
                 if path.stat().st_mtime < time.time() - seconds:
                     logger.warning("the spooled document %s is too old to be of use and removed", path)
-                    path.unlink(missing_ok=True)
+                    _remove(path)
+
+    def _keep_files(self, folder: Path, files: Mapping[str, Path]) -> None:
+        folder.mkdir(exist_ok=True)
+        for key, path in files.items():
+            _link_or_copy(path, folder / key)
+        _sync_directory(folder)
+        _sync_directory(self._directory)
+
+    def _write(self, target: Path, content: bytes) -> None:
+        beside = target.with_suffix(WRITING_SUFFIX)
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(target)
+        _sync_directory(self._directory)
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob(f"*{SUFFIX}"))
@@ -129,15 +166,34 @@ class DirectorySpool:
     def _numbered(self) -> list[Path]:
         return [path for path in self._paths() if path.name.partition("-")[0].isdigit()]
 
-    def _sync_directory(self) -> None:
-        # Windows cannot open a directory; its rename is durable enough without.
-        if os.name != "posix":
-            return
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+
+def _remove(document: Path) -> None:
+    """The document first: without it its files are nobody's, and are found when the node starts."""
+    document.unlink(missing_ok=True)
+    shutil.rmtree(document.with_suffix(FILES_SUFFIX), ignore_errors=True)
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Costs no room where the file system has links; the bytes are on the disk when it returns."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    # Windows flushes only what is open for writing, elsewhere the file may be one that may only be read.
+    with target.open("rb" if os.name == "posix" else "rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_directory(directory: Path) -> None:
+    # Windows cannot open a directory; its rename is durable enough without.
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _quoted(name: str) -> str:

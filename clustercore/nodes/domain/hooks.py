@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -49,14 +50,23 @@ class Hosts(Protocol):
 
 
 class Spool(Protocol):
-    """Small JSON documents that survive the process, written with fsync and an atomic rename."""
+    """Small JSON documents, each with files, that survive the process: written with fsync and an atomic rename."""
 
-    def put(self, name: str, document: Mapping[str, Any]) -> None: ...
+    def put(self, name: str, document: Mapping[str, Any], files: Mapping[str, Path] | None = None) -> None:
+        """Files by keys that are safe as names of files; all of them are there when the document is. Raises OSError."""
+        ...
+
     def items(self) -> list[tuple[str, dict[str, Any]]]:
         """Oldest first; an unreadable document is set aside, logged and not returned."""
         ...
 
-    def remove(self, name: str) -> None: ...
+    def file(self, name: str, key: str) -> Path:
+        """Where the file lies that was put with the document of this name, under this key."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Forgets the document of this name and its files; nothing happens if there is none."""
+        ...
 
     def forget_older_than(self, seconds: float) -> None:
         """Removes what has been kept for longer."""
@@ -72,6 +82,10 @@ class Spools(Protocol):
 
     def hubs(self) -> list[str]:
         """The hubs for which something is kept."""
+        ...
+
+    def forget_unfinished(self) -> None:
+        """Removes what a process that died was about to put or to remove; for before the first unit."""
         ...
 
 

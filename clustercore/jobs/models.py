@@ -124,6 +124,7 @@ class Unit(models.Model):
         db_default=True, help_text="No message is on its way that runs it once its inputs are closed."
     )
     result = models.JSONField(null=True, blank=True)
+    files = models.JSONField(db_default={}, blank=True, help_text="By name: hash, size and media type of each blob.")
     error = models.TextField(blank=True)
     hold_reason = models.CharField(max_length=400, blank=True)
     created = models.DateTimeField()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from clustercore.jobs.domain.result_files import Files, files_from_json, files_to_json
 from clustercore.jobs.domain.verdict import Verdict, from_json, to_json
 
 
@@ -23,6 +24,8 @@ class SpooledResult:
     input_hash: str
     verdict: Verdict
     served_by: Mapping[str, Any]
+    files: Files = field(default_factory=dict)
+    """Their bytes lie in the spool beside this, by their hashes."""
 
     def to_json(self) -> dict[str, Any]:
         """As a document for the spool."""
@@ -34,6 +37,7 @@ class SpooledResult:
             "input_hash": self.input_hash,
             "served_by": dict(self.served_by),
             "verdict": to_json(self.verdict),
+            "files": files_to_json(self.files),
         }
 
     @classmethod
@@ -48,6 +52,8 @@ class SpooledResult:
                 input_hash=str(document["input_hash"]),
                 served_by=dict(document["served_by"]),
                 verdict=from_json(document["verdict"]),
+                # Documents of the time before there were files have none.
+                files=files_from_json(document.get("files", {})),
             )
         except (KeyError, TypeError, AttributeError) as problem:
             raise ValueError(f"not a result of this version: {problem!r}") from problem

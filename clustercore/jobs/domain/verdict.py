@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from clustercore.jobs.domain.new_unit import NewUnit
@@ -11,10 +12,12 @@ from clustercore.jobs.domain.new_unit import NewUnit
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The unit's result, as JSON, and the units that are queued in the transaction that keeps it."""
+    """The unit's result, as JSON, the units that are queued with it in one transaction, and the files that go with it."""
 
     result: Mapping[str, Any] = field(default_factory=dict)
     then: Sequence[NewUnit] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """By name, in the unit's workspace: they are stored as blobs, which stay as long as the job does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,11 @@ def without_nul(value: Any) -> Any:
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON, for the spool on disk."""
-    return {"verdict": type(verdict).__name__, **without_nul(asdict(verdict))}
+    fields = asdict(verdict)
+    if isinstance(verdict, Done):
+        # Paths of a workspace mean nothing elsewhere: whoever carries a verdict carries what became of its files.
+        del fields["files"]
+    return {"verdict": type(verdict).__name__, **without_nul(fields)}
 
 
 def from_json(value: Mapping[str, Any]) -> Verdict:

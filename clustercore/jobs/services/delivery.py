@@ -3,31 +3,91 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+from uuid import UUID
 
+from django.db import connections
+
+from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.selectors import hub_identity
+from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.spooling import SpooledResult
+from clustercore.jobs.domain.verdict import Retry
 from clustercore.jobs.models import Attempt, Job
-from clustercore.jobs.services.placing import Deliverer, place
+from clustercore.jobs.services.placing import UNFINISHED, Deliverer, place
+from clustercore.jobs.services.result_files import Attachments, stored
 from clustercore.jobs.services.settle import Settled
-from clustercore.jobs.services.work import settle_or_retry
-from clustercore.nodes.domain.hooks import Agent
+from clustercore.jobs.services.work import HUB_AWAY, settle_or_retry
+from clustercore.nodes.domain.hooks import Agent, Spool
 
 logger = logging.getLogger(__name__)
 
 KEPT_FOR_ANOTHER_HUB_DAYS = 30
 """How long a result waits for a hub that this node does not meet."""
 
+SENDING_PAUSE_SECONDS = 5.0
+"""Before files are offered again to a hub that did not take them."""
+
 Step = Callable[..., object]
+Kept = tuple[str, dict[str, Any]]
+"""A name in the spool, and its document."""
+
+
+class Aside(Protocol):
+    """Does one thing at a time beside the thread that asks for it."""
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Begins it; nothing happens while the last one goes on."""
+        ...
+
+
+class InThread:
+    """Implements `Aside`; the node does not wait for it when it stops."""
+
+    def __init__(self) -> None:
+        self._thread = threading.Thread()
+
+    def start(self, work: Callable[[], None]) -> None:
+        """As `Aside.start`."""
+        if not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, args=[work], name="delivery of files", daemon=True)
+            self._thread.start()
+
+    def _run(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        finally:
+            connections.close_all()
 
 
 class Delivery:
-    """Empties this node's spools. Lives in the agent's thread."""
+    """Empties this node's spools. Lives in the agent's thread, but for results with files: no lease waits for those."""
 
-    def __init__(self, survive: Step) -> None:
+    def __init__(self, survive: Step, aside: Aside | None = None) -> None:
         self._survive = survive
+        self._aside = aside or InThread()
         self._offered: set[tuple[str, str]] = set()
+        self._sending_due = float("-inf")
+        self.on_the_way: Collection[UUID] = ()
+        """Attempts that are done, and whose files this hub has not taken yet: their leases go on."""
+
+    def look(self, agent: Agent) -> None:
+        """Finds out which attempts are on the way to this hub with files."""
+        hubs = agent.spools.hubs()
+        here = hub_identity() if hubs else ""
+        kept = agent.spools.of(here).items() if here in hubs else []
+        self.on_the_way = [SpooledResult.from_json(document).key for _, document in kept if has_files(document)]
+
+    def adopt(self, agent: Agent) -> None:
+        """Makes this process the holder of what an earlier one of this node had finished, and could not bring yet."""
+        self.look(agent)
+        if self.on_the_way:
+            live = Attempt.objects.filter(node_name=agent.name, outcome=AttemptOutcome.LIVE)
+            live.filter(key__in=self.on_the_way).update(instance=agent.instance)
 
     def deliver(self, agent: Agent) -> None:
         """Delivers what is kept for this hub; looks once whether this hub is what became of another one."""
@@ -38,34 +98,84 @@ class Delivery:
         for hub in kept_for:
             if hub == here:
                 self._deliver_all(agent, hub)
-            elif (hub, here) not in self._offered:
-                self._offer_all(agent, hub)
+            elif (hub, here) not in self._offered and self._offer_all(agent, hub):
                 self._offered.add((hub, here))
 
     def _deliver_all(self, agent: Agent, hub: str) -> None:
         spool = agent.spools.of(hub)
-        for name, document in spool.items():
-            self._survive(deliver_one, agent, document)
-            spool.remove(name)
+        kept = spool.items()
+        for name, document in kept:
+            if not has_files(document):
+                self._deliver_one(agent, spool, name, document)
+        self._send(agent, spool, [one for one in kept if has_files(one[1])])
 
-    def _offer_all(self, agent: Agent, hub: str) -> None:
+    def _deliver_one(self, agent: Agent, spool: Spool, name: str, document: Mapping[str, Any]) -> None:
+        self._survive(deliver_one, agent, spool, name, document)
+        spool.remove(name)
+
+    def _send(self, agent: Agent, spool: Spool, kept: Sequence[Kept]) -> None:
+        """Results with files, aside."""
+        if kept and time.monotonic() >= self._sending_due:
+            self._aside.start(lambda: self._send_all(agent, spool, kept))
+
+    def _send_all(self, agent: Agent, spool: Spool, kept: Sequence[Kept]) -> None:
+        try:
+            for name, document in kept:
+                self._deliver_one(agent, spool, name, document)
+        except HUB_AWAY as absence:
+            logger.warning("results with files are kept on disk for now: %s", absence)
+            self._sending_due = time.monotonic() + SENDING_PAUSE_SECONDS
+
+    def _offer_all(self, agent: Agent, hub: str) -> bool:
+        """Whether that was all; results with files take longer, and are offered until this hub has them."""
         spool = agent.spools.of(hub)
         spool.forget_older_than(KEPT_FOR_ANOTHER_HUB_DAYS * 86_400)
-        for name, document in spool.items():
-            if is_known_here(document):
-                self._survive(deliver_one, agent, document)
-                spool.remove(name)
+        known = [(name, document) for name, document in spool.items() if is_known_here(document)]
+        for name, document in known:
+            if not has_files(document):
+                self._deliver_one(agent, spool, name, document)
+        with_files = [one for one in known if has_files(one[1])]
+        self._send(agent, spool, with_files)
         if hub in agent.spools.hubs():
             logger.warning("results for another hub (%s…) are kept until this node works for it again", hub[:12])
+        return not with_files
 
 
-def deliver_one(agent: Agent, document: Mapping[str, Any]) -> None:
-    """Settles one result that was kept on disk, by its attempt's key or else by what it was made of."""
-    found = SpooledResult.from_json(document)
-    outcome = settle_or_retry(found.key, found.verdict, found.served_by)
+def has_files(document: Mapping[str, Any]) -> bool:
+    """Whether bytes go with a result."""
+    return bool(document.get("files"))
+
+
+def deliver_one(agent: Agent, spool: Spool, name: str, document: Mapping[str, Any]) -> None:
+    """Settles one result that was kept on disk, by its attempt's key or else by what it was made of.
+
+    Its files are stored first, as far as it may still count. Raises StoreAway.
+    """
+    found = with_stored_files(SpooledResult.from_json(document), spool, name)
+    outcome = settle_or_retry(found.key, found.verdict, found.served_by, found.files)
     if outcome is Settled.UNKNOWN:
         outcome = place(found, Deliverer(agent.node_id, agent.name, agent.instance, agent.boot_id))
     logger.info("a result of %s %s, kept on disk, was delivered: %s", found.stage, found.ordinal, outcome)
+
+
+def with_stored_files(found: SpooledResult, spool: Spool, name: str) -> SpooledResult:
+    """The result once its bytes are at the hub; as a failed try where they came to harm. Raises StoreAway."""
+    if not found.files or not _may_count(found):
+        return replace(found, files={})
+    paths = {file.sha256: spool.file(name, file.sha256) for file in found.files.values()}
+    if any(not path.is_file() or hash_of(path) != sha256 for sha256, path in paths.items()):
+        harmed = Retry("the files of its result came to harm on the disk of the node that made them")
+        return replace(found, verdict=harmed, files={})
+    verdict, files = stored(found.verdict, Attachments(found.files, paths))
+    return replace(found, verdict=verdict, files=files)
+
+
+def _may_count(found: SpooledResult) -> bool:
+    """Whether its attempt is live, or unknown here and of a job that goes on. What is not may never be again."""
+    outcome = Attempt.objects.filter(key=found.key).values_list("outcome", flat=True).first()
+    if outcome is not None:
+        return outcome == AttemptOutcome.LIVE
+    return Job.objects.filter(key=found.job_key, state__in=UNFINISHED).exists()
 
 
 def is_known_here(document: Mapping[str, Any]) -> bool:

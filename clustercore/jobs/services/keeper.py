@@ -79,6 +79,8 @@ class LeaseKeeper:
     def on_start(self, agent: Agent) -> None:
         """What an earlier process of this node left behind since the machine started is proved to have crashed, but for
         what it had finished and kept."""
+        survive(agent.spools.forget_unfinished)
+        survive(self._delivery.adopt, agent)
         survive(self._delivery.deliver, agent)
         left = workspaces(agent.name)
         suspected = suspects(noted_in_hand(left / IN_HAND), memory_kills())
@@ -118,7 +120,9 @@ class LeaseKeeper:
 
     def _extend(self, agent: Agent) -> None:
         held = HOLDINGS.extendable(environment().silent_host_seconds)
-        still_mine = extend_leases(agent.instance, held, environment().lease_seconds)
+        survive(self._delivery.look, agent)
+        kept = dict.fromkeys(self._delivery.on_the_way, 1.0)
+        still_mine = extend_leases(agent.instance, kept | held, environment().lease_seconds)
         for holding in HOLDINGS.all():
             if holding.key in held and holding.key not in still_mine:
                 holding.lost_because = "cancelled, or taken by another node"

@@ -37,7 +37,8 @@ class Deliverer:
 def place(found: SpooledResult, by: Deliverer) -> Settled:
     """Takes the result as a new attempt at the open unit that has the same job key, stage, ordinal and input.
 
-    Only what was done is worth it, and only of a stage whose result stands by itself.
+    Only what was done is worth it, and only of a stage whose result stands by itself. The bytes of its files must be
+    stored before; raises StoreAway where they were deleted since.
     """
     if not isinstance(found.verdict, Done):
         return Settled.UNKNOWN
@@ -46,7 +47,7 @@ def place(found: SpooledResult, by: Deliverer) -> Settled:
     if job is None or unit is None:
         return Settled.UNKNOWN
     attempt = _begin(unit, by)
-    settled = complete(attempt.key, job.pk, job.kind, found.verdict, found.served_by)
+    settled = complete(attempt.key, job.pk, job.kind, found.verdict, found.served_by, found.files)
     text = f"{unit.stage} {unit.ordinal}: a result that {by.node_name} had kept since before the restore was taken"
     record_event(job.pk, "result_placed", text, unit_id=unit.pk, node_name=by.node_name)
     count(PLACED_RESULTS)

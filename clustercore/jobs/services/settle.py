@@ -18,6 +18,7 @@ from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.counters import FENCED, UNKNOWN_RESULTS
 from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState, moved
+from clustercore.jobs.domain.result_files import Files
 from clustercore.jobs.domain.verdict import (
     Crashed,
     Degrade,
@@ -39,6 +40,7 @@ from clustercore.jobs.services.advance import look_at, unit_ended
 from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.queueing import queue_another, queue_units
+from clustercore.jobs.services.result_files import keep_files
 
 STRIKES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8
@@ -83,10 +85,13 @@ class Settled(StrEnum):
     """This ledger has no attempt of that key: another hub's, of a time that a restore undid, or of a removed job."""
 
 
-def settle(key: UUID, verdict: Verdict, *, served_by: Mapping[str, Any] | None = None) -> Settled:
+def settle(
+    key: UUID, verdict: Verdict, *, served_by: Mapping[str, Any] | None = None, files: Files | None = None
+) -> Settled:
     """Ends the attempt of this key by its verdict, or counts it as late when the attempt is no longer live.
 
-    Locks are taken in the order job, attempt, unit, as everywhere in the ledger.
+    The bytes of its files must be stored before; raises StoreAway where they were deleted since. Locks are taken in
+    the order job, attempt, unit, as everywhere in the ledger.
     """
     verdict, served_by = from_json(to_json(verdict)), without_nul(dict(served_by or {}))
     with transaction.atomic():
@@ -96,7 +101,7 @@ def settle(key: UUID, verdict: Verdict, *, served_by: Mapping[str, Any] | None =
             return Settled.UNKNOWN
         job_id, kind = found[0]
         if isinstance(verdict, Done):
-            return complete(key, job_id, kind, verdict, served_by)
+            return complete(key, job_id, kind, verdict, served_by, files)
         attempt = Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(key=key)
         if attempt.outcome != AttemptOutcome.LIVE or attempt.unit.state != UnitState.LEASED:
             return _count_late(key)
@@ -111,7 +116,14 @@ def _count_late(key: UUID) -> Settled:
     return Settled.FENCED
 
 
-def complete(key: UUID, job_id: int, kind: str, verdict: Done, served_by: Mapping[str, Any]) -> Settled:
+def complete(
+    key: UUID,
+    job_id: int,
+    kind: str,
+    verdict: Done,
+    served_by: Mapping[str, Any],
+    files: Files | None = None,
+) -> Settled:
     """Ends the attempt of this key with a result, if it is live, and moves its job on. Needs the job's row lock."""
     documents = {"result": json.dumps(dict(verdict.result)), "served_by": json.dumps(dict(served_by))}
     done = COMPLETE.fetch(key=key, **documents)
@@ -120,6 +132,8 @@ def complete(key: UUID, job_id: int, kind: str, verdict: Done, served_by: Mappin
     unit_id, stage, attempts_made, number = done[0]
     if attempts_made > 1:
         _supersede(unit_id, number)
+    if files:
+        keep_files(job_id, unit_id, files)
     record = kind_named(kind).stage(stage).record
     if record is not None:
         record(unit_id, verdict.result)

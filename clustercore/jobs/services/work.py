@@ -24,11 +24,13 @@ from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.domain.kinds import LeaseLost, Stage, UndeclaredBlob, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.result_files import BadResultFile, Files
 from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
 from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.result_files import NO_FILES, Attachments, attach, stored
 from clustercore.jobs.services.settle import Settled, settle
 from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.adapters.hardware import memory_kills
@@ -39,7 +41,7 @@ from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 logger = logging.getLogger(__name__)
 
 HUB_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
-"""What the database's absence looks like."""
+"""What the absence of the database looks like, and of the store of files (StoreAway)."""
 
 SLICE = 500
 """Units queued in one transaction, which keeps the job and the attempt from everybody else."""
@@ -61,6 +63,7 @@ class Execution:
     agent: Agent
     workspace: Path
     served_by: dict[str, Any] = field(default_factory=dict)
+    attachments: Attachments = NO_FILES
 
     @property
     def job_id(self) -> int:
@@ -153,7 +156,7 @@ class Execution:
 
         kills_before = memory_kills()
         try:
-            with self._watched_elsewhere():
+            with self.watched_elsewhere():
                 return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
         except HostDied as death:
             if not death.deliberate and (memory_kills() or 0) > (kills_before or 0):
@@ -164,11 +167,12 @@ class Execution:
         """A blob of this unit on this machine; its own time limits bound the wait, the lease goes on."""
         if sha256 not in self.claimed.blobs:
             raise UndeclaredBlob(f"{self.claimed.stage} asks for blob {sha256}, which its unit does not name")
-        with self._watched_elsewhere():
+        with self.watched_elsewhere():
             return local_path(sha256)
 
     @contextmanager
-    def _watched_elsewhere(self) -> Iterator[None]:
+    def watched_elsewhere(self) -> Iterator[None]:
+        """Around what has time limits of its own: the lease goes on without a report."""
         self.holding.watched_elsewhere = True
         try:
             yield
@@ -245,7 +249,7 @@ def do(agent: Agent, claimed: Claimed) -> Verdict | None:
     try:
         verdict = _run(execution)
         execution.served_by.setdefault("seconds", round(time.monotonic() - started, 3))
-        if verdict is None or deliver(agent, claimed, holding, verdict, execution.served_by) in _DROPPED:
+        if verdict is None or deliver(execution, verdict) in _DROPPED:
             return None
         return verdict
     finally:
@@ -258,7 +262,11 @@ def _run(execution: Execution) -> Verdict | None:
     stage = kind_named(execution.claimed.kind).stage(execution.claimed.stage)
     try:
         _make_workspace(execution.workspace)
-        return stage.handler(execution)
+        verdict = stage.handler(execution)
+        execution.attachments = attach(verdict, execution.workspace)
+        return verdict
+    except BadResultFile as bad:
+        return Fail(str(bad), "bad_result_file")
     except LeaseLost as lost:
         logger.info("attempt %s dropped: %s", execution.attempt_id, lost)
         return None
@@ -323,27 +331,28 @@ def workspaces(node_name: str) -> Path:
     return environment().data_dir / "work" / f"node-{quote(node_name, safe='')}"
 
 
-def deliver(
-    agent: Agent, claimed: Claimed, holding: Holding, verdict: Verdict, served_by: Mapping[str, Any]
-) -> Settled | None:
-    """Settles a verdict; while the hub is away it goes to the spool for this hub and None is returned.
+def deliver(execution: Execution, verdict: Verdict) -> Settled | None:
+    """Stores a verdict's files and settles it; while the hub is away all goes to its spool and None is returned.
 
-    Where the disk has no room for it either, the slot keeps it in memory, until one of the two takes it or the
-    attempt no longer counts.
+    Where the disk has no room for it either, the slot keeps it in memory and in the workspace, until one of the two
+    takes it or the attempt no longer counts.
     """
-    while True:
-        try:
-            return settle_or_retry(claimed.key, verdict, served_by)
-        except HUB_AWAY as absence:
-            kept = spooled(claimed, verdict, served_by)
-            if _kept_on_disk(agent, claimed.hub, kept, absence) or holding.lost.wait(1.0):
-                return None
-            holding.last_report = time.monotonic()
+    with execution.watched_elsewhere():
+        while True:
+            try:
+                verdict_now, files = stored(verdict, execution.attachments)
+                return settle_or_retry(execution.claimed.key, verdict_now, execution.served_by, files)
+            except HUB_AWAY as absence:
+                if _kept_on_disk(execution, verdict, absence) or execution.holding.lost.wait(1.0):
+                    return None
 
 
-def _kept_on_disk(agent: Agent, hub: str, kept: SpooledResult, absence: Exception) -> bool:
+def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) -> bool:
+    agent, attachments = execution.agent, execution.attachments
+    kept = spooled(execution.claimed, verdict, execution.served_by, attachments.files)
     try:
-        agent.spools.of(hub).put(f"attempt-{kept.key}", kept.to_json())
+        spool = agent.spools.of(execution.claimed.hub)
+        spool.put(f"attempt-{kept.key}", kept.to_json(), attachments.paths)
     except OSError as trouble:
         agent.hold_while_short(shortage_in(trouble) or f"no directory for results ({trouble})")
         return False
@@ -351,7 +360,9 @@ def _kept_on_disk(agent: Agent, hub: str, kept: SpooledResult, absence: Exceptio
     return True
 
 
-def spooled(claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any]) -> SpooledResult:
+def spooled(
+    claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any], files: Files | None = None
+) -> SpooledResult:
     """A verdict with all that says which unit it is for."""
     return SpooledResult(
         key=claimed.key,
@@ -368,13 +379,14 @@ def spooled(claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any]) ->
         ),
         verdict=verdict,
         served_by=dict(served_by),
+        files=files or {},
     )
 
 
-def settle_or_retry(key: UUID, verdict: Verdict, served_by: Mapping[str, Any]) -> Settled:
+def settle_or_retry(key: UUID, verdict: Verdict, served_by: Mapping[str, Any], files: Files | None = None) -> Settled:
     """Settles a verdict; one that the ledger cannot store counts as a failed try, so that it ends and says why."""
     try:
-        return settle(key, verdict, served_by=served_by)
+        return settle(key, verdict, served_by=served_by, files=files)
     except HUB_AWAY:
         raise
     except Exception as bug:

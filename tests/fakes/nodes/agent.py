@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
@@ -19,6 +19,11 @@ class StandingAgent:
     instance: UUID
     boot_id: str
     spools: DirectorySpools
+    short_of: list[str] = field(default_factory=list)
+
+    def hold_while_short(self, short: str) -> None:
+        """Remembers what the machine lacks."""
+        self.short_of.append(short)
 
 
 def agent_of(node: Node, directory: Path) -> StandingAgent:

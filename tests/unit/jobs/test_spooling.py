@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from clustercore.jobs.domain.result_files import ResultFile
 from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
 from clustercore.jobs.domain.verdict import Done
 
@@ -26,11 +27,18 @@ def kept() -> SpooledResult:
         input_hash=hash_of_input(**INPUT),  # type: ignore[arg-type]
         verdict=Done({"text": "what was said"}),
         served_by={"engine": "vosk"},
+        files={"page.png": ResultFile(sha256="ab" * 32, size=7, media_type="image/png")},
     )
 
 
 def test_a_result_comes_back_from_its_document_as_it_was() -> None:
     assert SpooledResult.from_json(kept().to_json()) == kept()
+
+
+def test_a_document_of_the_time_before_files_is_a_result_without_any() -> None:
+    document = kept().to_json()
+    del document["files"]
+    assert SpooledResult.from_json(document).files == {}
 
 
 @pytest.mark.parametrize("missing", ["key", "job_key", "stage", "ordinal", "input_hash", "served_by", "verdict"])

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from clustercore.jobs.domain.verdict import (
@@ -33,6 +35,10 @@ from clustercore.jobs.domain.verdict import (
 )
 def test_every_verdict_survives_the_spool(verdict: Verdict) -> None:
     assert from_json(to_json(verdict)) == verdict
+
+
+def test_the_paths_of_a_results_files_do_not_leave_the_process() -> None:
+    assert from_json(to_json(Done({"n": 1}, files={"page.png": Path("/work/page.png")}))) == Done({"n": 1})
 
 
 def test_a_document_that_is_no_verdict_is_refused() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from clustercore.jobs import views
-from clustercore.jobs.api import details, lists
+from clustercore.jobs.api import details, files, lists
 
 app_name = "jobs"
 
@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_API}/causes", lists.CauseList.as_view(), name="api-causes"),
     path(f"{_API}/<int:job_id>", details.JobDetail.as_view(), name="api-detail"),
     path(f"{_API}/<int:job_id>/units", details.JobUnits.as_view(), name="api-units"),
+    path(f"{_API}/<int:job_id>/units/<int:unit_id>/files/<str:name>", files.UnitFile.as_view(), name="api-unit-file"),
     path(f"{_API}/<int:job_id>/attempts", details.JobAttempts.as_view(), name="api-attempts"),
     path(f"{_API}/<int:job_id>/events", details.JobEvents.as_view(), name="api-events"),
     path(f"{_API}/<int:job_id>/cancel", details.JobCancel.as_view(), name="api-cancel"),

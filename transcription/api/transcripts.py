@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
 
 from django.http import HttpResponse
 from django.utils.http import content_disposition_header, parse_etags
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from clustercore.access.api import requester
+from clustercore.access.api.negotiation import AnyAccepted
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.domain.lifecycle import JobState
@@ -31,21 +30,11 @@ from transcription.services.readers import layout_asked
 COMPLETE = "X-Transcript-Complete"
 
 
-class ByFormat(BaseContentNegotiation):
-    """The format is asked for by `?format=`, and errors are JSON, whatever a client says that it accepts."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:  # noqa: ARG002
-        return parsers[0]
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:  # noqa: ARG002
-        return renderers[0], renderers[0].media_type
-
-
 class TranscriptText(APIView):
     """The transcript of one job."""
 
     permissions = {"GET": Permission.VIEW}
-    content_negotiation_class = ByFormat
+    content_negotiation_class = AnyAccepted
 
     @extend_schema(
         operation_id="transcriptions_transcript",

@@ -103,6 +103,13 @@ class JobPageSerializer(serializers.Serializer[Any]):
     next_cursor = serializers.CharField(allow_null=True, help_text="Send it as `cursor`; null on the last page.")
 
 
+class UnitFileSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(help_text="Taken from `GET /jobs/{job_id}/units/{unit_id}/files/{name}`.")
+    size = serializers.IntegerField(help_text="Bytes.")
+    media_type = serializers.CharField()
+    sha256 = serializers.CharField()
+
+
 class UnitSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     stage = serializers.CharField()
@@ -118,6 +125,7 @@ class UnitSerializer(serializers.Serializer[Any]):
     speed = serializers.FloatField(allow_null=True, help_text="Seconds of sound per second of work.")
     device = serializers.CharField()
     note = serializers.CharField(help_text="What went wrong or is waited for; else empty.")
+    files = UnitFileSerializer(many=True, help_text="What it made besides its result, by name.")
 
 
 class UnitPageSerializer(serializers.Serializer[Any]):

@@ -98,6 +98,16 @@ class JobProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileLine:
+    """One file that a unit made."""
+
+    name: str
+    size: int
+    media_type: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitProgress:
     """One unit at one moment, with its latest attempt."""
 
@@ -115,6 +125,7 @@ class UnitProgress:
     audio_seconds: float | None = None
     device: str = ""
     """Where it really ran (`cpu`, `cuda`), as its engine said."""
+    files: tuple[FileLine, ...] = ()
 
     @property
     def speed(self) -> float | None:

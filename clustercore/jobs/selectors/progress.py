@@ -13,7 +13,8 @@ from django.db.models.functions import Cast, Now, RowNumber
 
 from clustercore.jobs.domain.kinds import outline_of
 from clustercore.jobs.domain.lifecycle import BAD_UNIT_STATES, OPEN_UNIT_STATES, AttemptOutcome, JobState, UnitState
-from clustercore.jobs.domain.progress import AttemptLine, EventLine, JobProgress, NodeShare, UnitProgress
+from clustercore.jobs.domain.progress import AttemptLine, EventLine, FileLine, JobProgress, NodeShare, UnitProgress
+from clustercore.jobs.domain.result_files import ResultFile, files_from_json
 from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
 from clustercore.jobs.selectors.line import places_in_line
 from clustercore.nodes.domain.speed import speed_of
@@ -26,7 +27,7 @@ _ATTEMPT_COLUMNS = (
 )
 _UNIT_COLUMNS = (
     *("job_id", "id", "stage", "ordinal", "state", "progress", "attempts_made"),
-    *("error", "hold_reason"),
+    *("error", "hold_reason", "files"),
 )
 _COLUMNS = (
     *("id", "kind", "title", "state", "stage", "priority", "language", "waiting", "error", "shared"),
@@ -144,6 +145,12 @@ def _units(units: QuerySet[Unit]) -> dict[int, list[UnitProgress]]:
     for job_id, *row in rows:
         found.setdefault(job_id, []).append(_unit(row, latest.get(row[0])))
     return found
+
+
+def file_of(job_id: int, unit_id: int, name: str) -> ResultFile | None:
+    """What is known of one file that a unit of the job made."""
+    found = Unit.objects.filter(job_id=job_id, pk=unit_id).values_list("files", flat=True).first() or {}
+    return files_from_json(found).get(name)
 
 
 def attempts_of(job_id: int) -> list[AttemptLine]:
@@ -315,7 +322,7 @@ def _share(row: Mapping[str, Any], running: int) -> NodeShare:
 
 
 def _unit(row: Sequence[Any], latest: Sequence[Any] | None) -> UnitProgress:
-    unit_id, stage, ordinal, state, progress, attempts, error, hold_reason = row
+    unit_id, stage, ordinal, state, progress, attempts, error, hold_reason, files = row
     node, served, reason = latest if latest is not None else ("", {}, "")
     return UnitProgress(
         id=unit_id,
@@ -331,6 +338,7 @@ def _unit(row: Sequence[Any], latest: Sequence[Any] | None) -> UnitProgress:
         audio_seconds=served.get("audio_seconds"),
         device=served.get("device") or "",
         note=error or hold_reason or reason,
+        files=tuple(FileLine(name=name, **file) for name, file in sorted(files.items())),
     )
 
 

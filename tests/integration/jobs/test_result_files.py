@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import OperationalError
 
 from clustercore.blobs import services as blobs
 from clustercore.blobs.domain.errors import BlobUnavailable, StoreFull
 from clustercore.blobs.models import Blob
+from clustercore.blobs.selectors import hub_now
 from clustercore.config.environment import environment
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import NewUnit, UnitContext
@@ -35,8 +37,10 @@ from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.nodes.agent import StandingAgent, agent_of
 from tests.integration.jobs.conftest import with_parts
+from tests.integration.jobs.test_api import as_
 from tests.integration.jobs.test_delivery import forget_attempts
 from tests.integration.jobs.test_references import make_old
+from tests.people import person
 
 pytestmark = pytest.mark.services
 
@@ -375,3 +379,47 @@ def test_a_later_unit_fetches_what_an_earlier_one_made_by_the_hash_in_its_payloa
     handled_by(read)
     works(agent)
     assert Unit.objects.get(stage="total").result == {"read": len(PAGE)}
+
+
+class TestTheApi:
+    def test_a_units_files_are_told_with_their_size_and_taken_away_whole_or_by_range(
+        self, agent: StandingAgent
+    ) -> None:
+        job, (unit,) = with_parts(1, owner_id=person("otto").pk)
+        works(agent)
+        client = as_("otto")
+        units = client.get(f"/api/v1/jobs/{job.pk}/units").json()["results"]
+        told = {"name": "page.png", "size": len(PAGE), "media_type": "image/png", "sha256": SHA256}
+        assert [one["files"] for one in units if one["id"] == unit.pk] == [[told]]
+        address = f"/api/v1/jobs/{job.pk}/units/{unit.pk}/files/page.png"
+        whole = client.get(address, headers={"Accept": "image/png"})
+        assert (whole.status_code, content_of(whole)) == (200, PAGE)
+        assert whole["Content-Disposition"] == 'attachment; filename="page.png"'
+        assert content_of(client.get(address, headers={"Range": "bytes=5-"})) == PAGE[5:]
+        assert client.get(address, headers={"If-None-Match": whole["ETag"]}).status_code == 304
+
+    def test_they_are_for_those_who_may_see_the_job(self, agent: StandingAgent) -> None:
+        job, (unit,) = with_parts(1, owner_id=person("otto").pk)
+        other, _ = with_parts(1, owner_id=person("olga").pk)
+        works(agent)
+        assert as_("olga").get(f"/api/v1/jobs/{job.pk}/units/{unit.pk}/files/page.png").status_code == 404
+        assert as_("olga").get(f"/api/v1/jobs/{other.pk}/units/{unit.pk}/files/page.png").status_code == 404
+        assert as_("otto").get(f"/api/v1/jobs/{job.pk}/units/{unit.pk}/files/other.png").status_code == 404
+
+    def test_what_is_no_longer_stored_is_said(self, agent: StandingAgent) -> None:
+        job, (unit,) = with_parts(1, owner_id=person("otto").pk)
+        works(agent)
+        Blob.objects.all().delete()
+        blobs.local_store(hub_now()).remove(SHA256)  # type: ignore[union-attr]
+        answer = as_("otto").get(f"/api/v1/jobs/{job.pk}/units/{unit.pk}/files/page.png")
+        assert answer.status_code == 404 and "no longer stored" in answer.json()["error"]["message"]
+
+
+def content_of(response: Any) -> bytes:
+    async def gathered() -> bytes:
+        return b"".join([block async for block in response.streaming_content])
+
+    try:
+        return async_to_sync(gathered)()
+    finally:
+        response.close()

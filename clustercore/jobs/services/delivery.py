@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -16,10 +16,10 @@ from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.selectors import hub_identity
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.spooling import SpooledResult
-from clustercore.jobs.domain.verdict import Retry
+from clustercore.jobs.domain.verdict import HandBack, Retry
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.placing import UNFINISHED, Deliverer, place
-from clustercore.jobs.services.result_files import Attachments, stored
+from clustercore.jobs.services.result_files import Attachments, StoreAway, stored
 from clustercore.jobs.services.settle import Settled
 from clustercore.jobs.services.work import HUB_AWAY, settle_or_retry
 from clustercore.nodes.domain.hooks import Agent, Spool
@@ -33,8 +33,6 @@ SENDING_PAUSE_SECONDS = 5.0
 """Before files are offered again to a hub that did not take them."""
 
 Step = Callable[..., object]
-Kept = tuple[str, dict[str, Any]]
-"""A name in the spool, and its document."""
 
 
 class Aside(Protocol):
@@ -103,25 +101,29 @@ class Delivery:
 
     def _deliver_all(self, agent: Agent, hub: str) -> None:
         spool = agent.spools.of(hub)
-        kept = spool.items()
-        for name, document in kept:
-            if not has_files(document):
+        with_files = set()
+        for name, document in spool.items():
+            if has_files(document):
+                with_files.add(name)
+            else:
                 self._deliver_one(agent, spool, name, document)
-        self._send(agent, spool, [one for one in kept if has_files(one[1])])
+        self._send(agent, spool, with_files)
 
     def _deliver_one(self, agent: Agent, spool: Spool, name: str, document: Mapping[str, Any]) -> None:
         self._survive(deliver_one, agent, spool, name, document)
         spool.remove(name)
 
-    def _send(self, agent: Agent, spool: Spool, kept: Sequence[Kept]) -> None:
+    def _send(self, agent: Agent, spool: Spool, names: Collection[str]) -> None:
         """Results with files, aside."""
-        if kept and time.monotonic() >= self._sending_due:
-            self._aside.start(lambda: self._send_all(agent, spool, kept))
+        if names and time.monotonic() >= self._sending_due:
+            self._aside.start(lambda: self._send_all(agent, spool, names))
 
-    def _send_all(self, agent: Agent, spool: Spool, kept: Sequence[Kept]) -> None:
+    def _send_all(self, agent: Agent, spool: Spool, names: Collection[str]) -> None:
         try:
-            for name, document in kept:
-                self._deliver_one(agent, spool, name, document)
+            # Looked at again: what was being sent when the names were gathered may be delivered by now.
+            for name, document in spool.items():
+                if name in names:
+                    self._deliver_one(agent, spool, name, document)
         except HUB_AWAY as absence:
             logger.warning("results with files are kept on disk for now: %s", absence)
             self._sending_due = time.monotonic() + SENDING_PAUSE_SECONDS
@@ -134,9 +136,9 @@ class Delivery:
         for name, document in known:
             if not has_files(document):
                 self._deliver_one(agent, spool, name, document)
-        with_files = [one for one in known if has_files(one[1])]
+        with_files = [name for name, document in known if has_files(document)]
         self._send(agent, spool, with_files)
-        if hub in agent.spools.hubs():
+        if not with_files and hub in agent.spools.hubs():
             logger.warning("results for another hub (%s…) are kept until this node works for it again", hub[:12])
         return not with_files
 
@@ -160,10 +162,16 @@ def deliver_one(agent: Agent, spool: Spool, name: str, document: Mapping[str, An
 
 def with_stored_files(found: SpooledResult, spool: Spool, name: str) -> SpooledResult:
     """The result once its bytes are at the hub; as a failed try where they came to harm. Raises StoreAway."""
-    if not found.files or not _may_count(found):
-        return replace(found, files={})
-    paths = {file.sha256: spool.file(name, file.sha256) for file in found.files.values()}
-    if any(not path.is_file() or hash_of(path) != sha256 for sha256, path in paths.items()):
+    if not found.files:
+        return found
+    if not _may_count(found):
+        return replace(found, verdict=HandBack("its files are not sent, as it cannot count any more"), files={})
+    try:
+        paths = {file.sha256: spool.file(name, file.sha256) for file in found.files.values()}
+        harm = any(not path.is_file() or hash_of(path) != sha256 for sha256, path in paths.items())
+    except (OSError, MemoryError) as trouble:
+        raise StoreAway(f"the files of a result cannot be read now: {trouble}") from trouble
+    if harm:
         harmed = Retry("the files of its result came to harm on the disk of the node that made them")
         return replace(found, verdict=harmed, files={})
     verdict, files = stored(found.verdict, Attachments(found.files, paths))

@@ -81,7 +81,7 @@ def _store(file: ResultFile, path: Path) -> None:
         sha256 = store_file(path, file.media_type)
     except (BlobUnavailable, BlobMissing, StoreFull) as absence:
         raise StoreAway(f"its files are not taken: {absence}") from absence
-    except OSError as trouble:
+    except (OSError, MemoryError) as trouble:
         if short := shortage_in(trouble):
             raise StoreAway(f"its files are not taken: {short}") from trouble
         raise

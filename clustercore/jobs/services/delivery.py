@@ -18,6 +18,7 @@ from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.spooling import SpooledResult
 from clustercore.jobs.domain.verdict import HandBack, Retry
 from clustercore.jobs.models import Attempt, Job
+from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.placing import UNFINISHED, Deliverer, place
 from clustercore.jobs.services.result_files import Attachments, StoreAway, stored
 from clustercore.jobs.services.settle import Settled
@@ -70,6 +71,7 @@ class Delivery:
         self._aside = aside or InThread()
         self._offered: set[tuple[str, str]] = set()
         self._sending_due = float("-inf")
+        self._told: set[str] = set()
         self.on_the_way: Collection[UUID] = ()
         """Attempts that are done, and whose files this hub has not taken yet: their leases go on."""
 
@@ -123,10 +125,19 @@ class Delivery:
             # Looked at again: what was being sent when the names were gathered may be delivered by now.
             for name, document in spool.items():
                 if name in names:
-                    self._deliver_one(agent, spool, name, document)
+                    self._send_one(agent, spool, name, document)
         except HUB_AWAY as absence:
             logger.warning("results with files are kept on disk for now: %s", absence)
             self._sending_due = time.monotonic() + SENDING_PAUSE_SECONDS
+
+    def _send_one(self, agent: Agent, spool: Spool, name: str, document: Mapping[str, Any]) -> None:
+        try:
+            self._deliver_one(agent, spool, name, document)
+        except StoreAway as absence:
+            if name not in self._told:
+                tell_kept(agent, document, absence)
+                self._told.add(name)
+            raise
 
     def _offer_all(self, agent: Agent, hub: str) -> bool:
         """Whether that was all; results with files take longer, and are offered until this hub has them."""
@@ -158,6 +169,14 @@ def deliver_one(agent: Agent, spool: Spool, name: str, document: Mapping[str, An
     if outcome is Settled.UNKNOWN:
         outcome = place(found, Deliverer(agent.node_id, agent.name, agent.instance, agent.boot_id))
     logger.info("a result of %s %s, kept on disk, was delivered: %s", found.stage, found.ordinal, outcome)
+
+
+def tell_kept(agent: Agent, document: Mapping[str, Any], absence: StoreAway) -> None:
+    """Tells a job why a unit of it that is done does not end."""
+    found = SpooledResult.from_json(document)
+    for job_id in Job.objects.filter(key=found.job_key).values_list("pk", flat=True):
+        text = f"{found.stage} {found.ordinal} is done and waits on {agent.name}: {absence}"
+        record_event(job_id, "files_kept", text, node_name=agent.name)
 
 
 def with_stored_files(found: SpooledResult, spool: Spool, name: str) -> SpooledResult:

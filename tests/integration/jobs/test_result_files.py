@@ -22,7 +22,7 @@ from clustercore.config.environment import environment
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import NewUnit, UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
-from clustercore.jobs.models import Attempt, JobBlob, Unit
+from clustercore.jobs.models import Attempt, JobBlob, JobEvent, Unit
 from clustercore.jobs.services import delivery, result_files
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job, remove_job
@@ -298,6 +298,20 @@ def test_a_hub_set_up_anew_over_a_restored_ledger_is_offered_files_until_it_take
     unit.refresh_from_db()
     assert unit.state == "done"
     assert agent.spools.hubs() == []
+
+
+def test_a_job_is_told_once_why_what_is_done_does_not_end(
+    agent: StandingAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SENDING_PAUSE_SECONDS", 0.0)
+    job, _ = with_parts(1)
+    hub.trouble = StoreFull("no room left on the hub's disk")
+    works(agent)
+    offers = Delivery(survive, AtOnce())
+    for _ in range(3):
+        offers.deliver(cast(Agent, agent))
+    (event,) = JobEvent.objects.filter(job=job, name="files_kept")
+    assert event.text.startswith(f"part 0 is done and waits on {LAPTOP}: its files are not taken: no room left")
 
 
 def test_files_are_sent_beside_the_thread_that_extends_leases(agent: StandingAgent, hub: Hubs) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from celery import shared_task
 
-from clustercore.jobs.domain.kinds import JobKind, NewUnit, Stage, UnitContext, register
+from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext, register
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.services.work import work
 from clustercore.jobs.workflows import ring_units

@@ -12,7 +12,7 @@ from clustercore.jobs.domain.new_unit import NewUnit
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The unit's result, as JSON, the units that are queued with it in one transaction, and the files that go with it."""
+    """The unit's result, as JSON, the units that its transaction queues, and the files that go with it."""
 
     result: Mapping[str, Any] = field(default_factory=dict)
     then: Sequence[NewUnit] = ()

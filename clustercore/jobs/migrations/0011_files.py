@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0009_order_of_work"),
+        ("jobs", "0010_joins"),
     ]
 
     operations = [

@@ -20,7 +20,8 @@ from clustercore.blobs.models import Blob
 from clustercore.blobs.selectors import hub_now
 from clustercore.config.environment import environment
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import NewUnit, UnitContext
+from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Attempt, JobBlob, JobEvent, Unit
 from clustercore.jobs.services import delivery, result_files
@@ -29,8 +30,8 @@ from clustercore.jobs.services.control import cancel_job, remove_job
 from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.keeper import LeaseKeeper, survive
 from clustercore.jobs.services.leases import end_left_behind
+from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import collect_unreferenced
-from clustercore.jobs.services.submit import queue_units
 from clustercore.jobs.services.work import do, workspaces
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.models import Node

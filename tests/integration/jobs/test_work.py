@@ -13,7 +13,8 @@ from django.db import connections
 
 from clustercore.jobs.adapters.holdings import Holding
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import LeaseLost, NewUnit, UnitContext
+from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
+from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.services.claim import claim

@@ -389,11 +389,11 @@ def test_a_later_unit_fetches_what_an_earlier_one_made_by_the_hash_in_its_payloa
     works(agent)
     unit.refresh_from_db()
     sha256 = unit.files["page.png"]["sha256"]
-    reader = NewUnit(stage="total", ordinal=0, payload={"page": sha256}, blobs=[sha256])
+    reader = NewUnit(stage="total", ordinal=1, payload={"page": sha256}, blobs=[sha256])
     queue_units(kinds.kind_named("sums"), job.pk, [reader])
     handled_by(read)
     works(agent)
-    assert Unit.objects.get(stage="total").result == {"read": len(PAGE)}
+    assert Unit.objects.get(stage="total", ordinal=1).result == {"read": len(PAGE)}
 
 
 class TestTheApi:

@@ -26,6 +26,7 @@ class Worker:
     def __init__(self, name: str, environment: Mapping[str, str], log: Path, prefix: Sequence[str] = ()) -> None:
         self.name = name
         self.log_file = log
+        self._log_begins = log.stat().st_size if log.exists() else 0
         self._environment, self._prefix = dict(environment), tuple(prefix)
         words = ["-m", "celery", "-A", "clustercore", "worker", "--loglevel", "INFO"]
         words += ["--hostname", f"{name}@%h", "--include", "tests.faults.failpoints"]
@@ -37,7 +38,7 @@ class Worker:
 
     @property
     def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
+        return self.log_file.read_bytes()[self._log_begins :].decode(errors="replace")
 
     @property
     def running(self) -> bool:

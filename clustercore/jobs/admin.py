@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from clustercore.access.admin import ReadOnlyAdmin, ReadOnlyInline, act, display
 from clustercore.access.services.identification import identity_of
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
-from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
+from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Unit
 from clustercore.jobs.services import control, deeds
 
 _GOOD, _GOING, _WAITING, _BAD = "success", "info", "warning", "danger"
@@ -36,6 +36,7 @@ OUTCOME_LABELS = {
     AttemptOutcome.FAILED.value: _BAD,
     AttemptOutcome.CRASHED.value: _BAD,
     AttemptOutcome.EXPIRED.value: _BAD,
+    AttemptOutcome.UNKNOWN.value: _WAITING,
 }
 
 
@@ -187,6 +188,15 @@ class JobEventAdmin(ReadOnlyAdmin):
     search_fields = ("=job__id", "text")
     date_hierarchy = "at"
     ordering = ("-id",)
+
+
+@admin.register(Question)
+class QuestionAdmin(ReadOnlyAdmin):
+    list_display = ("id", "job", "unit", "text", "until", "default", "answer", "answered_by", "withdrawn")
+    list_filter = ("of_outcome", "default")
+    list_select_related = ("job", "unit")
+    search_fields = ("=job__id", "text", "answered_by")
+    date_hierarchy = "created"
 
 
 @admin.register(Counter)

@@ -128,6 +128,7 @@ class Unit(models.Model):
     error = models.TextField(blank=True)
     hold_reason = models.CharField(max_length=400, blank=True)
     created = models.DateTimeField()
+    once = models.BooleanField(db_default=False, help_text="Nobody does it a second time unless a person says so.")
     finished = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -222,6 +223,38 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number} at unit {self.unit_id} on {self.node_name}"
+
+
+class Question(models.Model):
+    """What a person is asked about a held unit. It is open until it is answered or withdrawn."""
+
+    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="questions")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="questions")
+    text = models.TextField()
+    options = ArrayField(models.CharField(max_length=40))
+    of_outcome = models.BooleanField(db_default=False, help_text="It asks whether the unit was done.")
+    bound_to = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="Hash of the arguments that an approval is for."
+    )
+    until = models.DateTimeField(null=True, blank=True, help_text="Then the unit ends as `default` says.")
+    default = models.CharField(max_length=4, blank=True, db_default="")
+    created = models.DateTimeField()
+    answer = models.CharField(max_length=40, blank=True, db_default="")
+    answered_by = models.CharField(max_length=200, blank=True, db_default="")
+    answered = models.DateTimeField(null=True, blank=True)
+    withdrawn = models.DateTimeField(
+        null=True, blank=True, help_text="Since then nobody needs to answer; at or after `until`: nobody did."
+    )
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["job"], condition=Q(answer="", withdrawn=None), name="question_open_by_job"),
+            models.Index(fields=["until"], condition=Q(answer="", withdrawn=None), name="question_open_by_until"),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class JobEvent(models.Model):

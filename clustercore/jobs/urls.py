@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, path
 
 from clustercore.jobs import views
-from clustercore.jobs.api import details, files, lists
+from clustercore.jobs.api import details, files, lists, questions
 
 app_name = "jobs"
 
@@ -18,12 +18,19 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_API}/<int:job_id>/units/<int:unit_id>/files/<str:name>", files.UnitFile.as_view(), name="api-unit-file"),
     path(f"{_API}/<int:job_id>/attempts", details.JobAttempts.as_view(), name="api-attempts"),
     path(f"{_API}/<int:job_id>/events", details.JobEvents.as_view(), name="api-events"),
+    path(f"{_API}/<int:job_id>/questions", questions.JobQuestions.as_view(), name="api-questions"),
+    path(
+        f"{_API}/<int:job_id>/questions/<int:question_id>/answer",
+        questions.QuestionAnswer.as_view(),
+        name="api-answer",
+    ),
     path(f"{_API}/<int:job_id>/cancel", details.JobCancel.as_view(), name="api-cancel"),
     path(f"{_API}/<int:job_id>/retry", details.JobRetry.as_view(), name="api-retry"),
     path(f"{_API}/<int:job_id>/pause", details.JobPause.as_view(), name="api-pause"),
     path(f"{_API}/<int:job_id>/resume", details.JobResume.as_view(), name="api-resume"),
     path("jobs/", views.job_list, name="list"),
     path("jobs/<int:job_id>/", views.job_detail, name="detail"),
+    path("jobs/<int:job_id>/questions/<int:question_id>/", views.answer, name="answer"),
     path("jobs/<int:job_id>/cancel/", views.act_after_asking, {"verb": "cancel"}, name="cancel"),
     path("jobs/<int:job_id>/remove/", views.act_after_asking, {"verb": "remove"}, name="remove"),
     path("jobs/<int:job_id>/retry/", views.act, {"verb": "retry"}, name="retry"),

@@ -27,6 +27,7 @@ from clustercore.jobs.domain.timeline import timeline_of
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.board import ENDED_STATES, failures, open_jobs
 from clustercore.jobs.selectors.progress import attempts_of, job_progress, latest_events, pieces_by_job
+from clustercore.jobs.selectors.questions import open_questions, waiting_for_an_answer
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
 from clustercore.jobs.services import deeds
 from clustercore.jobs.services.control import NotPossible
@@ -54,15 +55,18 @@ class Wanted:
     state: str
     search: str
     mine: bool
+    waits: bool
+    """Only what waits for a person."""
     before: int | None
 
     @property
     def is_narrow(self) -> bool:
-        return bool(self.state or self.search or self.mine)
+        return bool(self.state or self.search or self.mine or self.waits)
 
     def address_before(self, job_id: int) -> str:
         """The address of the page after the one that ends with this job."""
-        given = {"state": self.state, "q": self.search, "mine": "yes" if self.mine else "", "before": str(job_id)}
+        given = {"state": self.state, "q": self.search, "mine": "yes" if self.mine else ""}
+        given |= {"waits": "answer" if self.waits else "", "before": str(job_id)}
         return f"{reverse('jobs:list')}?{urlencode({name: value for name, value in given.items() if value})}"
 
 
@@ -94,7 +98,8 @@ def _wanted(request: HttpRequest) -> Wanted:
         raise RequestRefused(400, "before: not the number of a job", param="before")
     # PostgreSQL knows no text with a NUL in it.
     search = request.GET.get("q", "").replace("\0", "").strip()[:_LONGEST_SEARCH]
-    return Wanted(state, search, request.GET.get("mine") == "yes", int(before) if before else None)
+    mine, waits = request.GET.get("mine") == "yes", request.GET.get("waits") == "answer"
+    return Wanted(state, search, mine, waits, int(before) if before else None)
 
 
 def _narrowed(jobs: QuerySet[Job], wanted: Wanted, identity: Identity) -> QuerySet[Job]:
@@ -102,6 +107,8 @@ def _narrowed(jobs: QuerySet[Job], wanted: Wanted, identity: Identity) -> QueryS
         jobs = jobs.filter(state=wanted.state)
     if wanted.mine:
         jobs = jobs.filter(owner=identity.user_id)
+    if wanted.waits:
+        jobs = waiting_for_an_answer(jobs)
     if wanted.search:
         found = Q(title__icontains=wanted.search) | Q(error__icontains=wanted.search)
         if wanted.search.isascii() and wanted.search.isdigit() and len(wanted.search) < _MOST_DIGITS:
@@ -143,6 +150,7 @@ def _detail_context(job: JobProgress, identity: Identity) -> dict[str, Any]:
         "facts": presentation.facts([job.id]).get(job.id, {}) if presentation is not None else {},
         "result_url": presentation.result_url(job.id) if presentation is not None and job.state == "done" else "",
         "operable": operable,
+        "questions": open_questions(job.id) if job.asks else [],
         "actions": actions_for(job, presentation, identity, operable=operable),
     }
 
@@ -186,6 +194,20 @@ def act_after_asking(request: HttpRequest, job_id: int, verb: str) -> HttpRespon
     deeds.require_operable(identity, job_id)
     job = job_progress(visible_jobs(identity).filter(pk=job_id))[0]
     return render(request, "jobs/confirm.html", {"job": job, "verb": verb})
+
+
+@require_POST
+def answer(request: HttpRequest, job_id: int, question_id: int) -> HttpResponse:
+    """Takes what a person chose, and goes back to the job."""
+    identity = require(request, Permission.OPERATE)
+    option, bound_to = request.POST.get("option", ""), request.POST.get("bound_to", "")
+    try:
+        deeds.answer(identity, job_id, question_id, option, bound_to)
+    except NotPossible as reason:
+        messages.warning(request, f"Not done: {reason}.")
+        return _to_job(job_id)
+    messages.success(request, f"Your answer for job {job_id} is taken: {option}.")
+    return _to_job(job_id)
 
 
 @require_POST

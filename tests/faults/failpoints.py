@@ -1,4 +1,4 @@
-"""Loaded into the workers under test: a process that dies at the very moment a test names.
+"""Loaded into the workers under test: a process that dies at the very moment a test names, and a further kind of job.
 
 The file `die-before-ringing` in `PUPPET_DIRECTORY` names a task; the first process that is about to send such a
 message, its transaction committed, kills itself instead.
@@ -13,7 +13,9 @@ from contextlib import suppress
 
 from celery.canvas import Signature
 
+from clustercore.jobs.domain.kinds import register
 from clustercore.jobs.workflows import ring
+from tests.faults.letters import LETTERS
 from tests.faults.puppet import strings
 from transcription import workflows
 
@@ -34,3 +36,4 @@ def dying(send: Callable[[Signature], str]) -> Callable[[Signature], str]:
 
 
 vars(workflows)["ring"] = dying(ring)
+register(LETTERS)

@@ -24,7 +24,7 @@ NO_PAGE_OF_ITS_OWN = {
     # Forms of other pages, pieces of pages, sound and files.
     *(f"access:{name}" for name in ("sign-out", "change-password", "create-token", "revoke-token", "audit-verify")),
     *(f"access:{name}" for name in ("change-role", "disable", "enable", "make-link")),
-    *(f"jobs:{name}" for name in ("retry", "pause", "resume", "share", "clone")),
+    *(f"jobs:{name}" for name in ("retry", "pause", "resume", "share", "clone", "answer")),
     *(f"nodes:{name}" for name in ("drain", "undrain", "forget", "pull-model", "hub-model", "wheel")),
     *(f"transcription:{name}" for name in ("audio", "download", "piece", "correction", "speaker", "rename")),
 }

@@ -21,6 +21,10 @@ class Holding:
     last_report: float = field(default_factory=time.monotonic)
     lost: threading.Event = field(default_factory=threading.Event)
     lost_because: str = ""
+    once: bool = False
+    """Whether its unit must not be done twice."""
+    began: bool = False
+    """Whether its handler was called."""
     watched_elsewhere: bool = False
     """Somebody else ends it when it is silent for too long: the engine host's watchdog, or a download's time limits."""
 
@@ -28,6 +32,18 @@ class Holding:
     def tag(self) -> str:
         """The name by which the engine host that works on it is known."""
         return f"attempt-{self.key}"
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether its handler may have acted, and must not act again."""
+        return self.once and self.began
+
+    def begin(self) -> None:
+        """Says that the handler is called now. Raises LeaseLost, and then it must not be."""
+        # In this order, and read in the other one: whoever hands it back as not begun has kept the handler from it.
+        self.began = True
+        if self.lost.is_set():
+            raise LeaseLost(self.lost_because)
 
     def report(self, fraction: float) -> None:
         """Says that work goes on. Raises LeaseLost."""

@@ -25,6 +25,7 @@ def job_body(job: JobProgress) -> dict[str, Any]:
         "priority": job.priority,
         "language": job.language,
         "waiting": job.waiting,
+        "asks": job.asks,
         "place": place.number if place is not None else None,
         "starts_in_seconds": place.starts_in_seconds if place is not None else None,
         "error": job.error,

@@ -14,6 +14,7 @@ _JOB = {
     "priority": 0,
     "language": "en",
     "waiting": "",
+    "asks": "",
     "place": None,
     "starts_in_seconds": None,
     "error": "",
@@ -44,6 +45,29 @@ JOB = OpenApiExample("a job that is running", value={**_JOB, "shares": [_SHARE],
                      response_only=True)  # fmt: skip
 JOBS = OpenApiExample("one page", value={"results": [_JOB], "next_cursor": "Nw"}, response_only=True)
 CHANGE = OpenApiExample("sooner, and for all to read", value={"priority": 10, "shared": True}, request_only=True)
+QUESTION = OpenApiExample(
+    "somebody must approve",
+    value={
+        "id": 3,
+        "unit_id": 12,
+        "stage": "send",
+        "ordinal": 0,
+        "text": "Send the letter to vera?",
+        "options": ["approve", "refuse", "skip"],
+        "bound_to": "2c26b46b68ffc68f",
+        "until": "2026-11-28T12:00:00Z",
+        "default": "fail",
+        "created": "2026-11-21T12:00:00Z",
+        "state": "open",
+        "answer": "",
+        "answered_by": "",
+        "answered": None,
+    },
+    response_only=True,
+)
+ANSWER = OpenApiExample(
+    "it is approved", value={"option": "approve", "bound_to": "2c26b46b68ffc68f"}, request_only=True
+)
 CAUSES = OpenApiExample(
     "two jobs, one cause",
     value={

@@ -26,6 +26,7 @@ from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.causes import failed_by_cause
 from clustercore.jobs.selectors.progress import job_progress
+from clustercore.jobs.selectors.questions import waiting_for_an_answer
 from clustercore.jobs.selectors.visibility import visible_jobs
 
 SEARCH_CHARACTERS = 100
@@ -39,6 +40,9 @@ class JobFilterSerializer(serializers.Serializer[Any]):
     owner = serializers.ChoiceField(required=False, choices=["me"], help_text="`me`: only one's own.")
     created_after = serializers.DateTimeField(required=False, help_text="From this moment on (ISO 8601).")
     created_before = serializers.DateTimeField(required=False, help_text="Before this moment (ISO 8601).")
+    waits = serializers.ChoiceField(
+        required=False, choices=["answer"], help_text="`answer`: only those that wait for a person."
+    )
     search = serializers.CharField(
         required=False, max_length=SEARCH_CHARACTERS, help_text="Words in the title or the error, as they stand."
     )
@@ -67,6 +71,8 @@ def _filtered(jobs: QuerySet[Job], wanted: dict[str, Any], identity: Identity) -
         jobs = jobs.filter(created__gte=wanted["created_after"])
     if "created_before" in wanted:
         jobs = jobs.filter(created__lt=wanted["created_before"])
+    if "waits" in wanted:
+        jobs = waiting_for_an_answer(jobs)
     if "search" in wanted:
         jobs = jobs.filter(Q(title__icontains=wanted["search"]) | Q(error__icontains=wanted["search"]))
     return jobs

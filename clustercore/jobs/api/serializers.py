@@ -10,7 +10,8 @@ from rest_framework import serializers
 from clustercore.access.api import StrictSerializer
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.jobs.domain.presentation import Presentation, presentations
-from clustercore.jobs.domain.progress import WAITING
+from clustercore.jobs.domain.progress import ASKING, WAITING
+from clustercore.jobs.domain.questions import LONGEST_HASH, LONGEST_OPTION, STATES
 
 TITLE_CHARACTERS = 300
 
@@ -57,8 +58,11 @@ class JobSerializer(serializers.Serializer[Any]):
     title = serializers.CharField()
     state = serializers.ChoiceField(choices=[state.value for state in JobState])
     standing = serializers.ChoiceField(
-        choices=[WAITING, *(state.value for state in JobState)],
-        help_text="As `state`, but `waiting` for a running job of which nothing has begun, or that cannot go on.",
+        choices=[ASKING, WAITING, *(state.value for state in JobState)],
+        help_text=(
+            "As `state`, but `asking` for a running job that waits for a person, and `waiting` for one of which "
+            "nothing has begun, or that cannot go on."
+        ),
     )
     stage = serializers.CharField(help_text="What is done now, else what is waited for.")
     priority = serializers.IntegerField(min_value=-100, max_value=100, help_text="Higher goes first.")
@@ -66,6 +70,7 @@ class JobSerializer(serializers.Serializer[Any]):
         allow_null=True, help_text="ISO 639-1; null while undecided, empty where nobody was heard to speak."
     )
     waiting = serializers.CharField(help_text="Why nothing happens now, and the remedy; empty while it goes on.")
+    asks = serializers.CharField(help_text="What a person is asked first; empty while nothing is.")
     place = serializers.IntegerField(
         allow_null=True, help_text="Its place in line, 1 for the next to begin; null once it has begun."
     )
@@ -163,6 +168,41 @@ class EventSerializer(serializers.Serializer[Any]):
 class EventPageSerializer(serializers.Serializer[Any]):
     results = EventSerializer(many=True)
     next_cursor = serializers.CharField(allow_null=True)
+
+
+class QuestionSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    unit_id = serializers.IntegerField()
+    stage = serializers.CharField()
+    ordinal = serializers.IntegerField()
+    text = serializers.CharField()
+    options = serializers.ListField(
+        child=serializers.CharField(), help_text="One of these is an answer; `skip` ends the unit, and the job goes on."
+    )
+    bound_to = serializers.CharField(help_text="Hash of the arguments that an approval is for; empty for none.")
+    until = serializers.DateTimeField(allow_null=True, help_text="Then it ends as `default` says.")
+    default = serializers.CharField(help_text="`skip` or `fail`; empty where there is no end.")
+    created = serializers.DateTimeField()
+    state = serializers.ChoiceField(choices=list(STATES))
+    answer = serializers.CharField()
+    answered_by = serializers.CharField()
+    answered = serializers.DateTimeField(allow_null=True)
+
+
+class QuestionPageSerializer(serializers.Serializer[Any]):
+    results = QuestionSerializer(many=True)
+    next_cursor = serializers.CharField(allow_null=True)
+
+
+class AnswerSerializer(StrictSerializer):
+    """What a person chose, and what they were shown."""
+
+    option = serializers.CharField(max_length=LONGEST_OPTION, help_text="One of the question's `options`.")
+    bound_to = serializers.CharField(
+        max_length=LONGEST_HASH,
+        allow_blank=True,
+        help_text="That of the question, as it was shown: given back unchanged.",
+    )
 
 
 class CauseSerializer(serializers.Serializer[Any]):

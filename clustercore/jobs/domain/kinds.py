@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.progression import StageRule
+from clustercore.jobs.domain.questions import Answer
 from clustercore.jobs.domain.verdict import Verdict
 
 
@@ -63,6 +64,14 @@ class UnitContext(Protocol):
     @property
     def minimum_rung(self) -> int:
         """The lowest rung that may serve this unit."""
+        ...
+
+    @property
+    def answer(self) -> Answer | None:
+        """What a person chose when this unit last asked (`Ask`); None where it did not, or nobody answered.
+
+        It is an approval of what `bound_to` is the hash of, and of nothing else.
+        """
         ...
 
     @property
@@ -146,6 +155,8 @@ class Stage:
     the same, if anything of it is done, and the job ends with gaps."""
     ranked: bool = False
     """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
+    repeat: Literal["always", "never"] = "always"
+    """`never`: an attempt that ends without a verdict of its handler holds the unit until a person says what to do."""
     light: bool = False
     """Whether its units finish a begun job, or are nearly free: then they go before whatever begins another job of the
     same priority. Not for a stage that opens a job, or all would be begun before any is finished."""

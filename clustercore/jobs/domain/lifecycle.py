@@ -47,11 +47,15 @@ class AttemptOutcome(StrEnum):
     HANDED_BACK = "handed_back"
     CANCELLED = "cancelled"
     SUPERSEDED = "superseded"
+    UNKNOWN = "unknown"
+    """Of a unit that must not be done twice: it ended without its handler's verdict."""
 
 
 OPEN_UNIT_STATES = (UnitState.BLOCKED, UnitState.QUEUED, UnitState.LEASED, UnitState.HELD)
 BACKLOG_UNIT_STATES = (UnitState.QUEUED, UnitState.LEASED, UnitState.HELD)
 """What nodes have, or will have, to do; a blocked unit costs nobody anything yet."""
+WITHOUT_VERDICT = (AttemptOutcome.UNKNOWN, AttemptOutcome.CANCELLED)
+"""After such an attempt nobody knows whether its unit was done."""
 BAD_UNIT_STATES = (UnitState.FAILED, UnitState.DEAD)
 BROKEN_UNIT_STATES = (UnitState.FAILED, UnitState.DEAD, UnitState.CANCELLED, UnitState.OVERDUE)
 """What ended without a result, and can be queued again."""
@@ -84,7 +88,7 @@ _UNIT_MOVES: dict[UnitState, frozenset[UnitState]] = {
     UnitState.FAILED: _AGAIN,
     UnitState.CANCELLED: _AGAIN,
     UnitState.DEAD: _AGAIN,
-    UnitState.SKIPPED: _AGAIN,
+    UnitState.SKIPPED: frozenset(),
     UnitState.OVERDUE: _AGAIN,
 }
 

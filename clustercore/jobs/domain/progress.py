@@ -9,7 +9,7 @@ from clustercore.jobs.domain.line import Place
 from clustercore.nodes.domain.speed import speed_of
 
 FINAL_STATES = frozenset({"done", "failed", "cancelled"})
-WAITING = "waiting"
+WAITING, ASKING = "waiting", "asking"
 _ENOUGH_TO_GUESS = 0.02
 
 
@@ -44,6 +44,10 @@ class JobProgress:
     priority: int
     language: str | None
     waiting: str
+    asks: str = ""
+    """What a person is asked before all of it can go on: the oldest question that is open."""
+    question_ids: tuple[int, ...] = ()
+    """The numbers of the first open questions."""
     error: str
     owner_id: int | None
     owner: str
@@ -75,7 +79,10 @@ class JobProgress:
 
     @property
     def standing(self) -> str:
-        """Its state as people are told it: what has not begun, or cannot go on, is `waiting` and not `running`."""
+        """Its state as people are told it: what waits for a person is `asking`, and what has not begun, or cannot go
+        on, is `waiting` and not `running`."""
+        if self.state == "running" and self.asks:
+            return ASKING
         is_waiting = self.state == "running" and (bool(self.waiting) or not self.has_begun)
         return WAITING if is_waiting else self.state
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.questions import FAIL, LONGEST_HASH, LONGEST_SECONDS, SKIP, checked_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,44 @@ class HandBack:
     why: str
 
 
-Verdict = Done | Retry | Degrade | Hold | Fail | Remake | Crashed | HandBack
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Its handler ended without a verdict, and may have acted: where that must not be twice, a person decides."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A person chooses one of the options; until then the unit is held, and its next attempt has the answer.
+
+    Raises ValueError for options or an end that nobody could mean.
+    """
+
+    question: str
+    options: Sequence[str]
+    """Short words, at least one: `approve`, `refuse`. To skip is always possible."""
+    bound_to: str = ""
+    """Hash of the arguments that an approval is for."""
+    until: float | None = None
+    """Seconds from now after which nobody is asked any more; None waits for ever."""
+    default: str = FAIL
+    """What the unit ends as then, `skip` or `fail`: silence approves nothing."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "options", checked_options(self.options))
+        if self.default not in (SKIP, FAIL):
+            raise ValueError(f"what nobody answers ends in {SKIP!r} or {FAIL!r}, and not in {self.default!r}")
+        if self.until is not None and not 0 < self.until < LONGEST_SECONDS:
+            raise ValueError(f"a question is not open for {self.until!r} seconds")
+        if not self.question.strip() or len(self.bound_to) > LONGEST_HASH:
+            raise ValueError("a question has a text, and what it is bound to is a hash")
+
+
+Verdict = Ask | Done | Retry | Degrade | Hold | Fail | Remake | Crashed | HandBack | Unknown
 
 _BY_NAME: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Done, Retry, Degrade, Hold, Fail, Remake, Crashed, HandBack)
+    kind.__name__: kind for kind in (Ask, Done, Retry, Degrade, Hold, Fail, Remake, Crashed, HandBack, Unknown)
 }
 
 

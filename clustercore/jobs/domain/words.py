@@ -27,6 +27,7 @@ _LOOKS: Mapping[str, Look] = {
     "running": Look(GOING, "play", "running"),
     "leased": Look(GOING, "play", "running"),
     "queued": Look(QUIET, "clock", "queued"),
+    "asking": Look(WAITING, "person", "waits for you"),
     "waiting": Look(WAITING, "clock", "waiting"),
     "held": Look(WAITING, "pause", "held"),
     "paused": Look(WAITING, "pause", "paused"),
@@ -43,6 +44,7 @@ _LOOKS: Mapping[str, Look] = {
     "expired": Look(BAD, "clock", "lost: no sign of life"),
     "crashed": Look(BAD, "cross", "crashed"),
     "handed_back": Look(WAITING, "leave", "handed back"),
+    "unknown": Look(WAITING, "alert", "outcome unknown"),
     "superseded": Look(QUIET, "stop", "superseded"),
     # Nodes.
     "online": Look(GOOD, "check", "ready"),

@@ -11,12 +11,14 @@ from clustercore.jobs.domain.kinds import outline_of, outlines
 from clustercore.jobs.domain.line import Demand, Place, QueuedJob, Server, places, rate_for, usual_amount
 from clustercore.jobs.selectors.eligibility import LIVE
 
-# In the order of work, which services/claim.py defines. A job has begun once any unit of it was taken.
+# In the order of work, which services/claim.py defines. A job has begun once any unit of it was taken. Of one that only
+# waits for a person nobody knows when it goes on: it stands in nobody's way.
 _LINE = """
 SELECT j.id, j.kind, j.engine, j.model, j.language, j.min_rung, j.critical_accuracy,
        of_job.has_begun, of_job.amount_left, of_job.amount, of_job.is_known, of_job.capability
 FROM jobs_job j LEFT JOIN main ON main.kind = j.kind CROSS JOIN LATERAL (
-    SELECT coalesce(bool_or(u.state NOT IN ('blocked', 'queued', 'held')), false) AS has_begun,
+    SELECT bool_or(u.state IN ('queued', 'leased')) AS is_moving,
+           coalesce(bool_or(u.state NOT IN ('blocked', 'queued', 'held')), false) AS has_begun,
            sum(u.weight * (1 - u.progress)) FILTER (
                WHERE u.stage = main.stage AND u.state IN ('queued', 'held', 'leased')) AS amount_left,
            sum(u.weight) FILTER (WHERE u.stage = main.stage) AS amount,
@@ -24,7 +26,9 @@ FROM jobs_job j LEFT JOIN main ON main.kind = j.kind CROSS JOIN LATERAL (
            max(u.capability) FILTER (WHERE u.stage = main.stage) AS capability
     FROM jobs_unit u WHERE u.job_id = j.id
 ) of_job
-WHERE j.state = 'running' ORDER BY j.priority DESC, j.id
+WHERE j.state = 'running' AND (of_job.is_moving OR NOT EXISTS (
+    SELECT FROM jobs_question q WHERE q.job_id = j.id AND q.answer = '' AND q.withdrawn IS NULL))
+ORDER BY j.priority DESC, j.id
 """
 _FINISHED = """
 SELECT sum(u.weight) / count(DISTINCT u.job_id) FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id

@@ -17,6 +17,7 @@ from clustercore.jobs.domain.progress import AttemptLine, EventLine, FileLine, J
 from clustercore.jobs.domain.result_files import ResultFile, files_from_json
 from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
 from clustercore.jobs.selectors.line import places_in_line
+from clustercore.jobs.selectors.questions import first_question, question_ids
 from clustercore.nodes.domain.speed import speed_of
 
 Counts = Sequence[Mapping[str, Any]]
@@ -31,7 +32,7 @@ _UNIT_COLUMNS = (
 )
 _COLUMNS = (
     *("id", "kind", "title", "state", "stage", "priority", "language", "waiting", "error", "shared"),
-    *("owner_id", "owner__username", "created", "finished", "now"),
+    *("owner_id", "owner__username", "created", "finished", "now", "asks", "question_ids"),
 )
 
 
@@ -39,7 +40,8 @@ def job_progress(jobs: QuerySet[Job], *, with_shares: bool = False) -> list[JobP
     """The jobs of a query set (sliced or not) in its order, in two queries; one more with what each node did, and one
     more where one waits in line."""
     # Plain rows: for a list of jobs, model instances would cost as much as everything else.
-    rows = list(jobs.annotate(now=Now()).values_list(*_COLUMNS, named=True))
+    asked = jobs.annotate(now=Now(), asks=first_question(), question_ids=question_ids())
+    rows = list(asked.values_list(*_COLUMNS, named=True))
     main_stages = {job.id: main_stage_of(job.kind) for job in rows}
     counts = _unit_counts(main_stages)
     shares = _shares(main_stages) if with_shares else {}
@@ -239,6 +241,8 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
         priority=job.priority,
         language=job.language,
         waiting=job.waiting,
+        asks=job.asks or "",
+        question_ids=tuple(job.question_ids),
         error=job.error,
         owner_id=job.owner_id,
         owner=job.owner__username or "",
@@ -253,7 +257,7 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
         total=_count(main),
         all_queued=job.state == JobState.DONE or _all_queued(job.kind, counts),
         shares=shares,
-        has_begun=_has_begun(counts),
+        has_begun=_has_begun(counts) or job.asks is not None,
         worked_seconds=(counts[0]["seconds"] or 0.0) if counts else 0.0,
         audio_seconds=(counts[0]["audio"] or 0.0) if counts else 0.0,
     )

@@ -12,6 +12,7 @@ from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES, JobState, UnitState
 from clustercore.jobs.domain.progression import Counts, Move, broken_stages, gaps, next_move
 from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.asking import withdraw_from_job
 from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, gather, open_joins
@@ -93,6 +94,7 @@ def _give_up(job: Job, stages: Sequence[str]) -> None:
     """Whatever the held and blocked units wait for will not come any more."""
     waiting = Unit.objects.filter(job=job, state__in=[UnitState.HELD, UnitState.BLOCKED])
     waiting.update(state=UnitState.CANCELLED, finished=Now(), error=OTHERS_FAILED)
+    withdraw_from_job(job.pk)
     broken = list(Unit.objects.filter(job=job, stage__in=stages, state__in=BROKEN_UNIT_STATES).order_by("id"))
     told = [unit for unit in broken if unit.error not in (NOTHING_DONE, OTHERS_FAILED)] or _broken_anywhere(job)
     named = "; ".join(_named_error(job, unit) for unit in told[:NAMED_ERRORS])

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.kinds import light_stages
+from clustercore.jobs.domain.questions import Answer
 from clustercore.jobs.selectors.eligibility import BY_UNIT, ELIGIBLE, FLOOR, RUNNING_IN_ORDER, UNITS_IN_ORDER
 
 # THE ORDER OF WORK, here and nowhere else:
@@ -42,6 +43,12 @@ def _first_job(look: str, passed: str) -> str:
           AND (SELECT NOT n.drained FROM nodes_node n WHERE n.id = %(node)s::bigint AND n.instance = %(instance)s::uuid)
         ORDER BY j.priority DESC, j.id LIMIT 1"""
 
+
+# Of the last time that it asked: what was approved before that may have been something else.
+_ANSWER = """
+    (SELECT CASE WHEN q.answer <> '' THEN jsonb_build_object(
+         'option', q.answer, 'by', q.answered_by, 'bound_to', q.bound_to, 'at', q.answered) END
+     FROM jobs_question q WHERE q.unit_id = u.id AND NOT q.of_outcome ORDER BY q.id DESC LIMIT 1)"""
 
 _QUERY = f"""
 WITH light AS ({_first_job(_FIRST_LIGHT.replace("%s", ""), "passed_light")}),
@@ -76,7 +83,7 @@ SELECT chosen.id, chosen.is_light,
        u.id, tried.id, tried.key, u.attempts_made, u.stage, u.ordinal, u.payload, {FLOOR},
        j.id, j.key, j.kind, j.parameters, j.language, j.engine, j.model,
        ARRAY(SELECT needed.sha256 FROM jobs_jobblob needed WHERE needed.unit_id = u.id),
-       coalesce((SELECT h.identity FROM blobs_hub h), '')
+       coalesce((SELECT h.identity FROM blobs_hub h), ''), u.once, {_ANSWER}
 FROM chosen LEFT JOIN (taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id) ON true
 """
 
@@ -117,6 +124,8 @@ CLAIM = StoredStatement(
         "model": "varchar",
         "blobs": "varchar[]",
         "hub": "varchar",
+        "once": "boolean",
+        "answer": "jsonb",
     },
     query=_QUERY,
 )
@@ -146,6 +155,10 @@ class Claimed:
     """The blobs that it refers to."""
     hub: str
     """The identity of the hub whose ledger gave it; empty where none was established."""
+    once: bool = False
+    """Whether nobody may do it a second time unless a person says so."""
+    answer: Answer | None = None
+    """What a person chose when it last asked."""
 
 
 _COLUMNS = tuple(column.name for column in fields(Claimed))
@@ -209,6 +222,8 @@ def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None
 
 def _claimed(row: Sequence[Any]) -> Claimed:
     values = dict(zip(_COLUMNS, row, strict=True))
+    answer = values["answer"]
+    values["answer"] = Answer.from_json(_object(answer)) if answer is not None else None
     return Claimed(**values | {name: _object(values[name]) for name in ("payload", "parameters")})
 
 

@@ -51,6 +51,13 @@ WHERE id IN (SELECT id FROM jobs_unit WHERE state IN ('blocked', 'queued', 'held
 """
 
 
+# A person has as long as was promised, whichever way the clock is set.
+_SHIFT_QUESTIONS = """
+UPDATE jobs_question SET until = until + %(step)s * interval '1 second'
+WHERE answer = '' AND withdrawn IS NULL AND until IS NOT NULL
+"""
+
+
 class ClockWatch:
     """One process's view of the database's clock."""
 
@@ -86,6 +93,7 @@ def _shift(step: float, lease_seconds: float) -> None:
         jobs = [row[0] for row in cursor.fetchall()]
         cursor.execute(_SHIFT_WAITS, {"step": step})
         cursor.execute(_SHIFT_TIMERS, {"step": step})
+        cursor.execute(_SHIFT_QUESTIONS, {"step": step})
     shift_last_seen(step)
     shift_times(step)
     for job_id in jobs:

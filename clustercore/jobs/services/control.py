@@ -15,6 +15,7 @@ from clustercore.jobs.domain.lifecycle import (
     BROKEN_UNIT_STATES,
     FINAL_JOB_STATES,
     OPEN_UNIT_STATES,
+    WITHOUT_VERDICT,
     AttemptOutcome,
     JobState,
     UnitState,
@@ -22,6 +23,7 @@ from clustercore.jobs.domain.lifecycle import (
 )
 from clustercore.jobs.models import Attempt, Job, JobBlob, Unit
 from clustercore.jobs.services.advance import look_at
+from clustercore.jobs.services.asking import ask_about_outcome, withdraw_from_job
 from clustercore.jobs.services.counting import count_finished, keep_counts_of
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import reopen_input, wait_again
@@ -61,6 +63,7 @@ def _cancel(job: Job, reason: str) -> None:
     Unit.objects.filter(job=job, state__in=OPEN_UNIT_STATES).update(
         state=UnitState.CANCELLED, finished=Now(), error=reason
     )
+    withdraw_from_job(job.pk)
     # A claim that committed while the line above waited for its unit has left one more live attempt.
     _cancel_attempts(job, reason)
     _set_state(job, JobState.CANCELLED, reason)
@@ -208,6 +211,8 @@ def _requeue(unit: Unit) -> None:
     stage = kind_named(unit.job.kind).stage(unit.stage)
     held = stage.held(unit.job_id) if stage.held is not None else ""
     waits = wait_again(unit)
+    if unit.once and _is_in_doubt(unit):
+        held, waits = ask_about_outcome(unit, "it was cancelled before anybody could say so"), False
     unit.state = moved(unit.state, UnitState.BLOCKED if waits else UnitState.HELD if held else UnitState.QUEUED)
     unit.unsent = True
     reopen_input(unit)
@@ -218,6 +223,12 @@ def _requeue(unit: Unit) -> None:
     unit.run_after = unit.finished = unit.avoid_node = unit.avoid_until = unit.excluded_until = None
     unit.deadline = unit.join_until = None
     unit.save()
+
+
+def _is_in_doubt(unit: Unit) -> bool:
+    """Whether its last attempt ended without a verdict of its handler."""
+    last = Attempt.objects.filter(unit=unit, number=unit.attempts_made)
+    return last.filter(outcome__in=WITHOUT_VERDICT).exists()
 
 
 def _ring_queued(job: Job) -> None:

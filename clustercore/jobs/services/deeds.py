@@ -9,7 +9,9 @@ from django.db import transaction
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services import audit
+from clustercore.jobs.selectors.questions import question_of
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
+from clustercore.jobs.services.answering import NoSuchOption, answer_question
 from clustercore.jobs.services.control import (
     cancel_job,
     edit_job,
@@ -65,6 +67,26 @@ def requeue(identity: Identity, unit_id: int) -> None:
         unit = requeue_unit(unit_id)
         require_operable(identity, unit.job_id)
         audit.record(identity, "unit.requeue", f"unit {unit_id} of job {unit.job_id}")
+
+
+def answer(identity: Identity, job_id: int, question_id: int, option: str, bound_to: str) -> None:
+    """Chooses for a person, who was shown `bound_to`. Raises RequestRefused (400, 403, 404), NotPossible."""
+    require_operable(identity, job_id)
+    question = question_of(job_id, question_id)
+    if question is None:
+        raise RequestRefused(404, f"there is no question {question_id} of job {job_id}", code="not_found")
+    try:
+        with transaction.atomic():
+            answer_question(question_id, option, identity.name, bound_to)
+            audit.record(
+                identity,
+                "question.answer",
+                f"unit {question.unit_id} of job {job_id}",
+                option=option,
+                bound_to=bound_to,
+            )
+    except NoSuchOption as unknown:
+        raise RequestRefused(400, f"option: {unknown}", param="option", code="invalid") from unknown
 
 
 def edit(

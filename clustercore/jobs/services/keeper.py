@@ -14,15 +14,15 @@ from clustercore.jobs.adapters.clocks import elapsed_seconds
 from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.adapters.in_hand import note_in_hand, noted_in_hand
 from clustercore.jobs.domain.suspicion import suspects
-from clustercore.jobs.domain.verdict import HandBack
+from clustercore.jobs.domain.verdict import HandBack, Unknown
 from clustercore.jobs.domain.waiting import node_idles_because
 from clustercore.jobs.selectors.eligibility import Waiting, below_floor, claimable
 from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.leases import end_left_behind, extend_leases
+from clustercore.jobs.services.mishaps import HUB_AWAY
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import Sweeper, work_is_open
-from clustercore.jobs.services.timers import run_due
-from clustercore.jobs.services.work import HUB_AWAY, workspaces
+from clustercore.jobs.services.work import workspaces
 from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
 from clustercore.nodes.domain.hooks import Agent
@@ -107,7 +107,7 @@ class LeaseKeeper:
         self._reachable = True
         survive(self._delivery.deliver, agent)
         survive(self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=self._why_no_broker(now))
-        survive(self._look_at_open_work, agent)
+        survive(self._look_for_work, agent)
 
     def on_hand_back(self, agent: Agent) -> None:
         """Ends what is still held, so that another node may take it at once."""
@@ -116,7 +116,8 @@ class LeaseKeeper:
             holding.lost_because = "handed back: the node is stopping"
             holding.lost.set()
         for holding in held:
-            survive(settle, holding.key, HandBack(f"{agent.name} is stopping"))
+            stopping = Unknown if holding.is_in_doubt else HandBack
+            survive(settle, holding.key, stopping(f"{agent.name} is stopping"))
 
     def _extend(self, agent: Agent) -> None:
         held = HOLDINGS.extendable(environment().silent_host_seconds)
@@ -148,16 +149,12 @@ class LeaseKeeper:
                 agent.hold_while_short(short)
         self._noted = bool(held)
 
-    def _look_at_open_work(self, agent: Agent) -> None:
-        is_open = work_is_open()
-        if is_open:
-            survive(run_due)
-        if agent.taking_work and is_open:
-            self._look_for_work(agent)
-        elif agent.taking_work:
-            agent.bar({})
-
     def _look_for_work(self, agent: Agent) -> None:
+        if not agent.taking_work:
+            return
+        if not work_is_open():
+            agent.bar({})
+            return
         capabilities = agent.capabilities
         pending = HOLDINGS.pending_knocks()
         free = agent.slots - len(HOLDINGS.all()) - len(pending)

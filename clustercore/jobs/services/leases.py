@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -11,9 +12,12 @@ from clustercore.embedded.domain.advisory_locks import AdvisoryLock
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.counters import EXPIRED
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
+from clustercore.jobs.domain.questions import DO_IT_AGAIN, SKIP, UNKNOWN_OUTCOME
 from clustercore.jobs.models import Attempt, Job, Unit
+from clustercore.jobs.services.advance import advance
+from clustercore.jobs.services.asking import tell_of_question
 from clustercore.jobs.services.events import count, record_event
-from clustercore.jobs.services.settle import hand_back, strike
+from clustercore.jobs.services.settle import hand_back, hold_unknown, strike
 
 # Attempts are locked in the order of their ids, as a cancel locks them: two orders would be a deadlock now and then.
 _EXTEND = """
@@ -32,20 +36,31 @@ counting AS MATERIALIZED (
 SELECT key FROM extended
 """
 
+# What must not be done twice is held, and a person is asked: whether its holder did it is not known.
 _REAP = """
 WITH expired AS (
     UPDATE jobs_attempt a
-    SET outcome = 'expired', ended = now(), reason = 'the lease ran out: nothing was heard from ' || a.node_name
-    WHERE a.id IN (SELECT id FROM jobs_attempt WHERE outcome = 'live' AND lease_until < now()
+    SET outcome = CASE WHEN u.once THEN 'unknown' ELSE 'expired' END, ended = now(),
+        reason = 'the lease ran out: nothing was heard from ' || a.node_name
+    FROM jobs_unit u
+    WHERE u.id = a.unit_id
+      AND a.id IN (SELECT id FROM jobs_attempt WHERE outcome = 'live' AND lease_until < now()
                    ORDER BY id FOR UPDATE SKIP LOCKED)
     RETURNING a.id, a.unit_id, a.node_id, a.node_name
+), lost AS (
+    UPDATE jobs_unit u
+    SET progress = 0, run_after = NULL, error = 'the lease ran out on ' || expired.node_name,
+        state = CASE WHEN u.once THEN 'held' ELSE 'queued' END,
+        hold_reason = CASE WHEN u.once THEN %(question)s::text || expired.node_name ELSE u.hold_reason END,
+        avoid_node_id = expired.node_id, avoid_until = now() + interval '5 seconds'
+    FROM expired
+    WHERE u.id = expired.unit_id AND u.state = 'leased'
+    RETURNING u.job_id, u.id, u.stage, u.ordinal, expired.node_name, u.once, u.hold_reason
+), asked AS (
+    INSERT INTO jobs_question (unit_id, job_id, text, options, of_outcome, created)
+    SELECT id, job_id, hold_reason, ARRAY[%(again)s, %(skip)s], true, now() FROM lost WHERE once
 )
-UPDATE jobs_unit u
-SET state = 'queued', progress = 0, run_after = NULL, error = 'the lease ran out on ' || expired.node_name,
-    avoid_node_id = expired.node_id, avoid_until = now() + interval '5 seconds'
-FROM expired
-WHERE u.id = expired.unit_id AND u.state = 'leased'
-RETURNING u.job_id, u.id, u.stage, u.ordinal, expired.node_name
+SELECT * FROM lost
 """
 
 
@@ -82,14 +97,26 @@ def reap(as_of: ClockReading, lease_seconds: float) -> int | None:
             return None
         if not same_clock:
             return 0
-        cursor.execute(_REAP)
+        question = f"{UNKNOWN_OUTCOME}: nothing was heard from "
+        cursor.execute(_REAP, {"question": question, "again": DO_IT_AGAIN, "skip": SKIP})
         lost = cursor.fetchall()
-        for job_id, unit_id, stage, ordinal, node_name in lost:
-            text = f"{stage} {ordinal} goes to another node: nothing was heard from {node_name}"
-            record_event(job_id, "lease_lost", text, unit_id=unit_id, node_name=node_name)
+        for row in lost:
+            _tell_of_loss(*row)
         if lost:
             count(EXPIRED, len(lost))
     return len(lost)
+
+
+def _tell_of_loss(
+    job_id: int, unit_id: int, stage: str, ordinal: int, node_name: str, once: bool, hold_reason: str
+) -> None:
+    if once:
+        tell_of_question(job_id, unit_id, f"{stage} {ordinal}", hold_reason)
+        # Where another part has failed already, the job ends now; its lock comes before those that are held here.
+        transaction.on_commit(partial(advance, job_id), robust=True)
+        return
+    text = f"{stage} {ordinal} goes to another node: nothing was heard from {node_name}"
+    record_event(job_id, "lease_lost", text, unit_id=unit_id, node_name=node_name)
 
 
 def end_left_behind(node_name: str, boot_id: str, instance: UUID, suspects: Collection[UUID] | None) -> int:
@@ -112,7 +139,9 @@ def _end_one(attempt_id: int, job_id: int, *, suspected: bool) -> int:
         if attempt.outcome != AttemptOutcome.LIVE:
             return 0
         unit = Unit.objects.select_for_update().get(pk=attempt.unit_id)
-        if suspected:
+        if unit.once:
+            hold_unknown(job, attempt, unit, f"the worker process on {attempt.node_name} died in the middle of it")
+        elif suspected:
             strike(job, attempt, unit, "the worker process died in the middle of it")
         else:
             hand_back(attempt, unit, "the worker process died while it had another piece in work")

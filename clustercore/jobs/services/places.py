@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import CanvasPlace, claim
-from clustercore.jobs.services.work import HUB_AWAY, claimant_of, do, work
+from clustercore.jobs.services.mishaps import HUB_AWAY
+from clustercore.jobs.services.work import claimant_of, do, work
 from clustercore.nodes.adapters.agent import current_agent
 
 logger = logging.getLogger(__name__)

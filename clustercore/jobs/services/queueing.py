@@ -28,6 +28,7 @@ _GIVEN = {
     '"group"': "text",
     "priority": "smallint",
     "quorum": "smallint",
+    "once": "boolean",
 }
 """The columns that differ from unit to unit, with PostgreSQL's types; `_row` has the values."""
 
@@ -112,6 +113,7 @@ def _row(kind: JobKind, new: NewUnit, held: str) -> dict[str, Any]:
         "group": new.group,
         "priority": new.priority,
         "quorum": new.join.quorum,
+        "once": stage.repeat == "never",
         "until_seconds": new.join.until_seconds,
         "deadline_seconds": new.deadline_seconds,
     }

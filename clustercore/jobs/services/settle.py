@@ -20,6 +20,7 @@ from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, UnitState, moved
 from clustercore.jobs.domain.result_files import Files
 from clustercore.jobs.domain.verdict import (
+    Ask,
     Crashed,
     Degrade,
     Done,
@@ -28,6 +29,7 @@ from clustercore.jobs.domain.verdict import (
     Hold,
     Remake,
     Retry,
+    Unknown,
     Verdict,
     backoff_seconds,
     from_json,
@@ -37,6 +39,7 @@ from clustercore.jobs.domain.verdict import (
 from clustercore.jobs.domain.waiting import BLOB_MISSING
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.advance import look_at, unit_ended
+from clustercore.jobs.services.asking import ask, ask_about_outcome, withdraw_from_unit
 from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.queueing import queue_another, queue_units
@@ -102,12 +105,35 @@ def settle(
         job_id, kind = found[0]
         if isinstance(verdict, Done):
             return complete(key, job_id, kind, verdict, served_by, files)
-        attempt = Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(key=key)
+        attempt = _locked_attempt(key)
+        if not isinstance(verdict, Unknown | Crashed):
+            _take_up(attempt)
         if attempt.outcome != AttemptOutcome.LIVE or attempt.unit.state != UnitState.LEASED:
             return _count_late(key)
         attempt.served_by = served_by
         _apply(Job.objects.get(pk=job_id), attempt, attempt.unit, verdict)
         return Settled.COUNTED
+
+
+def _locked_attempt(key: UUID) -> Attempt:
+    return Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(key=key)
+
+
+def _take_up(attempt: Attempt) -> bool:
+    """Lets a verdict count that comes after all: the last attempt's, of a unit held because nobody knew its outcome.
+
+    One that a person has released counts too, while nobody has begun again and only as done.
+    """
+    unit = attempt.unit
+    is_last = attempt.outcome == AttemptOutcome.UNKNOWN and attempt.number == unit.attempts_made
+    if not is_last or unit.state not in (UnitState.HELD, UnitState.QUEUED):
+        return False
+    withdraw_from_unit(unit.pk)
+    released = moved(unit.state, UnitState.QUEUED) if unit.state == UnitState.HELD else UnitState.QUEUED
+    attempt.outcome, unit.state, unit.hold_reason = AttemptOutcome.LIVE, moved(released, UnitState.LEASED), ""
+    attempt.save(update_fields=["outcome"])
+    unit.save(update_fields=["state", "hold_reason"])
+    return True
 
 
 def _count_late(key: UUID) -> Settled:
@@ -127,6 +153,8 @@ def complete(
     """Ends the attempt of this key with a result, if it is live, and moves its job on. Needs the job's row lock."""
     documents = {"result": json.dumps(dict(verdict.result)), "served_by": json.dumps(dict(served_by))}
     done = COMPLETE.fetch(key=key, **documents)
+    if not done and _take_up(_locked_attempt(key)):
+        done = COMPLETE.fetch(key=key, **documents)
     if not done:
         return _count_late(key)
     unit_id, stage, attempts_made, number = done[0]
@@ -149,6 +177,10 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
         case Fail(why, _):
             _close(attempt, AttemptOutcome.FAILED, why)
             end_unit(job, unit, UnitState.FAILED, why)
+        case Unknown(why) | Crashed(why) if unit.once:
+            hold_unknown(job, attempt, unit, why)
+        case Unknown(why):
+            _retry(job, attempt, unit, Retry(why))
         case Retry():
             _retry(job, attempt, unit, verdict)
         case Degrade(why, rung):
@@ -156,7 +188,9 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
             unit.min_rung = rung
             _queue_again(unit, why, 0.0)
         case Hold(why, seconds):
-            _hold(attempt, unit, why, seconds)
+            _hold(job, attempt, unit, why, seconds)
+        case Ask():
+            _ask(job, attempt, unit, verdict)
         case Remake():
             _await_remake(job, attempt, unit, verdict)
         case Crashed(why):
@@ -200,7 +234,7 @@ def _exclude(unit: Unit, node_id: int) -> None:
     unit.excluded_until = seconds_from_now(EXCLUDED_SECONDS)
 
 
-def _hold(attempt: Attempt, unit: Unit, why: str, seconds: float | None) -> None:
+def _hold(job: Job, attempt: Attempt, unit: Unit, why: str, seconds: float | None) -> None:
     _close(attempt, AttemptOutcome.HELD, why)
     if seconds is not None:
         unit.hold_reason = why[:400]
@@ -208,6 +242,25 @@ def _hold(attempt: Attempt, unit: Unit, why: str, seconds: float | None) -> None
         return
     unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), why[:400]
     unit.save(update_fields=["state", "hold_reason"])
+    look_at(job)
+
+
+def _ask(job: Job, attempt: Attempt, unit: Unit, verdict: Ask) -> None:
+    _close(attempt, AttemptOutcome.HELD, verdict.question)
+    unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), verdict.question[:400]
+    unit.error, unit.progress = "", 0.0
+    unit.save(update_fields=["state", "hold_reason", "error", "progress"])
+    ask(unit, verdict, seconds_from_now(verdict.until) if verdict.until is not None else None)
+    look_at(job)
+
+
+def hold_unknown(job: Job, attempt: Attempt, unit: Unit, why: str) -> None:
+    """Holds a unit that must not be done twice until a person says whether to do it again."""
+    _close(attempt, AttemptOutcome.UNKNOWN, why)
+    unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), ask_about_outcome(unit, why)
+    unit.error, unit.progress = "", 0.0
+    unit.save(update_fields=["state", "hold_reason", "error", "progress"])
+    look_at(job)
 
 
 def hand_back(attempt: Attempt, unit: Unit, why: str) -> None:
@@ -250,10 +303,10 @@ def strike(job: Job, attempt: Attempt, unit: Unit, why: str) -> None:
 
 
 def end_unit(job: Job, unit: Unit, state: UnitState, why: str) -> None:
-    """Ends a unit without a result; the job goes on as far as it can without it."""
+    """Ends a unit without a result and moves its job on. Needs the job's row lock."""
     unit.state, unit.error = moved(unit.state, state), why
     unit.finished = Now()
-    unit.save(update_fields=["state", "error", "finished", "strikes", "failures"])
+    unit.save(update_fields=["state", "error", "finished", "strikes", "failures", "hold_reason"])
     record_event(job.pk, str(state), f"{unit.stage} {unit.ordinal} {state}: {why}", unit_id=unit.pk)
     unit_ended(job.pk, unit.pk, unit.stage, is_done=False)
 

@@ -14,7 +14,8 @@ from django.db.models.functions import Now
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
 from clustercore.jobs.domain.new_unit import NewUnit
-from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.models import Job, Question, Unit
+from clustercore.jobs.selectors.questions import OPEN
 from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.queueing import queue_units
@@ -106,8 +107,8 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
 
 
 def refuse_over_backlog(limit: int) -> None:
-    """Raises BacklogFull when more than `limit` units wait for nodes."""
-    waiting = Unit.objects.filter(state__in=BACKLOG_UNIT_STATES).count()
+    """Raises BacklogFull when more than `limit` units wait for nodes, but for those that wait for a person."""
+    waiting = Unit.objects.filter(state__in=BACKLOG_UNIT_STATES).count() - Question.objects.filter(OPEN).count()
     if waiting >= limit:
         raise BacklogFull(waiting, limit)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 
+from django.db.models import Exists, OuterRef
+
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
@@ -11,9 +13,11 @@ from clustercore.jobs.domain.waiting import BROKER_AWAY, job_waits_because
 from clustercore.jobs.models import Job, JobEvent, Unit
 from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
 from clustercore.jobs.services.advance import advance
+from clustercore.jobs.services.answering import expire_questions
 from clustercore.jobs.services.clock import ClockWatch
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.leases import reap
+from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.services import mark_silent_nodes_offline
 
 logger = logging.getLogger(__name__)
@@ -39,19 +43,27 @@ class Sweeper:
         self._reachable_since: float | None = None
         self._server_started = 0.0
         self._looked = float("-inf")
+        self._reading: ClockReading | None = None
 
     def hub_was_away(self) -> None:
         """Begins the grace anew."""
         self._reachable_since = None
 
     def sweep_if_due(self, now: float, lease_seconds: float, *, broker_away: str | None = None) -> None:
-        """Looks at the clocks, and ends what nobody extended; `now` by `elapsed_seconds`, as suspended time counts.
+        """Looks at the clocks, ends what nobody extended, and lets happen what is due at a time.
+
+        `now` is by `elapsed_seconds`, as suspended time counts.
 
         `broker_away` says why the broker does not answer; empty where it does, None where this node does not know.
         """
-        if now - self._looked < lease_seconds / SWEEPS_PER_LEASE:
-            return
-        reading = self._clock.look(lease_seconds)
+        if now - self._looked >= lease_seconds / SWEEPS_PER_LEASE:
+            self._look(now, lease_seconds, broker_away)
+        if self._reading is not None and work_is_open():
+            expire_questions(self._reading, lease_seconds)
+            run_due(self._reading, lease_seconds)
+
+    def _look(self, now: float, lease_seconds: float, broker_away: str | None) -> None:
+        self._reading = reading = self._clock.look(lease_seconds)
         self._looked = now
         if self._reachable_since is None or reading.server_started != self._server_started:
             self._reachable_since, self._server_started = now, reading.server_started
@@ -112,8 +124,8 @@ def _was_told_lately(job_id: int, reason: str) -> bool:
 
 def finish_forgotten_jobs() -> None:
     """Advances running jobs of which nothing moves and nothing is held: their last transaction should have."""
-    moving = Unit.objects.filter(state__in=BACKLOG_UNIT_STATES).values("job_id")
-    for job_id in Job.objects.filter(state=JobState.RUNNING).exclude(pk__in=moving).values_list("pk", flat=True):
+    opened = Exists(Unit.objects.filter(job=OuterRef("pk"), state__in=BACKLOG_UNIT_STATES))
+    for job_id in Job.objects.filter(~opened, state=JobState.RUNNING).values_list("pk", flat=True):
         try:
             advance(job_id)
         except KeyError:

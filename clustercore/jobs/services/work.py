@@ -13,43 +13,35 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
-from psycopg_pool import PoolTimeout
+from django.db import transaction
 
-from clustercore.blobs.domain.errors import BlobGone, BlobMissing, BlobUnavailable, StoreFull
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import ResourceShortage, shortage_in
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
-from clustercore.jobs.domain.kinds import LeaseLost, Stage, UndeclaredBlob, kind_named
+from clustercore.jobs.domain.kinds import LeaseLost, UndeclaredBlob, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.questions import Answer
 from clustercore.jobs.domain.result_files import BadResultFile, Files
 from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
-from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
+from clustercore.jobs.domain.verdict import Ask, Done, Fail, HandBack, Hold, Remake, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.mishaps import HUB_AWAY, verdict_after, why_of
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.result_files import NO_FILES, Attachments, attach, stored
 from clustercore.jobs.services.settle import Settled, settle
 from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.adapters.hardware import memory_kills
-from clustercore.nodes.domain.engine import EngineFailure, JsonObject
+from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.hooks import Agent, HostDied
-from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 
 logger = logging.getLogger(__name__)
-
-HUB_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
-"""What the absence of the database looks like, and of the store of files (StoreAway)."""
 
 SLICE = 500
 """Units queued in one transaction, which keeps the job and the attempt from everybody else."""
 LONGEST_REASON = 300
-SHORTAGE_PAUSE_SECONDS = 2.0
-"""Before another node may have what this one had no room for."""
-
-HUB_FULL_SECONDS = 15.0
 
 _DROPPED = (Settled.FENCED, Settled.UNKNOWN)
 
@@ -112,6 +104,10 @@ class Execution:
     @property
     def minimum_rung(self) -> int:
         return self.claimed.minimum_rung
+
+    @property
+    def answer(self) -> Answer | None:
+        return self.claimed.answer
 
     def report(self, fraction: float, note: str = "") -> None:
         if note:
@@ -212,6 +208,8 @@ def told(claimed: Claimed, verdict: Verdict | None) -> str:
             return f"{which}: dropped, it no longer counted"
         case Done():
             return f"{which}: done"
+        case Ask(question):
+            return f"{which}: asks, {question}"
         case Hold(why) | HandBack(why) | Remake(why):
             return f"{which}: handed back, {why}"
         case _:
@@ -241,7 +239,7 @@ def do(agent: Agent, claimed: Claimed) -> Verdict | None:
 
     Returns the verdict; None when the attempt no longer counted.
     """
-    holding = Holding(claimed.key, claimed.unit_id)
+    holding = Holding(claimed.key, claimed.unit_id, once=claimed.once)
     workspace = workspaces(agent.name) / holding.tag
     execution = Execution(claimed, holding, agent, workspace)
     HOLDINGS.add(holding)
@@ -259,9 +257,17 @@ def do(agent: Agent, claimed: Claimed) -> Verdict | None:
 
 def _run(execution: Execution) -> Verdict | None:
     """The handler's verdict; None when the attempt no longer counts and there is nothing to say."""
-    stage = kind_named(execution.claimed.kind).stage(execution.claimed.stage)
+    claimed, holding = execution.claimed, execution.holding
+    stage = kind_named(claimed.kind).stage(claimed.stage)
     try:
         _make_workspace(execution.workspace)
+        holding.begin()
+    except LeaseLost as lost:
+        # Where its holder is in doubt the ledger is too, and this ends it.
+        return HandBack(f"not begun: {lost}") if claimed.once else None
+    except Exception as error:
+        return verdict_after(error, execution.agent, stage, holding)
+    try:
         verdict = stage.handler(execution)
         execution.attachments = attach(verdict, execution.workspace)
         return verdict
@@ -270,12 +276,9 @@ def _run(execution: Execution) -> Verdict | None:
     except LeaseLost as lost:
         logger.info("attempt %s dropped: %s", execution.attempt_id, lost)
         return None
-    except HostDied as death:
-        return _after_host_death(execution, death)
-    except BlobMissing as missing:
-        return _without_blob(stage, missing)
     except Exception as error:
-        return _verdict_on(execution.agent, error)
+        follows = verdict_after(error, execution.agent, stage, holding)
+        return Unknown(why_of(follows)) if follows is not None and holding.is_in_doubt else follows
 
 
 def _make_workspace(path: Path) -> None:
@@ -284,46 +287,6 @@ def _make_workspace(path: Path) -> None:
         path.mkdir(parents=True)
     except OSError as error:
         raise ResourceShortage(shortage_in(error) or f"no place to work in ({error})") from error
-
-
-def _verdict_on(agent: Agent, error: Exception) -> Verdict:
-    if short := shortage_in(error):
-        agent.hold_while_short(short)
-        return Hold(f"{agent.name} has {short}", seconds=SHORTAGE_PAUSE_SECONDS)
-    if isinstance(error, EngineFailure):
-        return _after_engine_failure(error)
-    if isinstance(error, BlobGone):
-        return Retry(str(error))
-    if isinstance(error, StoreFull):
-        return Hold(f"the hub's disk is full: {error}", seconds=HUB_FULL_SECONDS)
-    if isinstance(error, (*HUB_AWAY, BlobUnavailable)):
-        return Hold(f"the hub is away: {error}", seconds=5.0)
-    logger.error("a handler raised what it should have returned as a verdict", exc_info=error)
-    return Retry(f"{type(error).__name__}: {error}")
-
-
-def _after_engine_failure(failure: EngineFailure) -> Verdict:
-    if failure.code == OUT_OF_MEMORY:
-        return Retry(failure.message, not_here=True)
-    return Fail(failure.message, failure.code)
-
-
-def _without_blob(stage: Stage, missing: BlobMissing) -> Verdict:
-    if stage.made_by:
-        return Remake(f"no longer stored, and made again from what it came from: {missing}", stage.made_by)
-    return Fail(
-        f"a file of this job is no longer stored and nothing can make it again; submit it as a new job: {missing}",
-        "blob_missing",
-    )
-
-
-def _after_host_death(execution: Execution, death: HostDied) -> Verdict | None:
-    if execution.holding.lost.is_set():
-        return None
-    if death.deliberate:
-        return HandBack(death.reason)
-    tail = f"\n{death.log_tail}" if death.log_tail else ""
-    return Crashed(f"{death.reason}{tail}")
 
 
 def workspaces(node_name: str) -> Path:
@@ -391,4 +354,4 @@ def settle_or_retry(key: UUID, verdict: Verdict, served_by: Mapping[str, Any], f
         raise
     except Exception as bug:
         logger.exception("a result cannot be stored")
-        return settle(key, Retry(f"its result cannot be stored: {type(bug).__name__}: {bug}"))
+        return settle(key, Unknown(f"its result cannot be stored: {type(bug).__name__}: {bug}"))

@@ -93,6 +93,7 @@ COMMANDS = (
     Entry(
         "cancel", "job_actions:cancel", "End jobs now; what is done stays, `clustercore retry` takes it up again.", JOBS
     ),
+    Entry("answer", "answering:answer", "Show what a job asks, and answer it.", JOBS),
     Entry("pause", "job_actions:pause", "Let jobs take no further work; what runs goes on.", JOBS),
     Entry("resume", "job_actions:resume", "Let paused jobs go on.", JOBS),
     Entry("retry", "job_actions:retry", "Try again what failed or was cancelled; what is done stays done.", JOBS),

@@ -101,7 +101,7 @@ def _job(job: JobProgress, seconds: float | None, notes: tuple[str, ...]) -> Job
         stage=job.stage,
         priority=job.priority,
         language=job.language,
-        waiting=job.waiting,
+        waiting=_waits_for(job),
         error=job.error,
         created=job.created,
         finished=job.finished,
@@ -123,6 +123,12 @@ def _job(job: JobProgress, seconds: float | None, notes: tuple[str, ...]) -> Job
         shares=tuple(_share(share) for share in job.shares),
         notes=notes,
     )
+
+
+def _waits_for(job: JobProgress) -> str:
+    if job.asks:
+        return f"waits for you: {job.asks} (`clustercore answer {job.id}`)"
+    return job.waiting
 
 
 def _share(share: ShareProgress) -> NodeShare:

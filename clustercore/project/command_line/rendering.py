@@ -33,7 +33,7 @@ STATE_STYLES = {
     "running": "cyan", "leased": "cyan", "online": "green", "done": "green", "queued": "default", "paused": "yellow",
     "waiting": "yellow", "held": "yellow", "idle": "yellow", "drained": "yellow", "draining": "yellow",
     "failed": "red", "dead": "red", "offline": "red",
-    "cancelled": "dim",
+    "cancelled": "dim", "skipped": "dim", "asking": "yellow",
 }  # fmt: skip
 ROUGH_ENGINE = "pocketsphinx"
 BETTER_MODEL = "clustercore models pull faster-whisper:small"

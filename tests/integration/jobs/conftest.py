@@ -12,6 +12,7 @@ from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from tests.fakes.jobs import kinds as fake_kinds
+from tests.fakes.jobs.letters import LETTERS, SENDING
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +23,13 @@ def sums(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[kinds.JobKind]:
     fake_kinds.QUEUED.clear()
     fake_kinds.HELD.clear()
     yield fake_kinds.SUMS
+
+
+@pytest.fixture
+def letters(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kind whose first stage must not be done twice."""
+    monkeypatch.setitem(kinds._KINDS, "letters", LETTERS)
+    SENDING.clear()
 
 
 def submitted(**wishes: object) -> Job:

@@ -15,8 +15,9 @@ from clustercore.blobs.models import Blob, Upload
 from clustercore.blobs.selectors import reserved_bytes, settled_blobs, uploads_of
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.clock import ClockReading
-from clustercore.jobs.domain.verdict import Done
-from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
+from clustercore.jobs.domain.verdict import Ask, Done
+from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Unit
+from clustercore.jobs.services.answering import expire_questions
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.clock import ClockWatch, follow_step
 from clustercore.jobs.services.counting import count_finished
@@ -27,6 +28,7 @@ from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import with_parts
+from tests.integration.jobs.letters import letter
 from tests.people import person
 
 pytestmark = pytest.mark.services
@@ -48,6 +50,7 @@ def set_clock(seconds: float) -> None:
     Attempt.objects.filter(outcome="live").update(lease_until=F("lease_until") - delta)
     Node.objects.update(last_seen=F("last_seen") - delta)
     Unit.objects.update(run_after=F("run_after") - delta, excluded_until=F("excluded_until") - delta)
+    Question.objects.update(until=F("until") - delta)
     Upload.objects.update(expires=F("expires") - delta, moved=F("moved") - delta)
     Blob.objects.update(stamped=F("stamped") - delta)
 
@@ -298,3 +301,21 @@ def test_nothing_is_ended_within_a_lease_after_the_database_started_anew() -> No
     lease.sweeper._server_started -= 60.0
     assert not lease.is_ended_at(121.0)
     assert lease.is_ended_at(142.0)
+
+
+@pytest.mark.parametrize("step", [WEEK, -HOUR])
+@pytest.mark.usefixtures("letters")
+def test_whoever_is_asked_has_as_long_as_was_promised(step: float) -> None:
+    letter()
+    settle(held_by(LAPTOP).key, Ask("Send it?", ["approve"], until=600.0))
+    set_clock(step)
+    follow_step(before_a_step_of(step), LEASE)
+    assert 590.0 < seconds_left("until", "jobs_question") <= 601.0
+
+
+@pytest.mark.usefixtures("letters")
+def test_a_clock_that_was_just_set_ends_no_question() -> None:
+    letter()
+    settle(held_by(LAPTOP).key, Ask("Send it?", ["approve"], until=600.0))
+    set_clock(HOUR)
+    assert expire_questions(before_a_step_of(HOUR), LEASE) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clustercore.jobs.domain.verdict import Crashed, Done, Fail
+from clustercore.jobs.domain.verdict import Crashed, Done, Fail, Hold
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.control import NotPossible, cancel_job, release_units, requeue_unit, retry_job
@@ -40,6 +40,17 @@ def test_held_units_end_with_what_they_wait_for() -> None:
     job.refresh_from_db()
     assert job.state == "failed" and "the first cannot be done" in job.error
     assert Unit.objects.get(pk=parts[1].pk).state == "cancelled"
+
+
+def test_a_unit_that_is_held_after_another_has_failed_ends_with_the_job() -> None:
+    node = start_node(LAPTOP)
+    job, _ = with_parts(2)
+    first, second = taken_by(node), taken_by(node)
+    settle(first.key, Fail("the first cannot be done"))
+    settle(second.key, Hold("waits for the first"))
+    job.refresh_from_db()
+    assert job.state == "failed"
+    assert Unit.objects.get(pk=second.unit_id).state == "cancelled"
 
 
 def test_held_units_keep_their_job_open() -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.db.models.functions import Now
 
+from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import ANY, After, NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Hold
@@ -133,11 +134,11 @@ def test_at_its_time_a_vote_goes_on_with_what_there_is(node: Claimant) -> None:
     job = planned(node)
     Unit.objects.filter(job=job, stage="vote").update(join_until=Now() + timedelta(hours=1))
     settle(taken(node).key, Done({}))
-    assert run_due() == 0
+    assert run_due(read_clocks(), 20.0) == 0
     Unit.objects.filter(job=job, stage="vote").update(join_until=Now() - timedelta(seconds=1))
-    assert run_due() == 1
+    assert run_due(read_clocks(), 20.0) == 1
     assert state_of(job, "vote") == "queued"
-    assert run_due() == 0
+    assert run_due(read_clocks(), 20.0) == 0
 
 
 def test_a_time_is_counted_from_when_the_unit_was_queued(node: Claimant) -> None:
@@ -152,7 +153,7 @@ def test_a_unit_that_was_not_begun_by_its_deadline_is_overdue_and_closed(node: C
     job = planned(node)
     Unit.objects.filter(job=job, stage="ask").update(deadline=Now() - timedelta(seconds=1))
     begun = taken(node)
-    assert run_due() == 1
+    assert run_due(read_clocks(), 20.0) == 1
     assert names(job, "overdue") == ["ask 1", "ask 2", "ask 3"]
     assert Unit.objects.filter(job=job, state="overdue").values_list("error", flat=True)[0] == PAST_DEADLINE
     settle(begun.key, Done({}))

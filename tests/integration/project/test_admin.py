@@ -21,7 +21,7 @@ from clustercore.blobs import services as blobs
 from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
-from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
+from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Unit
 from clustercore.nodes.models import Node, NodeModel
 from tests.people import PASSWORD, identity, person, token_of
 from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn, Transcript
@@ -82,6 +82,7 @@ def rows() -> dict[str, Any]:
         reason="out of memory",
     )
     JobEvent.objects.create(job=job, unit=unit, at=now, name="dead", text=f"{MARKUP} died", node_name=node.name)
+    Question.objects.create(unit=unit, job=job, text=MARKUP, options=["approve"], created=now)
     Counter.objects.create(name="fenced_results", value=41)
     recording = Recording.objects.create(job=job, blob="a" * 64, name=MARKUP, codec="mp3", seconds=3725.0)
     piece = Piece.objects.create(

@@ -30,6 +30,7 @@ from clustercore.blobs.services import establish_hub, store_file
 from clustercore.blobs.sockets.resumable import takes_upload
 from clustercore.blobs.sockets.signed import takes_signed
 from clustercore.embedded.domain.endpoints import Endpoints
+from clustercore.jobs.models import Job, Question, Unit
 from clustercore.jobs.services.control import cancel_job
 from clustercore.nodes.adapters.own_wheel import own_wheel
 from clustercore.nodes.models import Node
@@ -86,6 +87,7 @@ def examples(
     correction = Correction.objects.create(segment=segment, text="Hello", author=person("otto"))
     return {
         "job_id": job.pk,
+        "question_id": question_about(job).pk,
         "segment_id": segment.pk,
         "turn_id": turn.pk,
         "correction_id": correction.pk,
@@ -109,6 +111,11 @@ def examples(
         "app_label": "jobs",
         "url": "nowhere",
     }
+
+
+def question_about(job: Job) -> Question:
+    unit = Unit.objects.filter(job=job).earliest("pk")
+    return Question.objects.create(unit=unit, job=job, text="May I?", options=["yes"], created=Now())
 
 
 def upload_of(name: str) -> Upload:

@@ -10,9 +10,10 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.access.domain.identity import Identity
-from clustercore.jobs.domain.verdict import Done, Fail
-from clustercore.jobs.models import Job
+from clustercore.jobs.domain.verdict import Ask, Done, Fail
+from clustercore.jobs.models import Job, Question
 from clustercore.jobs.selectors.pulse import activity_now
+from clustercore.jobs.services.answering import answer_question
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.settle import settle
@@ -164,3 +165,18 @@ def test_a_model_that_is_on_its_way_is_seen() -> None:
     ModelPull.objects.update(done_bytes=5)
     _, moved = queries_of(NODES, dict(asked))
     assert found[""] != asked[""] != moved[""]
+
+
+def test_who_watches_a_job_sees_that_it_waits_for_them_and_that_it_no_longer_does() -> None:
+    job, _ = with_parts(1)
+    taken = claim(as_claimant(start_node(LAPTOP)), None)
+    assert taken is not None
+    settle(taken.key, Ask("May I?", ["yes"]))
+    _, asking = queries_of(JOB, {str(job.pk): None})
+    answer_question(Question.objects.get().pk, "yes", "otto")
+    _, going_on = queries_of(JOB, dict(asking))
+    shown = [{one.id: one.make() for one in JOB.parts(str(job.pk), facts[str(job.pk)])} for facts in (asking, going_on)]
+    for part in ("status", "row"):
+        before, after = (parts[f"job-{job.pk}-{part}"] for parts in shown)
+        assert "waits for you" in before and "May I?" in before
+        assert "waits for you" not in after and "May I?" not in after

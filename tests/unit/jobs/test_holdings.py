@@ -35,6 +35,21 @@ def test_a_lost_holding_stops_its_handler_at_the_next_report() -> None:
         holding.report(0.5)
 
 
+def test_a_handler_is_not_called_for_what_was_lost_before_it_began() -> None:
+    holding = Holding(ONE, 11, lost_because="handed back")
+    holding.lost.set()
+    with pytest.raises(LeaseLost, match="handed back"):
+        holding.begin()
+
+
+def test_only_what_began_and_must_not_be_done_twice_is_in_doubt() -> None:
+    once, often = Holding(ONE, 11, once=True), Holding(OTHER, 12)
+    assert not once.is_in_doubt
+    once.begin()
+    often.begin()
+    assert (once.is_in_doubt, often.is_in_doubt) == (True, False)
+
+
 def test_a_knock_is_pending_until_its_bell_is_answered() -> None:
     holdings = Holdings()
     holdings.knocked([5, 6])

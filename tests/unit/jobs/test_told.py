@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-from typing import cast
 from uuid import UUID
 
 import pytest
 
-from clustercore.jobs.domain.verdict import Crashed, Degrade, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
+from clustercore.jobs.domain.verdict import Ask, Crashed, Degrade, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.jobs.services.claim import Claimed
-from clustercore.jobs.services.work import LONGEST_REASON, AttemptFailed, _verdict_on, told
-from clustercore.nodes.domain.engine import EngineFailure
-from clustercore.nodes.domain.hooks import Agent
-from clustercore.nodes.domain.wire import OUT_OF_MEMORY
+from clustercore.jobs.services.work import LONGEST_REASON, AttemptFailed, told
 
 CLAIMED = Claimed(
     unit_id=12,
@@ -43,7 +39,14 @@ def test_a_try_that_failed_is_a_failed_task_that_names_its_unit(verdict: Verdict
 
 @pytest.mark.parametrize(
     "verdict",
-    [None, Done({"text": "what was said"}), Hold("the hub is away"), HandBack("stopping"), Remake("lost", "cut")],
+    [
+        None,
+        Done({"text": "what was said"}),
+        Hold("the hub is away"),
+        HandBack("stopping"),
+        Remake("lost", "cut"),
+        Ask("Send it?", ["yes"]),
+    ],
 )
 def test_a_try_that_did_not_fail_is_told_without_its_result(verdict: Verdict | None) -> None:
     text = told(CLAIMED, verdict)
@@ -58,10 +61,3 @@ def test_what_an_engine_wrote_before_it_died_stays_in_the_ledger() -> None:
     with pytest.raises(AttemptFailed) as failure:
         told(CLAIMED, Fail("x" * 5000))
     assert len(str(failure.value)) < LONGEST_REASON + 100
-
-
-def test_a_piece_that_has_no_room_in_memory_here_is_tried_elsewhere_and_ends_no_job() -> None:
-    agent = cast(Agent, None)
-    failed = _verdict_on(agent, EngineFailure("unreadable", "not audio"))
-    assert failed == Fail("not audio", "unreadable")
-    assert _verdict_on(agent, EngineFailure(OUT_OF_MEMORY, "too large")) == Retry("too large", not_here=True)

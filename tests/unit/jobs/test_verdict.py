@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from clustercore.jobs.domain.verdict import (
+    Ask,
     Crashed,
     Degrade,
     Done,
@@ -13,6 +14,7 @@ from clustercore.jobs.domain.verdict import (
     Hold,
     Remake,
     Retry,
+    Unknown,
     Verdict,
     backoff_seconds,
     from_json,
@@ -31,6 +33,8 @@ from clustercore.jobs.domain.verdict import (
         Remake("its sound is lost", stage="cut"),
         Crashed("killed by SIGSEGV"),
         HandBack("stopping"),
+        Unknown("the worker died"),
+        Ask("Send it?", ["approve", "refuse"], bound_to="abc", until=60.0, default="skip"),
     ],
 )
 def test_every_verdict_survives_the_spool(verdict: Verdict) -> None:
@@ -39,6 +43,25 @@ def test_every_verdict_survives_the_spool(verdict: Verdict) -> None:
 
 def test_the_paths_of_a_results_files_do_not_leave_the_process() -> None:
     assert from_json(to_json(Done({"n": 1}, files={"page.png": Path("/work/page.png")}))) == Done({"n": 1})
+
+
+@pytest.mark.parametrize("default", ["approve", "do it again", ""])
+def test_silence_approves_nothing(default: str) -> None:
+    with pytest.raises(ValueError, match="'skip' or 'fail'"):
+        Ask("Send it?", ["approve"], default=default)
+
+
+@pytest.mark.parametrize("until", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_question_is_open_for_a_while_that_ends_or_for_ever(until: float) -> None:
+    assert Ask("Send it?", ["approve"]).until is None
+    with pytest.raises(ValueError, match="not open for"):
+        Ask("Send it?", ["approve"], until=until)
+
+
+@pytest.mark.parametrize("wrong", [{"question": " "}, {"bound_to": "x" * 201}])
+def test_a_question_has_a_text_and_what_it_is_bound_to_is_a_hash(wrong: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="a question has a text"):
+        Ask(**({"question": "Send it?", "options": ["approve"]} | wrong))  # type: ignore[arg-type]
 
 
 def test_a_document_that_is_no_verdict_is_refused() -> None:

@@ -15,7 +15,7 @@ from clustercore.project.command_line.console import CommandError, ExitCode
 from clustercore.project.command_line.main import guarded
 
 _COMMANDS = """
-    demo up transcribe jobs doctor job cancel pause resume retry rm down node nodes models version
+    demo up transcribe jobs doctor job cancel answer pause resume retry rm down node nodes models version
     nodes.drain nodes.undrain models.list models.pull models.rm
 """
 COMMANDS = _COMMANDS.split()

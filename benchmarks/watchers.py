@@ -33,7 +33,7 @@ from benchmarks import harness
 from clustercore.access.domain.roles import Permission, Role
 from clustercore.access.services.tokens import create_token
 from clustercore.embedded.services import ensure_running, stop
-from clustercore.jobs.domain.kinds import kind_named
+from clustercore.jobs.domain.kinds import kind_named, known_contracts
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Unit
@@ -42,6 +42,7 @@ from clustercore.jobs.services.leases import extend_leases
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import Settled, settle
 from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.nodes.domain.facts import PROTOCOL
 from clustercore.nodes.models import Node, NodeModel
 from clustercore.project.web import command
 from transcription.domain.sampling import SAMPLE_RATE
@@ -94,9 +95,11 @@ def _taken(claimant: Claimant, job_id: int) -> Claimed:
 
 def simulated_node(number: int) -> Claimant:
     """A node that is there as long as the benchmark says so; its engine does nothing, and one job asks for it."""
+    instance = uuid4()
     node = Node.objects.create(
-        name=f"simulated-{number}", hostname=f"simulated-{number}", instance=uuid4(), boot_id=str(number),
-        process_id=1, operating_system="none", architecture="none", cores=4, memory_mb=8000, version="none", slots=1,
+        name=f"simulated-{number}", hostname=f"simulated-{number}", instance=instance, boot_id=str(number),
+        protocol=PROTOCOL, protocol_instance=instance, contracts=list(known_contracts()), process_id=1,
+       operating_system="none", architecture="none", cores=4, memory_mb=8000, version="none", slots=1,
         capabilities=["media", "stt"], online=True, heartbeat_seconds=3600.0, last_seen=Now(), started=Now(),
     )  # fmt: skip
     NodeModel.objects.create(

@@ -6,7 +6,9 @@ from uuid import UUID, uuid4
 
 from django.db.models.functions import Now
 
+from clustercore.jobs.domain.kinds import known_contracts
 from clustercore.jobs.services.claim import Claimant
+from clustercore.nodes.domain.facts import PROTOCOL
 from clustercore.nodes.models import Node, NodeModel
 
 WORKSTATION, LAPTOP, PI = "workstation", "laptop", "pi"
@@ -21,11 +23,14 @@ MODELS = {
 def start_node(name: str, *, instance: UUID | None = None, slots: int = 1) -> Node:
     """Puts a member of the cast online, with its inventory."""
     engine, model, rung, languages = MODELS[name]
+    instance = instance or uuid4()
     node, _ = Node.objects.update_or_create(
         name=name,
         defaults={
             "hostname": name,
-            "instance": instance or uuid4(),
+            "instance": instance,
+            "protocol": PROTOCOL,
+            "protocol_instance": instance,
             "boot_id": BOOT[name],
             "process_id": 1,
             "operating_system": "Linux",
@@ -35,6 +40,7 @@ def start_node(name: str, *, instance: UUID | None = None, slots: int = 1) -> No
             "version": "test",
             "slots": slots,
             "capabilities": ["media", "stt"],
+            "contracts": list(known_contracts()),
             "online": True,
             "hold_reason": "",
             "drained": False,

@@ -88,6 +88,8 @@ class Environment(BaseSettings):
     """Folders of the hub's machine from which operators may submit recordings by their path; none by default."""
     node_wait_seconds: float = Field(default=30.0, gt=0)
     """How long a request of the OpenAI-compatible API waits for a node that is able, before it answers 503."""
+    backups_kept: int = Field(default=3, ge=0)
+    """Dumps of the embedded database, made before its tables are changed, of which the latest stay; 0: none is made."""
     min_free_disk_gb: float = Field(default=1.0, ge=0)
     """With less room than this left in the data directory, `/readyz` says that the hub is not ready."""
 
@@ -98,6 +100,8 @@ class Environment(BaseSettings):
 
     backlog_limit: int = Field(default=100_000, ge=1)
     """Open units above which new jobs are refused, politely."""
+    floor_wait_seconds: float = Field(default=600.0, ge=0)
+    """How long a begun job waits for a node that reaches its floor, before lower rungs may serve it."""
     engine_threads: int | None = Field(default=None, ge=1)
     """Processor threads of one engine host; the processors shared by the slots when unset."""
     piece_seconds: float = Field(default=600.0, gt=1)

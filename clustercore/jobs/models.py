@@ -49,6 +49,12 @@ class Job(models.Model):
         null=True, blank=True, help_text="Seconds after which any rung may take part."
     )
     critical_accuracy = models.BooleanField(default=False)
+    floor = models.SmallIntegerField(
+        null=True, blank=True, help_text="The lowest rung that may serve, as it was decided once; it may only fall."
+    )
+    floor_unserved_since = models.DateTimeField(
+        null=True, blank=True, help_text="Since when no node that takes work reaches the floor."
+    )
     engine = models.CharField(max_length=60, blank=True, help_text="Only this engine; empty: the ladder decides.")
     model = models.CharField(max_length=200, blank=True, help_text="Only this model of that engine.")
     idempotency_key = models.CharField(
@@ -92,6 +98,9 @@ class Unit(models.Model):
     stage = models.CharField(max_length=40)
     ordinal = models.PositiveIntegerField()
     capability = models.CharField(max_length=40)
+    contract = models.SmallIntegerField(
+        db_default=1, help_text="That of its stage when it was queued: who knows another number is not given it."
+    )
     ranked = models.BooleanField(default=False)
     group = models.CharField(max_length=60, db_default="", help_text="Units of one group can be waited for together.")
     payload = models.JSONField(default=dict)

@@ -14,6 +14,10 @@ class Node(models.Model):
     instance = models.UUIDField(help_text="Changes each time the worker process starts.")
     boot_id = models.CharField(max_length=64, help_text="Changes each time the machine starts.")
     process_id = models.IntegerField()
+    protocol = models.SmallIntegerField(db_default=0, help_text="Which rules between hub and nodes it knows.")
+    protocol_instance = models.UUIDField(
+        null=True, help_text="The worker process that said so; where it is not `instance`, that one knows older rules."
+    )
     operating_system = models.CharField(max_length=120)
     architecture = models.CharField(max_length=40)
     cores = models.PositiveIntegerField()
@@ -22,6 +26,9 @@ class Node(models.Model):
     version = models.CharField(max_length=40)
     slots = models.PositiveSmallIntegerField(default=1)
     capabilities = ArrayField(models.CharField(max_length=40), default=list)
+    contracts = ArrayField(
+        models.TextField(), default=list, db_default=[], help_text="The kinds of work it knows: kind/stage/number."
+    )
     self_test = models.JSONField(default=dict, blank=True)
     drained = models.BooleanField(default=False, help_text="Takes no new work; set by an operator.")
     hold_reason = models.CharField(max_length=400, blank=True, help_text="Why it takes no work now; empty if it does.")

@@ -32,6 +32,10 @@ class PostgresTree:
     def program(self, name: str) -> str:
         return str(self.root / "bin" / name)
 
+    def brings(self, extension: str) -> bool:
+        """Whether a database of it may have this extension."""
+        return (self.root / f"share/postgresql/extension/{extension}.control").is_file()
+
 
 def postgres_tree(layout: Layout, account: Account | None) -> PostgresTree:
     """The programs that fit the data directory's version, the newest for a new one, where `account` can run them."""

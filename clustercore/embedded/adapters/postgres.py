@@ -15,7 +15,7 @@ import psycopg
 from clustercore.embedded.adapters import secrets
 from clustercore.embedded.adapters.binaries import PostgresTree, postgres_tree
 from clustercore.embedded.adapters.processes import CHILD_ENVIRONMENT
-from clustercore.embedded.adapters.server import Program
+from clustercore.embedded.adapters.server import LOG, Program
 from clustercore.embedded.domain.accounts import Account
 from clustercore.embedded.domain.endpoints import DATABASE, ROLE, embedded_database_url
 from clustercore.embedded.domain.errors import EmbeddedError
@@ -26,6 +26,9 @@ _HOST_RULES = f"local all {ROLE} scram-sha-256\n"
 
 MOST_CONNECTIONS = 300
 """The gateway lets in far fewer: see `domain/admission.py`."""
+
+_EXTENSIONS = ("vector",)
+"""What only a superuser may create. Vectors (pgvector) are compared where the texts are."""
 
 _LOGIN_SECONDS = 15
 _SHARED_MEMORY = Path("/dev/shm")
@@ -121,27 +124,39 @@ def _locale_options(major: int) -> list[str]:
 
 
 def _provision(layout: Layout, tree: PostgresTree, account: Account | None, data: Path) -> None:
-    """Make the role and the database, and again when the password is a new one.
+    """Make the role, the database and its extensions, and again when the password or the extensions are new.
 
     Single-user mode needs no password and no listening server, so that the superuser never gets to log in.
     """
     password = secrets.password(layout.secrets / "postgres")
-    mark = hashlib.sha256(password.encode()).hexdigest()
+    extensions = [name for name in _EXTENSIONS if tree.brings(name)]
+    mark = hashlib.sha256(" ".join([password, *extensions]).encode()).hexdigest()
     done = layout.secrets / "postgres.provisioned"
     if data == layout.postgres_data and done.is_file() and done.read_text(encoding="ascii").strip() == mark:
         return
     literal = "'" + password.replace("'", "''") + "'"
     rights = f"LOGIN NOSUPERUSER CREATEDB PASSWORD {literal}"
-    statements = (
+    create = [f"CREATE EXTENSION IF NOT EXISTS {name}" for name in extensions]
+    role = [
         f"DO $$BEGIN CREATE ROLE {ROLE} {rights}; "
         f"EXCEPTION WHEN duplicate_object THEN ALTER ROLE {ROLE} {rights}; END$$",
         f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
-    )
+    ]
     (data / "postmaster.pid").unlink(missing_ok=True)
-    command = [tree.program("postgres"), "--single", "-D", str(data), "-c", "log_min_messages=fatal"]
-    command += ["-c", f"dynamic_shared_memory_type={_shared_memory_type()}", "postgres"]
-    _run(command, account, data, "\n".join(statements) + "\n")
+    # The template first: databases that the role makes later have its extensions.
+    for database, statements in (("template1", create + role), (DATABASE, create)):
+        if statements:
+            _run_alone(tree, account, data, database, statements)
+    for missing in sorted(set(_EXTENSIONS) - set(extensions)):
+        LOG.warning("this PostgreSQL brings no extension %s: what needs it will say so", missing)
     secrets.replace(done, mark)
+
+
+def _run_alone(tree: PostgresTree, account: Account | None, data: Path, database: str, statements: list[str]) -> None:
+    """A statement that fails, because what it makes is there, keeps none of the others from running."""
+    command = [tree.program("postgres"), "--single", "-D", str(data), "-c", "log_min_messages=fatal"]
+    command += ["-c", f"dynamic_shared_memory_type={_shared_memory_type()}", database]
+    _run(command, account, data, "\n".join(statements) + "\n")
 
 
 def _run(command: list[str], account: Account | None, directory: Path, text: str = "") -> None:

@@ -37,6 +37,11 @@ class Layout:
         return self.data_dir / "logs"
 
     @property
+    def backups(self) -> Path:
+        """Dumps of the database, each made before a new version changed its tables."""
+        return self.data_dir / "backups"
+
+    @property
     def setup_link(self) -> Path:
         """What is kept of the link that makes the first administrator; there until somebody has used it."""
         return self.secrets / "setup"

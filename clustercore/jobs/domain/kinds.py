@@ -157,6 +157,9 @@ class Stage:
     """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
     repeat: Literal["always", "never"] = "always"
     """`never`: an attempt that ends without a verdict of its handler holds the unit until a person says what to do."""
+    contract: int = 1
+    """What its handler makes of a payload: raise it with any change by which nodes of before and of after would do the
+    same unit differently. Whoever knows another number is not given its units, whatever its version."""
     light: bool = False
     """Whether its units finish a begun job, or are nearly free: then they go before whatever begins another job of the
     same priority. Not for a stage that opens a job, or all would be begun before any is finished."""
@@ -267,6 +270,11 @@ def kind_named(name: str) -> JobKind:
 def kinds() -> list[JobKind]:
     """Returns every registered kind."""
     return list(_KINDS.values())
+
+
+def known_contracts() -> tuple[str, ...]:
+    """Returns "kind/stage/number" of every registered stage: what this process can be given."""
+    return tuple(f"{kind.name}/{stage.name}/{stage.contract}" for kind in _KINDS.values() for stage in kind.stages)
 
 
 def light_stages() -> list[tuple[str, str]]:

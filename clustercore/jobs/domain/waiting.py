@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from clustercore.jobs.domain.words import duration_words
+
 BLOB_MISSING = "what it needs is no longer stored: it is being made again"
 """Why a unit is held whose blob was found missing."""
 BROKER_AWAY = "the broker (Redis) does not answer: "
@@ -10,12 +12,15 @@ BROKER_AWAY = "the broker (Redis) does not answer: "
 
 def job_waits_because(
     *,
+    contract: str,
     capability: str,
     language: str | None,
     engine: str,
     model: str,
     floor: int,
+    floor_wait_seconds: float | None = None,
     nodes_online: int,
+    nodes_with_contract: int,
     nodes_with_capability: int,
     nodes_able: int,
     refused: str = "",
@@ -24,15 +29,14 @@ def job_waits_because(
 ) -> str:
     """The reason why nothing of a job runs; empty when some node is able and it only has to be its turn.
 
-    `refused` is what the last node said that tried it and may not try again for now, `holds` which nodes take
-    nothing and why, `broker_away` what the broker's absence looks like.
+    `floor_wait_seconds` is after how long the floor falls that nobody reaches; None where it does not.
+    `contract` is "kind/stage/number", which a node must know, `refused` what the last node said that tried it and may
+    not try again for now, `holds` which nodes take nothing and why, `broker_away` what the broker's absence looks like.
     """
     if nodes_able:
         return f"{BROKER_AWAY}{broker_away}" if broker_away else ""
-    if not nodes_online and holds:
-        return f"no node is taking work. {holds}"
-    if not nodes_online:
-        return "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
+    if not (nodes_online and nodes_with_contract):
+        return _unknown(contract) if nodes_online else _nobody(holds)
     if not nodes_with_capability:
         return (
             f"no live node can do {capability!r}: `clustercore doctor` on a node says what is missing, "
@@ -43,19 +47,43 @@ def job_waits_because(
             "every able node has tried and failed, and may try again within ten minutes; add a node, or mend and "
             f"`clustercore retry`. Last: {refused}"
         )
-    return _no_model(":".join(part for part in (engine, model) if part), language, floor)
+    wanted = ":".join(part for part in (engine, model) if part)
+    below = not wanted and floor > 0
+    return _below(floor, floor_wait_seconds, language, holds) if below else _no_model(wanted, language)
 
 
-def _no_model(wanted: str, language: str | None, floor: int) -> str:
+def _below(floor: int, wait_seconds: float | None, language: str | None, holds: str) -> str:
+    falls = (
+        ""
+        if wait_seconds is None
+        else f", and lower rungs serve it when that has lasted {duration_words(wait_seconds)}"
+    )
+    held = f". Held: {holds}" if holds else ""
+    return (
+        f"no node that takes work reaches rung {floor} for {_language(language)}, the floor of this job{falls}: start "
+        f"a node with a better model, or submit with `--quality any`{held}"
+    )
+
+
+def _nobody(holds: str) -> str:
+    if holds:
+        return f"no node is taking work. {holds}"
+    return "no node is taking work: start one with `clustercore node` (or see `clustercore nodes` for holds)"
+
+
+def _unknown(contract: str) -> str:
+    return (
+        f"no live node knows kind {contract.partition('/')[0]!r} as this job needs it ({contract}): install the hub's "
+        "version of clustercore on one (`clustercore up --listen` prints the line), or the package that brings this "
+        "kind, and start it again"
+    )
+
+
+def _no_model(wanted: str, language: str | None) -> str:
     if wanted:
         return (
             f"no live node has {wanted} for {_language(language)}: `clustercore models list --available` on one "
             "says how to get it"
-        )
-    if floor > 0:
-        return (
-            f"no live node reaches rung {floor} for {_language(language)}: start a node with a better model, "
-            "or submit with `--quality any`"
         )
     return (
         f"no live node hears {_language(language)}: `clustercore models pull faster-whisper:small` on one "
@@ -74,7 +102,5 @@ def node_idles_because(*, floor: int, best_here: str, best_anywhere: str, best_n
         # Every rung may serve, so it is not the rung: somebody insists on an engine, a model or a language.
         asked = f"{best_anywhere}{where}" if best_node else "an engine, model or language that no live node has"
         return f"what waits asks for {asked}; this node has {best_here}"
-    return (
-        f"{best_here} is below rung {floor}, the floor while {best_anywhere}{where} serves; "
-        "`--quality any` lets every rung take part"
-    )
+    floor_of = f"the floor while {best_anywhere}{where} is there" if best_node else "the floor of what waits"
+    return f"{best_here} is below rung {floor}, {floor_of}; `--quality any` lets every rung take part"

@@ -7,7 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("jobs", "0009_order_of_work"),
-        ("nodes", "0002_model_pull"),
+        # No worker of before claims any more when the ledger begins to change.
+        ("nodes", "0004_protocol"),
     ]
 
     operations = [

@@ -14,7 +14,8 @@ from clustercore.jobs.selectors.eligibility import LIVE
 # In the order of work, which services/claim.py defines. A job has begun once any unit of it was taken. Of one that only
 # waits for a person nobody knows when it goes on: it stands in nobody's way.
 _LINE = """
-SELECT j.id, j.kind, j.engine, j.model, j.language, j.min_rung, j.critical_accuracy,
+SELECT j.id, j.kind, j.engine, j.model, j.language, coalesce(j.min_rung, j.floor) AS min_rung,
+       j.critical_accuracy,
        of_job.has_begun, of_job.amount_left, of_job.amount, of_job.is_known, of_job.capability
 FROM jobs_job j LEFT JOIN main ON main.kind = j.kind CROSS JOIN LATERAL (
     SELECT bool_or(u.state IN ('queued', 'leased')) AS is_moving,

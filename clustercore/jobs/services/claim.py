@@ -11,7 +11,14 @@ from uuid import UUID
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.kinds import light_stages
 from clustercore.jobs.domain.questions import Answer
-from clustercore.jobs.selectors.eligibility import BY_UNIT, ELIGIBLE, FLOOR, RUNNING_IN_ORDER, UNITS_IN_ORDER
+from clustercore.jobs.selectors.eligibility import (
+    BY_UNIT,
+    ELIGIBLE,
+    FLOOR,
+    RUNNING_IN_ORDER,
+    UNITS_IN_ORDER,
+    known_here,
+)
 
 # THE ORDER OF WORK, here and nowhere else:
 #   1. the job's priority (whose owner has the fewest places in use would come next),
@@ -99,6 +106,8 @@ CLAIM = StoredStatement(
         "boot_id": "text",
         "lease": "float8",
         "capabilities": "text[]",
+        "kinds": "text[]",
+        "contracts": "text[]",
         "light_kinds": "text[]",
         "light_stages": "text[]",
         "passed_light": "bigint[]",
@@ -205,6 +214,7 @@ def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None
             boot_id=claimant.boot_id,
             lease=claimant.lease_seconds,
             capabilities=list(claimant.capabilities),
+            **known_here(),
             light_kinds=[kind for kind, _ in light],
             light_stages=[stage for _, stage in light],
             passed_light=passed[True],

@@ -58,6 +58,14 @@ WHERE answer = '' AND withdrawn IS NULL AND until IS NOT NULL
 """
 
 
+# In their order, as whoever locks several jobs does.
+_SHIFT_FLOORS = """
+UPDATE jobs_job SET floor_unserved_since = floor_unserved_since + %(step)s * interval '1 second'
+WHERE id IN (SELECT id FROM jobs_job WHERE state = 'running' AND floor_unserved_since IS NOT NULL
+             ORDER BY id FOR NO KEY UPDATE)
+"""
+
+
 class ClockWatch:
     """One process's view of the database's clock."""
 
@@ -89,6 +97,7 @@ def _shift(step: float, lease_seconds: float) -> None:
     count(CLOCK_MILLISECONDS, round(step * 1000))
     count(CLOCK_STEPS)
     with connection.cursor() as cursor:
+        cursor.execute(_SHIFT_FLOORS, {"step": step})
         cursor.execute(_SHIFT_LEASES, {"step": step, "lease": lease_seconds})
         jobs = [row[0] for row in cursor.fetchall()]
         cursor.execute(_SHIFT_WAITS, {"step": step})

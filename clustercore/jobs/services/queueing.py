@@ -29,6 +29,7 @@ _GIVEN = {
     "priority": "smallint",
     "quorum": "smallint",
     "once": "boolean",
+    "contract": "smallint",
 }
 """The columns that differ from unit to unit, with PostgreSQL's types; `_row` has the values."""
 
@@ -114,6 +115,7 @@ def _row(kind: JobKind, new: NewUnit, held: str) -> dict[str, Any]:
         "priority": new.priority,
         "quorum": new.join.quorum,
         "once": stage.repeat == "never",
+        "contract": stage.contract,
         "until_seconds": new.join.until_seconds,
         "deadline_seconds": new.deadline_seconds,
     }

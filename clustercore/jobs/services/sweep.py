@@ -6,6 +6,7 @@ import logging
 
 from django.db.models import Exists, OuterRef
 
+from clustercore.config.environment import environment
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
@@ -16,6 +17,7 @@ from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.answering import expire_questions
 from clustercore.jobs.services.clock import ClockWatch
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.services import mark_silent_nodes_offline
@@ -67,7 +69,10 @@ class Sweeper:
         self._looked = now
         if self._reachable_since is None or reading.server_started != self._server_started:
             self._reachable_since, self._server_started = now, reading.server_started
-        if now - self._reachable_since >= lease_seconds:
+        is_settled = now - self._reachable_since >= lease_seconds
+        # A floor is decided before the first node has done much; it falls only when all had the chance to beat.
+        keep_floors(environment().floor_wait_seconds, may_fall=is_settled)
+        if is_settled:
             sweep(reading, lease_seconds, broker_away)
 
 
@@ -97,12 +102,15 @@ def _explain(found: Stuck, broker_away: str | None) -> None:
         # Another node's word, which one that has not asked has nothing to set against: it would come and go.
         return
     reason = job_waits_because(
+        contract=found.contract,
         capability=found.capability,
         language=found.language,
         engine=found.engine,
         model=found.model,
         floor=found.floor if found.ranked else 0,
+        floor_wait_seconds=environment().floor_wait_seconds if found.may_fall else None,
         nodes_online=found.nodes_online,
+        nodes_with_contract=found.nodes_with_contract,
         nodes_with_capability=found.nodes_with_capability,
         nodes_able=found.nodes_able,
         refused=found.refused,

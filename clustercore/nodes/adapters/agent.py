@@ -27,7 +27,7 @@ from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.domain.facts import Consumption, NodeFacts
 from clustercore.nodes.domain.hooks import registered_hooks
 from clustercore.nodes.domain.inventory import Inventory
-from clustercore.nodes.domain.ledger import NameTakenError, NodeLedger
+from clustercore.nodes.domain.ledger import NameTakenError, NodeLedger, RefusedError
 from clustercore.nodes.domain.queues import queue_for, queue_for_node
 
 logger = logging.getLogger(__name__)
@@ -264,7 +264,7 @@ class NodeAgent:
             pause = min(1.0, self._environment.lease_seconds / TICKS_PER_LEASE)
             while not self._ended.wait(pause):
                 self._tick()
-        except NameTakenError as error:
+        except RefusedError as error:
             logger.critical("%s", error)
             self._end_worker(1)
         except Exception:

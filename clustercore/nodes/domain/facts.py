@@ -7,6 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from clustercore.nodes.domain.contracts import contracts_known
+
+PROTOCOL = 1
+"""Of the rules between hub and nodes: a migration after which workers of before must take nothing raises it, here and
+in the trigger of `nodes_node`, and gives every row another instance."""
+
 MOST_DEFAULT_SLOTS = 4
 MISSED_BEATS = 2
 BEAT_SLACK_SECONDS = 1.0
@@ -45,6 +51,8 @@ class NodeFacts:
     version: str
     slots: int
     heartbeat_seconds: float
+    contracts: tuple[str, ...] = field(default_factory=contracts_known)
+    """Which work its process knows, "kind/stage/number": this process, unless somebody says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

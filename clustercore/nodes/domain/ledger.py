@@ -10,7 +10,15 @@ from clustercore.nodes.domain.facts import BeatAnswer, NodeFacts
 from clustercore.nodes.domain.inventory import Inventory
 
 
-class NameTakenError(Exception):
+class RefusedError(Exception):
+    """The ledger does not take this node; the message says what to do."""
+
+
+class TooOldError(RefusedError):
+    """The hub is of a newer version, by whose rules this one cannot work."""
+
+
+class NameTakenError(RefusedError):
     """Another worker process that is alive has registered under this name."""
 
     def __init__(self, name: str, hostname: str, process_id: int) -> None:

@@ -8,15 +8,15 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F
 from django.db.models.functions import Least, Now
 
 from clustercore.nodes.adapters.hardware import process_is_alive
 from clustercore.nodes.domain.engine import JsonObject
-from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS, BeatAnswer, NodeFacts
+from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS, PROTOCOL, BeatAnswer, NodeFacts
 from clustercore.nodes.domain.inventory import Inventory, RankedRecord
-from clustercore.nodes.domain.ledger import NameTakenError
+from clustercore.nodes.domain.ledger import NameTakenError, TooOldError
 from clustercore.nodes.domain.standing import NodeWork, work_by_node
 from clustercore.nodes.models import Node, NodeModel
 from clustercore.nodes.selectors import heard_of, live_nodes
@@ -32,10 +32,26 @@ UPDATE nodes_node SET online = false
 WHERE online AND last_seen < statement_timestamp() - (heartbeat_seconds * %s + %s) * interval '1 second'
 """
 
+TOO_OLD = "CC001"
+"""The SQLSTATE of the database's refusal; see the migration `0004_protocol`."""
+
+
+def register_node(facts: NodeFacts, inventory: Inventory) -> Node:
+    """Writes the node's row, by its name.
+
+    Raises NameTakenError while another live process holds the name, TooOldError where the hub is of a newer version.
+    """
+    try:
+        return _register(facts, inventory)
+    except DatabaseError as error:
+        diagnosis = getattr(error.__cause__, "diag", None)
+        if diagnosis is None or diagnosis.sqlstate != TOO_OLD:
+            raise
+        raise TooOldError(diagnosis.message_primary) from error
+
 
 @transaction.atomic
-def register_node(facts: NodeFacts, inventory: Inventory) -> Node:
-    """Writes the node's row, by its name. Raises NameTakenError while another live process holds the name."""
+def _register(facts: NodeFacts, inventory: Inventory) -> Node:
     holder = Node.objects.select_for_update().filter(name=facts.name).exclude(instance=facts.instance).first()
     if holder is not None and _is_running(holder, facts):
         raise NameTakenError(facts.name, holder.hostname, holder.process_id)
@@ -136,6 +152,8 @@ def _columns(facts: NodeFacts, inventory: Inventory) -> dict[str, Any]:
         "instance": facts.instance,
         "boot_id": hardware.boot_id,
         "process_id": facts.process_id,
+        "protocol": PROTOCOL,
+        "protocol_instance": facts.instance,
         "operating_system": hardware.operating_system,
         "architecture": hardware.architecture,
         "cores": hardware.cores,
@@ -144,6 +162,7 @@ def _columns(facts: NodeFacts, inventory: Inventory) -> dict[str, Any]:
         "version": facts.version,
         "slots": facts.slots,
         "capabilities": list(inventory.capabilities()),
+        "contracts": list(facts.contracts),
         "hold_reason": "",
         "idle_reason": "",
         "online": True,

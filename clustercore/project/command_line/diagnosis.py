@@ -42,6 +42,9 @@ _SERVER_SETTINGS = """
     SELECT current_setting('server_version'), current_setting('fsync'), current_setting('synchronous_commit'),
         current_setting('max_connections'), extract(epoch FROM now())"""
 
+_PGVECTOR = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+_NO_PGVECTOR = "not in this database; nothing needs it yet: a superuser makes it by CREATE EXTENSION vector"
+
 _SET_ROLE = "`clustercore up` or `manage.py migrate` sets them for the role; a pooler that runs must then RECONNECT"
 
 
@@ -117,12 +120,14 @@ def _postgres() -> Iterator[Finding]:
     with psycopg.connect(endpoints().database_url, connect_timeout=CONNECT_SECONDS) as link:
         version, fsync, commits, connections, at = link.execute(_SERVER_SETTINGS).fetchone() or ("", "", "", "", 0)
         missing = list(_missing_settings(link))
+        vectors = (link.execute(_PGVECTOR).fetchone() or ("",))[0]
         is_old, way = link.info.server_version < OLDEST_POSTGRESQL * 10_000, "pooled, " if _is_pooled(link) else ""
     safe = fsync == "on" and commits != "off"
     text = f"{version}, {way}fsync {fsync}, synchronous_commit {commits}, {connections} connections"
     remedy = "" if safe else "; a power cut may lose accepted work: turn both on"
     remedy += f"; PostgreSQL {OLDEST_POSTGRESQL} or newer is needed" if is_old else ""
     yield Finding("postgresql", BROKEN if remedy else OK, text + remedy)
+    yield Finding("pgvector", OK if vectors else HINT, vectors or _NO_PGVECTOR)
     if missing:
         yield Finding("role settings", HINT, f"{', '.join(missing)}; {_SET_ROLE}")
     difference = abs(float(at) - time.time())

@@ -126,7 +126,8 @@ def running_hub(
         lease = stack.enter_context(servers(start=True, linger_seconds=linger_seconds, tell=tell))
         tell("preparing the database")
         ledger = stack.enter_context(ledger_process())
-        ledger.ask("migrate")
+        if told := ledger.ask("migrate"):
+            tell(told)
         chosen = choose_port(port, tell)
         hub = Hub(f"http://127.0.0.1:{chosen}", chosen, lease, ledger)
         ledger.ask("establish", web_url=hub.web_url)

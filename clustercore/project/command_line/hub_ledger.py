@@ -19,9 +19,9 @@ _LIMITS_OF_SERVER = """
     FROM pg_settings WHERE name IN ('max_connections', 'authentication_timeout')"""
 
 
-def migrate() -> None:
-    """Brings the database to this version. Raises Unreachable, OperationalError."""
-    migrations.migrate()
+def migrate() -> str:
+    """Brings the database to this version; returns what is to be told of it. Raises Unreachable, OperationalError."""
+    return migrations.migrate()
 
 
 def establish(web_url: str) -> None:

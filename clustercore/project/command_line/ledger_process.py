@@ -83,13 +83,13 @@ def ledger_process() -> Iterator[LedgerProcess]:
     process.close()
 
 
-def migrate_apart() -> None:
+def migrate_apart() -> str:
     """Brings the database to this version, of every table, also where this process knows of a few. Raises CommandError.
 
-    Of several processes one does it and the others wait for it.
+    Of several processes one does it and the others wait for it. Returns what is to be told of it, if anything.
     """
     with ledger_process() as ledger:
-        ledger.ask("migrate")
+        return str(ledger.ask("migrate"))
 
 
 def _started() -> subprocess.Popen[bytes]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 from django.core import management
 from django.core.management import call_command
 from django.db import connection
@@ -10,15 +12,18 @@ from django.db.migrations.executor import MigrationExecutor
 from clustercore.project.command_line.console import Unreachable
 
 
-def migrate() -> None:
+def migrate() -> str:
     """Brings the database to this version; of several processes one does it and the others wait for it.
 
-    Raises Unreachable when that takes the other too long.
+    Returns what is to be told of it: where a backup lies, if one was made. Raises Unreachable when that takes the
+    other too long.
     """
+    said = StringIO()
     try:
-        call_command("migrate", verbosity=0, interactive=False)
+        call_command("migrate", verbosity=0, interactive=False, stdout=said)
     except management.CommandError as error:
         raise Unreachable(str(error)) from error
+    return said.getvalue().strip()
 
 
 def pending_migrations() -> list[str]:

@@ -15,7 +15,7 @@ from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.nodes.adapters.self_tests import run_self_tests
 from clustercore.nodes.domain.facts import slots_for
 from clustercore.nodes.domain.inventory import Inventory
-from clustercore.project.command_line.console import CommandError, ExitCode, output, say
+from clustercore.project.command_line.console import CommandError, ExitCode, output, remark, say
 from clustercore.project.command_line.ledger import model_figures
 from clustercore.project.command_line.ledger_process import migrate_apart
 from clustercore.project.command_line.processes import hostname_of
@@ -48,8 +48,13 @@ def node(
         return _try_models()
     with servers(start=True):
         if uses_embedded_servers():
-            migrate_apart()
+            _tell(migrate_apart())
         return run(hostname_of(environment().node_name))
+
+
+def _tell(said: str) -> None:
+    if said:
+        remark(said)
 
 
 def _try_models() -> int:

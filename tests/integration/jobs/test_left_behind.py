@@ -43,7 +43,8 @@ def test_a_power_cut_is_no_strike_however_often_it_happens() -> None:
         Unit.objects.update(run_after=None, avoid_node=None, avoid_until=None)
         held = taken_by(node)
         # The row in `nodes` says already what the machine is after its start.
-        Node.objects.filter(pk=node.pk).update(boot_id=f"boot {boot + 1}", instance=uuid4())
+        start_node(LAPTOP)
+        Node.objects.filter(pk=node.pk).update(boot_id=f"boot {boot + 1}")
         assert end_left_behind(LAPTOP, f"boot {boot + 1}", uuid4(), None) == 0
         assert Attempt.objects.get(pk=held.attempt_id).outcome == "live"
         Attempt.objects.update(outcome="expired")

@@ -8,13 +8,14 @@ from uuid import UUID, uuid4
 
 import psutil
 import pytest
+from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
 
 from clustercore.nodes import selectors, services
 from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.facts import Gpu, Hardware, NodeFacts
 from clustercore.nodes.domain.inventory import Inventory, RankedRecord
-from clustercore.nodes.domain.ledger import NameTakenError
+from clustercore.nodes.domain.ledger import NameTakenError, TooOldError
 from clustercore.nodes.models import Node, NodeModel
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
@@ -23,6 +24,9 @@ LARGE = RankedRecord(ModelRecord(capability="stt", engine="whisper", model="larg
 ENGLISH = RankedRecord(ModelRecord(capability="stt", engine="sphinx", model="en", languages=("en",)), 0)
 MISSING = RankedRecord(ModelRecord(capability="tts", engine="piper", model="x", usable=False, reason="download it"), 0)
 GONE_PROCESS = 2**22 + 1
+
+
+KNOWN = ("sums/plan/1", "sums/part/2")
 
 
 def facts(name: str, instance: UUID | None = None, *, process_id: int = GONE_PROCESS, host: str = "pc") -> NodeFacts:
@@ -43,6 +47,7 @@ def facts(name: str, instance: UUID | None = None, *, process_id: int = GONE_PRO
         version="0.1.0",
         slots=2,
         heartbeat_seconds=5.0,
+        contracts=KNOWN,
     )
 
 
@@ -59,6 +64,7 @@ def test_a_node_is_written_with_its_machine_and_its_models() -> None:
     node = register("pc", LARGE, MISSING)
     node.refresh_from_db()
     assert (node.capabilities, node.cores, node.gpus[0]["name"]) == (["stt"], 4, "H200")
+    assert node.contracts == list(KNOWN)
     assert [(m.model, m.rung, m.usable) for m in selectors.inventory_of(node.pk)] == [
         ("large", 5, True),
         ("x", 0, False),
@@ -153,3 +159,33 @@ def test_an_inventory_can_change_while_the_node_runs() -> None:
     node = register("big", ENGLISH)
     services.update_inventory(node.pk, Inventory((LARGE, ENGLISH), {}))
     assert selectors.best_live_rung("stt") == 5
+
+
+def as_a_worker_of_before(name: str) -> dict[str, object]:
+    """What it writes of itself: all that it knows of."""
+    unknown = ("protocol", "protocol_instance", "contracts")
+    columns = services._columns(facts(name), Inventory((), {}))
+    return {column: value for column, value in columns.items() if column not in unknown}
+
+
+@pytest.mark.parametrize("known_before", [False, True])
+def test_a_worker_that_does_not_say_its_rules_is_refused_and_told_what_to_install(known_before: bool) -> None:
+    if known_before:
+        register("pc", LARGE)
+    with transaction.atomic(), pytest.raises(DatabaseError, match="install the hub's version here"):
+        Node.objects.update_or_create(name="pc", defaults=as_a_worker_of_before("pc"))
+
+
+def test_a_worker_of_older_rules_hears_that_from_its_own_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "PROTOCOL", 0)
+    with transaction.atomic(), pytest.raises(TooOldError, match="newer version of clustercore"):
+        register("pc", LARGE)
+
+
+def test_what_a_node_writes_after_it_registered_is_not_asked_for_its_rules() -> None:
+    node = register("pc", LARGE)
+    assert services.beat(node.pk, node.instance, "", "").known
+    services.record_self_test(node.pk, {"models": {}})
+    node.refresh_from_db()
+    node.save()
+    services.go_offline(node.pk, node.instance)

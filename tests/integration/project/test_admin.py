@@ -22,6 +22,7 @@ from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Unit
+from clustercore.nodes.domain.facts import PROTOCOL
 from clustercore.nodes.models import Node, NodeModel
 from tests.people import PASSWORD, identity, person, token_of
 from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn, Transcript
@@ -39,11 +40,13 @@ OURS = [
 @pytest.fixture
 def rows() -> dict[str, Any]:
     """One of everything, its names full of markup."""
-    now = timezone.now()
+    now, instance = timezone.now(), uuid.uuid4()
     node = Node.objects.create(
         name="worker-one",
         hostname="worker-one",
-        instance=uuid.uuid4(),
+        instance=instance,
+        protocol=PROTOCOL,
+        protocol_instance=instance,
         boot_id="boot",
         process_id=1,
         operating_system="Linux",

@@ -46,6 +46,18 @@ def test_settings_that_the_role_lacks_are_named_with_the_remedy(
     assert "role settings" not in found_at(endpoints, settings)
 
 
+def test_a_database_without_pgvector_works_and_is_told_how_to_have_it(
+    database_url: str, services: Endpoints, settings: LazySettings, db: None
+) -> None:
+    assert found_at(services, settings)["pgvector"].state == OK
+    with psycopg.connect(services.database_url, autocommit=True) as link:
+        link.execute(f"DROP DATABASE {NAME}")
+        link.execute(f"CREATE DATABASE {NAME} TEMPLATE template0")
+    missing = found_at(replace(services, database_url=database_url), settings)["pgvector"]
+    assert missing.state == HINT
+    assert "CREATE EXTENSION vector" in missing.text
+
+
 @pytest.mark.skipif(pooler.PROGRAM is None, reason=pooler.ABSENT)
 def test_a_pooler_is_told(services: Endpoints, settings: LazySettings, db: None) -> None:
     assert "pooled" not in found_at(services, settings)["postgresql"].text

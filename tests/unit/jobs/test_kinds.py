@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import outline, outline_of, register
+from clustercore.jobs.domain.kinds import known_contracts, outline, outline_of, register
 from tests.fakes.jobs.kinds import SUMS
 from transcription.domain.stages import OUTLINE
 from transcription.workflows import TRANSCRIPTION
@@ -37,3 +37,9 @@ def test_an_outline_that_belies_its_kind_is_refused() -> None:
 
 def test_a_transcription_is_outlined_as_it_is() -> None:
     assert TRANSCRIPTION.outline == OUTLINE
+
+
+def test_every_stage_of_a_registered_kind_is_known_with_the_number_of_its_contract() -> None:
+    plan, *others = UNKNOWN.stages
+    register(replace(UNKNOWN, stages=(replace(plan, contract=3), *others)))
+    assert {"unknown sums/plan/3", "unknown sums/part/1", "unknown sums/total/1"} <= set(known_contracts())

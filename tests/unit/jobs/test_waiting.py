@@ -5,12 +5,14 @@ from clustercore.jobs.domain.waiting import job_waits_because, node_idles_becaus
 
 def reason(**facts: object) -> str:
     known: dict[str, object] = {
+        "contract": "sums/part/1",
         "capability": "stt",
         "language": "en",
         "engine": "",
         "model": "",
         "floor": 0,
         "nodes_online": 2,
+        "nodes_with_contract": 2,
         "nodes_with_capability": 2,
         "nodes_able": 0,
     }
@@ -33,6 +35,12 @@ def test_without_nodes_the_remedy_is_to_start_one() -> None:
     assert "clustercore node" in reason(nodes_online=0)
 
 
+def test_work_that_no_node_knows_names_its_kind_and_what_to_install() -> None:
+    said = reason(nodes_with_contract=0, nodes_with_capability=0)
+    assert "kind 'sums'" in said and "sums/part/1" in said and "clustercore up --listen" in said
+    assert len(reason(contract=f"{'k' * 40}/{'s' * 40}/1", nodes_with_contract=0)) <= 400
+
+
 def test_a_missing_capability_points_to_the_doctor() -> None:
     assert "clustercore doctor" in reason(nodes_with_capability=0)
 
@@ -46,7 +54,13 @@ def test_an_engine_the_user_insists_on_is_named() -> None:
 
 
 def test_a_floor_nobody_reaches_offers_every_rung() -> None:
-    assert "--quality any" in reason(floor=4)
+    said = reason(floor=4)
+    assert "--quality any" in said and "reaches rung 4" in said and "lasted" not in said
+
+
+def test_a_floor_that_falls_by_itself_says_when_and_who_is_held() -> None:
+    said = reason(floor=4, floor_wait_seconds=600.0, holds="studio: 87 degrees")
+    assert "when that has lasted 10 min" in said and said.endswith("Held: studio: 87 degrees")
 
 
 def test_an_idle_node_says_what_it_has_and_who_sets_the_floor() -> None:

@@ -15,6 +15,7 @@ from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters import agent as agent_module
 from clustercore.nodes.adapters import self_tests
 from clustercore.nodes.adapters.agent import NodeAgent, NotANodeError, current_agent
+from clustercore.nodes.domain import contracts
 from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.facts import NodeFacts
 from clustercore.nodes.domain.hooks import Agent
@@ -83,6 +84,13 @@ def test_it_consumes_what_it_can_do_once_it_has_registered(running: Running) -> 
     facts = running.ledger.registrations[0]
     assert isinstance(facts, NodeFacts)
     assert facts.instance == agent.instance
+
+
+def test_it_says_which_work_its_process_knows(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contracts, "_CONTRACTS", [lambda: ("sums/part/2",)])
+    running.start()
+    until(running.takes(EVERYTHING))
+    assert running.ledger.registrations[0].contracts == ("sums/part/2",)
 
 
 def test_a_barred_capability_is_left_while_the_rest_goes_on(running: Running) -> None:

@@ -1,0 +1,121 @@
+"""The floor of a job: decided once, kept through two minutes of heat, let fall after the wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.db.models import F
+
+from clustercore.jobs.models import Job, JobEvent
+from clustercore.jobs.selectors.eligibility import below_floor, claimable
+from clustercore.jobs.services.claim import claim
+from clustercore.jobs.services.clock import _shift
+from clustercore.jobs.services.floors import keep_floors
+from clustercore.jobs.services.sweep import explain_waiting_jobs
+from clustercore.nodes.models import Node
+from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
+from tests.integration.jobs.conftest import with_parts
+
+WAIT = 600.0
+
+
+def hold(node: Node, reason: str = "87 degrees") -> None:
+    Node.objects.filter(pk=node.pk).update(hold_reason=reason)
+
+
+def pass_time(job: Job, seconds: float) -> None:
+    """As if what has been noted of its floor were older."""
+    Job.objects.filter(pk=job.pk).update(floor_unserved_since=F("floor_unserved_since") - timedelta(seconds=seconds))
+
+
+def look(job: Job) -> int | None:
+    keep_floors(WAIT, may_fall=True)
+    job.refresh_from_db()
+    return job.floor
+
+
+def may_serve(node: Node) -> bool:
+    return bool(claimable(node.pk, node.capabilities, 1))
+
+
+def test_a_node_that_is_held_for_two_minutes_does_not_change_who_may_serve() -> None:
+    workstation, pi = start_node(WORKSTATION), start_node(PI)
+    job, _ = with_parts(2)
+    assert look(job) == 4
+    hold(workstation)
+    assert look(job) == 4
+    pass_time(job, 120)
+    assert look(job) == 4
+    assert not may_serve(pi) and claim(as_claimant(pi), None) is None
+    hold(workstation, "")
+    assert look(job) == 4
+    assert job.floor_unserved_since is None
+    assert claim(as_claimant(workstation), None) is not None
+
+
+def test_a_job_that_begins_while_the_best_node_is_held_waits_for_it_too() -> None:
+    workstation, pi = start_node(WORKSTATION), start_node(PI)
+    hold(workstation)
+    job, _ = with_parts(1)
+    assert claim(as_claimant(pi), None) is None
+    assert look(job) == 4
+
+
+@pytest.mark.parametrize("leave", [hold, stop_node])
+def test_after_the_wait_lower_rungs_serve_and_the_job_tells_it(leave: Callable[[Node], None]) -> None:
+    workstation, laptop, pi = start_node(WORKSTATION), start_node(LAPTOP), start_node(PI)
+    job, _ = with_parts(2)
+    look(job)
+    leave(workstation)
+    look(job)
+    pass_time(job, WAIT + 1)
+    assert look(job) == 2
+    assert may_serve(laptop) and not may_serve(pi)
+    [event] = JobEvent.objects.filter(job=job, name="floor")
+    assert "for 10 min: rung 2 and better may serve" in event.text
+
+
+def test_a_better_node_that_joins_later_leaves_the_others_at_work() -> None:
+    pi = start_node(PI)
+    job, _ = with_parts(2)
+    assert look(job) == 0
+    start_node(WORKSTATION)
+    assert look(job) == 0
+    assert may_serve(pi)
+
+
+def test_the_job_says_what_it_waits_for_and_until_when() -> None:
+    workstation, pi = start_node(WORKSTATION), start_node(PI)
+    job, _ = with_parts(1)
+    look(job)
+    hold(workstation)
+    explain_waiting_jobs()
+    job.refresh_from_db()
+    assert "reaches rung 4" in job.waiting and "lasted 10 min" in job.waiting
+    assert "workstation: 87 degrees" in job.waiting
+    [why] = below_floor(pi.pk, pi.capabilities)
+    assert (why.floor, why.best_node) == (4, WORKSTATION)
+    stop_node(workstation)
+    [why] = below_floor(pi.pk, pi.capabilities)
+    assert (why.floor, why.best_node) == (4, "")
+
+
+def test_what_somebody_asked_for_is_no_matter_of_a_decision() -> None:
+    start_node(WORKSTATION)
+    for wish in ({"min_rung": 0}, {"engine": "pocketsphinx"}, {"language": None}):
+        job, _ = with_parts(1, **wish)
+        assert look(job) is None
+
+
+def test_the_wait_is_not_over_because_the_clock_was_set() -> None:
+    workstation = start_node(WORKSTATION)
+    start_node(PI)
+    job, _ = with_parts(1)
+    look(job)
+    hold(workstation)
+    look(job)
+    pass_time(job, 3600)
+    _shift(3600.0, 20.0)
+    assert look(job) == 4

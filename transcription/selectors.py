@@ -14,6 +14,7 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.progress import main_stage_of, work_of
 from transcription.domain import transcript as heard
 from transcription.domain.corrections import Change, Standing, corrected, standing
+from transcription.domain.gaps import UnheardPiece, gaps_of
 from transcription.domain.merge import in_order
 from transcription.domain.reading import Provenance, Reading, segments_shown
 from transcription.domain.speakers import Turn, speakers_along
@@ -31,7 +32,7 @@ def capability_of(job_id: int) -> str:
 
 
 def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:
-    """What has been heard so far, as people corrected it, in order; complete once the job is done.
+    """What has been heard so far, as people corrected it, in order; complete once the job is done, but for its gaps.
 
     `as_heard` gives what the engines said instead. Raises Recording.DoesNotExist.
     """
@@ -40,7 +41,20 @@ def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:
         segments = tuple(in_order(_segment(row) for row in _rows(recording)))
     else:
         segments = segments_shown(readings_of(recording))
-    return heard.Transcript(segments, recording.job.language or "", recording.seconds or 0.0)
+    gaps = gaps_by_job([job_id]).get(job_id, ())
+    return heard.Transcript(segments, recording.job.language or "", recording.seconds or 0.0, gaps)
+
+
+def gaps_by_job(job_ids: Sequence[int]) -> dict[int, tuple[heard.Gap, ...]]:
+    """What merged transcripts lack, by job: of one that was never merged, nobody can tell yet. One query."""
+    pieces = Piece.objects.filter(recording__job__in=job_ids, recording__transcript__isnull=False)
+    unheard = pieces.exclude(unit__state=UnitState.DONE).order_by("recording", "ordinal")
+    found: dict[int, list[UnheardPiece]] = defaultdict(list)
+    for job_id, *piece in unheard.values_list(
+        "recording__job_id", "start_sample", "end_sample", "unit__state", "unit__error"
+    ):
+        found[job_id].append(UnheardPiece(*piece))
+    return {job_id: gaps_of(pieces) for job_id, pieces in found.items()}
 
 
 def readings_of(recording: Recording, which: Q = Q()) -> list[Reading]:  # noqa: B008 (an empty Q is a constant)
@@ -123,6 +137,7 @@ def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     work = work_of({recording.job_id: main_stage_of(recording.job.kind) for recording in recordings})
     heard_by = _heard_by(recordings)
     previews = _previews(recordings)
+    gaps = gaps_by_job(job_ids)
     return {
         recording.job_id: {
             "file_name": recording.name,
@@ -134,6 +149,7 @@ def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
             "language": recording.job.language or "",
             "pieces": hearing[recording.job_id]["pieces"],
             "pieces_heard": len(hearing[recording.job_id]["heard"]),
+            "gaps": gaps.get(recording.job_id, ()),
             "speed": work[recording.job_id].speed if recording.job_id in work else None,
             "heard_by": heard_by.get(recording.pk, []),
             "preview": previews.get(recording.pk, ""),

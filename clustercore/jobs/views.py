@@ -148,7 +148,7 @@ def _detail_context(job: JobProgress, identity: Identity) -> dict[str, Any]:
         "events": latest_events([job.id], EVENTS).get(job.id, []),
         "presentation": presentation,
         "facts": presentation.facts([job.id]).get(job.id, {}) if presentation is not None else {},
-        "result_url": presentation.result_url(job.id) if presentation is not None and job.state == "done" else "",
+        "result_url": presentation.result_url(job.id) if presentation is not None and job.has_result else "",
         "operable": operable,
         "questions": open_questions(job.id) if job.asks else [],
         "actions": actions_for(job, presentation, identity, operable=operable),
@@ -161,7 +161,7 @@ def actions_for(
     """The verbs that the job's state and the person's rights allow, in the order of their buttons."""
     possible = {
         "resume": job.state == JobState.PAUSED,
-        "retry": job.state in (JobState.FAILED, JobState.CANCELLED) or bool(job.failed),
+        "retry": job.state in (JobState.FAILED, JobState.CANCELLED) or bool(job.failed) or job.ended_with_gaps,
         "pause": job.state == JobState.RUNNING,
         "share": True,
         "clone": presentation is not None and identity.may(presentation.submit_permission),

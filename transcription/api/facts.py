@@ -18,6 +18,12 @@ class HeardBySerializer(serializers.Serializer[Any]):
     segments = serializers.IntegerField()
 
 
+class GapSerializer(serializers.Serializer[Any]):
+    start = serializers.FloatField(help_text="Seconds from the start of the recording.")
+    end = serializers.FloatField()
+    reason = serializers.CharField(help_text="Why there is no text, in words for a person.")
+
+
 class TranscriptionFactsSerializer(serializers.Serializer[Any]):
     """What only a transcription knows of itself."""
 
@@ -30,6 +36,7 @@ class TranscriptionFactsSerializer(serializers.Serializer[Any]):
     language = serializers.CharField(help_text="ISO 639-1; empty while undecided, or where nobody was heard to speak.")
     pieces = serializers.IntegerField()
     pieces_heard = serializers.IntegerField()
+    gaps = GapSerializer(many=True, help_text="What of the recording the transcript lacks, once it is merged.")
     speed = serializers.FloatField(
         allow_null=True, help_text="Seconds of sound heard per second worked, all nodes together."
     )

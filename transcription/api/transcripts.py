@@ -28,6 +28,15 @@ from transcription.selectors import transcript_of
 from transcription.services.readers import layout_asked
 
 COMPLETE = "X-Transcript-Complete"
+GAP = {
+    "type": "object",
+    "required": ["start", "end", "reason"],
+    "properties": {
+        "start": {"type": "number", "description": "Seconds from the start of the recording."},
+        "end": {"type": "number"},
+        "reason": {"type": "string", "description": "Why there is no text, in words for a person."},
+    },
+}
 
 
 class TranscriptText(APIView):
@@ -61,7 +70,15 @@ class TranscriptText(APIView):
             OpenApiParameter("If-None-Match", OpenApiTypes.STR, OpenApiParameter.HEADER, description="A known `ETag`."),
         ],
         responses={
-            (200, "application/json"): {"type": "object", "required": ["text", "complete"]},
+            (200, "application/json"): {
+                "type": "object",
+                "required": ["text", "complete", "gaps"],
+                "properties": {
+                    "text": {"type": "string"},
+                    "complete": {"type": "boolean"},
+                    "gaps": {"type": "array", "items": GAP},
+                },
+            },
             **{
                 (200, exporter.media_type.partition(";")[0]): {"type": "string"}
                 for exporter in EXPORTS.values()
@@ -73,7 +90,8 @@ class TranscriptText(APIView):
     )
     def get(self, request: Request, job_id: int) -> HttpResponse:
         """Of a job that is not done, what was heard so far: then `X-Transcript-Complete` is `false`, and so is the
-        field `complete` of JSON formats. The `ETag` is of the content."""
+        field `complete` of JSON formats. They are `false` too where a job was done with gaps: JSON formats list these as
+        `gaps`, the others have a line or a caption in brackets. The `ETag` is of the content."""
         name = request.GET.get("format", "json")
         if name not in EXPORTS:
             raise RequestRefused(
@@ -81,9 +99,9 @@ class TranscriptText(APIView):
             )
         layout = layout_asked(request.GET)
         recording = _recording(request, job_id)
-        complete = recording.job.state == JobState.DONE
         _require_something(recording)
         transcript = transcript_of(job_id, as_heard=_is_true(request.GET.get("as_heard")))
+        complete = recording.job.state == JobState.DONE and not transcript.gaps
         text = _text(recording.job, export(transcript, name, layout), name, complete=complete)
         etag = f'"{hashlib.sha256(text.encode()).hexdigest()}"'
         if etag in parse_etags(request.headers.get("If-None-Match", "")):

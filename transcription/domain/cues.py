@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 
 from transcription.domain.corrections import timed, words_in
 from transcription.domain.line_breaking import line_ends, may_break, unbroken_parts, width
-from transcription.domain.transcript import Segment, Transcript, one_line, separators, spaced, words_tell_text
+from transcription.domain.transcript import Gap, Segment, Transcript, one_line, separators, spaced, words_tell_text
 
 CUE_SECONDS = 7.0
 SHORTEST_SECONDS = 0.8
@@ -86,6 +86,8 @@ class Cue:
     end: float
     lines: tuple[str, ...]
     speaker: str = ""
+    note: str = ""
+    """What is to be said of it beside its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,25 @@ class Part:
 
 
 def cues_of(transcript: Transcript, layout: Layout = DEFAULT_LAYOUT, *, naming: bool = False) -> list[Cue]:
-    """Returns the captions of a transcript, in order, none over another.
+    """Returns the captions of a transcript, in order, none over another; one in brackets stands as long as a gap.
 
     With `naming`, the text begins with the speaker's name where another person begins to speak.
     """
     cues: list[Cue] = []
-    for speaker, parts in _stretches(transcript.segments, layout, naming):
-        cues += (_cue(group, speaker, layout) for group in _groups(parts, layout))
+    for part in transcript.parts():
+        cues += _gap_cues(part, layout) if isinstance(part, Gap) else _spoken_cues(part.segments, layout, naming)
     return _with_room(cues, transcript.seconds)
+
+
+def _spoken_cues(segments: Iterable[Segment], layout: Layout, naming: bool) -> Iterator[Cue]:
+    for speaker, parts in _stretches(segments, layout, naming):
+        yield from (_cue(group, speaker, layout) for group in _groups(parts, layout))
+
+
+def _gap_cues(gap: Gap, layout: Layout) -> list[Cue]:
+    """One caption for all of a gap, more where a narrow layout has no room for its words."""
+    first, *others = _spoken_cues([Segment(gap.start, gap.end, f"[{gap.few_words}]")], layout, naming=False)
+    return [replace(first, note=gap.words), *others]
 
 
 def wrapped(text: str, layout: Layout = DEFAULT_LAYOUT) -> tuple[str, ...]:

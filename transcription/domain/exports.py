@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from transcription.domain.cues import DEFAULT_LAYOUT, Cue, Layout, cues_of
-from transcription.domain.transcript import Segment, Transcript, Word, one_line
+from transcription.domain.transcript import Gap, Segment, Transcript, Word, one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +34,25 @@ def export(transcript: Transcript, format_name: str, layout: Layout = DEFAULT_LA
 
 
 def as_text(transcript: Transcript) -> str:
-    """Plain text; a blank line where nobody speaks for a while, and the name of each person who begins to speak."""
+    """Plain text; a blank line where nobody speaks for a while, and the name of each person who begins to speak.
+
+    A gap is a paragraph in brackets.
+    """
     paragraphs: list[str] = []
-    speaking = ""
-    for speaker, text in transcript.passages():
-        paragraphs.append(f"{speaker}: {text}" if speaker not in ("", speaking) else text)
-        speaking = speaker
+    for part in transcript.parts():
+        paragraphs += [f"[{part.words}]"] if isinstance(part, Gap) else _named_passages(part)
     return "\n\n".join(paragraphs) + "\n" if paragraphs else ""
 
 
+def _named_passages(transcript: Transcript) -> Iterator[str]:
+    speaking = ""
+    for speaker, text in transcript.passages():
+        yield f"{speaker}: {text}" if speaker not in ("", speaking) else text
+        speaking = speaker
+
+
 def as_srt(transcript: Transcript, layout: Layout = DEFAULT_LAYOUT) -> str:
-    """SubRip captions, with the name of each person who begins to speak."""
+    """SubRip captions, with the name of each person who begins to speak; a gap has a caption of its own."""
     return "".join(
         f"{number}\n{clock(cue.start, ',')} --> {clock(cue.end, ',')}\n{without_commands(cue)}\n\n"
         for number, cue in enumerate(cues_of(transcript, layout, naming=True), 1)
@@ -52,31 +60,45 @@ def as_srt(transcript: Transcript, layout: Layout = DEFAULT_LAYOUT) -> str:
 
 
 def as_vtt(transcript: Transcript, layout: Layout = DEFAULT_LAYOUT) -> str:
-    """WebVTT captions; each says who speaks where that is known."""
-    cues = (
-        f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}\n{voice(cue)}{escaped(chr(10).join(cue.lines))}\n\n"
-        for cue in cues_of(transcript, layout)
-    )
-    return "WEBVTT\n\n" + "".join(cues)
+    """WebVTT captions; each says who speaks where that is known. A gap has a caption, and a comment that says more."""
+    return "WEBVTT\n\n" + "".join(vtt_cue(cue) for cue in cues_of(transcript, layout))
+
+
+def vtt_cue(cue: Cue) -> str:
+    """One caption of WebVTT, with what is to be said of it before."""
+    times = f"{clock(cue.start, '.')} --> {clock(cue.end, '.')}"
+    return f"{comment(cue)}{times}\n{voice(cue)}{escaped(chr(10).join(cue.lines))}\n\n"
 
 
 def as_tsv(transcript: Transcript) -> str:
-    """A table: start and end in milliseconds, and text, as Whisper writes it."""
-    rows = (
-        f"{milliseconds(segment.start)}\t{milliseconds(segment.end)}\t{without_formula(segment.text)}\n"
-        for segment in transcript.segments
-    )
+    """A table: start and end in milliseconds, and text, as Whisper writes it; a gap is a row in brackets."""
+    rows: list[str] = []
+    for part in transcript.parts():
+        if isinstance(part, Gap):
+            rows.append(row(part.start, part.end, f"[{part.words}]"))
+        else:
+            rows += (row(segment.start, segment.end, segment.text) for segment in part.segments)
     return "start\tend\ttext\n" + "".join(rows)
 
 
+def row(start: float, end: float, text: str) -> str:
+    """One line of a table."""
+    return f"{milliseconds(start)}\t{milliseconds(end)}\t{without_formula(text)}\n"
+
+
 def as_json(transcript: Transcript) -> str:
-    """The text and its length, in the shape of OpenAI's `json`."""
-    return as_document({"text": transcript.text, "usage": usage(transcript)})
+    """The text and its length, in the shape of OpenAI's `json`, with the gaps."""
+    return as_document({"text": transcript.text, "gaps": gaps_told(transcript), "usage": usage(transcript)})
+
+
+def gaps_told(transcript: Transcript) -> list[dict[str, Any]]:
+    """Each gap with its times and the reason; an addition of ours to every JSON format."""
+    return [{"start": rounded(gap.start), "end": rounded(gap.end), "reason": gap.reason} for gap in transcript.gaps]
 
 
 def as_verbose_json(transcript: Transcript) -> str:
     """Text, segments and words with their times, in the shape of OpenAI's `verbose_json`."""
-    return as_document(verbose(transcript))
+    return as_document({**verbose(transcript), "gaps": gaps_told(transcript)})
 
 
 def verbose(transcript: Transcript) -> dict[str, Any]:
@@ -112,7 +134,7 @@ def verbose_segment(number: int, segment: Segment) -> dict[str, Any]:
 
 def as_diarized_json(transcript: Transcript) -> str:
     """Who said what, in the shape of OpenAI's `diarized_json`."""
-    return as_document(diarized(transcript))
+    return as_document({**diarized(transcript), "gaps": gaps_told(transcript)})
 
 
 def diarized(transcript: Transcript) -> dict[str, Any]:
@@ -171,6 +193,11 @@ def without_commands(cue: Cue) -> str:
 def voice(cue: Cue) -> str:
     """WebVTT's tag for the person who speaks; nothing where nobody is known."""
     return f"<v {escaped(' '.join(cue.speaker.split()))}>" if cue.speaker else ""
+
+
+def comment(cue: Cue) -> str:
+    """WebVTT's comment, which players do not show; nothing where there is nothing to be said."""
+    return f"NOTE {one_line(cue.note).replace('-->', '→')}\n\n" if cue.note else ""
 
 
 def escaped(text: str) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 
 from transcription.domain.exports import (
     as_srt,
+    as_text,
     as_vtt,
     diarized,
     diarized_segment,
+    gaps_told,
     rounded,
     usage,
     verbose_segment,
@@ -31,7 +33,7 @@ def answer(transcript: Transcript, wanted: Wanted) -> tuple[str, str]:
     """The body and its media type. Raises NoSpeakers."""
     match wanted.format:
         case "text":
-            return transcript.text + "\n", PLAIN
+            return (as_text(transcript) if transcript.gaps else transcript.text + "\n"), PLAIN
         case "srt":
             return as_srt(transcript, wanted.layout), PLAIN
         case "vtt":
@@ -40,7 +42,7 @@ def answer(transcript: Transcript, wanted: Wanted) -> tuple[str, str]:
             return _document(_verbose(transcript, wanted)), JSON
         case "diarized_json":
             refuse_without_speakers(transcript)
-            return _document(diarized(transcript)), JSON
+            return _document({**diarized(transcript), **_missing(transcript)}), JSON
     return _document(_plain(transcript, wanted)), JSON
 
 
@@ -52,11 +54,16 @@ def refuse_without_speakers(transcript: Transcript) -> None:
         )
 
 
+def _missing(transcript: Transcript) -> dict[str, Any]:
+    """A field of ours, there only where something is missing: an answer that is whole is as OpenAI's."""
+    return {"gaps": gaps_told(transcript)} if transcript.gaps else {}
+
+
 def _plain(transcript: Transcript, wanted: Wanted) -> dict[str, Any]:
     told: dict[str, Any] = {"text": transcript.text}
     if wanted.logprobs:
         told["logprobs"] = _logprobs(transcript.segments)
-    return {**told, "usage": usage(transcript)}
+    return {**told, **_missing(transcript), "usage": usage(transcript)}
 
 
 def _verbose(transcript: Transcript, wanted: Wanted) -> dict[str, Any]:
@@ -70,7 +77,7 @@ def _verbose(transcript: Transcript, wanted: Wanted) -> dict[str, Any]:
         told["segments"] = [_segment(number, segment) for number, segment in enumerate(transcript.segments)]
     if "word" in wanted.granularities:
         told["words"] = [verbose_word(word) for segment in transcript.segments for word in segment.words]
-    return {**told, "usage": usage(transcript)}
+    return {**told, **_missing(transcript), "usage": usage(transcript)}
 
 
 def _segment(number: int, segment: Segment) -> dict[str, Any]:
@@ -113,7 +120,7 @@ class Stream:
         told: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
         if self._wanted.logprobs:
             told["logprobs"] = _logprobs(transcript.segments)
-        return {**told, "usage": usage(transcript)}
+        return {**told, **_missing(transcript), "usage": usage(transcript)}
 
 
 def event(document: Mapping[str, Any]) -> str:

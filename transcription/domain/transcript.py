@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from clustercore.blobs.domain.names import without_controls
+from clustercore.jobs.domain.words import clock_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +34,48 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of which there is no text, and why: in few words, then after a colon whatever more is known."""
+
+    start: float
+    end: float
+    reason: str
+
+    @property
+    def words(self) -> str:
+        """The gap in one line: `no text from 1:20 to 1:50: could not be heard: …`."""
+        return f"no text from {clock_words(self.start)} to {clock_words(self.end)}: {self.reason}"
+
+    @property
+    def few_words(self) -> str:
+        """What has room in a caption: `no text: could not be heard`."""
+        return f"no text: {self.reason.partition(':')[0]}"
+
+
+@dataclass(frozen=True, slots=True)
 class Transcript:
-    """A recording's whole text. `seconds`: how long the recording is."""
+    """A recording's whole text. `seconds`: how long the recording is; `gaps`: what of it is missing, in order."""
 
     segments: tuple[Segment, ...]
     language: str = ""
     seconds: float = 0.0
+    gaps: tuple[Gap, ...] = ()
 
     @property
     def text(self) -> str:
         """All of it in one paragraph."""
         return joined(segment.text for segment in self.segments)
+
+    def parts(self) -> list[Transcript | Gap]:
+        """What was heard between the gaps, and the gaps, in order."""
+        parts: list[Transcript | Gap] = []
+        left = self.segments
+        for gap in self.gaps:
+            # Nothing begins within a gap.
+            before = tuple(segment for segment in left if segment.start < gap.end)
+            left = left[len(before) :]
+            parts += [replace(self, segments=before, gaps=()), gap] if before else [gap]
+        return [*parts, replace(self, segments=left, gaps=())] if left or not parts else parts
 
     def paragraphs(self, pause_seconds: float = 2.0) -> list[str]:
         """The text, divided where nobody speaks for `pause_seconds` and where another person does."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, Min, OuterRef
 
-from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES, JobState, UnitState
+from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES, OPEN_UNIT_STATES, JobState, UnitState
 from clustercore.jobs.models import Job, Unit
 from clustercore.nodes.selectors import working_nodes
 from transcription.domain import transcript as heard
@@ -56,9 +56,9 @@ def _bad_media(job_id: int) -> bool:
 
 
 def leading_pieces(job_id: int) -> int:
-    """How many pieces from the first on are heard without a gap: what they say will not change any more."""
+    """How many pieces from the first on are over, heard or given up: what they say will not change any more."""
     pieces = Unit.objects.filter(job_id=job_id, stage="transcribe")
-    first_open: int | None = pieces.exclude(state=UnitState.DONE).aggregate(first=Min("ordinal"))["first"]
+    first_open: int | None = pieces.filter(state__in=OPEN_UNIT_STATES).aggregate(first=Min("ordinal"))["first"]
     return pieces.count() if first_open is None else first_open
 
 

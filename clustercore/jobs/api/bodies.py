@@ -29,6 +29,7 @@ def job_body(job: JobProgress) -> dict[str, Any]:
         "place": place.number if place is not None else None,
         "starts_in_seconds": place.starts_in_seconds if place is not None else None,
         "error": job.error,
+        "gaps": job.gaps,
         "owner": job.owner,
         "shared": job.shared,
         "created": job.created,
@@ -57,7 +58,7 @@ def job_detail_body(job: JobProgress) -> dict[str, Any]:
         **job_body(job),
         "shares": [_share_body(share) for share in job.shares],
         "facts": serializer_of(presentation)(facts).data if presentation is not None and facts is not None else None,
-        "result_url": presentation.result_url(job.id) if presentation is not None and job.state == "done" else None,
+        "result_url": presentation.result_url(job.id) if presentation is not None and job.has_result else None,
     }
 
 

@@ -78,6 +78,10 @@ class JobSerializer(serializers.Serializer[Any]):
         allow_null=True, help_text="An expectation; null where there is no ground for one."
     )
     error = serializers.CharField(help_text="Why it failed or was cancelled; else empty.")
+    gaps = serializers.IntegerField(
+        min_value=0,
+        help_text="Units without which it was done; while these are tried again, how many they were. 0: it is whole.",
+    )
     owner = serializers.CharField(help_text="Who asked; empty for the command line.")
     shared = serializers.BooleanField(help_text="Whether everybody who may sign in may read it.")
     created = serializers.DateTimeField()

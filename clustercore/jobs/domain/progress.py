@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from clustercore.jobs.domain.line import Place
+from clustercore.jobs.domain.words import ended_words
 from clustercore.nodes.domain.speed import speed_of
 
 FINAL_STATES = frozenset({"done", "failed", "cancelled"})
@@ -61,6 +62,8 @@ class JobProgress:
     running: int
     failed: int
     total: int
+    gaps: int = 0
+    """Units without which it was done, the last time that it was."""
     has_begun: bool = True
     """Whether any unit of it was ever taken."""
     worked_seconds: float = field(default=0.0, compare=False)
@@ -76,6 +79,20 @@ class JobProgress:
     @property
     def is_over(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is a result: one with gaps stays while what is missing is tried again."""
+        return self.state == "done" or self.gaps > 0
+
+    @property
+    def ended_with_gaps(self) -> bool:
+        return self.state == "done" and self.gaps > 0
+
+    @property
+    def standing_words(self) -> str:
+        """Its standing in words: `done, with 2 gaps`."""
+        return ended_words(self.standing, self.gaps if self.ended_with_gaps else 0)
 
     @property
     def standing(self) -> str:

@@ -35,6 +35,7 @@ _LOOKS: Mapping[str, Look] = {
     "failed": Look(BAD, "cross", "failed"),
     "dead": Look(BAD, "cross", "given up"),
     "cancelled": Look(QUIET, "stop", "cancelled"),
+    "gaps": Look(WAITING, "alert", "done, with gaps"),
     "blocked": Look(QUIET, "clock", "waits for others"),
     "skipped": Look(QUIET, "leave", "skipped"),
     "overdue": Look(BAD, "clock", "overdue"),
@@ -58,6 +59,11 @@ _LOOKS: Mapping[str, Look] = {
 def look_of(state: str) -> Look:
     """A state's look; one that is not known reads as it is written."""
     return _LOOKS.get(state) or Look(QUIET, "dot", state.replace("_", " "))
+
+
+def ended_words(state: str, gaps: int) -> str:
+    """How a job ended: `done`, or `done, with 2 gaps`."""
+    return f"{state}, with {gaps} gap{'' if gaps == 1 else 's'}" if gaps else str(state)
 
 
 def duration_words(seconds: float | None) -> str:

@@ -32,7 +32,7 @@ _UNIT_COLUMNS = (
 )
 _COLUMNS = (
     *("id", "kind", "title", "state", "stage", "priority", "language", "waiting", "error", "shared"),
-    *("owner_id", "owner__username", "created", "finished", "now", "asks", "question_ids"),
+    *("owner_id", "owner__username", "created", "finished", "gaps", "now", "asks", "question_ids"),
 )
 
 
@@ -255,6 +255,7 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
         running=_count(main, UnitState.LEASED),
         failed=_count(main, *BAD_UNIT_STATES),
         total=_count(main),
+        gaps=job.gaps,
         all_queued=job.state == JobState.DONE or _all_queued(job.kind, counts),
         shares=shares,
         has_begun=_has_begun(counts) or job.asks is not None,

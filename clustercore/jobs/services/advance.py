@@ -11,6 +11,7 @@ from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES, JobState, UnitState
 from clustercore.jobs.domain.progression import Counts, Move, broken_stages, gaps, next_move
+from clustercore.jobs.domain.words import ended_words
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.asking import withdraw_from_job
 from clustercore.jobs.services.counting import count_finished
@@ -98,7 +99,8 @@ def _give_up(job: Job, stages: Sequence[str]) -> None:
     broken = list(Unit.objects.filter(job=job, stage__in=stages, state__in=BROKEN_UNIT_STATES).order_by("id"))
     told = [unit for unit in broken if unit.error not in (NOTHING_DONE, OTHERS_FAILED)] or _broken_anywhere(job)
     named = "; ".join(_named_error(job, unit) for unit in told[:NAMED_ERRORS])
-    _end(job, JobState.FAILED, named or WAIT_FOR_EACH_OTHER)
+    # What it was done without before is still true of the result of then.
+    _end(job, JobState.FAILED, named or WAIT_FOR_EACH_OTHER, job.gaps)
 
 
 def _broken_anywhere(job: Job) -> list[Unit]:
@@ -113,17 +115,10 @@ def _named_error(job: Job, unit: Unit) -> str:
     return f"{unit.stage} {unit.ordinal}: {unit.error}" if is_one_of_many else unit.error
 
 
-def _end(job: Job, state: JobState, error: str, without: int = 0) -> None:
+def _end(job: Job, state: JobState, error: str, without: int) -> None:
     job.state, job.error, job.waiting, job.gaps = state, error, "", without
     job.finished = Now()
     job.save(update_fields=["state", "error", "waiting", "finished", "gaps"])
     job.refresh_from_db(fields=["finished"])
     record_event(job.pk, str(state), f"{state}: {error}" if error else ended_words(state, without))
     count_finished(job, state)
-
-
-def ended_words(state: str, without: int) -> str:
-    """How a job ended: "done", or "done, with 2 gaps"."""
-    if not without:
-        return str(state)
-    return f"{state}, with {without} gap" + ("s" if without > 1 else "")

@@ -14,7 +14,7 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.progress import main_stage_of, work_of
 from transcription.domain import transcript as heard
 from transcription.domain.corrections import Change, Standing, corrected, standing
-from transcription.domain.gaps import UnheardPiece, gaps_of
+from transcription.domain.gaps import UnheardPiece, gaps_of, reason_of
 from transcription.domain.merge import in_order
 from transcription.domain.reading import Provenance, Reading, segments_shown
 from transcription.domain.speakers import Turn, speakers_along
@@ -47,14 +47,22 @@ def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:
 
 def gaps_by_job(job_ids: Sequence[int]) -> dict[int, tuple[heard.Gap, ...]]:
     """What merged transcripts lack, by job: of one that was never merged, nobody can tell yet. One query."""
-    pieces = Piece.objects.filter(recording__job__in=job_ids, recording__transcript__isnull=False)
-    unheard = pieces.exclude(unit__state=UnitState.DONE).order_by("recording", "ordinal")
+    unheard = _unheard().filter(recording__job__in=job_ids).order_by("recording", "ordinal")
     found: dict[int, list[UnheardPiece]] = defaultdict(list)
-    for job_id, *piece in unheard.values_list(
-        "recording__job_id", "start_sample", "end_sample", "unit__state", "unit__error"
-    ):
-        found[job_id].append(UnheardPiece(*piece))
+    columns = ("recording__job_id", "start_sample", "end_sample", "unit__state", "unit__error")
+    for job_id, start, end, state, error in unheard.values_list(*columns):
+        found[job_id].append(UnheardPiece(start, end, state, error))
     return {job_id: gaps_of(pieces) for job_id, pieces in found.items()}
+
+
+def gaps_by_piece(recording: Recording) -> dict[int, str]:
+    """Why each piece that a merged transcript lacks was not heard, by its ordinal."""
+    rows = _unheard().filter(recording=recording).values_list("ordinal", "unit__state", "unit__error")
+    return {ordinal: reason_of(state, error) for ordinal, state, error in rows}
+
+
+def _unheard() -> QuerySet[Piece]:
+    return Piece.objects.filter(recording__transcript__isnull=False).exclude(unit__state=UnitState.DONE)
 
 
 def readings_of(recording: Recording, which: Q = Q()) -> list[Reading]:  # noqa: B008 (an empty Q is a constant)

@@ -10,7 +10,7 @@ from transcription.api.creating import Transcriptions
 from transcription.api.openai import transcribe, translate
 from transcription.api.transcripts import TranscriptText
 from transcription.views.downloads import download
-from transcription.views.reading import piece, read
+from transcription.views.reading import piece, read, try_again
 from transcription.views.remarks import correction, rename, speaker
 from transcription.views.sound import audio
 from transcription.views.submitting import new
@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("transcripts/<int:job_id>/", read, name="read"),
     path("transcripts/<int:job_id>/audio", audio, name="audio"),
     path("transcripts/<int:job_id>/download/<str:format_name>", download, name="download"),
+    path("transcripts/<int:job_id>/again", try_again, name="try-again"),
     path("transcripts/<int:job_id>/pieces/<int:ordinal>", piece, name="piece"),
     path("transcripts/<int:job_id>/segments/<int:segment_id>/correction", correction, name="correction"),
     path("transcripts/<int:job_id>/segments/<int:segment_id>/speaker", speaker, name="speaker"),

@@ -28,15 +28,6 @@ from transcription.selectors import transcript_of
 from transcription.services.readers import layout_asked
 
 COMPLETE = "X-Transcript-Complete"
-GAP = {
-    "type": "object",
-    "required": ["start", "end", "reason"],
-    "properties": {
-        "start": {"type": "number", "description": "Seconds from the start of the recording."},
-        "end": {"type": "number"},
-        "reason": {"type": "string", "description": "Why there is no text, in words for a person."},
-    },
-}
 
 
 class TranscriptText(APIView):
@@ -76,7 +67,7 @@ class TranscriptText(APIView):
                 "properties": {
                     "text": {"type": "string"},
                     "complete": {"type": "boolean"},
-                    "gaps": {"type": "array", "items": GAP},
+                    "gaps": {"type": "array", "items": {"$ref": "#/components/schemas/Gap"}},
                 },
             },
             **{
@@ -90,8 +81,8 @@ class TranscriptText(APIView):
     )
     def get(self, request: Request, job_id: int) -> HttpResponse:
         """Of a job that is not done, what was heard so far: then `X-Transcript-Complete` is `false`, and so is the
-        field `complete` of JSON formats. They are `false` too where a job was done with gaps: JSON formats list these as
-        `gaps`, the others have a line or a caption in brackets. The `ETag` is of the content."""
+        field `complete` of JSON formats. They are `false` too where a job was done with gaps: JSON formats list these
+        as `gaps`, the others have a line or a caption in brackets. The `ETag` is of the content."""
         name = request.GET.get("format", "json")
         if name not in EXPORTS:
             raise RequestRefused(

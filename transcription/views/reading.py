@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib import messages
 from django.db.models import Q
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
@@ -20,13 +22,15 @@ from clustercore.access.services.identification import require
 from clustercore.jobs.domain.progress import FINAL_STATES
 from clustercore.jobs.selectors.pulse import activity_now
 from clustercore.jobs.selectors.visibility import visible_jobs
+from clustercore.jobs.services import deeds
+from clustercore.jobs.services.control import NotPossible
 from clustercore.telemetry.domain.topics import Known, Topic
 from clustercore.telemetry.domain.topics import Part as TopicPart
 from transcription.domain.language import language_name
 from transcription.domain.playing import playable_type
 from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Piece, Recording
-from transcription.selectors import Voices, hearing_of, readings_of, voices_of
+from transcription.selectors import Voices, gaps_by_piece, hearing_of, readings_of, voices_of
 from transcription.services.readers import may_change, recording_to_read
 from transcription.views.lines import Line, lines_by_piece, short_clock
 
@@ -43,13 +47,16 @@ FORMATS = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of the recording on the page: what was heard in it, or that it is still to be heard."""
+    """One piece of the recording on the page: what was heard in it, why it is a gap, or that it is to be heard yet."""
 
     ordinal: int
     start: float
     end: float
     heard: bool
     lines: Sequence[Line] = ()
+    gap: str = ""
+    begins_gap: bool = False
+    """Whether the piece before is no gap, so that what may be done about it is said here."""
 
     @property
     def span(self) -> str:
@@ -94,6 +101,17 @@ def piece(request: HttpRequest, job_id: int, ordinal: int) -> HttpResponse:
     return render(request, "transcription/piece.html", context)
 
 
+@require_POST
+def try_again(request: HttpRequest, job_id: int) -> HttpResponse:
+    """Has the gaps heard again, and goes back to the page: its text stays, and what is heard comes to it."""
+    identity = require(request, Permission.OPERATE)
+    try:
+        deeds.do(identity, "retry", job_id)
+    except NotPossible as reason:
+        messages.warning(request, f"Not done: {reason}.")
+    return HttpResponseRedirect(reverse("transcription:read", args=[job_id]))
+
+
 def _segment_context(identity: Identity, recording: Recording, spoken: Voices) -> dict[str, Any]:
     return {
         "recording": recording,
@@ -107,9 +125,17 @@ def _parts(recording: Recording, hearing: Mapping[str, Any], only: int | None = 
     which = Q() if only is None else Q(piece__ordinal=only)
     lines = lines_by_piece(readings_of(recording, which))
     pieces = Piece.objects.filter(recording=recording, **({} if only is None else {"ordinal": only}))
-    heard = set(hearing["heard"])
+    heard, gaps = set(hearing["heard"]), gaps_by_piece(recording)
     return [
-        Part(ordinal, start / SAMPLE_RATE, end / SAMPLE_RATE, ordinal in heard, lines.get(ordinal, ()))
+        Part(
+            ordinal=ordinal,
+            start=start / SAMPLE_RATE,
+            end=end / SAMPLE_RATE,
+            heard=ordinal in heard,
+            lines=lines.get(ordinal, ()),
+            gap=gaps.get(ordinal, ""),
+            begins_gap=ordinal in gaps and ordinal - 1 not in gaps,
+        )
         for ordinal, start, end in pieces.order_by("ordinal").values_list("ordinal", "start_sample", "end_sample")
     ]
 
@@ -129,6 +155,7 @@ def progress_of(hearing: Mapping[str, Any]) -> dict[str, Any]:
         **hearing,
         "heard_count": len(heard),
         "ordinals": ",".join(map(str, heard)),
+        "missing": hearing["pieces"] - len(heard),
         "is_over": hearing["state"] in FINAL_STATES,
     }
 

@@ -69,6 +69,8 @@ def _write(job: JobFigures, wanted: Exporting, directory: Path) -> bool:
         remark(f"job {job.id} is {job.state}: this is what is there so far, {job.done} pieces of {job.total}", "yellow")
     elif not transcript.segments:
         remark(f"job {job.id}: {NO_WORDS}", "yellow")
+    for gap in transcript.gaps:
+        remark(f"job {job.id}: {gap.words}", "yellow")
     # A title is a name from outside, and may hold what no file name can.
     source = Path(safe_name(job.title) or f"job-{job.id}")
     try:

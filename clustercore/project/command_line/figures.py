@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from clustercore.jobs.domain.line import Place
-from clustercore.jobs.domain.words import place_words, took_words
+from clustercore.jobs.domain.words import ended_words, place_words, took_words
 from clustercore.nodes.domain.speed import speed_of
 from clustercore.nodes.domain.standing import ModelStanding
 
@@ -62,6 +62,8 @@ class JobFigures:
     running: int = 0
     failed: int = 0
     total: int = 0
+    gaps: int = 0
+    """Pieces without which it was done, the last time that it was."""
     fraction: float = 0.0
     cut: bool = False
     shares: tuple[NodeShare, ...] = ()
@@ -71,6 +73,11 @@ class JobFigures:
     @property
     def is_over(self) -> bool:
         return self.state in FINAL_STATES
+
+    @property
+    def standing_words(self) -> str:
+        """Its standing in words: `done, with 2 gaps`."""
+        return ended_words(self.standing or self.state, self.gaps if self.state == "done" else 0)
 
     @property
     def in_line(self) -> str:

@@ -67,7 +67,7 @@ def job(
 
       clustercore job 7 --units
 
-    Exit codes: 0, or with --watch 1 if the job failed; 2 if there is no such job.
+    Exit codes: 0, or with --watch 1 if the job failed or has gaps; 2 if there is no such job.
     """
     with cluster():
         require_jobs([job_id])
@@ -87,4 +87,4 @@ def job(
         output().print(job_details(found, events))
         if units:
             output().print(Group(Text(), units_table(pieces)))
-    return ExitCode.FAILED if follow and found.state != "done" else ExitCode.DONE
+    return ExitCode.FAILED if follow and (found.state != "done" or found.gaps) else ExitCode.DONE

@@ -118,6 +118,7 @@ def _job(job: JobProgress, seconds: float | None, notes: tuple[str, ...]) -> Job
         running=job.running,
         failed=job.failed,
         total=job.total,
+        gaps=job.gaps,
         fraction=job.fraction,
         cut=seconds is not None,
         shares=tuple(_share(share) for share in job.shares),

@@ -60,6 +60,12 @@ def state_text(state: str) -> Text:
     return Text(state, STATE_STYLES.get(state, "default"))
 
 
+def standing_text(job: JobFigures) -> Text:
+    """Where a job stands, in its colour; done with gaps is not the colour of done."""
+    style = "yellow" if job.state == "done" and job.gaps else STATE_STYLES.get(job.standing or job.state, "default")
+    return Text(job.standing_words, style)
+
+
 def duration(seconds: float | None) -> str:
     """`0:42`, `3:07`, `1:02:03`; a dash for None."""
     if seconds is None:
@@ -107,7 +113,7 @@ def _bar_line(job: JobFigures) -> RenderableType:
 
 def _standing(job: JobFigures) -> Text:
     if job.is_over:
-        return Text.assemble(state_text(job.state), f", {job.took}")
+        return Text.assemble(standing_text(job), f", {job.took}")
     if not job.total:
         return Text(_not_heard_yet(job), "dim")
     if job.cut and job.done == job.total:
@@ -166,7 +172,7 @@ def jobs_table(jobs: Sequence[JobFigures]) -> RenderableType:
             what.append(f"\n{printable(why)}", "red" if job.error else "yellow")
         counted = f"{job.done}/{job.total}" if job.total else ""
         table.add_row(
-            str(job.id), state_text(job.standing or job.state), counted, duration(job.audio_seconds),
+            str(job.id), standing_text(job), counted, duration(job.audio_seconds),
             duration(job.waited_seconds), duration(job.worked_seconds) if job.worked_seconds else "",
             speed_text(job.speed), job.language or "", what,
         )  # fmt: skip

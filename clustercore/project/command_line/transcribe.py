@@ -8,6 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,8 +17,9 @@ from rich.text import Text
 from typer import Argument, Option
 
 from clustercore.blobs.adapters.files import hash_of
+from clustercore.jobs.domain.words import ended_words
 from clustercore.jobs.models import Job
-from clustercore.jobs.services.control import retry_job
+from clustercore.jobs.services.control import NotPossible, retry_job
 from clustercore.jobs.services.submit import BacklogFull, KeyReused, holder_of_key
 from clustercore.project.command_line.cluster import cluster
 from clustercore.project.command_line.console import (
@@ -50,6 +52,7 @@ from clustercore.project.command_line.rendering import (
 )
 from clustercore.project.command_line.watching import StoppedWatching, say_how_to_go_on, watch
 from transcription.domain.cues import DEFAULT_LAYOUT, Layout
+from transcription.domain.transcript import Gap
 from transcription.selectors import transcript_of
 from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
 
@@ -115,7 +118,7 @@ def transcribe(
 
       clustercore transcribe *.wav -o texts --json         for a script
 
-    Exit codes: 0 all done, 1 some failed, 2 bad input, 3 cluster not reachable, 130 stopped watching.
+    Exit codes: 0 all done, 1 some failed or have gaps, 2 bad input, 3 cluster not reachable, 130 stopped watching.
     """
     wishes = Wishes(
         language=language,
@@ -183,11 +186,14 @@ def _submit(path: Path, wishes: Wishes, *, idempotent: bool) -> Submitted:
 
 
 def _take_up_again(job: Job) -> None:
-    if job.state in ("failed", "cancelled"):
-        remark(f"{printable(job.title, 60)}: job {job.pk} was {job.state}; what is missing is tried again")
-        retry_job(job.pk)
-    else:
-        remark(f"{printable(job.title, 60)}: known already as job {job.pk} ({job.state})")
+    name, stands = printable(job.title, 60), ended_words(job.state, job.gaps if job.state == "done" else 0)
+    if job.state in ("failed", "cancelled") or (job.state == "done" and job.gaps):
+        # Nobody's wish is undone: pieces that a person skipped stay skipped.
+        with suppress(NotPossible):
+            retry_job(job.pk)
+            remark(f"{name}: job {job.pk} was {stands}; what is missing is tried again")
+            return
+    remark(f"{name}: known already as job {job.pk} ({stands})")
 
 
 def idempotency_key(path: Path, wishes: Wishes) -> str:
@@ -209,7 +215,7 @@ def _finish(submitted: Sequence[Submitted], jobs: Sequence[JobFigures], exportin
             all_done = False
             continue
         written = _export(one, job, exporting)
-        all_done = all_done and job.state == "done" and not written.problem
+        all_done = all_done and job.state == "done" and not written.problem and not written.gaps
         if as_json:
             write_json_line(_document(one, job, written))
         else:
@@ -235,6 +241,8 @@ class Written:
     text: str | None = None
     exports: Mapping[str, Path] = field(default_factory=dict)
     problem: str = ""
+    gaps: Sequence[Gap] = ()
+    """What the text lacks."""
 
 
 def _export(one: Submitted, job: JobFigures, exporting: Exporting) -> Written:
@@ -245,11 +253,15 @@ def _export(one: Submitted, job: JobFigures, exporting: Exporting) -> Written:
         exports = write_exports(transcript, one.path, exporting)
     except OSError as error:
         why = f"the text is in the ledger, but could not be written: {error}"
-        return Written(transcript.text, problem=f"{why}; `clustercore export {job.id} -o DIRECTORY` writes it")
+        return Written(
+            transcript.text,
+            gaps=transcript.gaps,
+            problem=f"{why}; `clustercore export {job.id} -o DIRECTORY` writes it",
+        )
     beside = one.path.absolute().parent
     if exporting.directory is None and any(path.parent != beside for path in exports.values()):
         remark(f"{printable_path(beside)} cannot be written to; the exports are in the current directory", "yellow")
-    return Written(transcript.text, exports)
+    return Written(transcript.text, exports, gaps=transcript.gaps)
 
 
 def _document(one: Submitted, job: JobFigures, written: Written) -> dict[str, Any]:
@@ -262,6 +274,7 @@ def _document(one: Submitted, job: JobFigures, written: Written) -> dict[str, An
         "seconds_of_audio": job.audio_seconds,
         "seconds": round(job.elapsed, 3),
         "text": written.text,
+        "gaps": [asdict(gap) for gap in written.gaps],
         "notes": list(job.notes),
         "exports": {name: os.fsencode(path).decode("utf-8", "replace") for name, path in written.exports.items()},
         "served_by": [asdict(share) for share in job.shares],
@@ -272,9 +285,11 @@ def _result(one: Submitted, job: JobFigures, written: Written, notes: Sequence[s
     if job.state != "done" or written.problem:
         why = written.problem or job.error or f"clustercore job {job.id} says more"
         return Text.assemble(("✘ ", "red"), f"{printable_path(one.path)}: {job.state}: {printable(why)}")
-    line = Text.assemble(("✔ ", "green"), f"{printable_path(one.path)}: {duration(job.audio_seconds)} of sound, ")
-    line.append(job.took)
-    for note in [*notes, *([] if written.text else [NO_WORDS])]:
+    line = Text.assemble(("✔ ", "yellow" if written.gaps else "green"))
+    line.append(f"{printable_path(one.path)}: {duration(job.audio_seconds)} of sound, {job.took}")
+    if written.gaps:
+        line.append(f", {job.standing_words}")
+    for note in [*notes, *_missing(job, written), *([] if written.text else [NO_WORDS])]:
         line.append(f"\n  {printable(note)}", "yellow")
     for path in written.exports.values():
         line.append(f"\n  {printable_path(path)}", "bold")
@@ -284,6 +299,13 @@ def _result(one: Submitted, job: JobFigures, written: Written, notes: Sequence[s
             "dim",
         )
     return line
+
+
+def _missing(job: JobFigures, written: Written) -> list[str]:
+    """Each gap, and what to type."""
+    if not written.gaps:
+        return []
+    return [*(gap.words for gap in written.gaps), f"clustercore retry {job.id} tries again what is missing"]
 
 
 def _print_ids(submitted: Sequence[Submitted], *, as_json: bool) -> None:

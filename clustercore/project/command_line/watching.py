@@ -87,7 +87,7 @@ class _LineByLine:
     def show(self, _renderable: RenderableType, jobs: Sequence[JobFigures]) -> None:
         for job in jobs:
             # A place in line that changed is no news: a hundred jobs would say so a hundred times.
-            key = (job.standing, job.done, job.total, job.cut, job.waiting)
+            key = (job.standing_words, job.done, job.total, job.cut, job.waiting)
             if self._said.get(job.id) != key:
                 self._said[job.id] = key
                 remark(_line(job))
@@ -98,4 +98,4 @@ def _line(job: JobFigures) -> str:
     why = job.error if job.is_over else job.waiting
     place = f", {job.in_line}" if job.in_line else ""
     said = f" ({printable(why)})" if why else ""
-    return f"job {job.id} {printable(job.title, 60)}: {job.standing}{counted}{place}{said}"
+    return f"job {job.id} {printable(job.title, 60)}: {job.standing_words}{counted}{place}{said}"

@@ -145,8 +145,8 @@ class Cluster:
         return job.state
 
     def until_done(self, job: Job, seconds: float = 60.0) -> None:
-        """Waits for its end, which must be a good one."""
-        assert self.until_ended(job, seconds) == "done", job.error
+        """Waits for its end, which must be a good one: all of it is heard."""
+        assert (self.until_ended(job, seconds), job.gaps) == ("done", 0), job.error or states_of(job)
 
     def until_in_hand(self, job: Job, name: str, seconds: float = 30.0) -> Attempt:
         """A live attempt of this node at a piece that its engine has begun."""

@@ -23,6 +23,7 @@ from tests.faults.conftest import Record
 from tests.faults.recording import Recording
 from tests.faults.waiting import until
 from tests.faults.workers import is_gone
+from transcription.selectors import transcript_of
 
 pytestmark = pytest.mark.services
 
@@ -46,21 +47,30 @@ def test_a_piece_that_kills_its_host_is_given_up_after_three_and_its_neighbours_
     cluster.pull(poison=poisoned.words[10])
     since = time.time()
     job, neighbour = cluster.submit(poisoned), cluster.submit(sound)
-    assert cluster.until_ended(job, DEAD_SECONDS) == "failed"
-    failed_after = time.time() - since
+    assert cluster.until_ended(job, DEAD_SECONDS) == "done"
+    dead_after = time.time() - since
+    assert job.gaps == 1
     cluster.until_done(neighbour)
     dead = pieces_of(job).get(state="dead")
     assert [attempt.outcome for attempt in attempts_at(dead)] == ["crashed"] * 3
     assert {piece.state for piece in pieces_of(job).exclude(pk=dead.pk)} == {"done"}
-    assert f"clustercore retry {job.pk}" in job.error
-    assert "killed by SIGKILL" in job.error
+    assert f"clustercore retry {job.pk}" in dead.error
+    assert "killed by SIGKILL" in dead.error
+    lacking = transcript_of(job.pk)
+    [gap] = lacking.gaps
+    assert gap.reason.startswith("could not be heard: crashed its worker 3 times")
+    assert "killed by SIGKILL" in gap.reason
     beside = cluster.judge({neighbour.pk: sound}, since)
     beside.assert_unharmed()
     cluster.pull(poison="")
     requeue_unit(dead.pk)
     cluster.until_done(job)
+    mended = transcript_of(job.pk)
+    assert mended.gaps == ()
+    assert [one for one in mended.segments if not gap.start <= one.start < gap.end] == list(lacking.segments)
+    assert poisoned.words[10] not in lacking.text
     seen = cluster.judge({job.pk: poisoned, neighbour.pk: sound}, since)
-    record("F15", **seen.as_json(), dead_after_s=round(failed_after, 2), attempts=3)
+    record("F15", **seen.as_json(), dead_after_s=round(dead_after, 2), attempts=3)
     seen.assert_unharmed()
 
 

@@ -98,6 +98,7 @@ def piece(request: HttpRequest, job_id: int, ordinal: int) -> HttpResponse:
     if not parts:
         raise RequestRefused(404, f"there is no piece {ordinal} of this recording yet")
     context = {**_segment_context(identity, recording, voices_of(recording)), "part": parts[0]}
+    context["is_over"] = recording.job.state in FINAL_STATES
     return render(request, "transcription/piece.html", context)
 
 

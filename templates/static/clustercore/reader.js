@@ -503,7 +503,8 @@ async function fetchNew() {
   const heard = new Set(progress.dataset.heard.split(",").filter(Boolean));
   for (let ordinal = 0; ordinal < Number(progress.dataset.pieces); ordinal += 1) {
     const part = byId(`piece-${ordinal}`) ?? newPart(ordinal);
-    if (!("waiting" in part.dataset) || !heard.has(String(ordinal))) continue;
+    // At the end, a piece that is still waited for has become a gap, and says why.
+    if (!("waiting" in part.dataset) || !(heard.has(String(ordinal)) || isOver(progress))) continue;
     const answer = await ask(`${base}pieces/${ordinal}`);
     if (!answer) break;
     const holder = document.createElement("template");
@@ -517,6 +518,10 @@ async function fetchNew() {
   if (!chosen) begin();
   // The page came before there was any sound, and so without a player.
   if (!player && Number(progress.dataset.pieces)) location.reload();
+}
+
+function isOver(progress) {
+  return ["done", "failed", "cancelled"].includes(progress.dataset.state);
 }
 
 function newPart(ordinal) {

@@ -300,11 +300,38 @@ def test_a_job_that_is_cancelled_or_crashes_is_not_asked_for_again(hub: Hub) -> 
     with pytest.raises(openai.APIError, match="was cancelled"):
         list(stream)
     poisoned = hub.recording("poisoned")
-    hub.cluster.pull(seconds="", poison=poisoned.words[0])
+    hub.cluster.pull(seconds="", poison="\n".join(poisoned.words))
     with pytest.raises(openai.InternalServerError) as failed:
         hub.sdk(max_retries=2).audio.transcriptions.create(model=AUTO, file=poisoned.path, language="en")
     assert failed.value.code == "job_failed"
     assert Job.objects.count() == before + 2
+
+
+def test_what_can_be_heard_is_answered_with_what_is_missing(hub: Hub) -> None:
+    recording = hub.recording("lacking", words=60)
+    poisoned = recording.words[30]
+    hub.cluster.pull(poison=poisoned)
+    before = Job.objects.count()
+
+    def ask(**wishes: Any) -> Any:
+        return hub.sdk().audio.transcriptions.create(model=AUTO, file=recording.path, language="en", **wishes)
+
+    told = ask()
+    heard = told.text.split()
+    assert poisoned not in heard
+    assert heard == [word for word in recording.words if word in heard]
+    [gap] = told.model_extra["gaps"]
+    assert 0 < gap["start"] < gap["end"]
+    assert gap["reason"].startswith("could not be heard: crashed its worker 3 times")
+    verbose = ask(response_format="verbose_json")
+    assert verbose.model_extra["gaps"] == [gap]
+    assert not [one for one in verbose.segments if gap["start"] <= one.start < gap["end"]]
+    for response_format in ("text", "srt", "vtt"):
+        assert "[no text" in ask(response_format=response_format)
+    *deltas, last = ask(stream=True)
+    assert "".join(event.delta for event in deltas) == last.text == told.text
+    assert last.model_extra["gaps"] == [gap]
+    assert Job.objects.count() == before + 1
 
 
 def test_too_many_requests_are_told_to_wait(hub: Hub) -> None:

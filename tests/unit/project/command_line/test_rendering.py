@@ -80,6 +80,13 @@ def test_a_failed_job_says_why() -> None:
     assert "This is not a recording" in shown(live_jobs([a_job(state="failed", error="This is not a recording")]))
 
 
+def test_a_job_that_is_done_says_how_many_gaps_it_has() -> None:
+    job = a_job(state="done", standing="done", gaps=2, done=38, total=40)
+    for renderable in (live_jobs([job]), jobs_table([job])):
+        assert "done, with 2 gaps" in shown(renderable)
+    assert "gap" not in shown(jobs_table([a_job(standing="running", gaps=2)]))
+
+
 @pytest.mark.parametrize("title", ["[red]x[/red]", "[/]", "a\nb", "\x1b[31mx", "[link=http://x]y"])
 def test_a_file_name_is_text_and_never_markup_or_an_escape(title: str) -> None:
     for renderable in (live_jobs([a_job(title=title)]), jobs_table([a_job(title=title)])):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transcription.domain.cues import INSTANT, SHORTEST_SECONDS, Cue, Layout, LayoutRefused, cues_of, layout_from
 from transcription.domain.line_breaking import width
 from transcription.domain.merge import HeardPiece, merge
-from transcription.domain.transcript import Segment, Transcript, Word
+from transcription.domain.transcript import Gap, Segment, Transcript, Word
 
 FRENCH = [
     " Merci", " d'avoir", " appelé", " la", " Banque,", " comment", " puis-je", " vous", " aider",
@@ -169,3 +169,22 @@ def test_no_wider_layout_than_a_screen_is_taken() -> None:
     for refused in ({"max_line_width": 201}, {"max_line_count": 6}):
         with pytest.raises(LayoutRefused):
             layout_from(refused)
+
+
+def test_a_gap_stands_in_a_caption_of_its_own_even_between_words_that_belong_together() -> None:
+    transcript = Transcript(
+        (spoken("Yes.", 3.8, 0.2), spoken("No.", 4.4, 0.2)), "en", 9.0, (Gap(4.0, 4.4, "was skipped"),)
+    )
+    cues = cues_of(transcript)
+    assert [cue.lines for cue in cues] == [("Yes.",), ("[no text: was skipped]",), ("No.",)]
+    assert all(earlier.end <= later.start for earlier, later in pairwise(cues))
+
+
+@pytest.mark.parametrize("layout", [Layout(4, 1), Layout(6, 2), Layout(20, 1)])
+def test_a_narrow_layout_divides_the_words_of_a_gap_and_notes_it_once(layout: Layout) -> None:
+    gap = Gap(10.0, 40.0, "could not be heard: it broke")
+    cues = cues_of(Transcript((), "en", 50.0, (gap,)), layout)
+    assert told(cues, "").replace(" ", "") == "[notext:couldnotbeheard]"
+    assert (cues[0].start, cues[-1].end) == (10.0, 40.0)
+    assert max(len(cue.lines) for cue in cues) <= layout.line_count
+    assert [cue.note for cue in cues if cue.note] == [gap.words]

@@ -7,10 +7,12 @@ from itertools import pairwise
 
 import pytest
 
+from tests.fakes.transcription.player import captions
 from transcription.domain.cues import CUE_SECONDS, DEFAULT_LAYOUT, cues_of
 from transcription.domain.exports import EXPORTS, clock, export
+from transcription.domain.gaps import UnheardPiece, gaps_of
 from transcription.domain.naming import TEXT_ENDINGS
-from transcription.domain.transcript import Segment, Transcript, Word
+from transcription.domain.transcript import Gap, Segment, Transcript, Word
 
 OPENING = "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}"
 
@@ -222,3 +224,73 @@ def test_no_two_formats_are_taken_away_under_one_name() -> None:
     endings = [exporter.ending for exporter in EXPORTS.values()]
     assert len(set(endings)) == len(endings)
     assert all(ending.rpartition(".")[2] in TEXT_ENDINGS for ending in endings)
+
+
+LACKING = Transcript(
+    (Segment(0.0, 2.0, "Hello there.", speaker="Ann"), Segment(112.0, 114.0, "Good bye.", speaker="Ann")),
+    "en",
+    120.0,
+    (Gap(80.0, 110.0, "could not be heard: it broke --> twice"), Gap(115.0, 120.0, "was skipped")),
+)
+
+
+def test_txt_has_a_paragraph_for_each_gap_and_names_anew_who_speaks_after_it() -> None:
+    assert export(LACKING, "txt") == (
+        "Ann: Hello there.\n\n[no text from 1:20 to 1:50: could not be heard: it broke --> twice]\n\n"
+        "Ann: Good bye.\n\n[no text from 1:55 to 2:00: was skipped]\n"
+    )
+
+
+def test_srt_shows_a_caption_as_long_as_the_gap() -> None:
+    assert export(LACKING, "srt").split("\n\n")[1:4] == [
+        "2\n00:01:20,000 --> 00:01:50,000\n[no text: could not be heard]",
+        "3\n00:01:52,000 --> 00:01:54,000\nAnn: Good bye.",
+        "4\n00:01:55,000 --> 00:02:00,000\n[no text: was skipped]",
+    ]
+
+
+def test_vtt_says_the_reason_in_a_comment_before_the_caption() -> None:
+    assert export(LACKING, "vtt").split("\n\n")[2:4] == [
+        "NOTE no text from 1:20 to 1:50: could not be heard: it broke → twice",
+        "00:01:20.000 --> 00:01:50.000\n[no text: could not be heard]",
+    ]
+
+
+def test_tsv_has_a_row_for_each_gap_in_its_place() -> None:
+    rows = [line.split("\t") for line in export(LACKING, "tsv").splitlines()]
+    assert [row[:2] for row in rows[1:]] == [
+        ["0", "2000"],
+        ["80000", "110000"],
+        ["112000", "114000"],
+        ["115000", "120000"],
+    ]
+    assert rows[2][2] == "[no text from 1:20 to 1:50: could not be heard: it broke --> twice]"
+
+
+@pytest.mark.parametrize("name", ["json", "verbose_json", "diarized_json"])
+def test_json_lists_the_gaps_and_leaves_all_else_as_it_is(name: str) -> None:
+    told, whole = json.loads(export(LACKING, name)), json.loads(export(replace(LACKING, gaps=()), name))
+    assert told.pop("gaps") == [
+        {"start": 80.0, "end": 110.0, "reason": "could not be heard: it broke --> twice"},
+        {"start": 115.0, "end": 120.0, "reason": "was skipped"},
+    ]
+    assert whole.pop("gaps") == []
+    assert told == whole
+
+
+@pytest.mark.parametrize(("kind", "reader"), [("srt", "srt"), ("vtt", "webvtt")])
+def test_a_player_reads_captions_with_gaps(kind: str, reader: str) -> None:
+    shown = captions(export(LACKING, kind), reader)
+    assert [caption[:2] for caption in shown] == [(0.0, 2.0), (80.0, 110.0), (112.0, 114.0), (115.0, 120.0)]
+    assert shown[1][2] == "[no text: could not be heard]"
+
+
+@pytest.mark.parametrize("said", ATTACKS)
+def test_whatever_an_error_says_it_makes_no_caption_and_no_row_of_its_own(said: str) -> None:
+    transcript = Transcript((), "en", 1.0, gaps_of([UnheardPiece(0, 16_000, "failed", said)]))
+    vtt = export(transcript, "vtt").removeprefix("WEBVTT\n\n").removesuffix("\n\n").split("\n\n")
+    assert [block.splitlines()[0][:5] for block in vtt] == ["NOTE ", "00:00"]
+    assert "-->" not in vtt[0] and len(vtt[0].splitlines()) == 1
+    assert [vtt[1].splitlines()[1]] == export(transcript, "srt").splitlines()[2:3] == ["[no text: could not be heard]"]
+    assert len(export(transcript, "tsv").splitlines()) == 2
+    assert len(export(transcript, "txt").splitlines()) == 1

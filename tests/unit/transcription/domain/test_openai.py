@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from transcription.domain.openai_answers import NoSpeakers, Stream, answer
 from transcription.domain.openai_request import BadParameter, Wanted, wanted_from
-from transcription.domain.transcript import Segment, Transcript, Word
+from transcription.domain.transcript import Gap, Segment, Transcript, Word
 
 AUTO = ("model", "clustercore/auto")
 TRANSCRIPT = Transcript(
@@ -164,3 +165,28 @@ def test_a_stream_of_speakers_tells_segments_too() -> None:
     told = list(stream.segments(TRANSCRIPT.segments[:2]))
     assert [one["type"] for one in told] == ["transcript.text.segment", "transcript.text.delta"] * 2
     assert [one["id"] for one in told[::2]] == ["seg_0", "seg_1"]
+
+
+LACKING = replace(TRANSCRIPT, gaps=(Gap(1.0, 1.5, "could not be heard: it broke"),))
+
+
+@pytest.mark.parametrize("name", ["json", "verbose_json", "diarized_json"])
+def test_an_answer_says_what_is_missing_only_where_something_is(name: str) -> None:
+    body, _ = answer(LACKING, wanted(("response_format", name)))
+    whole, _ = answer(TRANSCRIPT, wanted(("response_format", name)))
+    assert json.loads(body).pop("gaps") == [{"start": 1.0, "end": 1.5, "reason": "could not be heard: it broke"}]
+    assert {name: value for name, value in json.loads(body).items() if name != "gaps"} == json.loads(whole)
+
+
+@pytest.mark.parametrize("name", ["text", "srt", "vtt"])
+def test_a_plain_answer_shows_a_gap_in_brackets(name: str) -> None:
+    assert "[no text" in answer(LACKING, wanted(("response_format", name)))[0]
+    assert "[no text" not in answer(TRANSCRIPT, wanted(("response_format", name)))[0]
+
+
+def test_a_stream_lists_the_gaps_in_its_last_event_and_its_text_is_that_of_the_pieces_before() -> None:
+    stream = Stream(wanted(("stream", "true")))
+    told = list(stream.segments(LACKING.segments))
+    last = stream.done(LACKING)
+    assert "".join(one["delta"] for one in told) == last["text"]
+    assert [gap["reason"] for gap in last["gaps"]] == ["could not be heard: it broke"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from transcription.domain.transcript import Segment, Word, beginning, one_line, separators
+from transcription.domain.transcript import Gap, Segment, Transcript, Word, beginning, one_line, separators
 
 
 def segment(text: str, *words: str) -> Segment:
@@ -36,3 +36,17 @@ def test_the_beginning_of_a_text_ends_with_a_word_where_there_are_words() -> Non
     assert beginning("one two three four", 12) == "one two …"
     assert beginning("東京都の天気は今日も晴れです", 8) == "東京都の天気 …"
     assert beginning("short", 12) == "short"
+
+
+def test_a_transcript_is_divided_by_its_gaps_wherever_they_are() -> None:
+    first, last = Segment(5.0, 6.0, "One."), Segment(20.0, 21.0, "Two.")
+    gaps = tuple(Gap(start, start + 5.0, "was skipped") for start in (0.0, 10.0, 25.0))
+    parts = Transcript((first, last), "en", 30.0, gaps).parts()
+    assert [part if isinstance(part, Gap) else part.text for part in parts] == [
+        gaps[0],
+        "One.",
+        gaps[1],
+        "Two.",
+        gaps[2],
+    ]
+    assert [part.text for part in Transcript((first,)).parts() if isinstance(part, Transcript)] == ["One."]

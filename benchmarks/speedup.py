@@ -115,8 +115,8 @@ def cluster_seconds(contestant: Contestant, recording: Path) -> float:
     job, _ = submit_transcription(recording, recording.name, wishes)
     harness.wait_until(lambda: Job.objects.get(pk=job.pk).state in ("done", "failed"), 900, "the job", every=0.5)
     ended = Job.objects.get(pk=job.pk)
-    if ended.state != "done" or ended.finished is None:
-        raise RuntimeError(ended.error)
+    if ended.state != "done" or ended.gaps or ended.finished is None:
+        raise RuntimeError(ended.error or f"{ended.gaps} pieces were not heard")
     return ended.finished.timestamp() - began
 
 

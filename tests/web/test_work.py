@@ -214,6 +214,30 @@ def test_a_viewer_reads_hears_and_takes_away_what_is_shared_and_changes_nothing(
     assert recording.words[0] in text
 
 
+def test_a_gap_is_seen_where_it_is_while_the_page_is_open_and_is_mended_from_there(
+    browser: Browser, hub_at_work: Hub
+) -> None:
+    recording = hub_at_work.recording("lacking")
+    hub_at_work.cluster.pull(poison=recording.words[12], seconds="0.6")
+    job = hub_at_work.cluster.submit(recording)
+    Job.objects.filter(pk=job.pk).update(owner=person("otto"))
+    browser.sign_in("otto")
+    browser.open(f"/transcripts/{job.pk}/")
+    assert hub_at_work.cluster.until_ended(job) == "done"
+    browser.until_text("Done, with 1 gap", "#transcript-progress")
+    browser.until_text("no text: could not be heard: crashed its worker 3 times", ".part-gap")
+    shown = words_of(browser)
+    assert 0 < len(shown) < len(recording.words)
+    assert recording.words[12] not in shown
+    hub_at_work.cluster.pull(poison="")
+    browser.find(".part-gap button").click()
+    browser.until(lambda: words_of(browser) == list(recording.words), "what was missing does not come")
+    hub_at_work.cluster.until_done(job)
+    browser.until(lambda: not browser.all(".part-gap"), "the gap stays")
+    browser.until_text("All of it is heard", "#transcript-progress")
+    assert browser.path == f"/transcripts/{job.pk}/"
+
+
 def goes_to(browser: Browser, selector: str) -> None:
     """By the Tab key alone. Fails where no number of presses leads there, or the focus cannot be seen."""
     for _ in range(TABS):

@@ -24,7 +24,7 @@ from tests.fakes.nodes.agent import agent_of
 def letter(**wishes: Any) -> Unit:
     """The unit that sends it."""
     job, _ = submit_job(JobRequest(kind="letters", title="a letter", **wishes), backlog_limit=1000)
-    return Unit.objects.get(job=job)
+    return Unit.objects.get(job=job, stage="send")
 
 
 def taken(node: Node | None = None) -> Claimed:

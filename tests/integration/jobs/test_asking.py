@@ -172,7 +172,7 @@ def test_a_cancelled_job_asks_nobody_and_asks_anew_once_it_is_tried_again() -> N
 
 def test_a_job_that_has_failed_elsewhere_asks_nobody() -> None:
     unit = asking()
-    other = Unit.objects.create(job_id=unit.job_id, stage="file", ordinal=0, capability="media", created=Now())
+    other = Unit.objects.create(job_id=unit.job_id, stage="file", ordinal=1, capability="media", created=Now())
     settle(taken().key, Fail("no such address"))
     other.refresh_from_db()
     assert (other.state, Job.objects.get().state) == ("failed", "failed")

@@ -43,7 +43,7 @@ def test_a_unit_keeps_the_contract_of_the_stage_that_it_was_queued_by(monkeypatc
     job, _ = with_parts(1)
     monkeypatch.setitem(kinds._KINDS, "sums", fake_kinds.SUMS)
     known = dict(Unit.objects.filter(job=job).values_list("stage", "contract"))
-    assert known == {"plan": 1, "part": 1}
+    assert known == {"plan": 1, "total": 1, "part": 1}
 
 
 def test_a_job_that_no_node_knows_does_not_stand_in_the_way_of_others(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ _REFUSALS = {
     "408": "The body came too slowly.",
     "409": "The job was cancelled, or the `Idempotency-Key` is another request's.",
     "413": "Larger than this hub takes.",
-    "500": "The job failed; the message says why.",
+    "500": "The job failed, because nothing of the recording could be heard, say; the message says why.",
     "503": "No node can do it yet, and the job waits: the same request finds it again. Or too much is waiting already.",
     "507": "The hub's disk has no room for it.",
 }
@@ -56,6 +56,14 @@ _TRANSCRIBING: Mapping[str, Any] = {
     "languages[]": {**_STRINGS, "description": "One decides; of several, the recording does."},
     "keywords[]": {**_STRINGS, "description": "Words to expect."},
 }
+_HEARD: Mapping[str, Any] = {
+    "text": _TEXT,
+    "gaps": {
+        "type": "array",
+        "items": {"$ref": "#/components/schemas/Gap"},
+        "description": "There only where something is missing. An addition to OpenAI's answers.",
+    },
+}
 _MODEL = {
     "type": "object",
     "required": ["id", "object", "created", "owned_by"],
@@ -71,7 +79,7 @@ _MODEL = {
 def _hearing(name: str, summary: str, properties: Mapping[str, Any]) -> Mapping[str, Operation]:
     form = {"type": "object", "required": ["file", "model"], "properties": properties, "additionalProperties": False}
     told = {
-        "application/json": {"schema": {"type": "object", "required": ["text"]}},
+        "application/json": {"schema": {"type": "object", "required": ["text"], "properties": _HEARD}},
         "text/plain": {"schema": _TEXT},
         "text/event-stream": {"schema": _TEXT},
     }
@@ -82,7 +90,9 @@ def _hearing(name: str, summary: str, properties: Mapping[str, Any]) -> Mapping[
         "description": "Answers when the job is done, and goes on when the client hangs up. The same person's request "
         "for the same sound, heard in the same way, finds the job that is at work or was done in the last ten minutes; "
         "an `Idempotency-Key` of one's own asks for a new one. The same key with another file or other parameters "
-        "is 409; a key whose job failed or was cancelled may be used again.",
+        "is 409; a key whose job failed or was cancelled may be used again. Where a part of the recording could not be "
+        "heard, the answer is the rest: `gaps` lists what is missing (in a stream, its last event does), and formats "
+        "of plain text have a line or a caption in brackets.",
         "security": _SECURITY,
         "parameters": [
             {"in": "header", "name": "Idempotency-Key", "schema": {"type": "string", "minLength": 1, "maxLength": 200}}

@@ -100,8 +100,14 @@ def main_stage_of(kind: str) -> str | None:
 
 
 def units_of(job_id: int) -> list[UnitProgress]:
-    """All units of a job in the order in which they were queued, each with its latest attempt. Two queries."""
-    return units_by_job([job_id]).get(job_id, [])
+    """All units of a job by stage, then in the order in which they were queued, each with its latest attempt.
+
+    What waits for the others is there from the start, and would stand before them. Three queries.
+    """
+    kind = Job.objects.filter(pk=job_id).values_list("kind", flat=True).first()
+    known = outline_of(kind) if kind is not None else None
+    places = {stage: place for place, stage in enumerate(known.stages)} if known is not None else {}
+    return sorted(units_by_job([job_id]).get(job_id, []), key=lambda unit: places.get(unit.stage, 0))
 
 
 def units_by_job(ids: Sequence[int]) -> dict[int, list[UnitProgress]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet
 
-from clustercore.jobs.domain.lifecycle import UnitState
-from clustercore.jobs.models import Job
+from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, UnitState
+from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.selectors.progress import main_stage_of, work_of
 from transcription.domain import transcript as heard
 from transcription.domain.corrections import Change, Standing, corrected, standing
@@ -19,6 +19,7 @@ from transcription.domain.merge import in_order
 from transcription.domain.reading import Provenance, Reading, segments_shown
 from transcription.domain.speakers import Turn, speakers_along
 from transcription.domain.speech_task import capability_for
+from transcription.domain.stages import OUTLINE
 from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn
 
 PREVIEW_PIECES = 2
@@ -29,6 +30,11 @@ PREVIEW_CHARACTERS = 420
 def capability_of(job_id: int) -> str:
     """What a node must be able to do for the pieces of a job. Raises Job.DoesNotExist."""
     return capability_for(Job.objects.values_list("parameters", flat=True).get(pk=job_id))
+
+
+def open_pieces(job_id: int) -> int:
+    """How many pieces of a job are still to be heard."""
+    return Unit.objects.filter(job=job_id, stage=OUTLINE.main_stage, state__in=OPEN_UNIT_STATES).count()
 
 
 def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:

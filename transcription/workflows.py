@@ -21,7 +21,7 @@ from clustercore.nodes.domain.queues import queue_for
 from clustercore.nodes.selectors import live_slots
 from transcription import tasks
 from transcription.domain.stages import KIND, OUTLINE
-from transcription.selectors import capability_of
+from transcription.selectors import capability_of, open_pieces
 from transcription.services.cutting import cut, record_cut, record_pieces
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.language import held_until_language
@@ -50,9 +50,10 @@ def canvas(job_id: int, merge_id: int, capability: str, places: int) -> chord:
 
 
 def gather(job_id: int, unit_id: int) -> None:
-    """Sends the canvas that ends in the merge, once all pieces are cut."""
+    """Sends the canvas that ends in the merge, once all pieces are cut: no wider than there are pieces left."""
     capability = capability_of(job_id)
-    send_join(canvas(job_id, unit_id, capability, live_slots(capability)), unit_id)
+    places = min(live_slots(capability), open_pieces(job_id))
+    send_join(canvas(job_id, unit_id, capability, places), unit_id)
 
 
 TRANSCRIPTION = JobKind(

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from celery import Task, chord, signature
 from celery.canvas import Signature
+from celery.exceptions import Reject
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
@@ -20,13 +21,14 @@ from clustercore.jobs.domain.kinds import Stage, kind_named
 from clustercore.jobs.selectors.eligibility import Waiting
 from clustercore.jobs.services.claim import CanvasPlace
 from clustercore.jobs.services.places import expect_message, expect_no_message, work_off
-from clustercore.nodes.domain.queues import queue_for, queue_for_node
+from clustercore.nodes.domain.queues import names_capability, queue_for, queue_for_node
 
 logger = logging.getLogger(__name__)
 
 ELSEWHERE_SECONDS = 1.0
 """Before a message comes back that a node could not serve: it may be the only one that listens."""
 MOST_RETRIES = 10_000
+"""One that came back so often ends; some hours of a node that listens and takes nothing."""
 
 BROKER_AWAY = (BrokerAway, RedisError, OSError, RuntimeError)
 """How the broker's absence shows: a chord speaks to Redis itself, and Celery's result store ends its own tries with
@@ -34,7 +36,7 @@ a RuntimeError."""
 
 
 class NotServed(Exception):
-    """A message was sent back to its queue so often that it is given up; the ledger keeps what it was for."""
+    """Why a message was sent back to its queue, for whoever watches Celery."""
 
 
 def bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature:
@@ -64,17 +66,27 @@ def send_join(canvas: chord, unit_id: int) -> None:
 
 
 def take_place(task: Task[Any, Any], place: CanvasPlace, queue: str) -> str:
-    """One turn of a place of a canvas: what it did, in a word. Raises Retry where it goes on."""
+    """One turn of a place of a canvas: what it did, in a word. Raises Retry where it goes on, and nothing else.
+
+    Where it cannot go on it ends as one that has nothing left to do: a header that failed would keep the body from
+    running, and what it leaves is found by whoever looks for work.
+    """
     outcome = work_off(place)
-    if outcome.goes_on or outcome.not_here:
+    if not (outcome.goes_on or outcome.not_here):
+        return outcome.word
+    if task.request.retries >= MOST_RETRIES or not names_capability(queue):
+        return f"{outcome.word}: given up"
+    try:
         retry_elsewhere(task, queue, outcome.word, seconds=0.0 if outcome.goes_on else ELSEWHERE_SECONDS)
-    return outcome.word
+    except Reject as unsent:
+        logger.warning("a place of job %s ends where it should have gone on: %s", place.job_id, unsent)
+        return f"{outcome.word}: the broker is away"
 
 
 def retry_elsewhere(task: Task[Any, Any], queue: str, because: str, seconds: float = 0.0) -> NoReturn:
     """Sends a message that this node cannot serve now back to a queue, as the same task in the same group.
 
-    Raises Celery's Retry; after a while the message is given up, and a node that looks for work finds what it was for.
+    Raises Celery's Retry; Reject where it cannot be sent.
     """
     raise task.retry(queue=queue, countdown=seconds, exc=NotServed(because), max_retries=MOST_RETRIES)
 

@@ -25,7 +25,7 @@ from transcription.services.language import go_on_detecting, has_sound
 
 WINDOW_SECONDS = 5.0
 WAVE = 8
-"""Pieces that go out in one chord."""
+"""Pieces that are queued in one call; each gets a message of its own."""
 
 
 @dataclass

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from clustercore.jobs.domain.lifecycle import UnitState
+from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import CanvasPlace, claim
 from clustercore.jobs.services.mishaps import HUB_AWAY
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 SECONDS = 10.0
 """For so long a place takes further units; then its message goes back to the queue, behind what waits there."""
 NOT_HERE = "this node takes no work now"
+NO_JOB = "this is no job"
+THE_HUB_IS_AWAY = "the hub is away"
 STILL_BLOCKED = "its inputs are not closed yet: the transaction that closes the last one sends it"
 
 
@@ -30,35 +33,61 @@ class PlaceOutcome:
     not_here: bool = False
 
 
+@dataclass(slots=True)
+class Tries:
+    """How many units a place tried, and how many of them came to a result."""
+
+    made: int = 0
+    done: int = 0
+
+    def add(self, verdict: Verdict | None) -> None:
+        """Counts one more; None is a try that no longer counted."""
+        self.made += 1
+        self.done += isinstance(verdict, Done)
+
+    def __str__(self) -> str:
+        return f"{self.done} of {self.made} done" if self.done < self.made else f"{self.done} done"
+
+
 def work_off(place: CanvasPlace) -> PlaceOutcome:
     """Does units of one stage of a job, while it is that job's turn, until none is left for this node.
 
     Never raises: a header whose task failed would keep the canvas's body from running.
     """
-    began, done = time.monotonic(), 0
+    if not _may_be_an_id(place.job_id):
+        return PlaceOutcome(NO_JOB)
+    began, tries = time.monotonic(), Tries()
     try:
         agent = current_agent()
         while agent.taking_work:
-            if done and time.monotonic() - began > SECONDS:
-                return PlaceOutcome(f"{done} done, more to do", goes_on=True)
+            if tries.made and time.monotonic() - began > SECONDS:
+                return PlaceOutcome(f"{tries}, more to do", goes_on=True)
             claimed = claim(claimant_of(agent), None, place)
             if claimed is None:
-                return PlaceOutcome(f"{done} done, nothing left for this node")
-            do(agent, claimed)
-            done += 1
+                return PlaceOutcome(f"{tries}, nothing left for this node")
+            tries.add(do(agent, claimed))
     except HUB_AWAY as absence:
         logger.warning("the hub is away (%s): a place of job %s is left to a later tick", absence, place.job_id)
-        return PlaceOutcome(f"{done} done, the hub is away")
+        return PlaceOutcome(f"{tries}, the hub is away")
     except Exception:
         logger.exception("a place of job %s ended", place.job_id)
-        return PlaceOutcome(f"{done} done, ended by an error that the log of this node tells")
-    return PlaceOutcome(NOT_HERE, not_here=True)
+        return PlaceOutcome(f"{tries}, ended by an error that the log of this node tells")
+    return PlaceOutcome(f"{tries}, {NOT_HERE}", not_here=True)
+
+
+def _may_be_an_id(value: object) -> bool:
+    """What comes in a message may be anything; without a job a place would take whatever there is."""
+    return isinstance(value, int) and 0 < value < 2**63
 
 
 def work_join(unit_id: int) -> str:
     """Runs a unit that waited for others, or notes that it must be sent again, where it waits still."""
-    if Unit.objects.filter(pk=unit_id, state=UnitState.BLOCKED).update(unsent=True):
-        return STILL_BLOCKED
+    try:
+        if Unit.objects.filter(pk=unit_id, state=UnitState.BLOCKED).update(unsent=True):
+            return STILL_BLOCKED
+    except HUB_AWAY as absence:
+        logger.warning("the hub is away (%s): unit %s is left to a later tick", absence, unit_id)
+        return THE_HUB_IS_AWAY
     return work(unit_id)
 
 

@@ -7,6 +7,7 @@ import re
 CAPABILITY_PREFIX = "cap."
 NODE_PREFIX = "node."
 _CAPABILITY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_CAPABILITY_QUEUE = re.compile(re.escape(CAPABILITY_PREFIX) + _CAPABILITY.pattern)
 _NODE = re.compile(r"[^\x00-\x1f\x7f]{1,120}")
 
 
@@ -22,6 +23,11 @@ def queue_for_node(name: str) -> str:
     if not _NODE.fullmatch(name):
         raise ValueError(f"{name!r} cannot name a node: 1 to 120 characters, none of them a control character")
     return NODE_PREFIX + name
+
+
+def names_capability(queue: object) -> bool:
+    """Whether `queue` is one that everybody who can do something hears; what comes in a message may be anything."""
+    return isinstance(queue, str) and bool(_CAPABILITY_QUEUE.fullmatch(queue))
 
 
 def carries_units(queue: str) -> bool:

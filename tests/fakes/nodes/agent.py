@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -12,13 +13,15 @@ from clustercore.nodes.models import Node
 
 @dataclass
 class StandingAgent:
-    """Neither beats nor takes work; its spools are real."""
+    """Does not beat; its spools are real."""
 
     node_id: int
     name: str
     instance: UUID
     boot_id: str
     spools: DirectorySpools
+    capabilities: Sequence[str] = ()
+    taking_work: bool = True
     short_of: list[str] = field(default_factory=list)
 
     def hold_while_short(self, short: str) -> None:
@@ -28,4 +31,5 @@ class StandingAgent:
 
 def agent_of(node: Node, directory: Path) -> StandingAgent:
     """The agent of a member of the cast, with its spools below the directory."""
-    return StandingAgent(node.pk, node.name, node.instance, node.boot_id, DirectorySpools(directory))
+    spools = DirectorySpools(directory)
+    return StandingAgent(node.pk, node.name, node.instance, node.boot_id, spools, node.capabilities)

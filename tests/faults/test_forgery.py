@@ -122,7 +122,12 @@ def test_forged_results_and_bells_change_nothing(
     forged = [
         bell("transcription.transcribe_all", done.pk, "cap.stt"),
         bell("transcription.transcribe_all", 2**62, "cap.stt"),
+        bell("transcription.transcribe_all", 2**63, "cap.stt"),
+        bell("transcription.transcribe_all", None, "cap.stt"),
+        bell("transcription.transcribe_all", job.pk, "celery"),
         bell("transcription.transcribe_all", "1; DROP", 7),
+        bell("transcription.merge", 2**63),
+        bell("transcription.merge", ["1; DROP"]),
         bell("transcription.merge", merged),
         bell("transcription.merge", held.unit.pk),
         bell("transcription.transcribe", finished),

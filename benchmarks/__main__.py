@@ -12,7 +12,19 @@ import django
 
 from benchmarks import harness
 
-NAMES = ("overhead", "queueing", "speedup", "watchers", "uploads", "lists", "pooler", "first_result", "ears", "idle")
+NAMES = (
+    "overhead",
+    "queueing",
+    "canvas",
+    "speedup",
+    "watchers",
+    "uploads",
+    "lists",
+    "pooler",
+    "first_result",
+    "ears",
+    "idle",
+)
 
 
 def main() -> None:

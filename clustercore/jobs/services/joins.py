@@ -6,7 +6,7 @@ its open and its done ones, so that however many there are, closing one costs th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from django.db import connection, transaction
@@ -198,14 +198,23 @@ def _fail(kind: JobKind, job: Job, unit: Unit) -> None:
 
 
 def gather(kind: JobKind, job: Job, counts: Counts) -> None:
-    """Sends the canvas of each join whose stage gets no more units, once."""
+    """Sends the canvas of each join whose stage gets no more units, once. Nothing rests on it: a failure is logged."""
     if kind.gather is None:
         return
     edges = UnitAfter.objects.filter(job=job, after=None, outcome=InputOutcome.OPEN, group="")
     waiting = edges.filter(unit__state=UnitState.BLOCKED, unit__unsent=True)
     for stage, unit_id in waiting.values_list("stage", "unit"):
         if not _may_grow(kind, stage, counts):
-            transaction.on_commit(partial(kind.gather, job.pk, unit_id))
+            transaction.on_commit(_sending_canvas(kind.gather, job.pk, unit_id), robust=True)
+
+
+def _sending_canvas(gather: Callable[[int, int], None], job_id: int, unit_id: int) -> Callable[[], None]:
+    """No partial: Django names what failed by its `__qualname__`."""
+
+    def send_canvas() -> None:
+        gather(job_id, unit_id)
+
+    return send_canvas
 
 
 def _may_grow(kind: JobKind, stage: str, counts: Counts) -> bool:

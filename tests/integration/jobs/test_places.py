@@ -352,3 +352,19 @@ def test_a_canvas_is_sent_once_no_more_parts_come_and_again_only_where_none_is_o
     with django_capture_on_commit_callbacks(execute=True):
         advance(job.pk)
     assert gathered == [total, total]
+
+
+def test_a_canvas_that_cannot_be_made_spoils_no_result(
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any, rung: Rung
+) -> None:
+    def broken(*_: int) -> None:
+        raise OperationalError("gone just now")
+
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, gather=broken))
+    job = submitted()
+    plan = claim(as_claimant(start_node(LAPTOP)), None)
+    assert plan is not None
+    queue_units(SUMS, job.pk, [NewUnit(stage="part", ordinal=0)])
+    with django_capture_on_commit_callbacks(execute=True):
+        assert settle(plan.key, Done({})) == "counted"
+    assert rung(job) == [("total", [total_of(job).pk])]

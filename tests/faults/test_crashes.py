@@ -205,10 +205,10 @@ def test_a_stopping_node_hands_its_piece_over_at_once(
     seen.assert_unharmed()
 
 
-def test_a_node_that_dies_after_the_last_piece_leaves_a_job_that_finishes(
+def test_a_node_that_dies_before_it_sends_the_canvas_leaves_a_job_that_finishes(
     cluster: Cluster, recordings: Callable[[str], Recording], record: Record
 ) -> None:
-    """Killed when the last completion is committed and the merge is not rung for."""
+    """Killed when the ledger knows that the canvas brings the merge, and it is not sent."""
     cluster.start(WORKSTATION, LAPTOP)
     recording = recordings("short")
     cluster.sha_undisturbed(recording)

@@ -89,7 +89,7 @@ def test_a_redis_that_is_away_for_longer_than_a_lease_takes_no_piece_from_its_ho
 def test_a_redis_that_dies_while_a_recording_is_cut_costs_no_attempt(
     cluster: Cluster, recordings: Callable[[str], Recording], record: Record
 ) -> None:
-    """F8, in the middle of the waves: the pieces are in the ledger, their bells and chords cannot be sent."""
+    """F8, while pieces are queued: they are in the ledger, their bells and their canvas cannot be sent."""
     cluster.start(WORKSTATION, LAPTOP)
     recording = recordings("long")
     cluster.sha_undisturbed(recording)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from clustercore.blobs.models import Hub
+from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
 from clustercore.jobs.services.advance import advance
@@ -16,8 +19,10 @@ from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.keeper import survive
+from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.work import spooled
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
+from tests.fakes.jobs.panel import PANEL, operation
 from tests.fakes.nodes.agent import StandingAgent, agent_of
 from tests.integration.jobs.conftest import with_parts
 
@@ -191,3 +196,98 @@ def test_a_hub_set_up_anew_over_a_restored_ledger_gets_what_was_kept_for_it(agen
     unit.refresh_from_db()
     assert unit.state == "done"
     assert agent.spools.hubs() == []
+
+
+ASKED = {"plan": 1, "ask": 8, "vote": 2, "conclude": 1}
+
+
+@pytest.fixture
+def panel(monkeypatch: pytest.MonkeyPatch, db: None) -> Job:
+    """A job of two operations of a panel, whose candidates' answers stand by themselves."""
+    stages = tuple(replace(stage, self_contained=stage.name == "ask") for stage in PANEL.stages)
+    monkeypatch.setitem(kinds._KINDS, "panel", replace(PANEL, stages=stages))
+    job, _ = submit_job(JobRequest(kind="panel", title="which way?"), backlog_limit=100)
+    return job
+
+
+PLANNED = Done({}, then=[*operation(0), *operation(1)])
+
+
+def queued(job: Job) -> dict[str, int]:
+    return dict(Tally(Unit.objects.filter(job=job).values_list("stage", flat=True)))
+
+
+def state_of(job: Job, stage: str, ordinal: int) -> str:
+    return str(Unit.objects.get(job=job, stage=stage, ordinal=ordinal).state)
+
+
+def test_what_a_kept_result_queues_is_queued_once_however_often_it_is_delivered(
+    agent: StandingAgent, panel: Job
+) -> None:
+    planned = taken()
+    keep(agent, planned, PLANNED)
+    assert queued(panel) == {"plan": 1, "conclude": 1}
+    deliver(agent)
+    assert queued(panel) == ASKED
+    before = list(Unit.objects.order_by("pk").values())
+    keep(agent, planned, PLANNED)
+    deliver(agent)
+    assert (queued(panel), list(Unit.objects.order_by("pk").values())) == (ASKED, before)
+    assert counted("results.fenced") == 1
+
+
+def test_a_plan_that_a_restore_undid_is_made_again_and_queues_once(agent: StandingAgent, panel: Job) -> None:
+    keep(agent, taken(), PLANNED)
+    forget_attempts()
+    deliver(agent)
+    assert queued(panel) == {"plan": 1, "conclude": 1}
+    keep(agent, taken(), PLANNED)
+    deliver(agent)
+    assert queued(panel) == ASKED
+
+
+def test_after_a_restore_answers_that_two_nodes_had_kept_close_the_inputs_of_their_vote_and_of_no_other(
+    agent: StandingAgent, panel: Job, tmp_path: Path
+) -> None:
+    other = agent_of(start_node(WORKSTATION), tmp_path / "other spool")
+    keep(agent, taken(), PLANNED)
+    deliver(agent)
+    first, second = taken(), taken()
+    keep(agent, first, Done({"from": "laptop"}))
+    keep(other, second, Done({"from": "workstation"}))
+    lost = spooled(second, Done({"from": "an operation that was never asked"}), {}).to_json()
+    other.spools.of(HUB).put("attempt-later", lost | {"key": str(uuid4()), "ordinal": 40})
+    waits = spooled(second, Done({"from": "one that waits still"}), {}).to_json()
+    other.spools.of(HUB).put("attempt-early", waits | {"key": str(uuid4()), "ordinal": 5})
+    forget_attempts()
+    deliver(agent)
+    assert state_of(panel, "vote", 0) == "blocked"
+    deliver(other)
+    kept = Unit.objects.filter(job=panel).exclude(result=None).exclude(stage="plan").order_by("pk")
+    assert [(one.stage, one.ordinal, one.result) for one in kept] == [
+        ("ask", first.ordinal, {"from": "laptop"}),
+        ("ask", second.ordinal, {"from": "workstation"}),
+    ]
+    assert (state_of(panel, "vote", 0), state_of(panel, "vote", 1), state_of(panel, "ask", 5)) == (
+        "queued",
+        "blocked",
+        "blocked",
+    )
+    assert (agent.spools.hubs(), other.spools.hubs(), queued(panel)) == ([], [], ASKED)
+
+
+def test_after_a_restore_a_vote_is_taken_again_from_what_its_inputs_are_now(agent: StandingAgent, panel: Job) -> None:
+    keep(agent, taken(), PLANNED)
+    deliver(agent)
+    for _ in range(2):
+        keep(agent, taken())
+        deliver(agent)
+    vote = taken()
+    assert vote.stage == "vote"
+    keep(agent, vote, Done({"of": "answers that were lost"}))
+    forget_attempts()
+    Unit.objects.filter(job=panel, stage="ask", state="done").update(state="queued", result=None)
+    Unit.objects.filter(pk=vote.unit_id).update(state="blocked", open_inputs=4, done_inputs=0)
+    deliver(agent)
+    unit = Unit.objects.get(pk=vote.unit_id)
+    assert (unit.state, unit.result) == ("blocked", None)

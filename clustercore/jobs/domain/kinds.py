@@ -214,6 +214,11 @@ class JobKind:
         """Returns how much failure each stage bears."""
         return [StageRule(stage.name, stage.tolerance) for stage in self.stages]
 
+    @property
+    def order(self) -> Mapping[str, int]:
+        """Returns the place of each stage, by name; a job of a later version may have others."""
+        return {stage.name: place for place, stage in enumerate(self.stages)}
+
     def barriers(self, start: int = 0) -> list[NewUnit]:
         """Returns the unit of each barrier from the stage of that number on, each after the stage before its own."""
         return [

@@ -63,7 +63,15 @@ FINAL_JOB_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 
 _AGAIN = frozenset({UnitState.QUEUED, UnitState.HELD, UnitState.BLOCKED})
 _UNIT_MOVES: dict[UnitState, frozenset[UnitState]] = {
-    UnitState.BLOCKED: frozenset({UnitState.QUEUED, UnitState.CANCELLED, UnitState.FAILED, UnitState.OVERDUE}),
+    UnitState.BLOCKED: frozenset(
+        {
+            UnitState.QUEUED,
+            UnitState.HELD,
+            UnitState.CANCELLED,
+            UnitState.FAILED,
+            UnitState.OVERDUE,
+        }
+    ),
     UnitState.QUEUED: frozenset({UnitState.LEASED, UnitState.HELD, UnitState.CANCELLED, UnitState.OVERDUE}),
     UnitState.LEASED: frozenset(
         {

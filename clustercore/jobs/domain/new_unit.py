@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+LOWEST_PRIORITY, HIGHEST_PRIORITY = -32_768, 32_767
+HIGHEST_ORDINAL = 2_147_483_647
+LONGEST_GROUP = 60
+LONGEST_WAIT_SECONDS = 10 * 366 * 86_400.0
+
+
+def _refuse_wait(name: str, seconds: float | None) -> None:
+    if seconds is not None and not 0 < seconds <= LONGEST_WAIT_SECONDS:
+        raise ValueError(f"{name} is more than 0 and ten years at most, not {seconds}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +39,12 @@ class Join:
     """So many done are enough; None waits until every input is closed."""
     until_seconds: float | None = None
     """After so long it runs with what is done, or fails where nothing is."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what no unit can wait for."""
+        if self.quorum is not None and self.quorum < 1:
+            raise ValueError(f"a quorum is 1 or more, not {self.quorum}")
+        _refuse_wait("until_seconds", self.until_seconds)
 
 
 ALL = Join()
@@ -56,6 +73,20 @@ class NewUnit:
     """After so long it is not begun any more: it has expired."""
     group: str = ""
     """Units of one group of a stage can be waited for together."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what the ledger cannot keep, where it is made: there its maker can be told."""
+        if not LOWEST_PRIORITY <= self.priority <= HIGHEST_PRIORITY:
+            raise ValueError(f"a priority is {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {self.priority}")
+        if not 0 <= self.ordinal <= HIGHEST_ORDINAL:
+            raise ValueError(f"an ordinal is 0 to {HIGHEST_ORDINAL}, not {self.ordinal}")
+        if len(self.group) > LONGEST_GROUP or "\x00" in self.group:
+            raise ValueError(f"a group is {LONGEST_GROUP} characters at most, without NUL: {self.group!r}")
+        if self.join.quorum is not None and self.join.quorum > (inputs := len(set(self.after))):
+            raise ValueError(f"{self.stage} {self.ordinal} needs {self.join.quorum} inputs and has {inputs}")
+        if not math.isfinite(self.weight):
+            raise ValueError(f"a weight is a number, not {self.weight}")
+        _refuse_wait("deadline_seconds", self.deadline_seconds)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> NewUnit:

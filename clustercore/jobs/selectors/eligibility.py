@@ -64,6 +64,7 @@ _ABLE = f"""
 ELIGIBLE = f"""
     u.state = 'queued' AND u.capability = ANY(%(capabilities)s::text[])
     AND (u.run_after IS NULL OR u.run_after <= now())
+    AND (u.deadline IS NULL OR u.deadline > now())
     AND NOT {_excluded("%(node)s::bigint")}
     AND (u.avoid_node_id IS DISTINCT FROM %(node)s::bigint OR u.avoid_until <= now())
     AND {_KNOWN}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from django.db import transaction
@@ -18,6 +19,8 @@ from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, gather, open_joins
 from clustercore.jobs.services.queueing import queue_units
+
+logger = logging.getLogger(__name__)
 
 WAIT_FOR_EACH_OTHER = "what is left waits for itself: nothing can open it"
 OTHERS_FAILED = "another part of the job failed"
@@ -63,11 +66,17 @@ def unit_ended(job_id: int, unit_id: int, stage: str, *, is_done: bool) -> None:
 
 
 def look_at(job: Job) -> None:
-    """Opens what can be opened, and ends the job when nothing more comes. Needs the job's row lock."""
+    """Opens what can be opened, and ends the job when nothing more comes. Needs the job's row lock.
+
+    A job with stages of another version is left to the nodes that know them.
+    """
     if job.state not in (JobState.RUNNING, JobState.PAUSED):
         return
     kind = kind_named(job.kind)
     counts = _with_barriers(kind, job)
+    if unknown := counts.keys() - kind.order.keys():
+        logger.warning("job %s has stages that this version does not know: %s", job.pk, ", ".join(sorted(unknown)))
+        return
     close_stages(kind, job, counts)
     while open_joins(kind, job, Unit.objects.filter(job=job)):
         close_stages(kind, job, counts_of(job.pk))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
@@ -19,16 +20,26 @@ from clustercore.jobs.domain.lifecycle import (
     AttemptOutcome,
     JobState,
     UnitState,
-    moved,
 )
 from clustercore.jobs.models import Attempt, Job, JobBlob, Unit
 from clustercore.jobs.services.advance import look_at
 from clustercore.jobs.services.asking import ask_about_outcome, withdraw_from_job
 from clustercore.jobs.services.counting import count_finished, keep_counts_of
 from clustercore.jobs.services.events import record_event
-from clustercore.jobs.services.joins import reopen_input, wait_again
+from clustercore.jobs.services.joins import reopen_inputs, wait_again
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import release
+
+_CLEAN_SLATE: Mapping[str, Any] = {
+    "unsent": True,
+    "error": "",
+    "strikes": 0,
+    "failures": 0,
+    "progress": 0.0,
+    "excluded_nodes": [],
+} | dict.fromkeys(
+    ("run_after", "finished", "avoid_node", "avoid_until", "excluded_until", "deadline", "join_until"), None
+)
 
 
 class NotPossible(Exception):
@@ -52,10 +63,21 @@ def cancel_job(job_id: int, reason: str = "cancelled by a user") -> Job:
     if job.state in FINAL_JOB_STATES:
         raise NotPossible(f"job {job_id} is already {job.state}")
     _cancel(job, reason)
-    # A child has a higher number than its parent: locks are taken upwards.
-    for child in Job.objects.filter(parent=job).exclude(state__in=FINAL_JOB_STATES).order_by("pk"):
-        cancel_job(child.pk, f"job {job_id}, for which it was done, is over: {reason}"[:300])
+    over = [job]
+    while over:
+        over += _cancel_children(over.pop(), reason)
     return job
+
+
+def _cancel_children(parent: Job, reason: str) -> list[Job]:
+    """Those that were open; one that has ended meanwhile, by itself or as an ancestor of its own, stays as it is."""
+    children = list(Job.objects.filter(parent=parent).order_by("pk").values_list("pk", flat=True))
+    # A child has a higher number than its parent: locks are taken upwards.
+    locked = [Job.objects.select_for_update(no_key=True).filter(pk=pk).first() for pk in children]
+    cancelled = [child for child in locked if child is not None and child.state not in FINAL_JOB_STATES]
+    for child in cancelled:
+        _cancel(child, f"job {parent.pk}, for which it was done, is over: {reason}"[:300])
+    return cancelled
 
 
 def _cancel(job: Job, reason: str) -> None:
@@ -130,6 +152,7 @@ def requeue_unit(unit_id: int) -> Unit:
     _set_state(job, JobState.RUNNING, f"{unit.stage} {unit.ordinal} queued again by a user")
     look_at(job)
     _ring_queued(job)
+    unit.refresh_from_db()
     return unit
 
 
@@ -189,40 +212,41 @@ def _set_state(job: Job, state: JobState, why: str) -> None:
 
 
 def _requeue_all(job: Job, units: Sequence[Unit]) -> None:
-    """Gives units a clean slate, in the order of their ids; what came of them before is made of them anew."""
-    for unit in units:
-        _requeue(unit)
+    """Gives units a clean slate; what came of them before is made of them anew."""
     kind = kind_named(job.kind)
-    again = [new for new in kind.barriers() if _is_behind(kind, new.stage, units)]
-    for barrier in again:
-        last = Unit.objects.filter(job=job, stage=barrier.stage).order_by("ordinal").last()
-        if last is not None and last.state in BROKEN_UNIT_STATES:
-            _requeue(last)
-        elif last is not None and last.state not in (UnitState.BLOCKED, UnitState.HELD):
+    if unknown := {unit.stage for unit in units} - kind.order.keys():
+        raise NotPossible(f"job {job.pk} has stages that this version does not know: {', '.join(sorted(unknown))}")
+    behind = [new for new in kind.barriers() if _is_behind(kind, new.stage, units)]
+    made = [(new, Unit.objects.filter(job=job, stage=new.stage).order_by("ordinal").last()) for new in behind]
+    broken = [last for _, last in made if last is not None and last.state in BROKEN_UNIT_STATES]
+    _requeue(kind, job, {unit.pk: unit.stage for unit in [*units, *broken]})
+    for barrier, last in made:
+        if last is not None and last.state not in (*BROKEN_UNIT_STATES, UnitState.BLOCKED, UnitState.HELD):
             queue_units(kind, job.pk, [replace(barrier, ordinal=last.ordinal + 1)])
 
 
 def _is_behind(kind: JobKind, stage: str, units: Sequence[Unit]) -> bool:
-    names = [one.name for one in kind.stages]
-    return any(names.index(unit.stage) < names.index(stage) for unit in units)
+    order = kind.order
+    return any(order.get(unit.stage, len(order)) < order[stage] for unit in units)
 
 
-def _requeue(unit: Unit) -> None:
-    stage = kind_named(unit.job.kind).stage(unit.stage)
-    held = stage.held(unit.job_id) if stage.held is not None else ""
-    waits = wait_again(unit)
-    if unit.once and _is_in_doubt(unit):
-        held, waits = ask_about_outcome(unit, "it was cancelled before anybody could say so"), False
-    unit.state = moved(unit.state, UnitState.BLOCKED if waits else UnitState.HELD if held else UnitState.QUEUED)
-    unit.unsent = True
-    reopen_input(unit)
-    unit.error, unit.hold_reason = "", held
-    unit.strikes = unit.failures = 0
-    unit.progress = 0.0
-    unit.excluded_nodes = []
-    unit.run_after = unit.finished = unit.avoid_node = unit.avoid_until = unit.excluded_until = None
-    unit.deadline = unit.join_until = None
-    unit.save()
+def _requeue(kind: JobKind, job: Job, stages: Mapping[int, str]) -> None:
+    """Units by id, and their stages. All are queued before any looks at its inputs, which may be among them."""
+    for name in sorted(set(stages.values())):
+        stage = kind.stage(name)
+        held = stage.held(job.pk) if stage.held is not None else ""
+        again = Unit.objects.filter(pk__in=[pk for pk, of in stages.items() if of == name])
+        again.update(state=UnitState.HELD if held else UnitState.QUEUED, hold_reason=held, **_CLEAN_SLATE)
+    waiting = wait_again(stages)
+    Unit.objects.filter(pk__in=waiting).update(state=UnitState.BLOCKED, hold_reason="")
+    reopen_inputs(job, stages)
+    _ask_where_in_doubt(stages)
+
+
+def _ask_where_in_doubt(unit_ids: Iterable[int]) -> None:
+    for unit in filter(_is_in_doubt, Unit.objects.filter(pk__in=list(unit_ids), once=True)):
+        held = ask_about_outcome(unit, "it was cancelled before anybody could say so")
+        Unit.objects.filter(pk=unit.pk).update(state=UnitState.HELD, hold_reason=held)
 
 
 def _is_in_doubt(unit: Unit) -> bool:

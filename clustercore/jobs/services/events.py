@@ -15,6 +15,13 @@ def record_event(job_id: int, name: str, text: str, *, unit_id: int | None = Non
     JobEvent.objects.create(job_id=job_id, unit_id=unit_id, at=Now(), name=name, text=text, node_name=node_name)
 
 
+def record_events(job_id: int, name: str, texts: Mapping[int, str]) -> None:
+    """Adds one line for each of a job's units, by their ids, in the caller's transaction."""
+    JobEvent.objects.bulk_create(
+        JobEvent(job_id=job_id, unit_id=unit_id, at=Now(), name=name, text=text) for unit_id, text in texts.items()
+    )
+
+
 def count(name: str, by: int = 1) -> None:
     """Adds to a cluster-wide counter, in the caller's transaction."""
     count_all({name: by})

@@ -6,16 +6,16 @@ its open and its done ones, so that however many there are, closing one costs th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 from django.db import connection, transaction
-from django.db.models import BooleanField, Case, Count, F, Q, QuerySet, Value, When
+from django.db.models import BooleanField, Case, Count, Q, QuerySet, Value, When
 from django.db.models.functions import Now
 
 from clustercore.jobs.domain.joins import InputOutcome, Inputs, Opening, opening, outcome_of_stage
 from clustercore.jobs.domain.kinds import JobKind
-from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES, OPEN_UNIT_STATES, UnitState
+from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES, OPEN_UNIT_STATES, UnitState, moved
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.progression import Counts
 from clustercore.jobs.models import Job, Unit, UnitAfter
@@ -36,20 +36,37 @@ UPDATE jobs_unit u
 SET open_inputs = open_inputs - inputs,
     done_inputs = done_inputs + CASE WHEN %(outcome)s = 'done' THEN inputs ELSE 0 END
 FROM locked WHERE u.id = locked.id RETURNING u.id"""
-_CLOSE_UNIT = _CLOSE.format(which="after_id = %(unit)s")
+_CLOSE_UNITS = _CLOSE.format(which="after_id = ANY(%(units)s::bigint[])")
 _CLOSE_STAGE = _CLOSE.format(
     which='job_id = %(job)s AND after_id IS NULL AND stage = %(stage)s AND "group" = %(group)s'
 )
+
+_COUNT = """
+UPDATE jobs_unit u SET open_inputs = counted.open, done_inputs = counted.done
+FROM (
+    SELECT unit_id, count(*) FILTER (WHERE outcome = 'open') AS open, count(*) FILTER (WHERE outcome = 'done') AS done
+    FROM jobs_unitafter WHERE unit_id = ANY(%(units)s::bigint[]) GROUP BY unit_id ORDER BY unit_id
+) counted WHERE u.id = counted.unit_id RETURNING u.id"""
+
+_LOOK_AGAIN = f"""
+UPDATE jobs_unitafter e SET outcome = CASE
+    WHEN u.state = 'done' THEN 'done'
+    WHEN u.state IS NULL OR u.state IN ({", ".join(f"'{state}'" for state in OPEN_UNIT_STATES)}) THEN 'open'
+    ELSE 'closed' END
+FROM jobs_unitafter known LEFT JOIN jobs_unit u ON u.id = known.after_id
+WHERE known.id = e.id AND e.unit_id = ANY(%(units)s::bigint[])"""
 
 
 def set_waiting(kind: JobKind, job_id: int, created: Mapping[int, NewUnit]) -> None:
     """Lets new units, by id, wait for what they name; those whose inputs are closed already are opened at once.
 
-    Raises ValueError for a unit that is not there.
+    Raises ValueError for a unit that is not there, and for a stage that cannot be over before its own is.
     """
     joins = {unit_id: new for unit_id, new in created.items() if new.after}
     if not joins:
         return
+    for new in joins.values():
+        _refuse_stages(kind, new)
     _wait_for_inputs(job_id, joins)
     job = Job.objects.get(pk=job_id)
     if any(after.ordinal is None for new in joins.values() for after in new.after):
@@ -57,10 +74,23 @@ def set_waiting(kind: JobKind, job_id: int, created: Mapping[int, NewUnit]) -> N
     open_joins(kind, job, Unit.objects.filter(pk__in=joins))
 
 
+def _refuse_stages(kind: JobKind, new: NewUnit) -> None:
+    order = kind.order
+    for after in new.after:
+        if after.stage not in order:
+            raise ValueError(f"{new.stage} {new.ordinal} waits for {after.stage!r}: {kind.name!r} has no such stage")
+        if after.ordinal is None and order[after.stage] >= order[new.stage]:
+            raise ValueError(
+                f"{new.stage} {new.ordinal} waits for all of {after.stage}, which is not over before {new.stage} is: "
+                "name an earlier stage, or units"
+            )
+
+
 def _wait_for_inputs(job_id: int, joins: Mapping[int, NewUnit]) -> None:
     known = _known_units(job_id, [after for new in joins.values() for after in new.after])
-    rows = [_edge(job_id, unit_id, after, known) for unit_id, new in joins.items() for after in new.after]
-    UnitAfter.objects.bulk_create(rows)
+    # What is named twice is one input.
+    named = [(unit_id, after) for unit_id, new in joins.items() for after in dict.fromkeys(new.after)]
+    UnitAfter.objects.bulk_create([_edge(job_id, unit_id, after, known) for unit_id, after in named])
     _count_inputs(joins)
 
 
@@ -93,84 +123,106 @@ def _outcome_of(state: str) -> InputOutcome:
     return InputOutcome.OPEN if state in OPEN_UNIT_STATES else InputOutcome.CLOSED
 
 
-def _count_inputs(unit_ids: Iterable[int]) -> None:
-    edges = UnitAfter.objects.filter(unit__in=list(unit_ids)).order_by().values("unit")
-    counted = edges.annotate(
-        open=Count("pk", filter=Q(outcome=InputOutcome.OPEN)), done=Count("pk", filter=Q(outcome=InputOutcome.DONE))
-    )
-    for row in counted:
-        Unit.objects.filter(pk=row["unit"]).update(open_inputs=row["open"], done_inputs=row["done"])
+def _count_inputs(unit_ids: Iterable[int]) -> list[int]:
+    """Returns those that have inputs."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, {"units": list(unit_ids)})
+        return [row[0] for row in cursor.fetchall()]
 
 
-def wait_again(unit: Unit) -> bool:
-    """Looks anew at all inputs of a unit that is queued again; returns whether it waits for any."""
-    edges = list(UnitAfter.objects.filter(unit=unit).select_related("after"))
-    for edge in edges:
-        edge.outcome = _outcome_of(edge.after.state) if edge.after is not None else InputOutcome.OPEN
-    UnitAfter.objects.bulk_update(edges, ["outcome"])
-    unit.open_inputs = sum(edge.outcome == InputOutcome.OPEN for edge in edges)
-    unit.done_inputs = sum(edge.outcome == InputOutcome.DONE for edge in edges)
-    return bool(edges)
+def wait_again(unit_ids: Collection[int]) -> list[int]:
+    """Looks anew at all inputs of units that are queued again; returns those that have any."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOOK_AGAIN, {"units": list(unit_ids)})
+    return _count_inputs(unit_ids)
 
 
-def reopen_input(unit: Unit) -> None:
-    """Lets those that wait for a unit, and are not opened yet, wait for it again: it is tried again."""
-    waiting = UnitAfter.objects.filter(after=unit, outcome=InputOutcome.CLOSED, unit__state=UnitState.BLOCKED)
-    ids = list(waiting.order_by("unit").values_list("unit", flat=True))
-    waiting.update(outcome=InputOutcome.OPEN)
-    Unit.objects.filter(pk__in=ids).update(open_inputs=F("open_inputs") + 1)
+def reopen_inputs(job: Job, unit_ids: Collection[int]) -> None:
+    """Lets those that wait, and are not opened yet, wait again for units that are tried again, and for their stages.
+
+    Which stages are over all the same is found by whoever looks at the job next.
+    """
+    waiting = UnitAfter.objects.filter(job=job, unit__state=UnitState.BLOCKED).exclude(outcome=InputOutcome.OPEN)
+    again = list(waiting.filter(Q(after=None) | Q(after__in=unit_ids)).values_list("pk", "unit"))
+    UnitAfter.objects.filter(pk__in=[edge for edge, _ in again]).update(outcome=InputOutcome.OPEN)
+    _count_inputs({unit_id for _, unit_id in again})
+
+
+def close_inputs(unit_ids: Collection[int], *, is_done: bool) -> list[int]:
+    """Tells those that wait for units that these are over; returns their ids."""
+    outcome = InputOutcome.DONE if is_done else InputOutcome.CLOSED
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOSE_UNITS, {"outcome": outcome, "units": list(unit_ids)})
+        return [row[0] for row in cursor.fetchall()]
 
 
 def close_input(kind: JobKind, job: Job, unit_id: int, *, is_done: bool) -> bool:
     """Tells those that wait for a unit that it is over; returns whether any of them failed by that."""
-    outcome = InputOutcome.DONE if is_done else InputOutcome.CLOSED
-    with connection.cursor() as cursor:
-        cursor.execute(_CLOSE_UNIT, {"outcome": outcome, "unit": unit_id})
-        waiting = [row[0] for row in cursor.fetchall()]
+    waiting = close_inputs([unit_id], is_done=is_done)
     return open_joins(kind, job, Unit.objects.filter(pk__in=waiting)) if waiting else False
 
 
 def close_stages(kind: JobKind, job: Job, counts: Counts) -> None:
     """Tells those that wait for a stage, or a group of one, that it is over."""
     edges = UnitAfter.objects.filter(job=job, after=None, outcome=InputOutcome.OPEN)
-    for stage, group in sorted(set(edges.values_list("stage", "group"))):
-        outcome = _outcome_of_stage(kind, job.pk, stage, group, counts)
+    named = sorted(set(edges.values_list("stage", "group")))
+    by_group = _counts_by_group(job.pk) if any(group for _, group in named) else {}
+    for stage, group in named:
+        of_group = by_group.get(group, {}) if group else counts
+        # What has no group may queue more of any.
+        open_anywhere = (of_group, by_group.get("", {})) if group else (counts,)
+        outcome = _outcome_of_stage(kind, stage, of_group, open_anywhere)
         if outcome == InputOutcome.OPEN:
             continue
         with connection.cursor() as cursor:
             cursor.execute(_CLOSE_STAGE, {"outcome": outcome, "job": job.pk, "stage": stage, "group": group})
 
 
-def _outcome_of_stage(kind: JobKind, job_id: int, stage: str, group: str, counts: Counts) -> InputOutcome:
-    counted = counts_of(job_id, groups=(group, "")) if group else counts
-    names = [one.name for one in kind.stages]
-    until_here = names[: names.index(stage) + 1]
-    states = (counts_of(job_id, groups=(group,)) if group else counts).get(stage, {})
+def _outcome_of_stage(kind: JobKind, stage: str, of_group: Counts, open_anywhere: Sequence[Counts]) -> InputOutcome:
+    order = kind.order
+    if stage not in order:
+        # A node of the version that has it will close it.
+        return InputOutcome.OPEN
+    until_here = [name for name in order if order[name] <= order[stage]]
+    states = of_group.get(stage, {})
     return outcome_of_stage(
-        open_units=sum(counted.get(name, {}).get(state, 0) for name in until_here for state in OPEN_UNIT_STATES),
+        open_units=sum(
+            counts.get(name, {}).get(state, 0)
+            for counts in open_anywhere
+            for name in until_here
+            for state in OPEN_UNIT_STATES
+        ),
         done=states.get(UnitState.DONE, 0),
         broken=sum(states.get(state, 0) for state in BROKEN_UNIT_STATES),
         tolerance=kind.stage(stage).tolerance,
     )
 
 
-def counts_of(job_id: int, *, groups: Sequence[str] | None = None) -> dict[str, dict[str, int]]:
-    """Units of a job by stage and state; of some groups, where they are named."""
-    units = Unit.objects.filter(job_id=job_id).order_by()
-    if groups is not None:
-        units = units.filter(group__in=groups)
+def counts_of(job_id: int) -> dict[str, dict[str, int]]:
+    """Units of a job by stage and state."""
     counted: dict[str, dict[str, int]] = {}
+    units = Unit.objects.filter(job_id=job_id).order_by()
     for stage, state, number in units.values_list("stage", "state").annotate(number=Count("pk")):
         counted.setdefault(stage, {})[state] = number
     return counted
 
 
+def _counts_by_group(job_id: int) -> dict[str, dict[str, dict[str, int]]]:
+    counted: dict[str, dict[str, dict[str, int]]] = {}
+    units = Unit.objects.filter(job_id=job_id).order_by()
+    for group, stage, state, number in units.values_list("group", "stage", "state").annotate(number=Count("pk")):
+        counted.setdefault(group, {}).setdefault(stage, {})[state] = number
+    return counted
+
+
+# `opening` decides; what this leaves out it would let wait, and thousands of such are neither read nor locked.
+_MAY_OPEN = Q(open_inputs=0) | Q(join_until__lte=Now()) | Q(quorum__isnull=False, done_inputs__gt=0)
+
+
 def open_joins(kind: JobKind, job: Job, units: QuerySet[Unit]) -> bool:
     """Opens, fails or leaves each blocked unit of these; returns whether any failed."""
     is_due = Case(When(join_until__lte=Now(), then=Value(True)), default=Value(False), output_field=BooleanField())
-    blocked = (
-        units.filter(state=UnitState.BLOCKED).annotate(is_due=is_due).order_by("pk").select_for_update(of=("self",))
-    )
+    blocked = units.filter(_MAY_OPEN, state=UnitState.BLOCKED).annotate(is_due=is_due).order_by("pk")
     failed = False
     for unit in blocked.select_for_update(of=("self",)):
         found = opening(Inputs(unit.open_inputs, unit.done_inputs), unit.quorum, is_due=unit.is_due)
@@ -183,11 +235,14 @@ def open_joins(kind: JobKind, job: Job, units: QuerySet[Unit]) -> bool:
 
 
 def _open(kind: JobKind, job: Job, unit: Unit) -> None:
-    stage = kind.stage(unit.stage)
-    Unit.objects.filter(pk=unit.pk).update(state=UnitState.QUEUED, unsent=False)
-    if stage.opens == "barrier":
+    # A stage that this version does not know rings no bell here: nodes that know it look for its units.
+    stage = kind.stage(unit.stage) if unit.stage in kind.order else None
+    held = stage.held(job.pk) if stage is not None and stage.held is not None else ""
+    state = UnitState.HELD if held else UnitState.QUEUED
+    Unit.objects.filter(pk=unit.pk).update(state=moved(unit.state, state), hold_reason=held, unsent=False)
+    if stage is not None and stage.opens == "barrier":
         Job.objects.filter(pk=job.pk).update(stage=unit.stage)
-    if unit.unsent:
+    if unit.unsent and stage is not None and not held:
         transaction.on_commit(partial(kind.ring, job.pk, unit.stage, [unit.pk]))
 
 
@@ -218,6 +273,6 @@ def _sending_canvas(gather: Callable[[int, int], None], job_id: int, unit_id: in
 
 
 def _may_grow(kind: JobKind, stage: str, counts: Counts) -> bool:
-    names = [one.name for one in kind.stages]
-    earlier = names[: names.index(stage)]
+    order = kind.order
+    earlier = [name for name in order if stage not in order or order[name] < order[stage]]
     return any(counts.get(name, {}).get(state) for name in earlier for state in OPEN_UNIT_STATES)

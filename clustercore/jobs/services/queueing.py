@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from clustercore.jobs.domain.kinds import JobKind, QueuedUnit
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.verdict import without_nul
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.joins import set_waiting
 from clustercore.jobs.services.references import refer, share_references
@@ -88,7 +89,7 @@ def _insert(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[tuple[
     held = {stage: _held(kind, job_id, stage) for stage in {new.stage for new in units}}
     rows = [_row(kind, new, held[new.stage]) | {"place": place} for place, new in enumerate(units)]
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, {"job": job_id, "rows": json.dumps(rows)})
+        cursor.execute(_INSERT, {"job": job_id, "rows": json.dumps(rows, allow_nan=False)})
         ids = {(stage, ordinal): unit_id for unit_id, stage, ordinal in cursor.fetchall()}
     # Of two that are given alike the first is inserted.
     return [(ids.pop(place), new) for new in units if (place := (new.stage, new.ordinal)) in ids]
@@ -107,7 +108,7 @@ def _row(kind: JobKind, new: NewUnit, held: str) -> dict[str, Any]:
         "ordinal": new.ordinal,
         "capability": new.capability or stage.capability,
         "ranked": stage.ranked,
-        "payload": dict(new.payload),
+        "payload": without_nul(dict(new.payload)),
         "weight": new.weight,
         "state": UnitState.BLOCKED if new.after else UnitState.HELD if held else UnitState.QUEUED,
         "hold_reason": "" if new.after else held,

@@ -32,6 +32,13 @@ class BacklogFull(Exception):
         self.retry_after = retry_after
 
 
+class ParentCancelled(Exception):
+    """The job for which another one was to be done was cancelled."""
+
+    def __init__(self, job_id: int) -> None:
+        super().__init__(f"job {job_id}, for which this one would be done, was cancelled: nothing more is done for it")
+
+
 class KeyReused(Exception):
     """An idempotency key came with another request than the one whose job has it."""
 
@@ -89,7 +96,7 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
     """Writes the job and its first unit; returns it and whether it is new.
 
     A known idempotency key gives the job that has it, unless that one failed or was cancelled: then the key goes to
-    the new job. Raises KeyReused, BacklogFull, BlobGone.
+    the new job. Raises KeyReused, BacklogFull, BlobGone, ParentCancelled.
     """
     known = job_with_key(request)
     if known is not None:
@@ -139,7 +146,16 @@ def _free_key(request: JobRequest) -> None:
         ).update(idempotency_key=None)
 
 
+def _refuse_orphan(parent_id: int) -> None:
+    """Under the parent's lock: whoever cancels it at this moment finds the new job, or is found here."""
+    parent = Job.objects.select_for_update(no_key=True).get(pk=parent_id)
+    if parent.state == JobState.CANCELLED:
+        raise ParentCancelled(parent_id)
+
+
 def _create(request: JobRequest) -> Job:
+    if request.parent_id is not None:
+        _refuse_orphan(request.parent_id)
     kind = kind_named(request.kind)
     first = kind.stages[0]
     job = Job.objects.create(

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.new_unit import ANY, After, NewUnit
+from clustercore.jobs.domain.new_unit import ANY, After, Join, NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Hold
-from clustercore.jobs.models import Job, JobEvent, Unit
+from clustercore.jobs.models import Job, JobEvent, Unit, UnitAfter
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
-from clustercore.jobs.services.control import NotPossible, cancel_job, requeue_unit, retry_job
+from clustercore.jobs.services.control import NotPossible, cancel_job, release_units, requeue_unit, retry_job
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
+from clustercore.jobs.services.work import settle_or_retry
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.panel import PANEL, operation
 from tests.integration.jobs.conftest import with_parts
@@ -151,8 +155,9 @@ def test_a_time_is_counted_from_when_the_unit_was_queued(node: Claimant) -> None
 
 def test_a_unit_that_was_not_begun_by_its_deadline_is_overdue_and_closed(node: Claimant) -> None:
     job = planned(node)
-    Unit.objects.filter(job=job, stage="ask").update(deadline=Now() - timedelta(seconds=1))
     begun = taken(node)
+    Unit.objects.filter(job=job, stage="ask").update(deadline=Now() - timedelta(seconds=1))
+    assert claim(node, None) is None, "nobody looked yet, and it is not begun all the same"
     assert run_due(read_clocks(), 20.0) == 1
     assert names(job, "overdue") == ["ask 1", "ask 2", "ask 3"]
     assert Unit.objects.filter(job=job, state="overdue").values_list("error", flat=True)[0] == PAST_DEADLINE
@@ -174,6 +179,82 @@ def test_a_unit_that_waits_for_none_that_is_there_before_it_is_refused(node: Cla
     units = [NewUnit(stage="vote", ordinal=9, after=[After(stage="vote", ordinal=ordinal)])]
     with pytest.raises(ValueError, match=f"vote {ordinal}, which does not stand before it"):
         queue_units(PANEL, job.pk, units)
+
+
+@pytest.mark.parametrize(
+    ("stage", "told"),
+    [("conclude", "not over before vote is"), ("vote", "not over before vote is"), ("veto", "has no such stage")],
+)
+def test_a_stage_that_cannot_be_over_before_is_refused(node: Claimant, stage: str, told: str) -> None:
+    job = planned(node)
+    with pytest.raises(ValueError, match=told):
+        queue_units(PANEL, job.pk, [NewUnit(stage="vote", ordinal=9, after=[After(stage=stage)])])
+
+
+def test_a_plan_whose_units_are_refused_is_a_failed_try_that_says_why(node: Claimant) -> None:
+    job, _ = submit_job(JobRequest(kind="panel", title="which way?"), backlog_limit=100)
+    wrong = Done({}, then=[NewUnit(stage="vote", ordinal=0, after=[After(stage="conclude")])])
+    settle_or_retry(taken(node).key, wrong, {})
+    plan = Unit.objects.get(job=job, stage="plan")
+    assert (plan.state, plan.failures, "vote 0 waits for all of conclude" in plan.error) == ("queued", 1, True)
+    assert names(job, "blocked") == ["conclude 0"]
+
+
+def test_an_input_that_is_named_twice_counts_once(node: Claimant) -> None:
+    job = planned(node)
+    twice = [After(stage="ask", ordinal=ordinal) for ordinal in (0, 0, 1)]
+    queue_units(PANEL, job.pk, [NewUnit(stage="vote", ordinal=9, after=twice, join=Join(quorum=2))])
+    settle(taken(node).key, Done({}))
+    assert state_of(job, "vote", 9) == "blocked"
+    settle(taken(node).key, Done({}))
+    assert state_of(job, "vote", 9) == "queued"
+
+
+def till_noon(_job_id: int) -> str:
+    return "till noon"
+
+
+def test_what_is_to_be_held_is_held_when_its_inputs_are_there(node: Claimant, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = planned(node)
+    stages = tuple(replace(one, held=till_noon if one.name == "vote" else None) for one in PANEL.stages)
+    monkeypatch.setitem(kinds._KINDS, "panel", replace(PANEL, stages=stages))
+    for _ in range(2):
+        settle(taken(node).key, Done({}))
+    vote = Unit.objects.get(job=job, stage="vote")
+    assert (vote.state, vote.hold_reason) == ("held", "till noon")
+    release_units(job.pk, "vote")
+    assert state_of(job, "vote") == "queued"
+
+
+def test_a_job_with_stages_of_another_version_is_neither_ended_nor_harmed_here(node: Claimant) -> None:
+    job = planned(node)
+    Unit.objects.filter(job=job, stage="vote").update(stage="veto")
+    late = NewUnit(stage="conclude", ordinal=7, after=[After(stage="ask")])
+    queue_units(PANEL, job.pk, [late])
+    UnitAfter.objects.filter(unit__ordinal=7).update(stage="veto")
+    for answered in [taken(node) for _ in range(4)]:
+        assert settle(answered.key, Done({})) == "counted"
+    job.refresh_from_db()
+    assert (job.state, state_of(job, "veto"), state_of(job, "conclude", 7)) == ("running", "queued", "blocked")
+    Unit.objects.filter(job=job, stage="veto").update(state="failed")
+    with pytest.raises(NotPossible, match="does not know: veto"):
+        retry_job(job.pk)
+
+
+@pytest.mark.parametrize("groups", [2, 20])
+def test_however_many_groups_are_open_one_of_them_ends_in_as_many_statements(node: Claimant, groups: int) -> None:
+    job, _ = submit_job(JobRequest(kind="panel", title="pages"), backlog_limit=100)
+    pages = [NewUnit(stage="ask", ordinal=number, group=f"page {number}") for number in range(groups)]
+    votes = [
+        NewUnit(stage="vote", ordinal=number, after=[After(stage="ask", group=f"page {number}")])
+        for number in range(groups)
+    ]
+    settle(taken(node).key, Done({}, then=[*pages, *votes]))
+    answered = taken(node)
+    with CaptureQueriesContext(connection) as queries:
+        settle(answered.key, Done({}))
+    assert (names(job, "queued").count("vote 0"), names(job, "blocked").count("vote 1")) == (1, 1)
+    assert len(queries) <= 30
 
 
 def test_a_group_is_waited_for_by_itself(node: Claimant) -> None:

@@ -1,0 +1,147 @@
+"""What happens at a time, and to whom it does not."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.new_unit import After, Join, NewUnit
+from clustercore.jobs.domain.verdict import Done, Retry
+from clustercore.jobs.models import Job, JobEvent, Unit
+from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.control import pause_job, resume_job, retry_job
+from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.settle import settle
+from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
+from tests.cast import LAPTOP, as_claimant, start_node
+from tests.fakes.jobs.panel import PANEL
+
+PAST = timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(kinds._KINDS, "panel", PANEL)
+
+
+@pytest.fixture
+def node() -> Claimant:
+    return as_claimant(start_node(LAPTOP))
+
+
+def due() -> int:
+    return run_due(read_clocks(), 20.0)
+
+
+def planned(*units: NewUnit) -> Job:
+    """A job whose plan is done, with these units."""
+    job, _ = submit_job(JobRequest(kind="panel", title="in time?"), backlog_limit=1000)
+    Unit.objects.filter(job=job, stage="plan").update(state="done")
+    queue_units(PANEL, job.pk, units)
+    return job
+
+
+def asked(count: int) -> list[NewUnit]:
+    return [NewUnit(stage="ask", ordinal=ordinal, deadline_seconds=60) for ordinal in range(count)]
+
+
+def vote(ordinal: int, of: int, join: Join | None = None) -> NewUnit:
+    after = [After(stage="ask", ordinal=number) for number in range(of)]
+    return NewUnit(stage="vote", ordinal=ordinal, after=after, join=join or Join(), deadline_seconds=60)
+
+
+def let_time_pass(job: Job) -> None:
+    Unit.objects.filter(job=job, deadline__isnull=False).update(deadline=Now() - PAST)
+
+
+def taken(node: Claimant) -> Claimed:
+    found = claim(node, None)
+    assert found is not None
+    return found
+
+
+def states(job: Job, stage: str) -> list[str]:
+    return list(Unit.objects.filter(job=job, stage=stage).order_by("pk").values_list("state", flat=True))
+
+
+def test_of_units_that_wait_for_each_other_and_are_overdue_together_each_ends_once(node: Claimant) -> None:
+    job = planned(*asked(2), vote(0, of=2))
+    let_time_pass(job)
+    assert due() == 1
+    assert (states(job, "ask"), states(job, "vote")) == (["overdue", "overdue"], ["overdue"])
+    told = JobEvent.objects.filter(job=job, unit__isnull=False).values_list("name", "unit__stage")
+    assert sorted(told) == [("failed", "conclude"), ("overdue", "ask"), ("overdue", "ask"), ("overdue", "vote")]
+    job.refresh_from_db()
+    assert (job.state, PAST_DEADLINE in job.error) == ("failed", True)
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_however_many_are_overdue_together_they_end_in_as_many_statements(node: Claimant, count: int) -> None:
+    job = planned(*asked(count), NewUnit(stage="ask", ordinal=99))
+    let_time_pass(job)
+    with CaptureQueriesContext(connection) as queries:
+        due()
+    assert states(job, "ask").count("overdue") == count
+    assert len(queries) <= 20
+
+
+@pytest.mark.parametrize("count", [3, 30])
+def test_however_many_are_tried_again_it_takes_as_many_statements(node: Claimant, count: int) -> None:
+    job = planned(*asked(count), *(vote(ordinal, of=3) for ordinal in range(count)))
+    let_time_pass(job)
+    due()
+    with CaptureQueriesContext(connection) as queries:
+        retry_job(job.pk)
+    assert (set(states(job, "ask")), set(states(job, "vote"))) == ({"queued"}, {"blocked"})
+    assert set(Unit.objects.filter(job=job).values_list("deadline", flat=True)) == {None}
+    assert len(queries) <= 45
+
+
+def test_a_unit_in_hand_at_its_deadline_goes_on_and_is_not_begun_again_after_it(node: Claimant) -> None:
+    job = planned(*asked(2))
+    first, second = taken(node), taken(node)
+    let_time_pass(job)
+    assert due() == 0
+    settle(first.key, Done({}))
+    settle(second.key, Retry("once more", delay_seconds=0.0))
+    assert claim(node, None) is None
+    due()
+    assert states(job, "ask") == ["done", "overdue"]
+
+
+def test_in_a_paused_job_nothing_is_overdue_until_it_goes_on_and_nothing_is_begun_late(node: Claimant) -> None:
+    job = planned(*asked(1), NewUnit(stage="ask", ordinal=5))
+    pause_job(job.pk)
+    let_time_pass(job)
+    assert (due(), states(job, "ask")) == (0, ["queued", "queued"])
+    resume_job(job.pk)
+    assert taken(node).ordinal == 5
+    assert (due(), states(job, "ask")) == (1, ["overdue", "leased"])
+
+
+def test_a_vote_of_a_paused_job_opens_and_waits_and_its_time_comes_when_the_job_goes_on(node: Claimant) -> None:
+    job = planned(*asked(3), vote(0, of=3, join=Join(quorum=2)), vote(1, of=3, join=Join(until_seconds=60)))
+    answers = [taken(node) for _ in range(2)]
+    pause_job(job.pk)
+    for answer in answers:
+        settle(answer.key, Done({}))
+    Unit.objects.filter(job=job, join_until__isnull=False).update(join_until=Now() - PAST)
+    assert (due(), claim(node, None), states(job, "vote")) == (0, None, ["queued", "blocked"])
+    resume_job(job.pk)
+    assert (due(), states(job, "vote")) == (1, ["queued", "queued"])
+
+
+def test_a_job_of_an_unknown_kind_keeps_no_other_from_its_time(node: Claimant) -> None:
+    foreign, job = planned(*asked(1)), planned(*asked(1))
+    Job.objects.filter(pk=foreign.pk).update(kind="of a later version")
+    let_time_pass(foreign)
+    let_time_pass(job)
+    assert due() == 1
+    assert (states(foreign, "ask"), states(job, "ask")) == (["queued"], ["overdue"])

@@ -31,7 +31,7 @@ TWO = (After(stage="ask", ordinal=0), After(stage="ask", ordinal=1))
 )
 def test_what_cannot_be_kept_is_refused_and_named(wrong: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        NewUnit(**{"stage": "vote", "ordinal": 3} | wrong)
+        NewUnit(stage="vote", **({"ordinal": 3} | wrong))
 
 
 @pytest.mark.parametrize("wrong", [{"quorum": 0}, {"quorum": -2}])

@@ -1,0 +1,138 @@
+"""What comes to one job from several nodes at the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from django.db import connections
+from django.db.models import F
+
+from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.verdict import Done, Fail
+from clustercore.jobs.models import Job, JobEvent, Unit
+from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.control import cancel_job, requeue_unit
+from clustercore.jobs.services.settle import settle
+from clustercore.jobs.services.submit import JobRequest, ParentCancelled, submit_job
+from clustercore.jobs.services.timers import run_due
+from tests.cast import LAPTOP, as_claimant, start_node
+from tests.fakes.jobs.kinds import RUNG
+from tests.fakes.jobs.panel import PANEL, operation
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROUNDS = 5
+
+
+@pytest.fixture(autouse=True)
+def panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(kinds._KINDS, "panel", PANEL)
+
+
+@pytest.fixture
+def node() -> Claimant:
+    return as_claimant(start_node(LAPTOP))
+
+
+def at_once(*steps: Callable[[], object]) -> None:
+    """Each in a thread of its own, begun together; raises what any of them raised."""
+    start = Barrier(len(steps))
+
+    def run(step: Callable[[], object]) -> object:
+        try:
+            start.wait(10)
+            return step()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(len(steps)) as pool:
+        list(pool.map(run, steps))
+
+
+def submitted(parent: Job | None = None) -> Job:
+    request = JobRequest(kind="panel", title="at once", parent_id=parent.pk if parent else None)
+    job, _ = submit_job(request, backlog_limit=10_000)
+    return job
+
+
+def taken(node: Claimant) -> Claimed:
+    found = claim(node, None)
+    assert found is not None
+    return found
+
+
+def with_answers(node: Claimant) -> tuple[Job, list[Claimed]]:
+    """A job whose four candidates are in hand."""
+    job = submitted()
+    settle(taken(node).key, Done({}, then=operation(0)))
+    RUNG.clear()
+    return job, [taken(node) for _ in range(4)]
+
+
+def vote_of(job: Job) -> Unit:
+    return Unit.objects.get(job=job, stage="vote")
+
+
+@pytest.mark.parametrize("broken", range(4))
+def test_answers_that_come_at_once_open_the_vote_once(node: Claimant, broken: int) -> None:
+    for _ in range(ROUNDS):
+        job, answers = with_answers(node)
+        verdicts = [Fail("gone") if number < broken else Done({}) for number in range(4)]
+        at_once(*(lambda a=a, v=v: settle(a.key, v) for a, v in zip(answers, verdicts, strict=True)))
+        vote = vote_of(job)
+        assert (vote.state, vote.open_inputs, vote.done_inputs) == ("queued", 0, 4 - broken)
+        assert [("vote", [vote.pk])] == RUNG
+        cancel_job(job.pk)
+
+
+def test_the_last_answers_and_the_time_of_the_vote_at_once_open_it_once(node: Claimant) -> None:
+    for _ in range(ROUNDS):
+        job, (first, second, *_) = with_answers(node)
+        settle(first.key, Done({}))
+        Unit.objects.filter(job=job, stage="vote").update(join_until=F("created"))
+        at_once(lambda: settle(second.key, Done({})), run_due, run_due)  # noqa: B023
+        run_due()
+        vote = vote_of(job)
+        assert vote.state == "queued" and [("vote", [vote.pk])] == RUNG
+        cancel_job(job.pk)
+
+
+def test_a_claim_and_a_deadline_at_once_leave_a_unit_either_begun_or_overdue(node: Claimant) -> None:
+    for _ in range(ROUNDS):
+        job = submitted()
+        settle(taken(node).key, Done({}, then=operation(0)))
+        held: list[Claimed | None] = []
+        Unit.objects.filter(job=job, stage="ask").update(deadline=F("created"))
+        at_once(lambda: held.append(claim(node, None)), run_due, run_due)  # noqa: B023
+        run_due()
+        assert held == [None]
+        assert set(Unit.objects.filter(job=job, stage="ask").values_list("state", flat=True)) == {"overdue"}
+        assert JobEvent.objects.filter(job=job, name="overdue").count() == 4
+
+
+def test_a_retry_and_an_answer_at_once_leave_the_inputs_counted_right(node: Claimant) -> None:
+    for _ in range(ROUNDS):
+        job, (first, second, third, _) = with_answers(node)
+        settle(first.key, Fail("gone"))
+        at_once(lambda: requeue_unit(first.unit_id), lambda: settle(second.key, Done({})))  # noqa: B023
+        vote = vote_of(job)
+        assert (vote.state, vote.open_inputs, vote.done_inputs) == ("blocked", 3, 1)
+        settle(third.key, Done({}))
+        assert vote_of(job).state == "queued"
+        cancel_job(job.pk)
+
+
+def test_a_child_that_comes_while_its_parent_is_cancelled_does_not_outlive_it() -> None:
+    def submit_child(parent: Job) -> None:
+        try:
+            submitted(parent)
+        except ParentCancelled:
+            return
+
+    for _ in range(ROUNDS):
+        parent = submitted()
+        at_once(lambda: submit_child(parent), lambda: cancel_job(parent.pk), lambda: submit_child(parent))  # noqa: B023
+        states = set(Job.objects.filter(parent=parent).values_list("state", flat=True))
+        assert states <= {"cancelled"}

@@ -9,10 +9,13 @@ import pytest
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.submit import JobRequest, submit_job
+from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs import kinds as fake_kinds
 from tests.fakes.jobs.letters import LETTERS, SENDING
+from tests.fakes.jobs.panel import PANEL
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +33,25 @@ def letters(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The kind whose first stage must not be done twice."""
     monkeypatch.setitem(kinds._KINDS, "letters", LETTERS)
     SENDING.clear()
+
+
+@pytest.fixture
+def panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the panel a kind that is known."""
+    monkeypatch.setitem(kinds._KINDS, "panel", PANEL)
+
+
+@pytest.fixture
+def node() -> Claimant:
+    """The laptop, as one that claims."""
+    return as_claimant(start_node(LAPTOP))
+
+
+def taken(node: Claimant) -> Claimed:
+    """What the node gets now, which must be something."""
+    found = claim(node, None)
+    assert found is not None
+    return found
 
 
 def submitted(**wishes: object) -> Job:

@@ -4,28 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail
 from clustercore.jobs.models import Job, Unit, UnitAfter
 from clustercore.jobs.services import control
-from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import cancel_job, remove_job, requeue_unit
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, ParentCancelled, submit_job
-from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.panel import PANEL, operation
+from tests.integration.jobs.conftest import taken
 
-
-@pytest.fixture(autouse=True)
-def panel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(kinds._KINDS, "panel", PANEL)
-
-
-@pytest.fixture
-def node() -> Claimant:
-    return as_claimant(start_node(LAPTOP))
+pytestmark = pytest.mark.usefixtures("panel")
 
 
 def submitted(parent: Job | None = None) -> Job:
@@ -36,12 +27,6 @@ def submitted(parent: Job | None = None) -> Job:
 
 def states(*jobs: Job) -> list[str]:
     return [Job.objects.get(pk=job.pk).state for job in jobs]
-
-
-def taken(node: Claimant) -> Claimed:
-    found = claim(node, None)
-    assert found is not None
-    return found
 
 
 def unit(job: Job, stage: str, ordinal: int = 0) -> Unit:

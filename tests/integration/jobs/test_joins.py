@@ -16,26 +16,17 @@ from clustercore.jobs.domain.new_unit import ANY, After, Join, NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Hold
 from clustercore.jobs.models import Job, JobEvent, Unit, UnitAfter
 from clustercore.jobs.services.advance import advance
-from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import NotPossible, cancel_job, release_units, requeue_unit, retry_job
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
 from clustercore.jobs.services.work import settle_or_retry
-from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.panel import PANEL, operation
-from tests.integration.jobs.conftest import with_parts
+from tests.integration.jobs.conftest import taken, with_parts
 
-
-@pytest.fixture(autouse=True)
-def panel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(kinds._KINDS, "panel", PANEL)
-
-
-@pytest.fixture
-def node() -> Claimant:
-    return as_claimant(start_node(LAPTOP))
+pytestmark = pytest.mark.usefixtures("panel")
 
 
 def planned(node: Claimant, operations: int = 1) -> Job:
@@ -51,12 +42,6 @@ class Plan:
 
     def __init__(self, operations: int) -> None:
         self.parameters = {"operations": operations}
-
-
-def taken(node: Claimant) -> Claimed:
-    found = claim(node, None)
-    assert found is not None
-    return found
 
 
 def names(job: Job, state: str) -> list[str]:

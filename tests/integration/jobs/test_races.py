@@ -10,7 +10,7 @@ import pytest
 from django.db import connections
 from django.db.models import F
 
-from clustercore.jobs.domain import kinds
+from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.verdict import Done, Fail
 from clustercore.jobs.models import Job, JobEvent, Unit
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
@@ -18,22 +18,16 @@ from clustercore.jobs.services.control import cancel_job, requeue_unit
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, ParentCancelled, submit_job
 from clustercore.jobs.services.timers import run_due
-from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.kinds import RUNG
-from tests.fakes.jobs.panel import PANEL, operation
+from tests.fakes.jobs.panel import operation
+from tests.integration.jobs.conftest import taken
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("panel")]
 ROUNDS = 5
 
 
-@pytest.fixture(autouse=True)
-def panel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(kinds._KINDS, "panel", PANEL)
-
-
-@pytest.fixture
-def node() -> Claimant:
-    return as_claimant(start_node(LAPTOP))
+def due() -> int:
+    return run_due(read_clocks(), 20.0)
 
 
 def at_once(*steps: Callable[[], object]) -> None:
@@ -55,12 +49,6 @@ def submitted(parent: Job | None = None) -> Job:
     request = JobRequest(kind="panel", title="at once", parent_id=parent.pk if parent else None)
     job, _ = submit_job(request, backlog_limit=10_000)
     return job
-
-
-def taken(node: Claimant) -> Claimed:
-    found = claim(node, None)
-    assert found is not None
-    return found
 
 
 def with_answers(node: Claimant) -> tuple[Job, list[Claimed]]:
@@ -92,8 +80,8 @@ def test_the_last_answers_and_the_time_of_the_vote_at_once_open_it_once(node: Cl
         job, (first, second, *_) = with_answers(node)
         settle(first.key, Done({}))
         Unit.objects.filter(job=job, stage="vote").update(join_until=F("created"))
-        at_once(lambda: settle(second.key, Done({})), run_due, run_due)  # noqa: B023
-        run_due()
+        at_once(lambda: settle(second.key, Done({})), due, due)  # noqa: B023
+        due()
         vote = vote_of(job)
         assert vote.state == "queued" and [("vote", [vote.pk])] == RUNG
         cancel_job(job.pk)
@@ -105,8 +93,8 @@ def test_a_claim_and_a_deadline_at_once_leave_a_unit_either_begun_or_overdue(nod
         settle(taken(node).key, Done({}, then=operation(0)))
         held: list[Claimed | None] = []
         Unit.objects.filter(job=job, stage="ask").update(deadline=F("created"))
-        at_once(lambda: held.append(claim(node, None)), run_due, run_due)  # noqa: B023
-        run_due()
+        at_once(lambda: held.append(claim(node, None)), due, due)  # noqa: B023
+        due()
         assert held == [None]
         assert set(Unit.objects.filter(job=job, stage="ask").values_list("state", flat=True)) == {"overdue"}
         assert JobEvent.objects.filter(job=job, name="overdue").count() == 4

@@ -10,30 +10,22 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
-from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import After, Join, NewUnit
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Job, JobEvent, Unit
-from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import pause_job, resume_job, retry_job
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
-from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.panel import PANEL
+from tests.integration.jobs.conftest import taken
 
 PAST = timedelta(seconds=1)
 
 
-@pytest.fixture(autouse=True)
-def panel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(kinds._KINDS, "panel", PANEL)
-
-
-@pytest.fixture
-def node() -> Claimant:
-    return as_claimant(start_node(LAPTOP))
+pytestmark = pytest.mark.usefixtures("panel")
 
 
 def due() -> int:
@@ -59,12 +51,6 @@ def vote(ordinal: int, of: int, join: Join | None = None) -> NewUnit:
 
 def let_time_pass(job: Job) -> None:
     Unit.objects.filter(job=job, deadline__isnull=False).update(deadline=Now() - PAST)
-
-
-def taken(node: Claimant) -> Claimed:
-    found = claim(node, None)
-    assert found is not None
-    return found
 
 
 def states(job: Job, stage: str) -> list[str]:

@@ -9,8 +9,15 @@ from typing import Any
 
 LOWEST_PRIORITY, HIGHEST_PRIORITY = -32_768, 32_767
 HIGHEST_ORDINAL = 2_147_483_647
+HIGHEST_QUORUM = 32_767
 LONGEST_GROUP = 60
+LONGEST_CAPABILITY = 40
 LONGEST_WAIT_SECONDS = 10 * 366 * 86_400.0
+
+
+def _refuse_text(name: str, text: str, longest: int) -> None:
+    if len(text) > longest or "\x00" in text:
+        raise ValueError(f"a {name} is {longest} characters at most, without NUL: {text!r}")
 
 
 def _refuse_wait(name: str, seconds: float | None) -> None:
@@ -30,6 +37,10 @@ class After:
     ordinal: int | None = None
     group: str = ""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a group that no unit can have."""
+        _refuse_text("group", self.group, LONGEST_GROUP)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
@@ -42,8 +53,8 @@ class Join:
 
     def __post_init__(self) -> None:
         """Raises ValueError for what no unit can wait for."""
-        if self.quorum is not None and self.quorum < 1:
-            raise ValueError(f"a quorum is 1 or more, not {self.quorum}")
+        if self.quorum is not None and not 1 <= self.quorum <= HIGHEST_QUORUM:
+            raise ValueError(f"a quorum is 1 to {HIGHEST_QUORUM}, not {self.quorum}")
         _refuse_wait("until_seconds", self.until_seconds)
 
 
@@ -80,8 +91,8 @@ class NewUnit:
             raise ValueError(f"a priority is {LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, not {self.priority}")
         if not 0 <= self.ordinal <= HIGHEST_ORDINAL:
             raise ValueError(f"an ordinal is 0 to {HIGHEST_ORDINAL}, not {self.ordinal}")
-        if len(self.group) > LONGEST_GROUP or "\x00" in self.group:
-            raise ValueError(f"a group is {LONGEST_GROUP} characters at most, without NUL: {self.group!r}")
+        _refuse_text("group", self.group, LONGEST_GROUP)
+        _refuse_text("capability", self.capability, LONGEST_CAPABILITY)
         if self.join.quorum is not None and self.join.quorum > (inputs := len(set(self.after))):
             raise ValueError(f"{self.stage} {self.ordinal} needs {self.join.quorum} inputs and has {inputs}")
         if not math.isfinite(self.weight):

@@ -71,10 +71,11 @@ def cancel_job(job_id: int, reason: str = "cancelled by a user") -> Job:
 
 def _cancel_children(parent: Job, reason: str) -> list[Job]:
     """Those that were open; one that has ended meanwhile, by itself or as an ancestor of its own, stays as it is."""
-    children = list(Job.objects.filter(parent=parent).order_by("pk").values_list("pk", flat=True))
-    # A child has a higher number than its parent: locks are taken upwards.
-    locked = [Job.objects.select_for_update(no_key=True).filter(pk=pk).first() for pk in children]
-    cancelled = [child for child in locked if child is not None and child.state not in FINAL_JOB_STATES]
+    children = Job.objects.filter(parent=parent).exclude(state__in=FINAL_JOB_STATES)
+    # A child has a higher number than its parent: locks are taken upwards. Each is looked at again under its own.
+    ids = list(children.order_by("pk").values_list("pk", flat=True))
+    locked = [children.select_for_update(no_key=True).filter(pk=pk).first() for pk in ids]
+    cancelled = [child for child in locked if child is not None]
     for child in cancelled:
         _cancel(child, f"job {parent.pk}, for which it was done, is over: {reason}"[:300])
     return cancelled

@@ -104,6 +104,8 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
     refuse_over_backlog(backlog_limit)
     try:
         with transaction.atomic():
+            if request.parent_id is not None:
+                _refuse_orphan(request.parent_id)
             _free_key(request)
             return _create(request), True
     except IntegrityError:
@@ -154,8 +156,6 @@ def _refuse_orphan(parent_id: int) -> None:
 
 
 def _create(request: JobRequest) -> Job:
-    if request.parent_id is not None:
-        _refuse_orphan(request.parent_id)
     kind = kind_named(request.kind)
     first = kind.stages[0]
     job = Job.objects.create(

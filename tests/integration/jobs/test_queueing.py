@@ -68,6 +68,14 @@ def test_a_unit_of_each_stage_keeps_its_place_among_those_of_others() -> None:
     assert [Unit.objects.get(pk=unit_id).stage for unit_id in ids] == ["part", "total", "part"]
 
 
+def test_what_a_payload_holds_that_cannot_be_stored_is_left_out_or_refused() -> None:
+    job = submitted()
+    [unit_id] = queue_units(SUMS, job.pk, [NewUnit(stage="part", ordinal=0, payload={"text": "a\x00b"})])
+    assert Unit.objects.get(pk=unit_id).payload == {"text": "ab"}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        queue_units(SUMS, job.pk, [NewUnit(stage="part", ordinal=1, payload={"share": float("nan")})])
+
+
 def test_a_unit_has_what_was_asked_for_and_else_what_its_stage_says() -> None:
     asked = NewUnit(stage="part", ordinal=3, payload={"text": 'Grüße \\ %s "{}"'}, weight=2.5, capability="translate")
     ids = queue_units(

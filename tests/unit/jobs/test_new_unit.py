@@ -21,6 +21,7 @@ TWO = (After(stage="ask", ordinal=0), After(stage="ask", ordinal=1))
         ({"ordinal": 2**31}, "an ordinal is"),
         ({"group": "page\x00one"}, "without NUL"),
         ({"group": "x" * 61}, "a group is 60 characters at most"),
+        ({"capability": "x" * 41}, "a capability is 40 characters at most"),
         ({"weight": float("nan")}, "a weight is a number"),
         ({"deadline_seconds": 0.0}, "deadline_seconds is more than 0"),
         ({"deadline_seconds": float("inf")}, "deadline_seconds is more than 0"),
@@ -34,10 +35,16 @@ def test_what_cannot_be_kept_is_refused_and_named(wrong: dict[str, Any], told: s
         NewUnit(stage="vote", **({"ordinal": 3} | wrong))
 
 
-@pytest.mark.parametrize("wrong", [{"quorum": 0}, {"quorum": -2}])
-def test_a_quorum_is_one_at_least(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="a quorum is 1 or more"):
-        Join(**wrong)
+@pytest.mark.parametrize("quorum", [0, -2, 40_000])
+def test_a_quorum_is_a_number_of_inputs(quorum: int) -> None:
+    with pytest.raises(ValueError, match=f"a quorum is 1 to 32767, not {quorum}"):
+        Join(quorum=quorum)
+
+
+@pytest.mark.parametrize("group", ["page\x00one", "x" * 61])
+def test_no_unit_waits_for_a_group_that_none_can_have(group: str) -> None:
+    with pytest.raises(ValueError, match="a group is 60 characters at most, without NUL"):
+        After(stage="ask", group=group)
 
 
 @pytest.mark.parametrize("seconds", [0.0, -5.0, float("nan"), 1e12])

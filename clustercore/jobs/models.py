@@ -165,17 +165,12 @@ class Unit(models.Model):
 class UnitAfter(models.Model):
     """A unit waits for another one, or for a whole stage of its job."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+", db_index=False)
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="+")
     unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="inputs")
     after = models.ForeignKey(Unit, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     stage = models.CharField(max_length=40, blank=True, help_text="All of this stage, where no unit is named.")
     group = models.CharField(max_length=60, blank=True)
     outcome = models.CharField(max_length=8, choices=_choices(InputOutcome), default=InputOutcome.OPEN)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["job"], condition=Q(after=None, outcome="open"), name="open_stage_input_by_job")
-        ]
 
     def __str__(self) -> str:
         return f"unit {self.unit_id} after {self.after_id or self.stage}"

@@ -150,19 +150,11 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="unitafter",
             name="job",
-            field=models.ForeignKey(
-                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="jobs.job"
-            ),
+            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="jobs.job"),
         ),
         migrations.AddField(
             model_name="unitafter",
             name="unit",
             field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="inputs", to="jobs.unit"),
-        ),
-        migrations.AddIndex(
-            model_name="unitafter",
-            index=models.Index(
-                condition=models.Q(("after", None), ("outcome", "open")), fields=["job"], name="open_stage_input_by_job"
-            ),
         ),
     ]

@@ -142,8 +142,7 @@ def reopen_inputs(job: Job, unit_ids: Collection[int]) -> None:
 
     Which stages are over all the same is found by whoever looks at the job next.
     """
-    # By the units: the edges of a job have no index of their own.
-    waiting = UnitAfter.objects.filter(unit__job=job, unit__state=UnitState.BLOCKED).exclude(outcome=InputOutcome.OPEN)
+    waiting = UnitAfter.objects.filter(job=job, unit__state=UnitState.BLOCKED).exclude(outcome=InputOutcome.OPEN)
     again = list(waiting.filter(Q(after=None) | Q(after__in=unit_ids)).values_list("pk", "unit"))
     UnitAfter.objects.filter(pk__in=[edge for edge, _ in again]).update(outcome=InputOutcome.OPEN)
     _count_inputs({unit_id for _, unit_id in again})

@@ -33,7 +33,7 @@ def failed_unit(hub: Hub) -> Unit:
     path.write_bytes(b"this is text, whatever its name says\n" * 200)
     job, _ = submit_transcription(path, path.name, Wishes(language="en"))
     assert hub.cluster.until_ended(job) == "failed"
-    return Unit.objects.get(job=job)
+    return Unit.objects.get(job=job, stage="cut")
 
 
 def task_of(client: httpx.Client, unit: Unit) -> dict[str, Any]:

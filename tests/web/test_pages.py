@@ -26,7 +26,10 @@ NO_PAGE_OF_ITS_OWN = {
     *(f"access:{name}" for name in ("change-role", "disable", "enable", "make-link")),
     *(f"jobs:{name}" for name in ("retry", "pause", "resume", "share", "clone", "answer")),
     *(f"nodes:{name}" for name in ("drain", "undrain", "forget", "pull-model", "hub-model", "wheel")),
-    *(f"transcription:{name}" for name in ("audio", "download", "piece", "correction", "speaker", "rename")),
+    *(
+        f"transcription:{name}"
+        for name in ("audio", "download", "piece", "correction", "speaker", "rename", "try-again")
+    ),
 }
 Pages = Mapping[str, str]
 

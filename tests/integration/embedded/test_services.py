@@ -158,7 +158,7 @@ def test_a_server_that_is_killed_comes_back_at_the_same_address(data_directory: 
         before = lease.endpoints
         write_to_both(before, "one")
         kill(process_ids(data_directory)["Redis"])
-        assert eventually(lambda: is_ready(data_directory) and restarts_of(data_directory, "Redis") == 1)
+        assert eventually(lambda: restarts_of(data_directory, "Redis") == 1 and is_ready(data_directory))
         assert lease.endpoints == before
         assert read_from_both(before) == (["one"], ["one"])
 

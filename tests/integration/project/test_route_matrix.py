@@ -87,6 +87,7 @@ def examples(
     correction = Correction.objects.create(segment=segment, text="Hello", author=person("otto"))
     return {
         "job_id": job.pk,
+        "unit_id": unit_with_file(job, blob).pk,
         "question_id": question_about(job).pk,
         "segment_id": segment.pk,
         "turn_id": turn.pk,
@@ -111,6 +112,14 @@ def examples(
         "app_label": "jobs",
         "url": "nowhere",
     }
+
+
+def unit_with_file(job: Job, blob: str) -> Unit:
+    """A file of the name that patterns are filled with."""
+    unit = Unit.objects.filter(job=job).earliest("pk")
+    unit.files = {WORKSTATION: {"sha256": blob, "size": len(PIECE), "media_type": "audio/flac"}}
+    unit.save(update_fields=["files"])
+    return unit
 
 
 def question_about(job: Job) -> Question:

@@ -100,7 +100,7 @@ class Environment(BaseSettings):
 
     backlog_limit: int = Field(default=100_000, ge=1)
     """Open units above which new jobs are refused, politely."""
-    floor_wait_seconds: float = Field(default=600.0, ge=0)
+    floor_wait_seconds: float = Field(default=600.0, ge=0, le=366 * 86_400)
     """How long a begun job waits for a node that reaches its floor, before lower rungs may serve it."""
     engine_threads: int | None = Field(default=None, ge=1)
     """Processor threads of one engine host; the processors shared by the slots when unset."""

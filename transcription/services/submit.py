@@ -25,6 +25,8 @@ from transcription.models import Recording
 
 QUALITIES = ("any", "normal", "best")
 LONGEST_PROMPT = 10_000
+LONGEST_WAIT = 366 * 86_400
+"""Seconds: a year."""
 MOST_TRACKS = 1000
 
 
@@ -180,6 +182,8 @@ def _check(wishes: Wishes) -> None:
         raise InvalidRequest("task", f"{wishes.task!r} is not one of {', '.join(Task)}")
     if wishes.piece_seconds is not None and not 2 <= wishes.piece_seconds <= 3600:
         raise InvalidRequest("piece_seconds", f"{wishes.piece_seconds} is not between 2 and 3600")
+    if wishes.accept_lower_after is not None and not 0 <= wishes.accept_lower_after <= LONGEST_WAIT:
+        raise InvalidRequest("accept_lower_after", f"{wishes.accept_lower_after} is not between 0 and {LONGEST_WAIT} s")
     if wishes.track is not None and not 1 <= wishes.track <= MOST_TRACKS:
         raise InvalidRequest("track", f"{wishes.track} is not between 1 and {MOST_TRACKS}")
     if not -100 <= wishes.priority <= 100:

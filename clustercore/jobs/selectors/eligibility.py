@@ -51,7 +51,7 @@ FLOOR = f"""
         u.min_rung,
         j.min_rung,
         CASE WHEN j.engine <> '' THEN 0 END,
-        CASE WHEN j.created + j.accept_lower_after * interval '1 second' <= now() THEN 0 END,
+        CASE WHEN j.created + least(j.accept_lower_after, 1e9) * interval '1 second' <= now() THEN 0 END,
         j.floor,
         greatest(0, {best_rung(THERE)} - CASE WHEN j.critical_accuracy THEN 0 ELSE 1 END),
         0

@@ -17,7 +17,7 @@ from clustercore.jobs.domain.joins import InputOutcome, Inputs, Opening, opening
 from clustercore.jobs.domain.kinds import JobKind
 from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES, OPEN_UNIT_STATES, UnitState, moved
 from clustercore.jobs.domain.new_unit import After, NewUnit
-from clustercore.jobs.domain.progression import Counts
+from clustercore.jobs.domain.progression import Counts, broken_stages
 from clustercore.jobs.models import Job, Unit, UnitAfter
 from clustercore.jobs.services.events import record_event
 
@@ -185,7 +185,7 @@ def _outcome_of_stage(kind: JobKind, stage: str, of_group: Counts, open_anywhere
         return InputOutcome.OPEN
     until_here = [name for name in order if order[name] <= order[stage]]
     states = of_group.get(stage, {})
-    return outcome_of_stage(
+    found = outcome_of_stage(
         open_units=sum(
             counts.get(name, {}).get(state, 0)
             for counts in open_anywhere
@@ -196,6 +196,13 @@ def _outcome_of_stage(kind: JobKind, stage: str, of_group: Counts, open_anywhere
         broken=sum(states.get(state, 0) for state in BROKEN_UNIT_STATES),
         tolerance=kind.stage(stage).tolerance,
     )
+    return InputOutcome.CLOSED if found == InputOutcome.DONE and _is_cut_off(kind, stage, open_anywhere) else found
+
+
+def _is_cut_off(kind: JobKind, stage: str, counts: Sequence[Counts]) -> bool:
+    """Whether a stage before this one broke beyond what it bears: what it would have queued is missing."""
+    earlier = [rule for rule in kind.rules if kind.order[rule.name] < kind.order[stage]]
+    return any(broken_stages(earlier, one) for one in counts)
 
 
 def counts_of(job_id: int) -> dict[str, dict[str, int]]:

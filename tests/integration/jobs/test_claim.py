@@ -316,3 +316,10 @@ def test_a_part_that_needs_more_than_its_stage_goes_to_a_node_that_can_and_sets_
     taken = claim(as_claimant(able), None)
     assert taken is not None
     assert (taken.stage, taken.minimum_rung) == ("part", 0)
+
+
+@pytest.mark.parametrize("seconds", [1e18, float("inf"), float("nan")])
+def test_a_wait_that_no_clock_can_count_keeps_nobody_from_claiming(seconds: float) -> None:
+    node = as_claimant(start_node(LAPTOP))
+    with_parts(1, accept_lower_after=seconds)
+    assert claim(node, None) is not None

@@ -24,7 +24,7 @@ from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
 from clustercore.jobs.services.work import settle_or_retry
 from tests.fakes.jobs.panel import PANEL, operation
-from tests.integration.jobs.conftest import taken, with_parts
+from tests.integration.jobs.conftest import submitted, taken, with_parts
 
 pytestmark = pytest.mark.usefixtures("panel")
 
@@ -327,3 +327,11 @@ def test_units_that_wait_for_each_other_end_the_job_instead_of_waiting_for_ever(
     assert advance(job.pk) == "failed"
     job.refresh_from_db()
     assert "nothing can open it" in job.error
+
+
+def test_what_waits_for_a_stage_does_not_run_where_the_stage_before_it_failed(node: Claimant) -> None:
+    job = submitted()
+    settle(taken(node).key, Fail("this holds no numbers"))
+    job.refresh_from_db()
+    assert (job.state, job.error) == ("failed", "this holds no numbers")
+    assert Unit.objects.get(job=job, stage="total").attempts_made == 0

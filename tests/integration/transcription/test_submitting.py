@@ -19,6 +19,7 @@ from clustercore.jobs.services.submit import BacklogFull
 from tests.cast import LAPTOP, WORKSTATION, start_node
 from tests.people import person
 from transcription.models import Recording
+from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
 from transcription.views import submitting
 
 pytestmark = pytest.mark.django_db
@@ -184,3 +185,11 @@ def test_a_cluster_with_too_much_to_do_says_when_to_come_back(monkeypatch: pytes
     assert answer.status_code == 503
     assert "try again in 60 s" in answer.content.decode()
     assert answer["Retry-After"] == "60"
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 1e18, float("inf"), float("nan")])
+def test_a_wait_for_lower_rungs_is_within_a_year(tmp_path: Path, seconds: float) -> None:
+    path = tmp_path / "talk.wav"
+    path.write_bytes(b"RIFF....")
+    with pytest.raises(InvalidRequest, match="accept_lower_after"):
+        submit_transcription(path, path.name, Wishes(accept_lower_after=seconds))

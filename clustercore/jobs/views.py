@@ -98,8 +98,10 @@ def _wanted(request: HttpRequest) -> Wanted:
         raise RequestRefused(400, "before: not the number of a job", param="before")
     # PostgreSQL knows no text with a NUL in it.
     search = request.GET.get("q", "").replace("\0", "").strip()[:_LONGEST_SEARCH]
-    mine, waits = request.GET.get("mine") == "yes", request.GET.get("waits") == "answer"
-    return Wanted(state, search, mine, waits, int(before) if before else None)
+    waits = request.GET.get("waits", "")
+    if waits not in ("", "answer"):
+        raise RequestRefused(400, f"waits: {waits[:40]!r} is not answer", param="waits")
+    return Wanted(state, search, request.GET.get("mine") == "yes", bool(waits), int(before) if before else None)
 
 
 def _narrowed(jobs: QuerySet[Job], wanted: Wanted, identity: Identity) -> QuerySet[Job]:

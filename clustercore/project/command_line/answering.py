@@ -42,7 +42,7 @@ def answer(
         require_jobs([job_id])
         asked = [one for one in open_questions(job_id) if unit in (None, one.unit_id)]
         if option is not None:
-            _give(job_id, _the_one(job_id, asked), option)
+            _give(job_id, _the_one(job_id, asked, unit), option)
             return ExitCode.DONE
     if as_json:
         write_json([asdict(one) for one in asked])
@@ -51,11 +51,10 @@ def answer(
     return ExitCode.DONE
 
 
-def _the_one(job_id: int, asked: Sequence[QuestionLine]) -> QuestionLine:
+def _the_one(job_id: int, asked: Sequence[QuestionLine], unit: int | None) -> QuestionLine:
+    of_unit = "" if unit is None else f" about unit {unit}"
     if not asked:
-        raise CommandError(
-            f"job {job_id} asks nothing of that: `clustercore answer {job_id}` shows what", ExitCode.USAGE
-        )
+        raise CommandError(f"job {job_id} asks nothing{of_unit} now", ExitCode.USAGE)
     if len(asked) > 1:
         units = ", ".join(str(one.unit_id) for one in asked)
         raise CommandError(f"job {job_id} asks about several: say which with --unit ({units})", ExitCode.USAGE)

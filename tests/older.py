@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tarfile
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -22,8 +21,7 @@ def is_in_history() -> bool:
 def unpacked_wheel(directory: Path) -> Path:
     """Builds its wheel with what is installed here, and returns the folder that it was unpacked into."""
     source, built, unpacked = (directory / name for name in ("source", "built", "older"))
-    with tarfile.open(fileobj=BytesIO(_git("archive", REVISION).stdout)) as archive:
-        archive.extractall(source, filter="data")
+    zipfile.ZipFile(BytesIO(_git("archive", "--format=zip", REVISION).stdout)).extractall(source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*command, "--wheel-dir", str(built), "."], cwd=source, check=True, timeout=120)
     (wheel,) = built.glob("*.whl")

@@ -14,6 +14,7 @@ from clustercore.blobs.services import establish_hub
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.jobs.models import Attempt, Unit
+from clustercore.nodes.models import Node
 from tests.cast import PI, WORKSTATION
 from tests.conftest import database_url_of
 from tests.databases import redis_database, use_database
@@ -106,8 +107,9 @@ def test_a_result_kept_for_one_cluster_never_counts_in_another_and_counts_at_hom
 
     with psycopg.connect(database_url_of(ledger.database_url, DATABASE), autocommit=True) as link:
         link.execute("SELECT setval('jobs_attempt_id_seq', %s)", [number - 2])
-    (workstation,) = cluster.start(WORKSTATION)
-    until(lambda: "self-test of oracle:tones is done" in workstation.log, 90, "the self-test does not end")
+    cluster.start(WORKSTATION)
+    tested = Node.objects.filter(name=WORKSTATION, self_test__inventory=["oracle:tones"])
+    until(tested.exists, 90, "the self-test does not end")
     cluster.pull(seconds="90.0")
     job = cluster.submit(here)
     held = cluster.until_in_hand(job, WORKSTATION, 90)

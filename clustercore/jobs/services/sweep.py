@@ -71,7 +71,8 @@ class Sweeper:
             self._reachable_since, self._server_started = now, reading.server_started
         is_settled = now - self._reachable_since >= lease_seconds
         # A floor is decided before the first node has done much; it falls only when all had the chance to beat.
-        keep_floors(environment().floor_wait_seconds, may_fall=is_settled)
+        if work_is_open():
+            keep_floors(environment().floor_wait_seconds, may_fall=is_settled)
         if is_settled:
             sweep(reading, lease_seconds, broker_away)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -34,20 +36,28 @@ def has_jobs(parameters: Mapping[str, Any]) -> bool:
 
 def back_up(layout: Layout, parameters: Mapping[str, Any], keep: int) -> Path:
     """Dumps that database beside the others, and keeps the latest `keep`. Returns the file. Raises EmbeddedError."""
-    layout.backups.mkdir(mode=0o700, exist_ok=True)
     target = layout.backups / _NAME.format(moment=datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ"))
     unfinished = layout.backups / ".unfinished"
     # The extensions are the superuser's: whoever restores finds them there.
     command = [postgres_tree(layout, None).program("pg_dump"), "--format=custom", "--no-owner", "--schema=public"]
     try:
+        layout.backups.mkdir(mode=0o700, exist_ok=True)
         _run([*command, f"--file={unfinished}"], parameters)
+        _flush(unfinished)
         unfinished.rename(target)
     except (OSError, subprocess.SubprocessError) as error:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
         raise EmbeddedError(_FAILED.format(error=_reason(error), directory=layout.backups)) from error
     for older in sorted(layout.backups.glob(_ANY))[:-keep]:
         older.unlink()
     return target
+
+
+def _flush(file: Path) -> None:
+    """A power cut after the tables are changed must leave the copy of what they were."""
+    with file.open("rb+") as dump:
+        os.fsync(dump.fileno())
 
 
 def _run(command: list[str], parameters: Mapping[str, Any]) -> None:

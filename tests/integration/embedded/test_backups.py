@@ -81,3 +81,10 @@ def test_one_that_fails_leaves_nothing_and_names_the_remedy(services: Endpoints,
     with pytest.raises(EmbeddedError, match="CLUSTERCORE_BACKUPS_KEPT=0"):
         back_up(layout, nowhere, keep=3)
     assert list(layout.backups.iterdir()) == []
+
+
+def test_a_place_where_no_backup_can_lie_is_told_with_the_remedy(with_a_job: str, tmp_path: Path) -> None:
+    Layout(tmp_path).backups.write_text("somebody's notes")
+    with pytest.raises(EmbeddedError, match="CLUSTERCORE_BACKUPS_KEPT=0"):
+        back_up(Layout(tmp_path), parameters_of(with_a_job), keep=3)
+    assert Layout(tmp_path).backups.read_text() == "somebody's notes"

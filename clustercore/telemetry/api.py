@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from clustercore.access.api import requester
+from clustercore.access.api.negotiation import AnyAccepted
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import identity_of_scope
 from clustercore.jobs.domain.progress import FINAL_STATES
@@ -34,27 +30,11 @@ data: {}
 """
 
 
-class WhateverIsAccepted(BaseContentNegotiation):
-    """A stream is a stream and an error is JSON, whatever `Accept` says."""
-
-    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:  # noqa: ARG002
-        return next(iter(parsers))
-
-    def select_renderer(
-        self,
-        request: Request,  # noqa: ARG002
-        renderers: Iterable[BaseRenderer],
-        format_suffix: str | None = None,  # noqa: ARG002
-    ) -> tuple[BaseRenderer, str]:
-        renderer = next(iter(renderers))
-        return renderer, renderer.media_type
-
-
 class JobStream(APIView):
     """One job, followed."""
 
     permissions = {"GET": Permission.VIEW}
-    content_negotiation_class = WhateverIsAccepted
+    content_negotiation_class = AnyAccepted
     # The answer to HEAD would be as long as the job, and nobody would read it.
     http_method_names = ["get", "options"]
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from clustercore.blobs.adapters.files import flush_directory
 from clustercore.embedded.domain.shortage import shortage_in
 
 logger = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class DirectorySpool:
             path = self._path_of(name)
             if path is not None:
                 _remove(path)
-                _sync_directory(self._directory)
+                flush_directory(self._directory)
 
     def forget_older_than(self, seconds: float) -> None:
         """As `Spool.forget_older_than`, by the files' own times."""
@@ -123,8 +124,8 @@ class DirectorySpool:
         folder.mkdir(exist_ok=True)
         for key, path in files.items():
             _link_or_copy(path, folder / key)
-        _sync_directory(folder)
-        _sync_directory(self._directory)
+        flush_directory(folder)
+        flush_directory(self._directory)
 
     def _write(self, target: Path, content: bytes) -> None:
         beside = target.with_suffix(WRITING_SUFFIX)
@@ -133,7 +134,7 @@ class DirectorySpool:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(target)
-        _sync_directory(self._directory)
+        flush_directory(self._directory)
 
     def _paths(self) -> list[Path]:
         return sorted(self._directory.glob(f"*{SUFFIX}"))
@@ -183,17 +184,6 @@ def _link_or_copy(source: Path, target: Path) -> None:
     # Windows flushes only what is open for writing, elsewhere the file may be one that may only be read.
     with target.open("rb" if os.name == "posix" else "rb+") as file:
         os.fsync(file.fileno())
-
-
-def _sync_directory(directory: Path) -> None:
-    # Windows cannot open a directory; its rename is durable enough without.
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _quoted(name: str) -> str:

@@ -23,9 +23,13 @@ def operation(number: int, until_seconds: float | None = None) -> list[NewUnit]:
     return [*asked, NewUnit(stage="vote", ordinal=number, group=group, after=candidates, join=join, priority=1)]
 
 
-def plan(context: UnitContext) -> Verdict:
-    operations = int(context.parameters.get("operations", 2))
+def planned(operations: int) -> Done:
+    """The plan's verdict: all units of so many operations."""
     return Done({}, then=[unit for number in range(operations) for unit in operation(number)])
+
+
+def plan(context: UnitContext) -> Verdict:
+    return planned(int(context.parameters.get("operations", 2)))
 
 
 def answer(context: UnitContext) -> Verdict:

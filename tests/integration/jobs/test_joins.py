@@ -23,6 +23,7 @@ from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
 from clustercore.jobs.services.work import settle_or_retry
+from tests.fakes.jobs import panel
 from tests.fakes.jobs.panel import PANEL, operation
 from tests.integration.jobs.conftest import submitted, taken, with_parts
 
@@ -33,15 +34,8 @@ def planned(node: Claimant, operations: int = 1) -> Job:
     """A job whose plan is done."""
     request = JobRequest(kind="panel", title="which way?", parameters={"operations": operations})
     job, _ = submit_job(request, backlog_limit=100)
-    settle(taken(node).key, PANEL.stages[0].handler(Plan(operations)))  # type: ignore[arg-type]
+    settle(taken(node).key, panel.planned(operations))
     return job
-
-
-class Plan:
-    """As much of a context as the plan looks at."""
-
-    def __init__(self, operations: int) -> None:
-        self.parameters = {"operations": operations}
 
 
 def names(job: Job, state: str) -> list[str]:

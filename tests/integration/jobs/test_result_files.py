@@ -425,7 +425,9 @@ class TestTheApi:
         job, (unit,) = with_parts(1, owner_id=person("otto").pk)
         works(agent)
         Blob.objects.all().delete()
-        blobs.local_store(hub_now()).remove(SHA256)  # type: ignore[union-attr]
+        store = blobs.local_store(hub_now())
+        assert store is not None
+        store.remove(SHA256)
         answer = as_("otto").get(f"/api/v1/jobs/{job.pk}/units/{unit.pk}/files/page.png")
         assert answer.status_code == 404 and "no longer stored" in answer.json()["error"]["message"]
 

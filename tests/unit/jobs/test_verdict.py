@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,9 +60,9 @@ def test_a_question_is_open_for_a_while_that_ends_or_for_ever(until: float) -> N
 
 
 @pytest.mark.parametrize("wrong", [{"question": " "}, {"bound_to": "x" * 201}])
-def test_a_question_has_a_text_and_what_it_is_bound_to_is_a_hash(wrong: dict[str, str]) -> None:
+def test_a_question_has_a_text_and_what_it_is_bound_to_is_a_hash(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="a question has a text"):
-        Ask(**({"question": "Send it?", "options": ["approve"]} | wrong))  # type: ignore[arg-type]
+        Ask(**({"question": "Send it?", "options": ["approve"]} | wrong))
 
 
 def test_a_document_that_is_no_verdict_is_refused() -> None:

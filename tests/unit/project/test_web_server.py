@@ -6,7 +6,6 @@ import asyncio
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,13 +32,19 @@ def is_waiting(server: Server) -> bool:
     return server._loop is not None
 
 
-def test_a_server_ends_at_once_when_another_thread_says_so(server: Server) -> None:
+def test_a_server_ends_at_once_when_another_thread_says_so(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticked, tick = threading.Event(), server.on_tick
+
+    async def tick_and_say_so(counter: int) -> bool:
+        ends = await tick(counter)
+        ticked.set()
+        return ends
+
+    monkeypatch.setattr(server, "on_tick", tick_and_say_so)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
-        while not is_waiting(server):
-            assert thread.is_alive()
-            time.sleep(0.01)
+        assert ticked.wait(20)
         server.should_exit = True
         thread.join(20)
     assert not thread.is_alive()

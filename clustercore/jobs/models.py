@@ -92,9 +92,10 @@ class Job(models.Model):
 
 
 class Unit(models.Model):
-    """A piece any able node can do."""
+    """A piece any able node can do. Triggers of the database note queued ones in `Ready`."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="units")
+    # No index: the unique constraint begins with it.
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="units", db_index=False)
     stage = models.CharField(max_length=40)
     ordinal = models.PositiveIntegerField()
     capability = models.CharField(max_length=40)
@@ -117,11 +118,12 @@ class Unit(models.Model):
     excluded_until = models.DateTimeField(
         null=True, blank=True, help_text="After that the excluded nodes may try again."
     )
-    avoid_node = models.ForeignKey(Node, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    avoid_node = models.ForeignKey(
+        Node, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
     avoid_until = models.DateTimeField(
         null=True, blank=True, help_text="Until then another node is given the first try."
     )
-    min_rung = models.SmallIntegerField(null=True, blank=True, help_text="Set by a Degrade verdict.")
     progress = models.FloatField(default=0.0)
     quorum = models.PositiveSmallIntegerField(
         null=True, blank=True, help_text="So many inputs are enough; empty: all that can be had."
@@ -146,7 +148,16 @@ class Unit(models.Model):
             models.UniqueConstraint(fields=["job", "stage", "ordinal"], name="one_unit_per_stage_and_ordinal")
         ]
         indexes = [
-            models.Index(fields=["job", "-priority", "id"], condition=Q(state="queued"), name="unit_queued_in_order"),
+            models.Index(
+                fields=["job", "stage", "capability", "contract", "ranked", "-priority", "id"],
+                condition=Q(state="queued"),
+                name="unit_queued_by_demand",
+            ),
+            models.Index(
+                fields=["job", "id"], condition=Q(state="queued", attempts_made__gt=0), name="unit_interrupted"
+            ),
+            # A claim clears it, and need not write here for that.
+            models.Index(fields=["avoid_node"], condition=Q(avoid_node__isnull=False), name="unit_by_avoided_node"),
             models.Index(fields=["job", "state"], name="unit_by_job_and_state"),
             models.Index(
                 fields=["join_until"], condition=Q(state="blocked", join_until__isnull=False), name="unit_blocked_until"
@@ -160,6 +171,73 @@ class Unit(models.Model):
 
     def __str__(self) -> str:
         return f"{self.stage} {self.ordinal} of job {self.job_id}"
+
+
+class Demand(models.Model):
+    """What units ask of a node. Whether it may serve them is decided once for all of them, whichever jobs they are of.
+
+    What a unit that is not ranked leaves open is empty or 0. Triggers of the database write the rows; unused ones go.
+    """
+
+    kind = models.CharField(max_length=40)
+    stage = models.CharField(max_length=40)
+    contract = models.SmallIntegerField()
+    capability = models.CharField(max_length=40)
+    ranked = models.BooleanField()
+    engine = models.CharField(max_length=60, blank=True)
+    model = models.CharField(max_length=200, blank=True)
+    language = models.CharField(max_length=12, null=True, blank=True, help_text="NULL while it is not known.")
+    min_rung = models.SmallIntegerField(null=True, blank=True, help_text="NULL while no floor is decided.")
+    critical_accuracy = models.BooleanField(help_text="False where the floor is decided: it counts only before.")
+    unused_since = models.DateTimeField(null=True, blank=True, help_text="Since when no work waits that asks for it.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=[
+                    "kind",
+                    "stage",
+                    "contract",
+                    "capability",
+                    "ranked",
+                    "engine",
+                    "model",
+                    "language",
+                    "min_rung",
+                    "critical_accuracy",
+                ],
+                name="one_row_per_demand",
+                nulls_distinct=False,
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.stage}/{self.contract} for {self.capability}"
+
+
+class Ready(models.Model):
+    """A job has queued units of this demand: whoever looks for work reads these few rows, and no job and no unit.
+
+    A unit that is queued has its row; a row may be left over, and is removed by the sweep. Triggers of the database
+    write the rows, claims remove them.
+    """
+
+    pk = models.CompositePrimaryKey("job_id", "demand_id")
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="ready", db_index=False)
+    demand = models.ForeignKey(Demand, on_delete=models.CASCADE, related_name="ready", db_index=False)
+    priority = models.SmallIntegerField(help_text="The job's.")
+    is_due = models.BooleanField(help_text="Whether any unit of it may be begun now.")
+    due_at = models.DateTimeField()
+    queued_by = models.BigIntegerField(help_text="The transaction that last queued a unit of it.")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["demand", "-priority", "job"], condition=Q(is_due=True), name="ready_in_order"),
+            models.Index(fields=["due_at"], condition=Q(is_due=False), name="ready_later"),
+        ]
+
+    def __str__(self) -> str:
+        return f"demand {self.demand_id} of job {self.job_id}"
 
 
 class UnitAfter(models.Model):
@@ -195,7 +273,8 @@ class JobBlob(models.Model):
 class Attempt(models.Model):
     """One node's try at a unit."""
 
-    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="attempts")
+    # No index: the unique constraint begins with it.
+    unit = models.ForeignKey(Unit, on_delete=models.CASCADE, related_name="attempts", db_index=False)
     key = models.UUIDField(
         db_default=RandomUUID(),
         unique=True,

@@ -18,7 +18,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
 from clustercore.jobs.domain.kinds import Stage, kind_named
-from clustercore.jobs.selectors.eligibility import Waiting
+from clustercore.jobs.services.available import Waiting
 from clustercore.jobs.services.claim import CanvasPlace
 from clustercore.jobs.services.places import expect_message, expect_no_message, work_off
 from clustercore.nodes.domain.queues import names_capability, queue_for, queue_for_node

@@ -2,7 +2,8 @@
 
 It is one below the best that any node of the cluster holds (the best itself where accuracy is critical), whether that
 node takes work at the moment or not. It is decided once, when the job may first be served, and kept: a node that rests
-for a while, or one that joins later, changes nothing. It falls only when nobody who takes work has reached it for long.
+for a while, or one that joins later, changes nothing. It falls only when nobody who takes work has reached it for long,
+and to the lowest rung when the wait is over that somebody asked for (`accept_lower_after`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class FloorSeen:
     """The best rung among those that take work now."""
     unserved_seconds: float | None
     """For how long none of these has reached the floor; None while one does."""
+    any_serves: bool = False
+    """Whether the wait is over after which any rung may serve, as somebody asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class FloorKept:
 
 def next_floor(seen: FloorSeen, wait_seconds: float, *, may_fall: bool) -> FloorKept:
     """Decides the floor, keeps it, or lets it fall after the wait: `may_fall` where all nodes had the time to beat."""
+    if seen.any_serves:
+        return FloorKept(0)
     if seen.floor is None:
         return FloorKept(_floor_below(seen.best_there, seen))
     if seen.best_taking is not None and seen.best_taking >= seen.floor:
@@ -50,6 +55,10 @@ def next_floor(seen: FloorSeen, wait_seconds: float, *, may_fall: bool) -> Floor
 
 def _floor_below(best: int | None, seen: FloorSeen) -> int | None:
     return None if best is None else max(0, best - (0 if seen.is_critical else 1))
+
+
+WAITED_AS_ASKED = "the wait that was asked for is over: any rung may serve from now on"
+"""What the job's story tells when any rung may serve."""
 
 
 def floor_fell(before: int, now: int, wait_seconds: float) -> str:

@@ -94,7 +94,7 @@ class Demand:
 def rate_for(demand: Demand, servers: Sequence[Server]) -> float | None:
     """Returns how much the nodes that may serve a demand do in a second; None where no speed of theirs is known.
 
-    The floor is that of `FLOOR` in jobs/selectors/eligibility.py.
+    The floor is that of `WITH_FLOOR` in jobs/selectors/eligibility.py.
     """
     able = [server for server in servers if _can_serve(server, demand)]
     if not able:

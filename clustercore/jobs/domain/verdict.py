@@ -32,14 +32,6 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class Degrade:
-    """This rung cannot do it: let nodes down to `rung` try."""
-
-    why: str
-    rung: int
-
-
-@dataclass(frozen=True, slots=True)
 class Hold:
     """Nothing can be done now; `seconds` until it is looked at again, None until somebody releases it."""
 
@@ -111,10 +103,10 @@ class Ask:
             raise ValueError("a question has a text, and what it is bound to is a hash")
 
 
-Verdict = Ask | Done | Retry | Degrade | Hold | Fail | Remake | Crashed | HandBack | Unknown
+Verdict = Ask | Done | Retry | Hold | Fail | Remake | Crashed | HandBack | Unknown
 
 _BY_NAME: dict[str, type[Any]] = {
-    kind.__name__: kind for kind in (Ask, Done, Retry, Degrade, Hold, Fail, Remake, Crashed, HandBack, Unknown)
+    kind.__name__: kind for kind in (Ask, Done, Retry, Hold, Fail, Remake, Crashed, HandBack, Unknown)
 }
 
 
@@ -141,7 +133,11 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
 def from_json(value: Mapping[str, Any]) -> Verdict:
     """The verdict that `to_json` wrote. Raises ValueError for anything else."""
     fields = dict(value)
-    kind = _BY_NAME.get(str(fields.pop("verdict", "")))
+    name = str(fields.pop("verdict", ""))
+    if name == "Degrade":
+        # Of a version that could let lower rungs try: it is tried again all the same.
+        return Retry(str(fields.get("why", "")))
+    kind = _BY_NAME.get(name)
     if kind is None:
         raise ValueError(f"not a verdict: {value!r}")
     if "then" in fields:

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from clustercore.jobs.domain.floor import FloorKept, FloorSeen, floor_fell, next_floor
+from clustercore.jobs.domain.floor import WAITED_AS_ASKED, FloorKept, FloorSeen, floor_fell, next_floor
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.floors import floors_seen
 from clustercore.jobs.services.events import record_event
@@ -27,4 +27,5 @@ def _write(seen: FloorSeen, kept: FloorKept, wait_seconds: float) -> None:
     unchanged = Job.objects.filter(pk=seen.job_id, floor=seen.floor)
     written = unchanged.update(floor=kept.floor, floor_unserved_since=since)
     if written and seen.floor is not None and kept.floor is not None and kept.floor < seen.floor:
-        record_event(seen.job_id, "floor", floor_fell(seen.floor, kept.floor, wait_seconds))
+        fell = WAITED_AS_ASKED if seen.any_serves else floor_fell(seen.floor, kept.floor, wait_seconds)
+        record_event(seen.job_id, "floor", fell)

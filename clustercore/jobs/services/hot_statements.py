@@ -1,14 +1,16 @@
-"""The statements that every unit pays for."""
+"""The statements that every unit, or every node in every second, pays for."""
 
 from __future__ import annotations
 
 from clustercore.jobs.adapters.statements import establish
 from clustercore.jobs.services.advance import AFTER_END
+from clustercore.jobs.services.available import AVAILABLE, BELOW_FLOOR, INTERRUPTED
 from clustercore.jobs.services.claim import CLAIM
+from clustercore.jobs.services.ready import COME_DUE
 from clustercore.jobs.services.settle import COMPLETE, LOCK_JOB
 from clustercore.jobs.services.sweep import IS_OPEN
 
-HOT_STATEMENTS = (CLAIM, LOCK_JOB, COMPLETE, AFTER_END, IS_OPEN)
+HOT_STATEMENTS = (CLAIM, AVAILABLE, INTERRUPTED, BELOW_FLOOR, COME_DUE, LOCK_JOB, COMPLETE, AFTER_END, IS_OPEN)
 
 
 def establish_statements() -> None:

@@ -16,10 +16,11 @@ from clustercore.jobs.adapters.in_hand import note_in_hand, noted_in_hand
 from clustercore.jobs.domain.suspicion import suspects
 from clustercore.jobs.domain.verdict import HandBack, Unknown
 from clustercore.jobs.domain.waiting import node_idles_because
-from clustercore.jobs.selectors.eligibility import Waiting, below_floor, claimable
+from clustercore.jobs.services.available import Waiting, below_floor, claimable
 from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.leases import end_left_behind, extend_leases
 from clustercore.jobs.services.mishaps import HUB_AWAY
+from clustercore.jobs.services.ready import mark_due
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import Sweeper, work_is_open
 from clustercore.jobs.services.work import workspaces
@@ -155,6 +156,7 @@ class LeaseKeeper:
         if not work_is_open():
             agent.bar({})
             return
+        mark_due()
         capabilities = agent.capabilities
         pending = HOLDINGS.pending_knocks()
         free = agent.slots - len(HOLDINGS.all()) - len(pending)

@@ -22,7 +22,6 @@ from clustercore.jobs.domain.result_files import Files
 from clustercore.jobs.domain.verdict import (
     Ask,
     Crashed,
-    Degrade,
     Done,
     Fail,
     HandBack,
@@ -183,10 +182,6 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
             _retry(job, attempt, unit, Retry(why))
         case Retry():
             _retry(job, attempt, unit, verdict)
-        case Degrade(why, rung):
-            _close(attempt, AttemptOutcome.RETRY, why)
-            unit.min_rung = rung
-            _queue_again(unit, why, 0.0)
         case Hold(why, seconds):
             _hold(job, attempt, unit, why, seconds)
         case Ask():

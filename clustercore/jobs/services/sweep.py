@@ -19,6 +19,7 @@ from clustercore.jobs.services.clock import ClockWatch
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import reap
+from clustercore.jobs.services.ready import ReadyUpkeep
 from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.services import mark_silent_nodes_offline
 
@@ -46,6 +47,7 @@ class Sweeper:
         self._server_started = 0.0
         self._looked = float("-inf")
         self._reading: ClockReading | None = None
+        self._ready = ReadyUpkeep()
 
     def hub_was_away(self) -> None:
         """Begins the grace anew."""
@@ -73,6 +75,7 @@ class Sweeper:
         # A floor is decided before the first node has done much; it falls only when all had the chance to beat.
         if work_is_open():
             keep_floors(environment().floor_wait_seconds, may_fall=is_settled)
+            self._ready.run(now)
         if is_settled:
             sweep(reading, lease_seconds, broker_away)
 

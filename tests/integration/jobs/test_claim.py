@@ -13,10 +13,11 @@ from django.utils import timezone
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.jobs.selectors.eligibility import below_floor, claimable
 from clustercore.jobs.services.advance import advance
+from clustercore.jobs.services.available import below_floor, claimable
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.control import pause_job
+from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, submit_job
@@ -192,6 +193,7 @@ def test_after_the_stated_wait_every_rung_may_take_part() -> None:
     job, _ = with_parts(1, accept_lower_after=60.0)
     assert claim(as_claimant(pi), None) is None
     Job.objects.filter(pk=job.pk).update(created=Now() - timedelta(seconds=61))
+    keep_floors(600.0, may_fall=False)
     assert claim(as_claimant(pi), None) is not None
 
 

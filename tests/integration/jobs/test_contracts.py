@@ -8,7 +8,7 @@ import pytest
 
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.jobs.selectors.eligibility import claimable
+from clustercore.jobs.services.available import claimable
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.sweep import explain_waiting_jobs
 from clustercore.nodes.models import Node

@@ -9,7 +9,7 @@ import pytest
 from django.db.models import F
 
 from clustercore.jobs.models import Job, JobEvent
-from clustercore.jobs.selectors.eligibility import below_floor, claimable
+from clustercore.jobs.services.available import below_floor, claimable
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.clock import _shift
 from clustercore.jobs.services.floors import keep_floors

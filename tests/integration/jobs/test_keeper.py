@@ -18,8 +18,8 @@ from django.test.utils import CaptureQueriesContext
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.models import Attempt
-from clustercore.jobs.selectors.eligibility import Waiting
 from clustercore.jobs.services import keeper
+from clustercore.jobs.services.available import Waiting
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import pause_job
 from clustercore.jobs.services.keeper import LeaseKeeper

@@ -20,9 +20,9 @@ from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.jobs.selectors.eligibility import claimable
 from clustercore.jobs.services import places
 from clustercore.jobs.services.advance import advance
+from clustercore.jobs.services.available import claimable
 from clustercore.jobs.services.claim import CanvasPlace, claim
 from clustercore.jobs.services.places import expect_message, expect_no_message, work_join, work_off
 from clustercore.jobs.services.queueing import queue_units

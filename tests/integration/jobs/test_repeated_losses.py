@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Attempt, Unit
-from clustercore.jobs.selectors.eligibility import claimable
+from clustercore.jobs.services.available import claimable
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import retry_job
 from clustercore.jobs.services.leases import reap

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from clustercore.jobs.adapters.clocks import read_clocks
-from clustercore.jobs.domain.verdict import Crashed, Degrade, Done, Fail, HandBack, Hold, Retry
+from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Retry
 from clustercore.jobs.models import Attempt, Counter, Job, Unit
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimed, claim
@@ -205,13 +205,6 @@ def test_a_node_that_is_held_is_named_with_its_reason_where_nothing_else_works()
     explain_waiting_jobs()
     job.refresh_from_db()
     assert f"{node.name}: this machine has no disk space left" in job.waiting
-
-
-def test_a_degrade_lets_lower_rungs_try() -> None:
-    workstation, pi = start_node(WORKSTATION), start_node(PI)
-    with_parts(1)
-    settle(taken_by(workstation).key, Degrade("out of memory", rung=0))
-    assert claim(as_claimant(pi), None) is not None
 
 
 def test_a_hold_keeps_the_unit_with_its_reason_until_it_is_released() -> None:

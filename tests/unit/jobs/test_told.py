@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from clustercore.jobs.domain.verdict import Ask, Crashed, Degrade, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
+from clustercore.jobs.domain.verdict import Ask, Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.jobs.services.claim import Claimed
 from clustercore.jobs.services.work import LONGEST_REASON, AttemptFailed, told
 
@@ -30,7 +30,7 @@ CLAIMED = Claimed(
 UNIT = "unit 12 of job 3 (transcribe 4)"
 
 
-@pytest.mark.parametrize("verdict", [Fail("no audio"), Retry("no audio"), Crashed("no audio"), Degrade("no audio", 1)])
+@pytest.mark.parametrize("verdict", [Fail("no audio"), Retry("no audio"), Crashed("no audio")])
 def test_a_try_that_failed_is_a_failed_task_that_names_its_unit(verdict: Verdict) -> None:
     with pytest.raises(AttemptFailed, match="no audio") as failure:
         told(CLAIMED, verdict)

@@ -8,7 +8,6 @@ import pytest
 from clustercore.jobs.domain.verdict import (
     Ask,
     Crashed,
-    Degrade,
     Done,
     Fail,
     HandBack,
@@ -28,7 +27,6 @@ from clustercore.jobs.domain.verdict import (
     [
         Done({"text": "hello"}),
         Retry("busy", not_here=True, delay_seconds=3.0),
-        Degrade("too big", rung=1),
         Hold("ask", seconds=None),
         Fail("empty file", code="empty"),
         Remake("its sound is lost", stage="cut"),
@@ -40,6 +38,10 @@ from clustercore.jobs.domain.verdict import (
 )
 def test_every_verdict_survives_the_spool(verdict: Verdict) -> None:
     assert from_json(to_json(verdict)) == verdict
+
+
+def test_one_of_before_that_let_lower_rungs_try_is_tried_again() -> None:
+    assert from_json({"verdict": "Degrade", "why": "too big", "rung": 1}) == Retry("too big")
 
 
 def test_the_paths_of_a_results_files_do_not_leave_the_process() -> None:

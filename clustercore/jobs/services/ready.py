@@ -107,6 +107,16 @@ class ReadyUpkeep:
             repair_ready()
 
 
+# A dump of another server brings its numbers of transactions. One that is still to come here would later pass for the
+# transaction that it was there.
+_FOREIGN = """
+UPDATE jobs_ready r SET queued_by = 0
+FROM (SELECT job_id, demand_id FROM jobs_ready
+      WHERE queued_by >= pg_snapshot_xmax(pg_current_snapshot())::text::bigint FOR UPDATE SKIP LOCKED) old
+WHERE r.job_id = old.job_id AND r.demand_id = old.demand_id
+"""
+
+
 def mark_due() -> int:
     """Lets what was to be done later be claimed once its time has come; returns how many jobs' rows came due."""
     return len(COME_DUE.fetch())
@@ -136,6 +146,7 @@ def repair_ready() -> int:
     Work that was queued in the moment in which its job asked for something else may be listed wrongly for so long.
     """
     with connection.cursor() as cursor:
+        cursor.execute(_FOREIGN)
         cursor.execute(_MISSING)
         jobs = [row[0] for row in cursor.fetchall()]
         for job_id in jobs:

@@ -1,0 +1,359 @@
+"""The list of ready work: what puts a job on it, what takes it off, and what comes to it from several sides at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+
+import psycopg
+import pytest
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.verdict import Done, Hold, Retry
+from clustercore.jobs.models import Attempt, Demand, Job, Ready, Unit
+from clustercore.jobs.services.available import claimable
+from clustercore.jobs.services.claim import Claimant, claim
+from clustercore.jobs.services.control import cancel_job, edit_job, pause_job, resume_job, retry_job
+from clustercore.jobs.services.floors import keep_floors
+from clustercore.jobs.services.leases import reap
+from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.ready import UNUSED_MINUTES, mark_due, repair_ready, tidy_ready
+from clustercore.jobs.services.settle import settle
+from clustercore.nodes.models import Node
+from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node
+from tests.fakes.jobs import kinds as fake_kinds
+from tests.integration.jobs.conftest import submitted, taken, with_parts
+from tests.integration.jobs.test_races import at_once
+
+ROUNDS = 10
+
+
+def listed(job: Job) -> list[tuple[str, str | None, int | None]]:
+    """The stages of a job for which there is work, and what they ask, those that are due."""
+    rows = Ready.objects.filter(job=job, is_due=True).order_by("demand__stage")
+    return list(rows.values_list("demand__stage", "demand__language", "demand__min_rung"))
+
+
+def put_off(job: Job) -> list[str]:
+    return list(Ready.objects.filter(job=job, is_due=False).values_list("demand__stage", flat=True))
+
+
+def test_a_job_is_listed_for_what_is_queued_and_not_for_what_is_blocked_or_held(node: Claimant) -> None:
+    job = submitted()
+    assert listed(job) == [("plan", "", 0)]
+    fake_kinds.HELD.append("until the language is known")
+    queue_units(fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=0)])
+    assert listed(job) == [("plan", "", 0)]
+
+
+def test_many_units_that_are_queued_one_by_one_write_their_row_once(node: Claimant) -> None:
+    job, parts = with_parts(50)
+    tidy_ready()
+    Unit.objects.filter(job=job).update(state="failed")
+    Ready.objects.filter(job=job).delete()
+    with connection.cursor() as cursor:
+        written = "SELECT n_tup_ins + n_tup_upd FROM pg_stat_xact_user_tables WHERE relname = 'jobs_ready'"
+        cursor.execute(written)
+        before = cursor.fetchone()[0]
+        Unit.objects.filter(job=job, stage="part").update(state="queued")
+        cursor.execute(written)
+        assert cursor.fetchone()[0] == before + 1
+    assert listed(job) == [("part", "en", None)]
+    assert len(claimable(node.node_id, node.capabilities, 60)) == len(parts)
+
+
+def test_the_last_unit_takes_its_job_off_the_list(node: Claimant) -> None:
+    job, _ = with_parts(2)
+    tidy_ready()
+    taken(node)
+    assert listed(job) == [("part", "en", None)]
+    taken(node)
+    assert not Ready.objects.exists()
+
+
+def test_what_is_tried_again_later_is_listed_for_then(node: Claimant) -> None:
+    job, _ = with_parts(1)
+    tidy_ready()
+    settle(taken(node).key, Retry("busy", delay_seconds=60.0))
+    assert (listed(job), put_off(job)) == ([], ["part"])
+    assert mark_due() == 0
+    Unit.objects.filter(job=job).update(run_after=F("run_after") - timedelta(seconds=61))
+    assert listed(job) == [("part", "en", None)]
+    assert claim(node, None) is not None
+
+
+def test_what_was_put_off_comes_due_by_itself(node: Claimant) -> None:
+    job, _ = with_parts(1)
+    tidy_ready()
+    settle(taken(node).key, Hold("the quota is used up", seconds=60.0))
+    Ready.objects.update(due_at=Now() - timedelta(seconds=1))
+    assert mark_due() == 1
+    assert listed(job) == [("part", "en", None)]
+
+
+def test_a_job_of_which_only_later_work_is_left_stands_in_nobodys_way(node: Claimant) -> None:
+    job, parts = with_parts(3)
+    tidy_ready()
+    Unit.objects.filter(pk__in=[parts[1].pk, parts[2].pk]).update(run_after=Now() + timedelta(seconds=60))
+    taken(node)
+    assert (listed(job), put_off(job)) == ([], ["part"])
+    assert Ready.objects.filter(due_at__gt=Now() + timedelta(seconds=50)).exists()
+
+
+def test_an_answer_of_its_language_moves_a_job_to_those_that_hear_it() -> None:
+    start_node(WORKSTATION)
+    pi = start_node(PI)
+    job, _ = with_parts(1, language=None, min_rung=0)
+    Unit.objects.filter(job=job, stage="plan").update(state="done")
+    tidy_ready()
+    assert listed(job) == [("part", None, 0)]
+    Job.objects.filter(pk=job.pk).update(language="de")
+    assert listed(job) == [("part", "de", 0)]
+    assert claim(as_claimant(pi), None) is None
+
+
+def test_a_floor_that_is_decided_moves_a_job(node: Claimant) -> None:
+    start_node(WORKSTATION)
+    job, _ = with_parts(1)
+    tidy_ready()
+    keep_floors(600.0, may_fall=False)
+    assert listed(job) == [("part", "en", 4)]
+    assert claim(node, None) is None
+
+
+def test_a_wait_that_somebody_asked_for_is_told_when_it_is_over() -> None:
+    start_node(WORKSTATION)
+    job, _ = with_parts(1, accept_lower_after=60.0)
+    keep_floors(600.0, may_fall=False)
+    Job.objects.filter(pk=job.pk).update(created=Now() - timedelta(seconds=61))
+    keep_floors(600.0, may_fall=False)
+    job.refresh_from_db()
+    assert job.floor == 0
+    assert "any rung may serve" in job.events.get(name="floor").text
+
+
+def test_another_priority_changes_the_order_at_once(node: Claimant) -> None:
+    with_parts(1)
+    later, _ = with_parts(1)
+    edit_job(later.pk, priority=5)
+    assert taken(node).job_id == later.pk
+
+
+def test_a_paused_job_is_listed_again_when_it_goes_on(node: Claimant) -> None:
+    job, _ = with_parts(2)
+    tidy_ready()
+    pause_job(job.pk)
+    assert not Ready.objects.exists()
+    resume_job(job.pk)
+    assert listed(job) == [("part", "en", None)]
+
+
+def test_a_cancelled_job_leaves_the_list_and_comes_back_when_it_is_tried_again(node: Claimant) -> None:
+    job, _ = with_parts(2)
+    cancel_job(job.pk)
+    assert not Ready.objects.exists()
+    retry_job(job.pk)
+    tidy_ready()
+    assert [stage for stage, *_ in listed(job)] == ["part"]
+    assert taken(node).job_id == job.pk
+
+
+def test_the_sweep_removes_what_was_left_behind_and_nothing_else(node: Claimant) -> None:
+    job, _ = with_parts(2)
+    other, _ = with_parts(1)
+    Unit.objects.filter(job=job).update(state="done")
+    tidy_ready()
+    assert listed(job) == []
+    assert listed(other) == [("part", "en", None)]
+
+
+def test_a_queued_unit_that_is_not_listed_is_found(node: Claimant, caplog: pytest.LogCaptureFixture) -> None:
+    job, _ = with_parts(2)
+    with_parts(1)
+    assert repair_ready() == 0
+    Ready.objects.filter(job=job).delete()
+    assert repair_ready() == 1
+    assert f"job {job.pk}" in caplog.text
+    assert taken(node).job_id == job.pk
+
+
+def test_numbers_of_another_server_are_forgotten_after_a_restore(node: Claimant) -> None:
+    with_parts(1)
+    Ready.objects.update(queued_by=2**40)
+    repair_ready()
+    assert set(Ready.objects.values_list("queued_by", flat=True)) == {0}
+
+
+def test_what_nobody_asks_for_any_more_is_forgotten_after_a_while(node: Claimant) -> None:
+    with_parts(1)
+    tidy_ready()
+    plan = Demand.objects.get(stage="plan")
+    assert plan.unused_since is not None
+    Demand.objects.update(unused_since=Now() - timedelta(minutes=UNUSED_MINUTES + 1))
+    tidy_ready()
+    assert list(Demand.objects.values_list("stage", flat=True)) == ["part"]
+    assert Demand.objects.get().unused_since is None
+
+
+@pytest.mark.parametrize("wish", [{"engine": "somebody-elses"}, {"language": "de"}, {"min_rung": 4}])
+def test_looking_past_jobs_that_are_not_for_a_node_reads_nothing_of_them(wish: dict[str, object]) -> None:
+    pi = start_node(PI)
+    for _ in range(3):
+        with_parts(2, **wish)
+    tidy_ready()
+    few = rows_read(pi)
+    for _ in range(60):
+        with_parts(2, **wish)
+    tidy_ready()
+    assert rows_read(pi) == few
+
+
+def rows_read(node: Node) -> int:
+    """How many rows of jobs, units and the list a look and a claim read that find nothing."""
+    rows = (
+        "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables "
+        "WHERE relname IN ('jobs_job', 'jobs_unit', 'jobs_ready')"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(rows)
+        before = int(cursor.fetchone()[0])
+        assert claimable(node.pk, node.capabilities, 4) == []
+        assert claim(as_claimant(node), None) is None
+        cursor.execute(rows)
+        return int(cursor.fetchone()[0]) - before
+
+
+@pytest.fixture
+def other() -> Iterator[psycopg.Connection]:
+    """A connection of its own, in whose transaction a test stops halfway."""
+    parameters = connection.get_connection_params()
+    wanted = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if parameters.get(name)}
+    with psycopg.connect(**wanted) as link:
+        yield link
+        link.rollback()
+
+
+def soon() -> None:
+    """What waits for a lock fails, instead of stopping the test."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '2s'")
+
+
+QUEUE = "UPDATE jobs_unit SET state = 'queued' WHERE id = %s"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_neither_waits_for_whoever_queues_nor_takes_their_unit_off_the_list(
+    node: Claimant, other: psycopg.Connection
+) -> None:
+    _, (first, second) = with_parts(2)
+    Unit.objects.filter(pk=second.pk).update(state="held")
+    soon()
+    other.execute(QUEUE, [second.pk])
+    assert taken(node).unit_id == first.pk
+    assert claim(node, None) is None
+    tidy_ready()
+    other.commit()
+    assert taken(node).unit_id == second.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_queues_after_the_last_unit_was_taken_lists_the_job_anew(
+    node: Claimant, other: psycopg.Connection
+) -> None:
+    job, (first, second) = with_parts(2)
+    Unit.objects.filter(pk=second.pk).update(state="held")
+    # Its snapshot is of before the claim.
+    other.execute("SELECT count(*) FROM jobs_ready")
+    assert taken(node).unit_id == first.pk
+    assert not Ready.objects.filter(job=job, demand__stage="part").exists()
+    other.execute(QUEUE, [second.pk])
+    other.commit()
+    assert taken(node).unit_id == second.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_demand_that_somebody_is_about_to_name_is_not_removed(node: Claimant, other: psycopg.Connection) -> None:
+    job, (part,) = with_parts(1)
+    tidy_ready()
+    taken(node)
+    Demand.objects.update(unused_since=Now() - timedelta(minutes=UNUSED_MINUTES + 1))
+    soon()
+    other.execute(QUEUE, [part.pk])
+    tidy_ready()
+    other.commit()
+    assert listed(job) == [("part", "en", None)]
+    assert claim(node, None) is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_forgotten_where_units_are_queued_and_taken_at_the_same_moment() -> None:
+    nodes = [as_claimant(start_node(name)) for name in (WORKSTATION, LAPTOP)]
+    job, parts = with_parts(4, min_rung=0)
+
+    def queue_again(unit_id: int) -> None:
+        for _ in range(50):
+            Unit.objects.filter(pk=unit_id, state="done").update(state="queued")
+
+    def take(claimant: Claimant) -> None:
+        for _ in range(100):
+            if (found := claim(claimant, None)) is not None:
+                Unit.objects.filter(pk=found.unit_id).update(state="done")
+
+    at_once(*(partial(queue_again, part.pk) for part in parts[:2]), *(partial(take, node) for node in nodes))
+    assert repair_ready() == 0
+    waiting = Unit.objects.filter(job=job, state="queued").count()
+    for _ in range(waiting):
+        assert claim(nodes[0], None) is not None
+
+
+def expire(job: Job) -> None:
+    Attempt.objects.filter(unit__job=job).update(lease_until=Now() - timedelta(seconds=1))
+
+
+def hear(language: str, job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(language=language)
+
+
+def pause_and_go_on(job: Job) -> None:
+    pause_job(job.pk)
+    resume_job(job.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    "change",
+    [lambda job: edit_job(job.pk, priority=5), partial(hear, "de"), pause_and_go_on],
+    ids=["priority", "language", "pause"],
+)
+def test_what_a_lost_node_had_in_hand_is_listed_as_its_job_asks_now(change: Callable[[Job], None]) -> None:
+    node = as_claimant(start_node(LAPTOP))
+    for _ in range(ROUNDS):
+        job, _ = with_parts(2, min_rung=0)
+        held = [taken(node), taken(node)]
+        expire(job)
+        at_once(lambda: reap(read_clocks(), 20.0), partial(change, job))
+        tidy_ready()
+        repair_ready()
+        job.refresh_from_db()
+        wanted = [("part", job.language, 0)]
+        assert listed(job) == wanted, held
+        assert set(Ready.objects.filter(job=job).values_list("priority", flat=True)) == {job.priority}
+        cancel_job(job.pk)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_results_and_claims_at_once_leave_no_job_listed_that_has_nothing(node: Claimant) -> None:
+    for _ in range(ROUNDS):
+        job, _ = with_parts(2)
+        at_once(partial(claim, node, None), partial(claim, node, None))
+        tidy_ready()
+        assert not Ready.objects.filter(job=job).exists()
+        for key in Attempt.objects.filter(unit__job=job, outcome="live").values_list("key", flat=True):
+            settle(key, Done({}))
+        cancel_job(job.pk)

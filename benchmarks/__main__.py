@@ -24,6 +24,7 @@ NAMES = (
     "first_result",
     "ears",
     "idle",
+    "growth",
 )
 
 

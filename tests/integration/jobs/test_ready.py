@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, connections
 from django.db.models import F
 from django.db.models.functions import Now
 
@@ -17,7 +18,7 @@ from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Hold, Retry
 from clustercore.jobs.models import Attempt, Demand, Job, Ready, Unit
 from clustercore.jobs.services.available import claimable
-from clustercore.jobs.services.claim import Claimant, claim
+from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.control import cancel_job, edit_job, pause_job, resume_job, retry_job
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import reap
@@ -27,6 +28,7 @@ from clustercore.jobs.services.settle import settle
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs import kinds as fake_kinds
+from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import submitted, taken, with_parts
 from tests.integration.jobs.test_races import at_once
 
@@ -260,6 +262,46 @@ def test_a_claim_neither_waits_for_whoever_queues_nor_takes_their_unit_off_the_l
     tidy_ready()
     other.commit()
     assert taken(node).unit_id == second.pk
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_that_began_before_more_was_queued_does_not_take_it_off_the_list(
+    node: Claimant, other: psycopg.Connection
+) -> None:
+    job, (first, second) = with_parts(2)
+    tidy_ready()
+    Unit.objects.filter(pk=second.pk).update(state="held")
+    # The claim looks at the list, then waits at its attempt, and only then takes the job off the list.
+    other.execute(_ATTEMPT, [first.pk])
+    with ThreadPoolExecutor(1) as pool:
+        claiming = pool.submit(in_thread, partial(claim, node, None))
+        until(somebody_waits_for_a_lock, 20)
+        Unit.objects.filter(pk=second.pk).update(state="queued")
+        other.rollback()
+        found = claiming.result(20)
+    assert found is not None and found.unit_id == first.pk
+    assert listed(job) == [("part", "en", None)]
+    assert taken(node).unit_id == second.pk
+
+
+_ATTEMPT = """
+INSERT INTO jobs_attempt (unit_id, number, node_name, instance, outcome, lease_until, started, reason, served_by,
+                          fenced_results)
+VALUES (%s, 1, '', gen_random_uuid(), 'live', now(), now(), '', '{}', 0)
+"""
+
+
+def in_thread(step: Callable[[], Claimed | None]) -> Claimed | None:
+    try:
+        return step()
+    finally:
+        connections.close_all()
+
+
+def somebody_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        return cursor.fetchone() is not None
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,0 +1,54 @@
+"""What grows with how much waits, runs and has been: claims, looks for work, and what else a cluster does all the time.
+
+    python -m benchmarks growth [--rounds 1] [--strict]
+
+Each part is a module with its bars (`BARS`) and `measure()`, which fills a ledger of its own and returns its metrics.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management import call_command
+from django.db import connection
+
+from benchmarks import growth_claims, harness
+from benchmarks.growth_ledger import empty
+from clustercore.embedded.services import ensure_running, stop
+
+DATA_DIRECTORY = harness.data_directory()
+
+PARTS = (growth_claims,)
+BARS: harness.Bars = {name: bar for part in PARTS for name, bar in part.BARS.items()}
+SIZES = ("1", "1000", "10000")
+
+
+def measure() -> dict[str, float]:
+    """Returns what all parts found."""
+    found: dict[str, float] = {}
+    for part in PARTS:
+        empty()
+        found |= part.measure()
+    return found
+
+
+def main() -> None:
+    """Measures, prints, writes."""
+    chosen = harness.arguments(__doc__, rounds=1).parse_args()
+    with ensure_running(DATA_DIRECTORY, linger_seconds=5):
+        call_command("migrate", verbosity=0)
+        rounds = harness.rounds(chosen.rounds, lambda _: measure())
+        connection.close()
+    stop(DATA_DIRECTORY)
+    found = [one.found for one in rounds]
+    metrics = harness.medians(found)
+    harness.print_table(harness.title("As the ledger grows", BARS), ("metric", "value"), list(metrics.items()))
+
+    def draw(axes: Any) -> None:
+        for name in ("claim", "look"):
+            axes.plot(SIZES, [metrics[f"{name}_ms_{size}"] for size in SIZES], marker="o", label=f"a {name}")
+        axes.set(xlabel="running jobs", ylabel="ms", ylim=(0, None), title="What running jobs cost each other")
+        axes.legend()
+
+    loads = [one.load for one in rounds]
+    harness.publish("growth", metrics, {"rounds": found}, draw, bars=BARS, loads=loads, strict=chosen.strict)

@@ -1,0 +1,102 @@
+"""Ledgers of any size for the parts of the benchmark `growth`: filled by bulk statements, triggers and all."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from django.db import connection
+from django.db.models.functions import Now
+
+from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext, known_contracts, register
+from clustercore.jobs.domain.verdict import Done, Verdict
+from clustercore.jobs.services.claim import Claimant
+from clustercore.nodes.domain.facts import PROTOCOL
+from clustercore.nodes.models import Node, NodeModel
+
+LEASE_SECONDS = 3600.0
+
+_JOBS = """
+INSERT INTO jobs_job (kind, title, state, stage, priority, shared, parameters, language, critical_accuracy, engine,
+                      model, error, waiting, floor, created, finished, request_digest)
+SELECT %(kind)s, 'one of many', %(state)s, '', %(priority)s, false, '{}', %(language)s, false, %(engine)s, '', '', '',
+       %(floor)s, now(), CASE WHEN %(state)s = 'done' THEN now() END, ''
+FROM generate_series(1, %(jobs)s) RETURNING id
+"""
+_UNITS = """
+INSERT INTO jobs_unit (job_id, stage, ordinal, capability, ranked, payload, weight, state, attempts_made, failures,
+                       strikes, excluded_nodes, progress, error, hold_reason, created, finished)
+SELECT job.id, 'piece', n, 'stt', true, '{"path": "piece.flac"}', 30,
+       CASE WHEN %(state)s = 'done' THEN 'done' ELSE 'queued' END, (%(state)s = 'done')::integer, 0, 0, '{}', 0, '', '',
+       now(), CASE WHEN %(state)s = 'done' THEN now() END
+FROM unnest(%(ids)s::bigint[]) AS job(id), generate_series(1, %(units)s) AS n
+ORDER BY job.id, n
+"""
+_ATTEMPTS = """
+INSERT INTO jobs_attempt (unit_id, number, node_name, instance, boot_id, outcome, lease_until, started, ended, reason,
+                          served_by, fenced_results)
+SELECT u.id, 1, 'gone', gen_random_uuid(), '', 'done', now(), now(), now(), '',
+       '{"engine": "faster-whisper", "model": "small", "seconds": 2.5}', 0
+FROM jobs_unit u WHERE u.job_id = ANY(%(ids)s::bigint[])
+"""
+
+
+def piece(_context: UnitContext) -> Verdict:
+    """A handler that is never called: the benchmark claims and settles itself."""
+    return Done({})
+
+
+PIECES = JobKind(
+    name="pieces",
+    main_stage="piece",
+    ring=lambda _job, _stage, _units: None,
+    stages=(Stage(name="piece", task="benchmarks.piece", capability="stt", handler=piece, opens="start", ranked=True),),
+)
+register(PIECES)
+
+
+def add_jobs(
+    jobs: int,
+    units: int,
+    *,
+    state: str = "running",
+    priority: int = 0,
+    engine: str = "",
+    language: str = "en",
+    floor: int | None = 0,
+) -> list[int]:
+    """Adds jobs with so many units each, queued ones or, where the job is `done`, done ones; returns their ids."""
+    asked = {"jobs": jobs, "state": state, "priority": priority, "engine": engine, "language": language, "floor": floor}
+    with connection.cursor() as cursor:
+        cursor.execute(_JOBS, asked | {"kind": PIECES.name})
+        ids = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_UNITS, {"ids": ids, "units": units, "state": state})
+        if state == "done":
+            cursor.execute(_ATTEMPTS, {"ids": ids})
+    return ids
+
+
+def add_node(name: str, engine: str = "faster-whisper", rung: int = 3) -> Claimant:
+    """Adds a node that has one model and is there as long as the benchmark is."""
+    instance = uuid4()
+    node = Node.objects.create(
+        name=name, hostname=name, instance=instance, boot_id=name, protocol=PROTOCOL, protocol_instance=instance,
+        contracts=list(known_contracts()), process_id=1, operating_system="none", architecture="none", cores=4,
+        memory_mb=8000, version="none", slots=1, capabilities=["stt"], heartbeat_seconds=3600.0, last_seen=Now(),
+        started=Now(),
+    )  # fmt: skip
+    NodeModel.objects.create(
+        node=node, capability="stt", engine=engine, model="small", languages=["en"], rung=rung, detects_language=True
+    )
+    return Claimant(node.pk, name, instance, name, node.capabilities, LEASE_SECONDS)
+
+
+def analyze() -> None:
+    """Does what autovacuum does within a minute of a change of this size."""
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM (ANALYZE) jobs_job, jobs_unit, jobs_attempt, jobs_ready, jobs_demand")
+
+
+def empty() -> None:
+    """Removes all jobs and nodes."""
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE jobs_job, jobs_demand, nodes_node CASCADE")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeVar
+from typing import Any
 
 import av
 import numpy as np
@@ -17,7 +17,6 @@ from transcription.adapters.opening import MediaError
 from transcription.domain.sampling import SAMPLE_RATE
 
 Floats = npt.NDArray[np.float32]
-Table = TypeVar("Table", npt.NDArray[np.float32], npt.NDArray[np.float64])
 
 BLOCK = SAMPLE_RATE
 """Samples over which it is decided how the channels lie to each other."""
@@ -192,11 +191,12 @@ def finite(frame: AudioFrame) -> AudioFrame:
     return result
 
 
-def bounded(table: Table) -> Table:
+def bounded(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """The table itself, or a mended copy where one of its floats is no number or too large."""
     if len(table) and table.min() >= -MOST and table.max() <= MOST:
         return table
-    return np.clip(np.nan_to_num(table), -MOST, MOST)
+    mended: npt.NDArray[Any] = np.clip(np.nan_to_num(table), -MOST, MOST)
+    return mended
 
 
 def averaged(frame: AudioFrame) -> AudioFrame:

@@ -36,6 +36,7 @@ LOOK_FURTHER = {"probesize": str(64 << 20), "analyzeduration": str(3600 * 1_000_
 """How far FFmpeg looks for sound where it found none at the beginning: a track may begin late."""
 
 WAVE_PACKET_BYTES = 1 << 16
+WAVE_LOOK_BYTES = 1 << 18
 PASSED_OVER = 100_000
 """How many packets of streams that the header does not name are tolerated."""
 
@@ -178,8 +179,9 @@ def container_with_sound(file: NamelessFile, span: Span | None) -> Iterator[Inpu
 
 
 def wave_options(span: Span) -> dict[str, str]:
-    """How FFmpeg is to read a WAV file, of which it would make a packet of every 4 KiB."""
-    return {"max_size": str(WAVE_PACKET_BYTES)} | ({"ignore_length": "1"} if span.length_ignored else {})
+    """How FFmpeg is to read a WAV file: it would make a packet of every 4 KiB, and look at forty before it begins."""
+    options = {"max_size": str(WAVE_PACKET_BYTES), "probesize": str(WAVE_LOOK_BYTES)}
+    return options | ({"ignore_length": "1"} if span.length_ignored else {})
 
 
 def wanted_track(tracks: list[Track], number: int | None) -> Track:

@@ -17,6 +17,7 @@ from transcription.adapters.notes import notes_on_tracks
 from transcription.adapters.opening import last_moment
 from transcription.adapters.spans import Span
 from transcription.adapters.surveying import Source, declared_seconds, survey
+from transcription.domain.cut import Samples
 
 RATE = 48_000
 SECONDS = 2
@@ -134,14 +135,15 @@ def test_a_later_link_is_heard_on_the_track_that_was_chosen(tmp_path: Path) -> N
     assert peaks == pytest.approx([0.5, 0.5, 0.25], abs=0.02)
 
 
-def decoded_by_ffmpeg(path: Path) -> np.ndarray:
+def decoded_by_ffmpeg(path: Path) -> Samples:
     """The recording as FFmpeg alone gives it: 16 kHz, its channels in equal parts, 16 bits."""
     resampler = AudioResampler(format="flt", rate=16_000)
     with av.open(str(path)) as container:
         parts = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
     parts += resampler.resample(None)
     mixed = np.concatenate([part.to_ndarray().reshape(part.samples, -1).mean(axis=1) for part in parts])
-    return np.clip(np.rint(mixed * 32_768), -32_768, 32_767).astype(np.int16)
+    whole: Samples = np.clip(np.rint(mixed * 32_768), -32_768, 32_767).astype(np.int16)
+    return whole
 
 
 @pytest.mark.parametrize("kind", ["wav", "wav-float", "flac", "mp3-constant", "m4a", "m4a-lossless"])

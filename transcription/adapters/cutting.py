@@ -74,7 +74,8 @@ class CutOrder:
         """How the piece that starts at `sample` is cut. Raises ValueError."""
         remaining = None if declared_seconds is None else max(0.0, declared_seconds - sample / SAMPLE_RATE)
         longest, window = self.longest_piece_seconds, self.window_seconds
-        chosen = self.piece_seconds or piece_seconds(remaining, self.slots, longest, window)
+        begun = sample / SAMPLE_RATE
+        chosen = self.piece_seconds or piece_seconds(remaining, self.slots, longest, window, begun)
         return CutRule.from_seconds(chosen, window)
 
 

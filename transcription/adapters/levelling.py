@@ -25,6 +25,8 @@ FAINTEST_DECIBELS = -88.0
 """Below this there is nothing but the noise of 16 bits."""
 LEAST_RANGE_DECIBELS = 6.0
 """Speech comes and goes by more than this; steady noise is not made louder."""
+SHARES = (0.1, 0.95)
+"""How many frames are no louder than what counts as quiet, and as loud."""
 MEMORY_FRAMES = 30 * 100
 OVER_SCALE = 1.25
 """Floats may exceed full scale; a little of that is cut off as every player does."""
@@ -34,6 +36,8 @@ WILD = 4.0
 OFFSET_SHARE = 0.25
 """An offset is taken out when it is more than this share of the sound around it."""
 LEAST_OFFSET = 2e-4
+LEAST_OFFSET_SAMPLES = SAMPLE_RATE // 4
+"""The mean of a shorter block is part of a wave, and no offset."""
 OVERDRIVEN_SHARE = 0.01
 """A block is overdriven when so many of its samples lie at full scale."""
 FADE = SAMPLE_RATE // 100
@@ -55,36 +59,39 @@ class Leveller:
     """Turns mono floats into samples of 16 bits at a loudness that can be heard. `loudness` tells what was done."""
 
     loudness: Loudness = field(default_factory=Loudness)
-    _levels: deque[float] = field(default_factory=lambda: deque(maxlen=MEMORY_FRAMES))
+    _levels: Floats = field(default_factory=lambda: np.empty(0, np.float32))
     _peaks: deque[float] = field(default_factory=lambda: deque(maxlen=10))
     _gain: float | None = None
     _offset: float | None = None
 
     def take(self, block: Floats) -> Samples:
         """The next samples, about a second at a time."""
-        level = self._without_offset(np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0))
-        peak = peak_of(level)
+        known = block if np.isfinite(block).all() else np.nan_to_num(block, nan=0.0, posinf=1.0, neginf=-1.0)
+        level = self._without_offset(known)
         seconds = len(block) / SAMPLE_RATE
-        if np.mean(np.abs(block) >= 0.999) > OVERDRIVEN_SHARE:
+        if np.count_nonzero(np.abs(known) >= 0.999) > OVERDRIVEN_SHARE * len(block):
             self.loudness.overdriven_seconds += seconds
-        gain = self._gain_for(level, peak)
+        gain = self._gain_for(level, peak_of(level))
         if gain > 2.0:
             self.loudness.raised_seconds += seconds
             self.loudness.most_decibels = max(self.loudness.most_decibels, 20 * float(np.log10(gain)))
-        scaled = level * self._ramp(gain, len(level))
-        whole = np.rint(scaled * np.float32(FULL_SCALE))
-        return np.asarray(np.clip(whole, -FULL_SCALE, FULL_SCALE - 1), dtype=np.int16)
+        whole = level * (self._ramp(gain, len(level)) * np.float32(FULL_SCALE))
+        np.rint(whole, out=whole)
+        return np.clip(whole, -FULL_SCALE, FULL_SCALE - 1, out=whole).astype(np.int16)
 
     def _gain_for(self, block: Floats, peak: float) -> float:
         levels = frame_decibels(block)
-        self._levels.extend(levels)
+        self._levels = np.concatenate((self._levels, levels))[-MEMORY_FRAMES:]
         self._peaks.append(peak)
-        quiet, loud = np.percentile(np.fromiter(self._levels, np.float32), (10, 95))
-        loud = max(float(loud), float(np.percentile(levels, 95)))
+        quiet, loud = quiet_and_loud(levels)
+        if loud < QUIET_DECIBELS:
+            # Only then does what came before make a difference.
+            quiet, usual = quiet_and_loud(self._levels)
+            loud = max(loud, usual)
         self.loudness.has_sound |= loud > FAINTEST_DECIBELS
         if max(self._peaks) > OVER_SCALE:
             return PEAK / max(self._peaks)
-        if not FAINTEST_DECIBELS < loud < QUIET_DECIBELS or loud - float(quiet) < LEAST_RANGE_DECIBELS:
+        if not FAINTEST_DECIBELS < loud < QUIET_DECIBELS or loud - quiet < LEAST_RANGE_DECIBELS:
             return 1.0
         decibels = min(WANTED_DECIBELS - loud, STEEPNESS * (QUIET_DECIBELS - loud))
         return max(1.0, min(10 ** (decibels / 20), PEAK / peak if peak else 1.0))
@@ -102,12 +109,17 @@ class Leveller:
     def _without_offset(self, block: Floats) -> Floats:
         if not len(block):
             return block
-        mean = float(block.mean())
-        offset = mean if abs(mean) > max(LEAST_OFFSET, OFFSET_SHARE * float(block.std())) else 0.0
+        offset = self._offset_of(block)
         before, self._offset = offset if self._offset is None else self._offset, offset
         if not before and not offset:
             return block
         return block - np.linspace(before, offset, len(block), dtype=np.float32)
+
+    def _offset_of(self, block: Floats) -> float:
+        if len(block) < LEAST_OFFSET_SAMPLES:
+            return self._offset or 0.0
+        mean = float(block.mean())
+        return mean if abs(mean) > LEAST_OFFSET and abs(mean) > OFFSET_SHARE * float(block.std()) else 0.0
 
 
 def peak_of(block: Floats) -> float:
@@ -115,12 +127,23 @@ def peak_of(block: Floats) -> float:
     if not len(block):
         return 0.0
     levels = np.abs(block)
-    highest, usual = float(levels.max()), float(np.percentile(levels, 99.5))
-    return usual if highest > max(OVER_SCALE, WILD * usual) else highest
+    highest = float(levels.max())
+    if highest <= OVER_SCALE:
+        return highest
+    usual = float(np.percentile(levels, 99.5))
+    return usual if highest > WILD * usual else highest
+
+
+def quiet_and_loud(levels: Floats) -> tuple[float, float]:
+    """Up to where the quietest frames reach, and from where on the loudest lie."""
+    places = np.arange(len(levels))
+    quiet, loud = np.interp(np.array(SHARES) * (len(levels) - 1), places, np.sort(levels))
+    return float(quiet), float(loud)
 
 
 def frame_decibels(block: Floats) -> npt.NDArray[np.float32]:
     """Loudness of each 10 ms in decibels relative to full scale; the last may be shorter."""
-    padded = np.pad(block, (0, -len(block) % FRAME)).reshape(-1, FRAME)
+    missing = -len(block) % FRAME
+    padded = (np.pad(block, (0, missing)) if missing else block).reshape(-1, FRAME)
     power = np.einsum("ij,ij->i", padded, padded) / FRAME
     return np.asarray(10 * np.log10(power + 1e-12), dtype=np.float32)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import av
 import numpy as np
 import numpy.typing as npt
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
@@ -18,6 +20,10 @@ Floats = npt.NDArray[np.float32]
 
 BLOCK = SAMPLE_RATE
 """Samples over which it is decided how the channels lie to each other."""
+GATHERED = 1 << 16
+"""Samples that are converted in one call: a call for each frame of a codec costs more than the conversion."""
+MOST_PLANES = 7
+"""With more, PyAV would read beyond its list of planes."""
 FADE = SAMPLE_RATE // 100
 CANCELLED = 0.06
 """Two channels cancel each other out when their sum has less than this share of the energy of their difference."""
@@ -30,7 +36,7 @@ SHARES = {"FL": 0.7071, "FR": 0.7071, "FC": 1.0, "LFE": 0.0, "LFE2": 0.0}
 
 
 class Mixer:
-    """Turns frames into mono samples at 16 kHz, floats of which 1 is full scale, in blocks of at most a second.
+    """Turns frames into mono samples at 16 kHz, floats of which 1 is full scale, in blocks of a second.
 
     A channel that cancels another out is turned over first; `inverted_samples` counts the samples of such blocks.
     """
@@ -41,6 +47,8 @@ class Mixer:
         self._resampler: AudioResampler | None = None
         self._shares: Floats = np.ones(1, np.float32)
         self._signs: Floats | None = None
+        self._frames: list[AudioFrame] = []
+        self._waiting = 0
         self._gathered: list[Floats] = []
         self._size = 0
 
@@ -51,41 +59,58 @@ class Mixer:
             yield from self.drain()
             self._shape = shape
         frame.pts = None
-        yield from self._blocks(self._resampled(frame), BLOCK)
+        self._frames.append(frame)
+        self._waiting += frame.samples
+        if self._waiting >= GATHERED:
+            yield from self._blocks(self._resampled(self._taken()))
 
     def drain(self) -> Iterator[Floats]:
-        """What is left inside; afterwards the mixer is as new."""
+        """What is left inside, its last block shorter than a second; afterwards the mixer is as new."""
         if self._shape is None:
             return
-        yield from self._blocks(self._resampled(None), 1)
+        if self._frames:
+            yield from self._blocks(self._resampled(self._taken()))
+        yield from self._blocks(self._resampled([]))
+        if self._size:
+            yield self._mixed(np.concatenate(self._gathered))
+        self._gathered, self._size = [], 0
         self._shape, self._resampler = None, None
 
-    def _blocks(self, tables: Iterator[Floats], least: int) -> Iterator[Floats]:
+    def _taken(self) -> list[AudioFrame]:
+        frames, self._frames, self._waiting = self._frames, [], 0
+        return frames
+
+    def _blocks(self, tables: Iterator[Floats]) -> Iterator[Floats]:
         for table in tables:
             self._gathered.append(table)
             self._size += len(table)
-        if self._size >= least:
-            whole = np.concatenate(self._gathered)
-            self._gathered, self._size = [], 0
-            for start in range(0, len(whole), BLOCK):
-                yield self._mixed(whole[start : start + BLOCK])
+        if self._size < BLOCK:
+            return
+        whole = np.concatenate(self._gathered)
+        end = self._size - self._size % BLOCK
+        self._gathered, self._size = [whole[end:]], len(whole) - end
+        for start in range(0, end, BLOCK):
+            yield self._mixed(whole[start : start + BLOCK])
 
-    def _resampled(self, frame: AudioFrame | None) -> Iterator[Floats]:
+    def _resampled(self, frames: list[AudioFrame]) -> Iterator[Floats]:
+        """What the resampler gives for the frames; without any, what is left inside it."""
         try:
-            numbers = None if frame is None else finite(frame)
-            known = averaged(numbers) if numbers is not None and is_unnamed(numbers) else numbers
-            if self._resampler is None:
-                if known is None:
-                    return
-                self._start(known.layout)
-            assert self._resampler is not None
-            results = self._resampler.resample(known)
+            results = self._converted(frames)
         except (av.FFmpegError, ValueError) as error:
             raise MediaError("undecodable", f"The sound cannot be converted ({error}). Convert it to FLAC.") from error
         for result in results:
             if result.samples:
-                table = result.to_ndarray().reshape(result.samples, -1).astype(np.float32, copy=False)
-                yield np.clip(np.nan_to_num(table), -MOST, MOST)
+                yield bounded(result.to_ndarray().reshape(result.samples, -1).astype(np.float32, copy=False))
+
+    def _converted(self, frames: list[AudioFrame]) -> list[AudioFrame]:
+        numbers = finite(joined(frames)) if frames else None
+        known = averaged(numbers) if numbers is not None and is_unnamed(numbers) else numbers
+        if self._resampler is None:
+            if known is None:
+                return []
+            self._start(known.layout)
+        assert self._resampler is not None
+        return self._resampler.resample(known)
 
     def _start(self, layout: AudioLayout) -> None:
         self._resampler = AudioResampler(format="flt", layout=layout, rate=SAMPLE_RATE)
@@ -121,12 +146,14 @@ def signs_of(table: Floats, before: Floats) -> Floats:
     The first channel that is loud enough is the measure for the others. A channel that was turned over stays so until
     it is clearly in phase.
     """
-    energies = np.einsum("ij,ij->j", table, table)
+    # A channel's samples side by side: many times faster to add up than those of all channels in turn.
+    channels = np.ascontiguousarray(table.T)
+    energies = np.einsum("ij,ij->i", channels, channels)
     loudest = float(energies.max())
     if loudest <= 0.0:
         return before
     first = int(np.flatnonzero(energies >= AUDIBLE * loudest)[0])
-    products = table.T @ table[:, first]
+    products = channels @ channels[first]
     apart, together = (energies + energies[first] + side * 2 * products for side in (-1, 1))
     signs = np.where(together < CANCELLED * apart, -1, np.where(apart < together, 1, before))
     signs[first] = 1
@@ -138,18 +165,38 @@ def is_unnamed(frame: AudioFrame) -> bool:
     return frame.layout.nb_channels > 2 and frame.layout.name.endswith("channels")
 
 
+def joined(frames: list[AudioFrame]) -> AudioFrame:
+    """Frames of one shape, and without time stamps, as one. Raises av.FFmpegError."""
+    if len(frames) == 1:
+        return frames[0]
+    fifo = AudioFifo()
+    for frame in frames:
+        fifo.write(frame)
+    whole = fifo.read()
+    assert whole is not None
+    return whole
+
+
 def finite(frame: AudioFrame) -> AudioFrame:
     """The frame with silence where a float is no number, which resampling would spread, and with none too large."""
     if not frame.format.name.startswith(("flt", "dbl")):
         return frame
-    packed = interleaved(frame)
-    table = packed.to_ndarray()
-    if (np.abs(table) <= MOST).all():
-        return frame
-    mended = np.clip(np.nan_to_num(table), -MOST, MOST)
-    result = AudioFrame.from_ndarray(mended, format=packed.format.name, layout=frame.layout.name)
+    whole = legible(frame)
+    table = whole.to_ndarray()
+    mended = bounded(table)
+    if mended is table:
+        return whole
+    result = AudioFrame.from_ndarray(mended, format=whole.format.name, layout=frame.layout.name)
     result.sample_rate = frame.sample_rate
     return result
+
+
+def bounded(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The table itself, or a mended copy where one of its floats is no number or too large."""
+    if len(table) and table.min() >= -MOST and table.max() <= MOST:
+        return table
+    mended: npt.NDArray[Any] = np.clip(np.nan_to_num(table), -MOST, MOST)
+    return mended
 
 
 def averaged(frame: AudioFrame) -> AudioFrame:
@@ -162,12 +209,14 @@ def averaged(frame: AudioFrame) -> AudioFrame:
 
 def channels_of(frame: AudioFrame) -> Floats:
     """The samples of a frame between -1 and 1, of shape (length, channels). Raises av.FFmpegError, ValueError."""
-    return unit(interleaved(frame).to_ndarray().reshape(-1, frame.layout.nb_channels))
+    whole = legible(frame)
+    table = whole.to_ndarray()
+    return unit(table.T if whole.format.is_planar else table.reshape(-1, frame.layout.nb_channels))
 
 
-def interleaved(frame: AudioFrame) -> AudioFrame:
-    """The frame with its channels in one plane: with more than eight, PyAV would read beyond its list of planes."""
-    if not frame.format.is_planar:
+def legible(frame: AudioFrame) -> AudioFrame:
+    """The frame, its channels in one plane where there are too many for planes of their own. Raises av.FFmpegError."""
+    if not frame.format.is_planar or frame.layout.nb_channels <= MOST_PLANES:
         return frame
     packer = AudioResampler(format=frame.format.packed, layout=frame.layout, rate=frame.sample_rate)
     [packed] = packer.resample(frame)

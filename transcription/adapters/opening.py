@@ -35,6 +35,8 @@ STAMPED_FORMATS = frozenset({"mpeg", "mpegts", "ogg"})
 LOOK_FURTHER = {"probesize": str(64 << 20), "analyzeduration": str(3600 * 1_000_000)}
 """How far FFmpeg looks for sound where it found none at the beginning: a track may begin late."""
 
+WAVE_PACKET_BYTES = 1 << 16
+WAVE_LOOK_BYTES = 1 << 18
 PASSED_OVER = 100_000
 """How many packets of streams that the header does not name are tolerated."""
 
@@ -166,7 +168,7 @@ def open_media(path: Path, span: Span | None = None, track: int | None = None) -
 @contextmanager
 def container_with_sound(file: NamelessFile, span: Span | None) -> Iterator[InputContainer]:
     """The container in `file`; looked through further if no sound is near its beginning."""
-    options = {"ignore_length": "1"} if span is not None and span.length_ignored else {}
+    options = wave_options(span) if span is not None and span.is_wave else {}
     with open_container(file, options) as container:
         if audio_streams(container):
             yield container
@@ -174,6 +176,12 @@ def container_with_sound(file: NamelessFile, span: Span | None) -> Iterator[Inpu
     file.seek(0)
     with open_container(file, options | LOOK_FURTHER) as container:
         yield container
+
+
+def wave_options(span: Span) -> dict[str, str]:
+    """How FFmpeg is to read a WAV file: it would make a packet of every 4 KiB, and look at forty before it begins."""
+    options = {"max_size": str(WAVE_PACKET_BYTES), "probesize": str(WAVE_LOOK_BYTES)}
+    return options | ({"ignore_length": "1"} if span.length_ignored else {})
 
 
 def wanted_track(tracks: list[Track], number: int | None) -> Track:

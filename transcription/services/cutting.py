@@ -25,21 +25,22 @@ from transcription.services.language import go_on_detecting, has_sound
 
 WINDOW_SECONDS = 5.0
 WAVE = 8
-"""Pieces that are queued in one call; each gets a message of its own."""
+"""Later pieces that are queued in one call; each gets a message of its own."""
 
 
 @dataclass
 class Waves:
-    """Pieces cut and not yet queued: the first goes out alone, so that work starts at once."""
+    """Pieces cut and not yet queued: one for each slot goes out alone, so that work starts at once."""
 
     context: UnitContext
+    slots: int
     waiting: list[NewUnit] = field(default_factory=list)
     sent: int = 0
 
     def add(self, piece: Mapping[str, Any]) -> None:
         """Stores the piece and queues the wave when it is full."""
         self.waiting.append(self._unit(piece, stored(piece)))
-        if self.sent == 0 or len(self.waiting) >= WAVE:
+        if self.sent < self.slots or len(self.waiting) >= WAVE:
             self.flush()
 
     def flush(self) -> None:
@@ -85,7 +86,8 @@ def cut(context: UnitContext) -> Verdict:
     known = list(recording.pieces.order_by("ordinal").values_list("start_sample", "end_sample", "blob"))
     again = lost_pieces(context.job_id, [blob for _, _, blob in known])
     remade: list[dict[str, Any]] = []
-    waves = Waves(context, sent=len(known))
+    slots = max(1, live_slots(capability_for(context.parameters)))
+    waves = Waves(context, slots, sent=len(known))
     context.report(0.0, "fetching the recording")
 
     def on_event(event: Mapping[str, Any]) -> None:
@@ -102,7 +104,7 @@ def cut(context: UnitContext) -> Verdict:
         "directory": str(context.workspace),
         "piece_seconds": context.parameters.get("piece_seconds"),
         "longest_piece_seconds": environment().piece_seconds,
-        "slots": live_slots(capability_for(context.parameters)),
+        "slots": slots,
         "window_seconds": WINDOW_SECONDS,
         "maximum_seconds": environment().max_media_hours * 3600,
         "known": [[start, end] for start, end, _ in known],

@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 
 from tests.fakes.transcription.recordings import encode
@@ -16,6 +17,7 @@ from transcription.adapters.notes import notes_on_tracks
 from transcription.adapters.opening import last_moment
 from transcription.adapters.spans import Span
 from transcription.adapters.surveying import Source, declared_seconds, survey
+from transcription.domain.cut import Samples
 
 RATE = 48_000
 SECONDS = 2
@@ -131,3 +133,29 @@ def test_a_later_link_is_heard_on_the_track_that_was_chosen(tmp_path: Path) -> N
     sound = np.concatenate(list(Decoder(source, 3600.0, lambda: None).blocks()))
     peaks = [np.abs(part.astype(int)).max() / 32_768 for part in np.split(sound[: 3 * 16_000], 3)]
     assert peaks == pytest.approx([0.5, 0.5, 0.25], abs=0.02)
+
+
+def decoded_by_ffmpeg(path: Path) -> Samples:
+    """The recording as FFmpeg alone gives it: 16 kHz, its channels in equal parts, 16 bits."""
+    resampler = AudioResampler(format="flt", rate=16_000)
+    with av.open(str(path)) as container:
+        parts = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
+    parts += resampler.resample(None)
+    mixed = np.concatenate([part.to_ndarray().reshape(part.samples, -1).mean(axis=1) for part in parts])
+    whole: Samples = np.clip(np.rint(mixed * 32_768), -32_768, 32_767).astype(np.int16)
+    return whole
+
+
+@pytest.mark.parametrize("kind", ["wav", "wav-float", "flac", "mp3-constant", "m4a", "m4a-lossless"])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_an_ordinary_recording_is_heard_to_the_bit_as_ffmpeg_decodes_it(
+    kind: str, channels: int, tmp_path: Path
+) -> None:
+    rate = 44_100
+    times = np.arange(round(5.02 * rate)) / rate
+    # Slow waves: a part of one, taken for itself, looks like an offset.
+    sound = 0.3 * np.sin(2 * np.pi * 60 * times) + 0.01 * np.random.default_rng(7).normal(size=len(times))
+    path = encode(np.stack([sound] * channels).astype(np.float32), rate, kind, tmp_path / "recording")
+    blocks = list(Decoder(survey(path, None, lambda: None), 3600.0, lambda: None).blocks())
+    assert np.array_equal(np.concatenate(blocks), decoded_by_ffmpeg(path))
+    assert {len(block) for block in blocks[:-1]} == {16_000}

@@ -1,0 +1,46 @@
+"""When the pieces of a recording are queued while it is being cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.new_unit import NewUnit
+from transcription.services import cutting
+from transcription.services.cutting import WAVE, Waves
+
+
+@pytest.fixture
+def queued(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pieces each call queued."""
+    monkeypatch.setattr(cutting, "stored", lambda piece: piece["path"])
+    return []
+
+
+def waves(queued: list[int], slots: int, sent: int = 0) -> Waves:
+    def queue(units: Sequence[NewUnit]) -> None:
+        queued.append(len(units))
+
+    return Waves(cast(UnitContext, SimpleNamespace(parameters={}, queue=queue)), slots, sent=sent)
+
+
+def cut_pieces(into: Waves, count: int) -> None:
+    for ordinal in range(count):
+        into.add({"ordinal": ordinal, "path": f"{ordinal}", "start_sample": ordinal * 16_000, "end_sample": 16_000})
+
+
+def test_each_slot_gets_its_first_piece_as_soon_as_it_is_cut_and_later_ones_come_together(queued: list[int]) -> None:
+    found = waves(queued, slots=3)
+    cut_pieces(found, 3 + WAVE + 1)
+    assert queued == [1, 1, 1, WAVE]
+    found.flush()
+    assert queued[-1] == 1
+
+
+def test_an_attempt_that_goes_on_where_another_ended_has_no_slot_to_hurry_for(queued: list[int]) -> None:
+    cut_pieces(waves(queued, slots=3, sent=3), WAVE)
+    assert queued == [WAVE]

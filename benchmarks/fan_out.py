@@ -10,7 +10,7 @@ from celery import shared_task
 from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext, register
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
-from clustercore.jobs.services.work import work
+from clustercore.jobs.services.places import work
 from clustercore.jobs.workflows import ring_units
 
 TEXT = "Some words that a unit of work takes with it. " * 4

@@ -22,7 +22,7 @@ from django.db import transaction
 from clustercore.jobs import workflows
 from clustercore.jobs.domain.kinds import register
 from clustercore.jobs.models import Unit
-from clustercore.jobs.services import joins, settle, work
+from clustercore.jobs.services import joins, places, settle, turn, work
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.workflows import ring_units, take_place
@@ -118,7 +118,7 @@ register(LETTERS)
 register(panel.PANEL)
 vars(workflows)["ring"] = dying(workflows.ring)
 vars(tasks)["take_place"] = breaking(take_place)
-vars(work)["claim"] = halting_claim(claim)
+vars(places)["claim"] = vars(turn)["claim"] = halting_claim(claim)
 vars(work)["_run"] = before("handling", work._run, _of_execution)
 vars(work)["deliver"] = before("answered", work.deliver, _of_execution)
 vars(settle)["queue_units"] = before("queueing", queue_units, lambda *_: ("plan", 0))

@@ -194,6 +194,14 @@ class Claimant:
     lease_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A job whose turn it was, and of which others took all that there was between the choice and the lock."""
+
+    job_id: int
+    is_light: bool
+
+
 def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None) -> Claimed | None:
     """Takes the first unit in line that this node is eligible for; None when there is none.
 
@@ -201,33 +209,46 @@ def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None
     nothing while it is another job's turn. Where other nodes took all that the chosen job
     had, between the choice and the lock, the next job is looked for.
     """
-    passed: dict[bool, list[int]] = {True: [], False: []}
-    light = light_stages()
+    passed: list[Passed] = []
     while True:
-        rows = CLAIM.fetch(
-            hint=hint,
-            only_job=place.job_id if place else None,
-            only_stage=place.stage if place else None,
-            node=claimant.node_id,
-            node_name=claimant.node_name,
-            instance=claimant.instance,
-            boot_id=claimant.boot_id,
-            lease=claimant.lease_seconds,
-            capabilities=list(claimant.capabilities),
-            **known_here(),
-            light_kinds=[kind for kind, _ in light],
-            light_stages=[stage for _, stage in light],
-            passed_light=passed[True],
-            passed=passed[False],
-        )
-        if not rows:
-            return None
-        job_id, is_light, *row = rows[0]
-        if row[0] is not None:
-            return _claimed(row)
+        rows = CLAIM.fetch(**claim_arguments(claimant, hint, place, passed))
+        found = claimed_from(rows[0]) if rows else None
+        if not isinstance(found, Passed):
+            return found
         if place is not None:
             return None
-        passed[is_light].append(job_id)
+        passed.append(found)
+
+
+def claim_arguments(
+    claimant: Claimant, hint: int | None, place: CanvasPlace | None = None, passed: Sequence[Passed] = ()
+) -> dict[str, Any]:
+    """Returns all parameters of `CLAIM`."""
+    light = light_stages()
+    return {
+        "hint": hint,
+        "only_job": place.job_id if place else None,
+        "only_stage": place.stage if place else None,
+        "node": claimant.node_id,
+        "node_name": claimant.node_name,
+        "instance": claimant.instance,
+        "boot_id": claimant.boot_id,
+        "lease": claimant.lease_seconds,
+        "capabilities": list(claimant.capabilities),
+        **known_here(),
+        "light_kinds": [kind for kind, _ in light],
+        "light_stages": [stage for _, stage in light],
+        "passed_light": [one.job_id for one in passed if one.is_light],
+        "passed": [one.job_id for one in passed if not one.is_light],
+    }
+
+
+def claimed_from(row: Sequence[Any]) -> Claimed | Passed | None:
+    """Returns what a row of `CLAIM` says; None for one of nothing but NULL."""
+    job_id, is_light, *taken = row
+    if job_id is None:
+        return None
+    return _claimed(taken) if taken[0] is not None else Passed(job_id, is_light)
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:

@@ -27,6 +27,7 @@ from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.workflows import ring_units, take_place
 from tests.faults import panel
+from tests.faults.errands import ERRANDS
 from tests.faults.letters import LETTERS
 from tests.faults.puppet import node, strings
 from transcription import tasks
@@ -114,6 +115,7 @@ def _of_rung(_kind: str, _stage: str, unit_ids: list[int]) -> tuple[str, int]:
     return Unit.objects.values_list("stage", "ordinal").get(pk=unit_ids[0])
 
 
+register(ERRANDS)
 register(LETTERS)
 register(panel.PANEL)
 vars(workflows)["ring"] = dying(workflows.ring)

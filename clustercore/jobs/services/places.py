@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 SECONDS = 10.0
 """For so long a place takes further units; then its message goes back to the queue, behind what waits there."""
+SECONDS_BESIDE_CANVAS = 1.0
+"""So long where a canvas was sent for the job: its messages need the slot, if they are not lost."""
 NOT_HERE = "this node takes no work now"
 NO_JOB = "this is no job"
 THE_HUB_IS_AWAY = "the hub is away"
@@ -61,8 +63,8 @@ class Shift:
 
     agent: Agent
     place: CanvasPlace | None = None
-    gives_way: bool = False
-    """Whether it ends where a canvas will work the job off: what was sent for that needs the slot."""
+    is_own: bool = False
+    """Whether the node woke itself: then a canvas that was sent may be lost."""
     began: float = field(default_factory=time.monotonic)
     tries: Tries = field(default_factory=Tries)
     last: Claimed | None = None
@@ -85,9 +87,11 @@ class Shift:
 
     def _onward(self) -> Onward:
         """What follows the unit in hand."""
-        if not self.agent.taking_work or (self.gives_way and self.last is not None and _canvas_is_coming(self.last)):
+        gives_way = self.place is None and self.last is not None and _canvas_is_coming(self.last)
+        if not self.agent.taking_work or (gives_way and not self.is_own):
             return Onward()
-        self.is_over = time.monotonic() - self.began > SECONDS
+        seconds = SECONDS_BESIDE_CANVAS if gives_way else SECONDS
+        self.is_over = time.monotonic() - self.began > seconds
         return Onward() if self.is_over else Onward(claimant_of(self.agent), self.place)
 
 
@@ -105,8 +109,7 @@ def work(hint: int | None) -> str:
     has decided, and another message of this node's own goes on.
     """
     agent = current_agent()
-    # Whoever found work by looking for it is sent no canvas, or has lost it.
-    shift = Shift(agent, gives_way=not HOLDINGS.answered(hint))
+    shift = Shift(agent, is_own=HOLDINGS.answered(hint))
     if not agent.taking_work:
         return NOT_HERE
     with HOLDINGS.in_place():

@@ -229,6 +229,18 @@ def test_a_slot_gives_way_to_a_canvas_unless_it_found_the_work_by_itself(
     assert woken == []
 
 
+def test_a_slot_that_found_the_work_by_itself_lets_a_canvas_have_its_turn_before_long(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
+) -> None:
+    monkeypatch.setattr(places, "SECONDS_BESIDE_CANVAS", -1.0)
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, gather=lambda *_: None))
+    job, (one, _) = with_parts(2)
+    expect_message(total_of(job).pk)
+    HOLDINGS.knocked([one.pk])
+    work(one.pk)
+    assert (states(job), woken) == (["done", "queued"], [(LAPTOP, one.pk)])
+
+
 def test_a_slot_that_loses_the_hub_says_what_it_did_until_then(
     agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
 ) -> None:

@@ -1,6 +1,8 @@
 """A queue in PostgreSQL and nothing else: each thread takes a row and writes its result, two statements a unit.
 
-python -m benchmarks.bare_queue URL UNITS THREADS
+python -m benchmarks.bare_queue UNITS THREADS
+
+The database's URL comes by standard input.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ def work_off(link: psycopg.Connection) -> int:
 
 def main() -> None:
     """Prints for how many seconds all threads were at it. Raises RuntimeError where a unit was lost or done twice."""
-    url, units, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    url, units, threads = sys.stdin.read(), int(sys.argv[1]), int(sys.argv[2])
     with psycopg.connect(url, autocommit=True) as link:
         for statement in MAKE.split(";"):
             link.execute(statement.encode())

@@ -32,14 +32,14 @@ BARS: harness.Bars = {"unit_minus_bare_median_ms": ("<=", 2.0)}
 
 def open_job() -> Job:
     """A job that stays open: one of its units belongs to nobody."""
-    job, _ = submit_job(JobRequest(kind=EMPTY.name, title="overhead"), backlog_limit=10**9)
-    Unit.objects.filter(job=job).update(capability="nobody")
+    with transaction.atomic():
+        job, _ = submit_job(JobRequest(kind=EMPTY.name, title="overhead"), backlog_limit=10**9)
+        Unit.objects.filter(job=job).update(capability="nobody")
     return job
 
 
 def insert(job: Job, ordinals: range) -> list[int]:
     """Queues units without ringing for them."""
-    Unit.objects.filter(job=job, ordinal=0).update(capability="nobody")
     silent = replace(EMPTY, ring=lambda *_: None)
     with transaction.atomic():
         return queue_units(silent, job.pk, [NewUnit(stage="nothing", ordinal=ordinal) for ordinal in ordinals])

@@ -1,6 +1,8 @@
 """Procrastinate on the same PostgreSQL: jobs that return at once, by as many at a time as are asked for.
 
-python -m benchmarks.procrastinate_peer URL JOBS CONCURRENCY
+python -m benchmarks.procrastinate_peer JOBS CONCURRENCY
+
+The database's URL comes by standard input.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ SELECT extract(epoch FROM max(at) FILTER (WHERE type = 'succeeded') - min(at) FI
 async def work_off(url: str, jobs: int, concurrency: int) -> None:
     """Queues all jobs, and runs a worker until none is left. Its tasks are coroutines, which cost it least."""
     procrastinate = import_module("procrastinate")
-    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=url, max_size=concurrency + 2))
+    connector = procrastinate.PsycopgConnector(conninfo=url, min_size=1, max_size=concurrency + 2)
+    app = procrastinate.App(connector=connector)
 
     async def nothing(number: int) -> dict[str, int]:
         return {"ordinal": number}
@@ -36,10 +39,10 @@ async def work_off(url: str, jobs: int, concurrency: int) -> None:
 
 def main() -> None:
     """Prints how many seconds lie between the first job's start and the last one's end, by procrastinate's own rows."""
-    url, jobs, concurrency = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    url, jobs, concurrency = sys.stdin.read(), int(sys.argv[1]), int(sys.argv[2])
     with psycopg.connect(url, autocommit=True) as link:
         if link.execute("SELECT to_regclass('procrastinate_jobs')").fetchone() != (None,):
-            link.execute("TRUNCATE procrastinate_jobs, procrastinate_events")
+            link.execute("TRUNCATE procrastinate_jobs CASCADE")
         asyncio.run(work_off(url, jobs, concurrency))
         row = link.execute(TIMED).fetchone()
     if row is None or row[1] != jobs:

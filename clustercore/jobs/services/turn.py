@@ -38,23 +38,34 @@ NEIGHBOURS = 32
 """So many queued units are looked at for one of the same group."""
 
 # The attempt before its unit, as everywhere. Where the unit is not as its attempt says, nothing of all this may stay.
+# What is read before the lock never changes; what decides is read under it.
 _COMPLETE_BESIDE = f"""
-PERFORM {beside("u.job_id")} FROM jobs_attempt a JOIN jobs_unit u ON u.id = a.unit_id
-WHERE a.key = %(settled)s::uuid;
+DECLARE
+    of_unit bigint;
+    of_job bigint;
+    of_stage text;
+    of_group text;
+BEGIN
+SELECT u.id, u.job_id, u.stage, u."group" INTO of_unit, of_job, of_stage, of_group
+FROM jobs_attempt a JOIN jobs_unit u ON u.id = a.unit_id WHERE a.key = %(settled)s::uuid;
+IF NOT FOUND THEN RETURN; END IF;
+PERFORM {beside("of_job")};
 
 UPDATE jobs_attempt a SET outcome = 'done', ended = now(), served_by = %(served_by)s::jsonb
-FROM jobs_unit u
 WHERE a.key = %(settled)s::uuid AND a.outcome = 'live' AND a.number = 1
-  AND u.id = a.unit_id AND u.state = 'leased' AND u.attempts_made = 1
-  AND u."group" IN (
-      SELECT further."group" FROM jobs_unit further
-      WHERE further.job_id = u.job_id AND further.stage = u.stage AND further.state = 'queued' LIMIT {NEIGHBOURS})
-  AND NOT EXISTS (SELECT FROM jobs_unitafter e WHERE e.after_id = u.id);
+  AND EXISTS (SELECT FROM jobs_unit u WHERE u.id = of_unit AND u.state = 'leased' AND u.attempts_made = 1)
+  AND EXISTS (
+      SELECT FROM (
+          SELECT u."group" FROM jobs_unit u
+          WHERE u.job_id = of_job AND u.stage = of_stage AND u.state = 'queued' LIMIT {NEIGHBOURS}
+      ) further WHERE further."group" = of_group)
+  AND NOT EXISTS (SELECT FROM jobs_unitafter e WHERE e.after_id = of_unit);
 IF NOT FOUND THEN RETURN; END IF;
 
 UPDATE jobs_unit u SET state = 'done', result = %(result)s::jsonb, progress = 1, error = '', finished = now()
-FROM jobs_attempt a WHERE a.key = %(settled)s::uuid AND u.id = a.unit_id AND u.state = 'leased';
+WHERE u.id = of_unit AND u.state = 'leased';
 IF NOT FOUND THEN RAISE EXCEPTION 'attempt %% was live and its unit was not leased', %(settled)s::uuid; END IF;
+END;
 """
 _PARAMETERS = {"settled": "uuid", "served_by": "jsonb", "result": "jsonb"}
 

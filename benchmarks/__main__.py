@@ -14,6 +14,7 @@ from benchmarks import harness
 
 NAMES = (
     "overhead",
+    "throughput",
     "queueing",
     "canvas",
     "speedup",

@@ -8,7 +8,7 @@ from celery import shared_task
 
 from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext, register
 from clustercore.jobs.domain.verdict import Done, Verdict
-from clustercore.jobs.services.work import work
+from clustercore.jobs.services.places import work
 from clustercore.jobs.workflows import ring_units
 
 

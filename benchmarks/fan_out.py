@@ -10,8 +10,8 @@ from celery import shared_task
 from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext, register
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
-from clustercore.jobs.services.work import work
-from clustercore.jobs.workflows import ring_units
+from clustercore.jobs.services.places import work
+from clustercore.jobs.workflows import lone_bell, ring_in_turn, ring_units
 
 TEXT = "Some words that a unit of work takes with it. " * 4
 
@@ -31,7 +31,7 @@ def spread(context: UnitContext) -> Verdict:
     queued = time.perf_counter()
     ids = [unit_id for unit in units[many:] for unit_id in context.queue([unit])]
     one_by_one = time.perf_counter()
-    ring_units(FAN_OUT.name, "one", ids)
+    ring_in_turn(lone_bell(FAN_OUT.stage("one"), unit_id) for unit_id in ids)
     rung = time.perf_counter()
     return Done(
         {

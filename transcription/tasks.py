@@ -7,8 +7,8 @@ from typing import Any
 from celery import Task, shared_task
 
 from clustercore.jobs.services.claim import CanvasPlace
-from clustercore.jobs.services.places import work_join
-from clustercore.jobs.services.work import AttemptFailed, work
+from clustercore.jobs.services.places import work, work_join
+from clustercore.jobs.services.work import AttemptFailed
 from clustercore.jobs.workflows import take_place
 
 

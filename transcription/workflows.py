@@ -1,7 +1,7 @@
 """The shape of a transcription, and nothing else.
 
-cut ──► transcribe, transcribe, …     one message a piece, as they are cut (one whose sound is lost is held, and a
- │                                    further cut makes it)
+cut ──► transcribe, transcribe, …     messages for free slots, as pieces are cut; each goes on with the next (one whose
+ │                                    sound is lost is held, and a further cut makes it)
  ├────► detect                        when nobody said the language, on one piece after another until one tells;
  │                                    the pieces wait for it
  └────► chord( transcribe_all, one a place ) ──► merge
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from celery.canvas import Signature, chord
 
 from clustercore.jobs.domain.kinds import JobKind, Stage
-from clustercore.jobs.workflows import bell, canvas_of_join, lone_bell, ring_in_turn, send_join
+from clustercore.jobs.workflows import bell, canvas_of_join, lone_bell, ring_in_turn, send_join, worth_a_message
 from clustercore.nodes.domain.queues import queue_for
 from clustercore.nodes.selectors import live_slots
 from transcription import tasks
@@ -32,14 +32,15 @@ MOST_PLACES = 100
 
 
 def messages(stage_name: str, unit_ids: Sequence[int], capability: str) -> list[Signature]:
-    """The messages for units of one stage. `capability` is what the pieces ask of a node: to hear, or to translate."""
-    queue = queue_for(capability) if stage_name == "transcribe" else None
-    return [lone_bell(TRANSCRIPTION.stage(stage_name), unit_id, queue) for unit_id in unit_ids]
+    """The messages for units of one stage, for nodes that have the capability."""
+    return [lone_bell(TRANSCRIPTION.stage(stage_name), unit_id, queue_for(capability)) for unit_id in unit_ids]
 
 
 def ring_stage(job_id: int, stage_name: str, unit_ids: Sequence[int]) -> None:
-    """Rings for units just queued."""
-    ring_in_turn(messages(stage_name, unit_ids, capability_of(job_id)))
+    """Rings for units just queued; what the pieces ask of a node is the job's matter: to hear, or to translate."""
+    stage = TRANSCRIPTION.stage(stage_name)
+    capability = capability_of(job_id) if stage_name == OUTLINE.main_stage else stage.capability
+    ring_in_turn(messages(stage_name, worth_a_message(unit_ids, capability), capability))
 
 
 def canvas(job_id: int, merge_id: int, capability: str, places: int) -> chord:
@@ -83,6 +84,7 @@ TRANSCRIPTION = JobKind(
             opens="producer",
             made_by="cut",
             record=record_segments,
+            record_locks_job=False,
             held=held_until_language,
             queued=record_pieces,
             tolerance=1.0,

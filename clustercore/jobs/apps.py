@@ -20,12 +20,14 @@ class JobsConfig(AppConfig):
         from clustercore.jobs.domain.kinds import known_contracts
         from clustercore.jobs.services.control import NotPossible
         from clustercore.jobs.services.keeper import LeaseKeeper
+        from clustercore.jobs.services.looking import use_knock
         from clustercore.jobs.services.submit import BacklogFull, KeyReused
         from clustercore.jobs.workflows import knock
         from clustercore.nodes.domain.contracts import use_contracts
         from clustercore.nodes.domain.hooks import register_hook
 
         use_contracts(known_contracts)
+        use_knock(knock)
         register_hook(LeaseKeeper(knock))
         refuse_as(
             KeyReused,

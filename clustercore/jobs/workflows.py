@@ -1,7 +1,7 @@
 """How bells are rung.
 
-unit queued ──► its stage's task, on cap.<capability> ──► any able node
-unit waits  ──► its stage's task, on node.<name>      ──► the idle node that noticed it
+units queued ─► their stage's task, on cap.<capability> ─► free slots of any able node, which go on by themselves
+unit waits  ──► its stage's task, on node.<name>      ──► a free slot of the node that noticed it
 a stage gets no more units, and one waits for it ──► chord( one message a place ) ──► that unit's own task
 """
 
@@ -18,8 +18,10 @@ from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
 from clustercore.jobs.domain.kinds import Stage, kind_named
+from clustercore.jobs.selectors.occupation import free_places
 from clustercore.jobs.services.available import Waiting
 from clustercore.jobs.services.claim import CanvasPlace
+from clustercore.jobs.services.mishaps import HUB_AWAY
 from clustercore.jobs.services.places import expect_message, expect_no_message, work_off
 from clustercore.nodes.domain.queues import names_capability, queue_for, queue_for_node
 
@@ -29,6 +31,9 @@ ELSEWHERE_SECONDS = 1.0
 """Before a message comes back that a node could not serve: it may be the only one that listens."""
 MOST_RETRIES = 10_000
 """One that came back so often ends; some hours of a node that listens and takes nothing."""
+
+MESSAGES_PER_PLACE = 2
+"""One may come to a node that cannot serve it."""
 
 BROKER_AWAY = (BrokerAway, RedisError, OSError, RuntimeError)
 """How the broker's absence shows: a chord speaks to Redis itself, and Celery's result store ends its own tries with
@@ -126,12 +131,25 @@ def ring_in_turn(bells: Iterable[Signature]) -> str:
 
 
 def ring_units(kind_name: str, stage_name: str, unit_ids: Sequence[int]) -> None:
-    """One bell for each unit."""
+    """Wakes slots for units of a stage."""
     stage = kind_named(kind_name).stage(stage_name)
-    ring_in_turn(lone_bell(stage, unit_id) for unit_id in unit_ids)
+    ring_in_turn(lone_bell(stage, unit_id) for unit_id in worth_a_message(unit_ids, stage.capability))
+
+
+def worth_a_message(unit_ids: Sequence[int], capability: str) -> Sequence[int]:
+    """Returns the first of the units: a message each wakes the slots that are free for the capability, twice over.
+
+    A slot goes on by itself, and idle nodes look for what no message told them of: further ones would find nothing.
+    """
+    if len(unit_ids) < 2:
+        return unit_ids
+    try:
+        return unit_ids[: max(1, MESSAGES_PER_PLACE * free_places(capability))]
+    except HUB_AWAY:
+        return unit_ids[:1]
 
 
 def knock(node_name: str, waiting: Sequence[Waiting]) -> str:
-    """An idle node rings its own queue for what it could take; why it could not, or nothing."""
+    """A node rings its own queue for what its free slots could take; why it could not, or nothing."""
     queue = queue_for_node(node_name)
     return ring_in_turn(lone_bell(kind_named(unit.kind).stage(unit.stage), unit.unit_id, queue) for unit in waiting)

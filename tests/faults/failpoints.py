@@ -22,11 +22,12 @@ from django.db import transaction
 from clustercore.jobs import workflows
 from clustercore.jobs.domain.kinds import register
 from clustercore.jobs.models import Unit
-from clustercore.jobs.services import joins, settle, work
+from clustercore.jobs.services import joins, places, settle, turn, work
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.workflows import ring_units, take_place
 from tests.faults import panel
+from tests.faults.errands import ERRANDS
 from tests.faults.letters import LETTERS
 from tests.faults.puppet import node, strings
 from transcription import tasks
@@ -114,11 +115,12 @@ def _of_rung(_kind: str, _stage: str, unit_ids: list[int]) -> tuple[str, int]:
     return Unit.objects.values_list("stage", "ordinal").get(pk=unit_ids[0])
 
 
+register(ERRANDS)
 register(LETTERS)
 register(panel.PANEL)
 vars(workflows)["ring"] = dying(workflows.ring)
 vars(tasks)["take_place"] = breaking(take_place)
-vars(work)["claim"] = halting_claim(claim)
+vars(places)["claim"] = vars(turn)["claim"] = halting_claim(claim)
 vars(work)["_run"] = before("handling", work._run, _of_execution)
 vars(work)["deliver"] = before("answered", work.deliver, _of_execution)
 vars(settle)["queue_units"] = before("queueing", queue_units, lambda *_: ("plan", 0))

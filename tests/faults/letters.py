@@ -12,7 +12,8 @@ from celery import shared_task
 
 from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
-from clustercore.jobs.services.work import AttemptFailed, work
+from clustercore.jobs.services.places import work
+from clustercore.jobs.services.work import AttemptFailed
 from clustercore.jobs.workflows import ring_units
 from tests.faults.puppet import strings
 from tests.faults.waiting import until

@@ -1,7 +1,7 @@
 """The advisory locks of PostgreSQL that the product takes, each with a number of its own.
 
 All are taken for a transaction (`pg_advisory_xact_lock`), never for a session: behind a pooler a session belongs to
-nobody, and a lock of it to whoever comes next.
+nobody, and a lock of it to whoever comes next. One that is taken with a second number is another lock for each.
 """
 
 from __future__ import annotations
@@ -21,3 +21,5 @@ class AdvisoryLock(IntEnum):
     """Who brings the database to this version."""
     SWEEP = 0x636C7573
     """Who ends the leases that ran out."""
+    TURN = 0x7475726E
+    """Who completes units of a job: beside others (shared), or alone, to see what follows; with the job's number."""

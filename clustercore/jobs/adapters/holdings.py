@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from clustercore.jobs.domain.kinds import LeaseLost
+
+KNOCK_SECONDS = 3.0
+"""So long a knock may be on its way to a free slot; one that takes longer is taken for lost."""
 
 
 @dataclass(slots=True)
@@ -59,12 +63,29 @@ def may_be_extended(holding: Holding, oldest: float) -> bool:
 
 
 class Holdings:
-    """All holdings of this process, and the knocks it has sent to itself."""
+    """All holdings of this process, its places in use, and the knocks it has sent to itself."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[UUID, Holding] = {}
         self._knocks: dict[int, float] = {}
+        self._places = 0
+
+    @property
+    def places(self) -> int:
+        """Returns how many slots serve a message now, whatever they do for it."""
+        return self._places
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Around all that a slot does for one message."""
+        with self._lock:
+            self._places += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._places -= 1
 
     def add(self, holding: Holding) -> None:
         with self._lock:
@@ -84,10 +105,10 @@ class Holdings:
         return {h.key: h.fraction for h in self.all() if may_be_extended(h, oldest)}
 
     def knocked(self, unit_ids: Iterable[int]) -> None:
-        """Remembers bells sent to this node's own queue, for ten seconds at most."""
+        """Remembers bells sent to this node's own queue, as long as one of them may be on its way."""
         with self._lock:
             now = time.monotonic()
-            self._knocks = {unit: at for unit, at in self._knocks.items() if now - at < 10.0}
+            self._knocks = {unit: at for unit, at in self._knocks.items() if now - at < KNOCK_SECONDS}
             self._knocks.update(dict.fromkeys(unit_ids, now))
 
     def answered(self, unit_id: int | None) -> bool:
@@ -97,7 +118,7 @@ class Holdings:
 
     def pending_knocks(self) -> set[int]:
         with self._lock:
-            oldest = time.monotonic() - 10.0
+            oldest = time.monotonic() - KNOCK_SECONDS
             return {unit for unit, at in self._knocks.items() if at >= oldest}
 
 

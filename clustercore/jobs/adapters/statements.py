@@ -25,39 +25,86 @@ _PRESENT: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bool]] = WeakKeyD
 
 
 @dataclass(frozen=True)
-class StoredStatement:
-    """One statement, the types of its parameters, and the columns of its rows."""
+class _Stored:
+    """What the database keeps as a function: its parameters' types, and the columns of its rows."""
 
     name: str
     parameters: Mapping[str, str]
-    """PostgreSQL's type of each `%(name)s` of the query."""
+    """PostgreSQL's type of each `%(name)s` of the text."""
     columns: Mapping[str, str]
-    """Exactly the types that the query returns; a caller may name more than one of them alike in the query."""
-    query: str
+    """Exactly the types that the text returns; a caller may name more than one of them alike in it."""
+
+    @property
+    def body(self) -> str:
+        """Returns what stands between BEGIN and END."""
+        raise NotImplementedError
 
     @cached_property
     def function(self) -> str:
         """The name of its function, which another text has not: nodes of two versions may share a database."""
-        text = repr((sorted(self.parameters.items()), list(self.columns.items()), self.query))
+        text = repr((sorted(self.parameters.items()), list(self.columns.items()), self.body))
         return f"{self.name}_{sha256(text.encode()).hexdigest()[:8]}"
 
     @cached_property
     def definition(self) -> str:
         """The SQL that makes the function. A column's name means the table's, not the result's."""
         numbers = {name: f"${number}" for number, name in enumerate(self.parameters, start=1)}
-        body = _PARAMETER.sub(lambda found: numbers[found[1]], self.query).replace("%%", "%")
+        body = _PARAMETER.sub(lambda found: numbers[found[1]], self.body).replace("%%", "%")
         columns = ", ".join(f"{name} {kind}" for name, kind in self.columns.items())
         return f"""
             CREATE OR REPLACE FUNCTION {self.function} ({", ".join(self.parameters.values())})
             RETURNS TABLE ({columns}) LANGUAGE plpgsql VOLATILE {_BY_INDEX} AS $function$
             #variable_conflict use_column
-            BEGIN RETURN QUERY {body}; END $function$"""
+            BEGIN {body} END $function$"""
 
     @cached_property
-    def call(self) -> str:
+    def call(self) -> bytes:
         """The SQL that calls the function."""
         arguments = ", ".join(f"%({name})s::{kind}" for name, kind in self.parameters.items())
-        return f"SELECT * FROM {self.function}({arguments})"
+        return f"SELECT * FROM {self.function}({arguments})".encode()
+
+    def _is_present(self, cursor: psycopg.Cursor[Any]) -> bool:
+        """Asks once per connection; a transaction that rolls the function back ends in tests only."""
+        known = _PRESENT.setdefault(cursor.connection, {})
+        if self.function not in known:
+            known[self.function] = self.function in _present(cursor, [self.function])
+        return known[self.function]
+
+
+@dataclass(frozen=True)
+class StoredFunction(_Stored):
+    """Several statements in one trip, each of which sees what was committed meanwhile."""
+
+    text: str
+    """What stands between BEGIN and END, in PL/pgSQL."""
+
+    @property
+    def body(self) -> str:
+        return self.text
+
+    def fetch(self, **arguments: Any) -> list[tuple[Any, ...]] | None:
+        """Calls it on Django's own connection, and in its transaction; returns all rows.
+
+        Returns None, and does nothing, in a database that has no such function. Raises as Django's statements do.
+        """
+        connection.ensure_connection()
+        raw: psycopg.Connection[Any] = connection.connection
+        with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+            return cursor.execute(self.call, arguments).fetchall() if self._is_present(cursor) else None
+
+
+@dataclass(frozen=True)
+class StoredStatement(_Stored):
+    """One statement, and what is to be locked before it looks."""
+
+    query: str
+    first: str = ""
+    """A SELECT that runs before the query, for what it does; the query sees what was committed until then."""
+
+    @property
+    def body(self) -> str:
+        perform = f"PERFORM {self.first.strip().removeprefix('SELECT')}; " if self.first else ""
+        return f"{perform}RETURN QUERY {self.query};"
 
     def fetch(self, **arguments: Any) -> list[tuple[Any, ...]]:
         """Runs it on Django's own connection, and in its transaction; returns all rows.
@@ -68,20 +115,14 @@ class StoredStatement:
         connection.ensure_connection()
         raw: psycopg.Connection[Any] = connection.connection
         with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-            query = self.call if self._is_present(cursor) else self.query
-            cursor.execute(query.encode(), arguments)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
-            return rows
-
-    def _is_present(self, cursor: psycopg.Cursor[Any]) -> bool:
-        """Asks once per connection; a transaction that rolls the function back ends in tests only."""
-        known = _PRESENT.setdefault(cursor.connection, {})
-        if self.function not in known:
-            known[self.function] = self.function in _present(cursor, [self.function])
-        return known[self.function]
+            if self._is_present(cursor):
+                return cursor.execute(self.call, arguments).fetchall()
+            if self.first:
+                cursor.execute(self.first.encode(), arguments)
+            return cursor.execute(self.query.encode(), arguments).fetchall()
 
 
-def establish(statements: Iterable[StoredStatement]) -> None:
+def establish(statements: Iterable[StoredStatement | StoredFunction]) -> None:
     """Makes the functions that the database lacks. Those of other versions stay: their nodes may still run."""
     wanted = {statement.function: statement.definition for statement in statements}
     connection.ensure_connection()

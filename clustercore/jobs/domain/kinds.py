@@ -140,6 +140,9 @@ class Stage:
     opens: str
     record: Recorder | None = None
     """Called with (unit id, result) inside the transaction that completes the unit."""
+    record_locks_job: bool = True
+    """Whether `record` needs the job's row lock: it reads or writes what belongs to more than the one unit. Where not,
+    nodes that complete units of one job record beside each other."""
     held: Callable[[int], str] | None = None
     """Given the job id, under its row lock: a reason to keep new units from being claimed until they are released."""
     queued: QueueRecorder | None = None

@@ -6,15 +6,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import Count, FloatField, Sum
 from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Now, TruncMinute
 
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.models import Attempt
+from clustercore.jobs.selectors.eligibility import LIVE
 from clustercore.nodes.domain.standing import Holding, NodeWork
 
 RECENTLY = timedelta(hours=1)
+_FREE = f"""
+SELECT coalesce(sum(greatest(0, n.slots - (
+    SELECT count(*) FROM jobs_attempt a WHERE a.instance = n.instance AND a.outcome = 'live'))), 0)
+FROM nodes_node n WHERE {LIVE} AND %s = ANY(n.capabilities)
+"""
 
 
 def summed(key: str) -> Sum:
@@ -50,6 +57,13 @@ def _holdings() -> Mapping[int, Sequence[Holding]]:
         held = Holding(job_id=job_id, unit_id=unit_id, stage=stage, ordinal=ordinal, since=started, progress=progress)
         found.setdefault(node_id, []).append(held)
     return found
+
+
+def free_places(capability: str) -> int:
+    """Returns how many slots of nodes that take work of a capability have nothing in hand. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FREE, [capability])
+        return int(cursor.fetchone()[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, gather, open_joins
 from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.turn_locks import alone, alone_in
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ AFTER_END = StoredStatement(
     "jobs_after_end",
     parameters={"job": "bigint", "unit": "bigint", "stage": "text"},
     columns={"is_moving": "boolean", "stage_is_open": "boolean", "is_input": "boolean"},
+    first=f"SELECT {alone('%(job)s::bigint')}",
     query="""
 SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state IN ('queued', 'leased')),
        EXISTS (SELECT 1 FROM jobs_unit u WHERE u.job_id = %(job)s::bigint AND u.stage = %(stage)s::text
@@ -72,6 +74,7 @@ def look_at(job: Job) -> None:
     """
     if job.state not in (JobState.RUNNING, JobState.PAUSED):
         return
+    alone_in(job.pk)
     kind = kind_named(job.kind)
     counts = _with_barriers(kind, job)
     if unknown := counts.keys() - kind.order.keys():

@@ -29,6 +29,7 @@ from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import reopen_inputs, wait_again
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import release
+from clustercore.jobs.services.turn_locks import alone_in
 
 _CLEAN_SLATE: Mapping[str, Any] = {
     "unsent": True,
@@ -50,6 +51,7 @@ def _locked(job_id: int) -> Job:
     job = Job.objects.select_for_update(no_key=True).filter(pk=job_id).first()
     if job is None:
         raise NotPossible(f"there is no job {job_id}: `clustercore jobs` lists them")
+    alone_in(job_id)
     return job
 
 

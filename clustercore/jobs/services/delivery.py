@@ -22,8 +22,7 @@ from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.mishaps import HUB_AWAY
 from clustercore.jobs.services.placing import UNFINISHED, Deliverer, place
 from clustercore.jobs.services.result_files import Attachments, StoreAway, stored
-from clustercore.jobs.services.settle import Settled
-from clustercore.jobs.services.work import settle_or_retry
+from clustercore.jobs.services.settle import Settled, settle_or_retry
 from clustercore.nodes.domain.hooks import Agent, Spool
 
 logger = logging.getLogger(__name__)

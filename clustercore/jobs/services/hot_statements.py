@@ -9,8 +9,21 @@ from clustercore.jobs.services.claim import CLAIM
 from clustercore.jobs.services.ready import COME_DUE
 from clustercore.jobs.services.settle import COMPLETE, LOCK_JOB
 from clustercore.jobs.services.sweep import IS_OPEN
+from clustercore.jobs.services.turn import BESIDE, TURN
 
-HOT_STATEMENTS = (CLAIM, AVAILABLE, INTERRUPTED, BELOW_FLOOR, COME_DUE, LOCK_JOB, COMPLETE, AFTER_END, IS_OPEN)
+HOT_STATEMENTS = (
+    CLAIM,
+    AVAILABLE,
+    INTERRUPTED,
+    BELOW_FLOOR,
+    COME_DUE,
+    LOCK_JOB,
+    COMPLETE,
+    AFTER_END,
+    IS_OPEN,
+    BESIDE,
+    TURN,
+)
 
 
 def establish_statements() -> None:

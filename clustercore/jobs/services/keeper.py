@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from typing import ParamSpec
 
 from clustercore.config.environment import environment
@@ -15,14 +14,12 @@ from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.adapters.in_hand import note_in_hand, noted_in_hand
 from clustercore.jobs.domain.suspicion import suspects
 from clustercore.jobs.domain.verdict import HandBack, Unknown
-from clustercore.jobs.domain.waiting import node_idles_because
-from clustercore.jobs.services.available import Waiting, below_floor, claimable
 from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.leases import end_left_behind, extend_leases
+from clustercore.jobs.services.looking import Knock, WorkFinder
 from clustercore.jobs.services.mishaps import HUB_AWAY
-from clustercore.jobs.services.ready import mark_due
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.sweep import Sweeper, work_is_open
+from clustercore.jobs.services.sweep import Sweeper
 from clustercore.jobs.services.work import workspaces
 from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
@@ -32,12 +29,7 @@ logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
-Knock = Callable[[str, Sequence[Waiting]], str]
-"""Rings the queue of the node of that name; says why it could not."""
-
 IN_HAND = "in-hand.json"
-KNOCKS_PER_SLOT = 4
-"""When the bells are lost a node finds its own work, and should not wait for a tick between short pieces."""
 
 
 def survive(step: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> None:
@@ -59,20 +51,13 @@ def survive(step: Callable[P, object], *arguments: P.args, **named: P.kwargs) ->
 _FAILURES = RepeatedFailures(logger)
 
 
-KNOCK_COUNTS_SECONDS = 15.0
-"""What a knock found out of the broker is not told for longer: who has work need not knock."""
-
-
 class LeaseKeeper:
     """Implements `AgentHook` for the ledger; `knock(node name, units)` rings the node's own queue."""
 
     def __init__(self, knock: Knock) -> None:
-        self._knock = knock
-        self._knocker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knock")
-        self._knocking: Future[None] | None = None
+        self._finder = WorkFinder(knock)
         self._delivery = Delivery(survive)
         self._sweeper = Sweeper()
-        self._broker_away = ("", float("-inf"))
         self._extended = 0.0
         self._reachable = False
         self._noted = False
@@ -107,8 +92,10 @@ class LeaseKeeper:
             self._extended = now
         self._reachable = True
         survive(self._delivery.deliver, agent)
-        survive(self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=self._why_no_broker(now))
-        survive(self._look_for_work, agent)
+        survive(
+            self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=self._finder.why_no_broker(now)
+        )
+        survive(self._finder.look, agent)
 
     def on_hand_back(self, agent: Agent) -> None:
         """Ends what is still held, so that another node may take it at once."""
@@ -131,11 +118,6 @@ class LeaseKeeper:
                 holding.lost.set()
                 agent.hosts.kill(holding.tag, holding.lost_because)
 
-    def _why_no_broker(self, now: float) -> str | None:
-        """Empty while the broker answers; None where this node has not asked it of late."""
-        away, asked = self._broker_away
-        return away if now - asked < KNOCK_COUNTS_SECONDS else None
-
     def _note_in_hand(self, agent: Agent) -> None:
         held = HOLDINGS.all()
         if held or self._noted:
@@ -149,42 +131,3 @@ class LeaseKeeper:
                     raise
                 agent.hold_while_short(short)
         self._noted = bool(held)
-
-    def _look_for_work(self, agent: Agent) -> None:
-        if not agent.taking_work:
-            return
-        if not work_is_open():
-            agent.bar({})
-            return
-        mark_due()
-        capabilities = agent.capabilities
-        pending = HOLDINGS.pending_knocks()
-        free = agent.slots - len(HOLDINGS.all()) - len(pending)
-        waiting = claimable(agent.node_id, capabilities, KNOCKS_PER_SLOT * agent.slots)
-        agent.bar({} if waiting else self._bars(agent, capabilities))
-        if waiting and free <= 0:
-            # A busy node has bells enough, but none for what was interrupted: it would be the last of its job.
-            interrupted = claimable(agent.node_id, capabilities, agent.slots, interrupted=True)
-            waiting = [unit for unit in interrupted if unit.unit_id not in pending]
-        if waiting:
-            HOLDINGS.knocked(unit.unit_id for unit in waiting)
-            self._knock_aside(agent.name, waiting)
-
-    def _knock_aside(self, node_name: str, waiting: Sequence[Waiting]) -> None:
-        """In a thread of its own: while the broker is away a bell takes longer than a lease."""
-        if self._knocking is None or self._knocking.done():
-            self._knocking = self._knocker.submit(self._ring_own_queue, node_name, waiting)
-
-    def _ring_own_queue(self, node_name: str, waiting: Sequence[Waiting]) -> None:
-        self._broker_away = (self._knock(node_name, waiting), elapsed_seconds())
-
-    def _bars(self, agent: Agent, capabilities: Sequence[str]) -> dict[str, str]:
-        return {
-            found.capability: node_idles_because(
-                floor=found.floor,
-                best_here=found.best_here,
-                best_anywhere=found.best_anywhere,
-                best_node=found.best_node,
-            )
-            for found in below_floor(agent.node_id, capabilities)
-        }

@@ -18,6 +18,7 @@ from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.asking import tell_of_question
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.settle import hand_back, hold_unknown, strike
+from clustercore.jobs.services.turn_locks import alone_in
 
 # Attempts are locked in the order of their ids, as a cancel locks them: two orders would be a deadlock now and then.
 _EXTEND = """
@@ -135,6 +136,7 @@ def end_left_behind(node_name: str, boot_id: str, instance: UUID, suspects: Coll
 def _end_one(attempt_id: int, job_id: int, *, suspected: bool) -> int:
     with transaction.atomic():
         job = Job.objects.select_for_update(no_key=True).get(pk=job_id)
+        alone_in(job_id)
         attempt = Attempt.objects.select_for_update().get(pk=attempt_id)
         if attempt.outcome != AttemptOutcome.LIVE:
             return 0

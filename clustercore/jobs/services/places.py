@@ -1,23 +1,31 @@
-"""What the messages of a canvas do: a place of its header works a stage off, its body runs the join."""
+"""What messages do: each wakes a place, a free slot, that does one unit after another; a canvas's keep to one stage."""
 
 from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
+from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
-from clustercore.jobs.services.claim import CanvasPlace, claim
+from clustercore.jobs.services.claim import CanvasPlace, Claimed, claim
+from clustercore.jobs.services.looking import wake
 from clustercore.jobs.services.mishaps import HUB_AWAY
-from clustercore.jobs.services.work import claimant_of, do, work
+from clustercore.jobs.services.turn import Onward
+from clustercore.jobs.services.work import AttemptFailed, Tried, claimant_of, do, told
 from clustercore.nodes.adapters.agent import current_agent
+from clustercore.nodes.domain.hooks import Agent
 
 logger = logging.getLogger(__name__)
 
 SECONDS = 10.0
 """For so long a place takes further units; then its message goes back to the queue, behind what waits there."""
+SECONDS_BESIDE_CANVAS = 1.0
+"""So long where a canvas was sent for the job: its messages need the slot, if they are not lost."""
 NOT_HERE = "this node takes no work now"
 NO_JOB = "this is no job"
 THE_HUB_IS_AWAY = "the hub is away"
@@ -49,6 +57,91 @@ class Tries:
         return f"{self.done} of {self.made} done" if self.done < self.made else f"{self.done} done"
 
 
+@dataclass(slots=True)
+class Shift:
+    """What a slot does for one message: one unit after another, in the order of work, until its time is over."""
+
+    agent: Agent
+    place: CanvasPlace | None = None
+    is_own: bool = False
+    """Whether the node woke itself: then a canvas that was sent may be lost."""
+    began: float = field(default_factory=time.monotonic)
+    tries: Tries = field(default_factory=Tries)
+    last: Claimed | None = None
+    is_over: bool = False
+    """Whether it ended because its time was over, so that more may be left."""
+
+    def each(self, hint: int | None = None) -> Iterator[Tried]:
+        """Claims and does units, and yields each once it is over. Raises HUB_AWAY where nothing can be claimed."""
+        claimed = claim(claimant_of(self.agent), hint, self.place)
+        while claimed is not None:
+            self.last = claimed
+            tried = do(self.agent, claimed, self._onward)
+            self.tries.add(tried.verdict)
+            yield tried
+            claimed = tried.following if tried.has_asked else self._claim()
+
+    def _claim(self) -> Claimed | None:
+        claimant = self._onward().claimant
+        return claim(claimant, None, self.place) if claimant is not None else None
+
+    def _onward(self) -> Onward:
+        """What follows the unit in hand."""
+        gives_way = self.place is None and self.last is not None and _canvas_is_coming(self.last)
+        if not self.agent.taking_work or (gives_way and not self.is_own):
+            return Onward()
+        seconds = SECONDS_BESIDE_CANVAS if gives_way else SECONDS
+        self.is_over = time.monotonic() - self.began > seconds
+        return Onward() if self.is_over else Onward(claimant_of(self.agent), self.place)
+
+
+def _canvas_is_coming(claimed: Claimed) -> bool:
+    """Whether messages were sent that work the job's stage off and then run what waits for it."""
+    if kind_named(claimed.kind).gather is None:
+        return False
+    return Unit.objects.filter(job=claimed.job_id, state=UnitState.BLOCKED, unsent=False).exists()
+
+
+def work(hint: int | None) -> str:
+    """Does the unit whose turn it is, and goes on while there is any for this node; says in words what it did.
+
+    The hint chooses the first. Raises AttemptFailed, only for whoever watches Celery: what follows from it, the ledger
+    has decided, and another message of this node's own goes on.
+    """
+    agent = current_agent()
+    shift = Shift(agent, is_own=HOLDINGS.answered(hint))
+    if not agent.taking_work:
+        return NOT_HERE
+    with HOLDINGS.in_place():
+        word = _all_of(shift, hint)
+    if shift.last is not None and shift.is_over:
+        wake(agent, shift.last)
+    return word
+
+
+def _all_of(shift: Shift, hint: int | None) -> str:
+    words = []
+    try:
+        for tried in shift.each(hint):
+            words.append(_told(shift, tried))
+    except HUB_AWAY as absence:
+        logger.warning("the hub is away (%s): bell for unit %s left to a later tick", absence, hint)
+        words.append(THE_HUB_IS_AWAY)
+    if not shift.tries.made:
+        return words[0] if words else "nothing to do: it is done, taken, or not for this node"
+    return words[0] if len(words) == 1 else f"{words[0]}; in all {shift.tries}"
+
+
+def _told(shift: Shift, tried: Tried) -> str:
+    try:
+        return told(tried.claimed, tried.verdict)
+    except AttemptFailed as failure:
+        wake(shift.agent, tried.claimed)
+        if shift.tries.made == 1:
+            raise
+        raise AttemptFailed(f"{failure}; in all {shift.tries}") from None
+
+
 def work_off(place: CanvasPlace) -> PlaceOutcome:
     """Does units of one stage of a job, while it is that job's turn, until none is left for this node.
 
@@ -56,23 +149,24 @@ def work_off(place: CanvasPlace) -> PlaceOutcome:
     """
     if not _may_be_an_id(place.job_id):
         return PlaceOutcome(NO_JOB)
-    began, tries = time.monotonic(), Tries()
+    tries = Tries()
     try:
         agent = current_agent()
-        while agent.taking_work:
-            if tries.made and time.monotonic() - began > SECONDS:
-                return PlaceOutcome(f"{tries}, more to do", goes_on=True)
-            claimed = claim(claimant_of(agent), None, place)
-            if claimed is None:
-                return PlaceOutcome(f"{tries}, nothing left for this node")
-            tries.add(do(agent, claimed))
+        shift = Shift(agent, place, tries=tries)
+        with HOLDINGS.in_place():
+            for _ in shift.each() if agent.taking_work else ():
+                pass
     except HUB_AWAY as absence:
         logger.warning("the hub is away (%s): a place of job %s is left to a later tick", absence, place.job_id)
         return PlaceOutcome(f"{tries}, the hub is away")
     except Exception:
         logger.exception("a place of job %s ended", place.job_id)
         return PlaceOutcome(f"{tries}, ended by an error that the log of this node tells")
-    return PlaceOutcome(f"{tries}, {NOT_HERE}", not_here=True)
+    if not agent.taking_work:
+        return PlaceOutcome(f"{tries}, {NOT_HERE}", not_here=True)
+    if shift.is_over:
+        return PlaceOutcome(f"{tries}, more to do", goes_on=True)
+    return PlaceOutcome(f"{tries}, nothing left for this node")
 
 
 def _may_be_an_id(value: object) -> bool:

@@ -19,6 +19,7 @@ from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.settle import Settled, complete
+from clustercore.jobs.services.turn_locks import alone_in
 
 UNFINISHED = (JobState.RUNNING, JobState.PAUSED)
 
@@ -43,8 +44,11 @@ def place(found: SpooledResult, by: Deliverer) -> Settled:
     if not isinstance(found.verdict, Done):
         return Settled.UNKNOWN
     job = Job.objects.select_for_update(no_key=True).filter(key=found.job_key, state__in=UNFINISHED).first()
-    unit = _open_unit(job, found) if job is not None else None
-    if job is None or unit is None:
+    if job is None:
+        return Settled.UNKNOWN
+    alone_in(job.pk)
+    unit = _open_unit(job, found)
+    if unit is None:
         return Settled.UNKNOWN
     attempt = _begin(unit, by)
     settled = complete(attempt.key, job.pk, job.kind, found.verdict, found.served_by, found.files)

@@ -16,6 +16,7 @@ from clustercore.jobs.domain.verdict import without_nul
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.joins import set_waiting
 from clustercore.jobs.services.references import refer, share_references
+from clustercore.jobs.services.turn_locks import alone_in
 
 _GIVEN = {
     "stage": "text",
@@ -73,6 +74,9 @@ def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[in
     """
     if not units:
         return []
+    if names_units(units):
+        # One that is completed beside this would be taken for open, and would not know that it is waited for.
+        alone_in(job_id)
     queued = _insert(kind, job_id, units)
     refer(job_id, {unit_id: new.blobs for unit_id, new in queued})
     set_waiting(kind, job_id, dict(queued))
@@ -82,6 +86,11 @@ def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[in
     for stage, of_stage in _by_stage(ready).items():
         transaction.on_commit(partial(kind.ring, job_id, stage, [unit.unit_id for unit in of_stage]))
     return [unit_id for unit_id, _ in queued]
+
+
+def names_units(units: Sequence[NewUnit]) -> bool:
+    """Returns whether any of them waits for a unit by name, and not for a stage alone."""
+    return any(after.ordinal is not None for new in units for after in new.after)
 
 
 def _insert(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[tuple[int, NewUnit]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import timedelta
 from enum import StrEnum
@@ -41,8 +42,12 @@ from clustercore.jobs.services.advance import look_at, unit_ended
 from clustercore.jobs.services.asking import ask, ask_about_outcome, withdraw_from_unit
 from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import count, record_event
+from clustercore.jobs.services.mishaps import HUB_AWAY
 from clustercore.jobs.services.queueing import queue_another, queue_units
 from clustercore.jobs.services.result_files import keep_files
+from clustercore.jobs.services.turn_locks import alone
+
+logger = logging.getLogger(__name__)
 
 STRIKES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8
@@ -50,14 +55,15 @@ EXCLUDED_SECONDS = 600.0
 """A node that could not do a unit may try it again after that: what was wrong with it may be mended."""
 
 
+_JOB_OF_ATTEMPT = """
+FROM jobs_attempt a JOIN jobs_unit u ON u.id = a.unit_id JOIN jobs_job j ON j.id = u.job_id WHERE a.key = %(key)s::uuid
+"""
 LOCK_JOB = StoredStatement(
     "jobs_lock_job",
     parameters={"key": "uuid"},
-    columns={"job_id": "bigint", "kind": "varchar"},
-    query="""
-SELECT j.id, j.kind FROM jobs_attempt a JOIN jobs_unit u ON u.id = a.unit_id JOIN jobs_job j ON j.id = u.job_id
-WHERE a.key = %(key)s::uuid FOR NO KEY UPDATE OF j
-""",
+    columns={"job_id": "bigint", "kind": "varchar", "alone": "text"},
+    first=f"SELECT 1 {_JOB_OF_ATTEMPT} FOR NO KEY UPDATE OF j",
+    query=f"SELECT j.id, j.kind, {alone('j.id')}::text {_JOB_OF_ATTEMPT}",
 )
 
 COMPLETE = StoredStatement(
@@ -93,7 +99,7 @@ def settle(
     """Ends the attempt of this key by its verdict, or counts it as late when the attempt is no longer live.
 
     The bytes of its files must be stored before; raises StoreAway where they were deleted since. Locks are taken in
-    the order job, attempt, unit, as everywhere in the ledger.
+    the order job (its row, then its turns), attempt, unit, as everywhere in the ledger.
     """
     verdict, served_by = from_json(to_json(verdict)), without_nul(dict(served_by or {}))
     with transaction.atomic():
@@ -101,7 +107,7 @@ def settle(
         if not found:
             count(UNKNOWN_RESULTS)
             return Settled.UNKNOWN
-        job_id, kind = found[0]
+        job_id, kind, _ = found[0]
         if isinstance(verdict, Done):
             return complete(key, job_id, kind, verdict, served_by, files)
         attempt = _locked_attempt(key)
@@ -112,6 +118,17 @@ def settle(
         attempt.served_by = served_by
         _apply(Job.objects.get(pk=job_id), attempt, attempt.unit, verdict)
         return Settled.COUNTED
+
+
+def settle_or_retry(key: UUID, verdict: Verdict, served_by: Mapping[str, Any], files: Files | None = None) -> Settled:
+    """Settles a verdict; one that the ledger cannot store counts as a failed try, so that it ends and says why."""
+    try:
+        return settle(key, verdict, served_by=served_by, files=files)
+    except HUB_AWAY:
+        raise
+    except Exception as bug:
+        logger.exception("a result cannot be stored")
+        return settle(key, Unknown(f"its result cannot be stored: {type(bug).__name__}: {bug}"))
 
 
 def _locked_attempt(key: UUID) -> Attempt:
@@ -149,7 +166,10 @@ def complete(
     served_by: Mapping[str, Any],
     files: Files | None = None,
 ) -> Settled:
-    """Ends the attempt of this key with a result, if it is live, and moves its job on. Needs the job's row lock."""
+    """Ends the attempt of this key with a result, if it is live, and moves its job on.
+
+    Needs the job's row lock, and no turns of others (`alone_in`).
+    """
     documents = {"result": json.dumps(dict(verdict.result)), "served_by": json.dumps(dict(served_by))}
     done = COMPLETE.fetch(key=key, **documents)
     if not done and _take_up(_locked_attempt(key)):

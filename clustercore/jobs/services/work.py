@@ -1,4 +1,4 @@
-"""One turn of a slot: claim, run the stage's handler, settle. A bell with nothing to do costs one query."""
+"""One try at a claimed unit: its stage's handler runs, and its verdict is delivered."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
-from uuid import UUID
 
 from django.db import transaction
 
@@ -27,12 +26,13 @@ from clustercore.jobs.domain.result_files import BadResultFile, Files
 from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, HandBack, Hold, Remake, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Job
-from clustercore.jobs.services.claim import Claimant, Claimed, claim
+from clustercore.jobs.services.claim import Claimant, Claimed
 from clustercore.jobs.services.mishaps import HUB_AWAY, verdict_after, why_of
-from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.queueing import names_units, queue_units
 from clustercore.jobs.services.result_files import NO_FILES, Attachments, attach, stored
-from clustercore.jobs.services.settle import Settled, settle
-from clustercore.nodes.adapters.agent import current_agent
+from clustercore.jobs.services.settle import Settled
+from clustercore.jobs.services.turn import Onward, Turned, turn
+from clustercore.jobs.services.turn_locks import alone_in
 from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.hooks import Agent, HostDied
@@ -53,9 +53,28 @@ class Execution:
     claimed: Claimed
     holding: Holding
     agent: Agent
-    workspace: Path
+    directory: Path
+    """Where its workspace is, once it has one."""
     served_by: dict[str, Any] = field(default_factory=dict)
     attachments: Attachments = NO_FILES
+    has_workspace: bool = False
+
+    @property
+    def workspace(self) -> Path:
+        """Made at its first use. Raises ResourceShortage."""
+        if not self.has_workspace:
+            self.make_workspace()
+        return self.directory
+
+    def make_workspace(self) -> None:
+        """Makes it now. Raises ResourceShortage."""
+        _make_workspace(self.directory)
+        self.has_workspace = True
+
+    def remove_workspace(self) -> None:
+        """Removes what the attempt kept, if it kept anything."""
+        if self.has_workspace:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
     @property
     def job_id(self) -> int:
@@ -132,6 +151,8 @@ class Execution:
     def _queue_once(self, units: Sequence[NewUnit]) -> list[int]:
         with transaction.atomic():
             Job.objects.select_for_update(no_key=True).get(pk=self.job_id)
+            if names_units(units):
+                alone_in(self.job_id)
             # The second lock keeps a reaper from ending this attempt between the look and the insert.
             live = Attempt.objects.select_for_update().filter(key=self.claimed.key, outcome=AttemptOutcome.LIVE)
             if not live.exists():
@@ -181,25 +202,6 @@ class AttemptFailed(Exception):
     """A try that failed, as Celery and therefore Flower are told of it; the ledger has recorded it already."""
 
 
-def work(hint: int | None) -> str:
-    """Claims the unit whose turn it is and does it; returns in words which unit it was and how it went.
-
-    Raises AttemptFailed, only for whoever watches Celery: what follows from it, the ledger has decided.
-    """
-    agent = current_agent()
-    HOLDINGS.answered(hint)
-    if not agent.taking_work:
-        return "this node takes no work now"
-    try:
-        claimed = claim(claimant_of(agent), hint)
-    except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): bell for unit %s left to a later tick", absence, hint)
-        return "the hub is away"
-    if claimed is None:
-        return "nothing to do: it is done, taken, or not for this node"
-    return told(claimed, do(agent, claimed))
-
-
 def told(claimed: Claimed, verdict: Verdict | None) -> str:
     """How an attempt went, in words that name its unit. Raises AttemptFailed."""
     which = f"unit {claimed.unit_id} of job {claimed.job_id} ({claimed.stage} {claimed.ordinal})"
@@ -234,25 +236,35 @@ def claimant_of(agent: Agent) -> Claimant:
     )
 
 
-def do(agent: Agent, claimed: Claimed) -> Verdict | None:
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One try at a unit, its verdict (None where it no longer counted), and what is next as far as it is known."""
+
+    claimed: Claimed
+    verdict: Verdict | None
+    following: Claimed | None = None
+    has_asked: bool = False
+    """Whether it is known."""
+
+
+def do(agent: Agent, claimed: Claimed, onward: Callable[[], Onward] = Onward) -> Tried:
     """Runs the handler of a claimed unit and delivers its verdict, or keeps it on disk while the hub is away.
 
-    Returns the verdict; None when the attempt no longer counted.
+    `onward` is asked at its end what the slot would do next.
     """
     holding = Holding(claimed.key, claimed.unit_id, once=claimed.once)
-    workspace = workspaces(agent.name) / holding.tag
-    execution = Execution(claimed, holding, agent, workspace)
+    execution = Execution(claimed, holding, agent, workspaces(agent.name) / holding.tag)
     HOLDINGS.add(holding)
     started = time.monotonic()
     try:
         verdict = _run(execution)
         execution.served_by.setdefault("seconds", round(time.monotonic() - started, 3))
-        if verdict is None or deliver(execution, verdict) in _DROPPED:
-            return None
-        return verdict
+        turned = deliver(execution, verdict, onward) if verdict is not None else Turned(None)
     finally:
         HOLDINGS.remove(claimed.key)
-        shutil.rmtree(workspace, ignore_errors=True)
+        execution.remove_workspace()
+    counts = turned.settled not in _DROPPED
+    return Tried(claimed, verdict if counts else None, turned.following, turned.has_asked)
 
 
 def _run(execution: Execution) -> Verdict | None:
@@ -260,7 +272,9 @@ def _run(execution: Execution) -> Verdict | None:
     claimed, holding = execution.claimed, execution.holding
     stage = kind_named(claimed.kind).stage(claimed.stage)
     try:
-        _make_workspace(execution.workspace)
+        if claimed.once:
+            # What forbids it must be found before anything is done.
+            execution.make_workspace()
         holding.begin()
     except LeaseLost as lost:
         # Where its holder is in doubt the ledger is too, and this ends it.
@@ -269,7 +283,7 @@ def _run(execution: Execution) -> Verdict | None:
         return verdict_after(error, execution.agent, stage, holding)
     try:
         verdict = stage.handler(execution)
-        execution.attachments = attach(verdict, execution.workspace)
+        execution.attachments = attach(verdict, execution.directory)
         return verdict
     except BadResultFile as bad:
         return Fail(str(bad), "bad_result_file")
@@ -294,8 +308,8 @@ def workspaces(node_name: str) -> Path:
     return environment().data_dir / "work" / f"node-{quote(node_name, safe='')}"
 
 
-def deliver(execution: Execution, verdict: Verdict) -> Settled | None:
-    """Stores a verdict's files and settles it; while the hub is away all goes to its spool and None is returned.
+def deliver(execution: Execution, verdict: Verdict, onward: Callable[[], Onward]) -> Turned:
+    """Stores a verdict's files and settles it; while the hub is away all goes to its spool.
 
     Where the disk has no room for it either, the slot keeps it in memory and in the workspace, until one of the two
     takes it or the attempt no longer counts.
@@ -304,10 +318,10 @@ def deliver(execution: Execution, verdict: Verdict) -> Settled | None:
         while True:
             try:
                 verdict_now, files = stored(verdict, execution.attachments)
-                return settle_or_retry(execution.claimed.key, verdict_now, execution.served_by, files)
+                return turn(execution.claimed, verdict_now, execution.served_by, files, onward)
             except HUB_AWAY as absence:
                 if _kept_on_disk(execution, verdict, absence) or execution.holding.lost.wait(1.0):
-                    return None
+                    return Turned(None)
 
 
 def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) -> bool:
@@ -344,14 +358,3 @@ def spooled(
         served_by=dict(served_by),
         files=files or {},
     )
-
-
-def settle_or_retry(key: UUID, verdict: Verdict, served_by: Mapping[str, Any], files: Files | None = None) -> Settled:
-    """Settles a verdict; one that the ledger cannot store counts as a failed try, so that it ends and says why."""
-    try:
-        return settle(key, verdict, served_by=served_by, files=files)
-    except HUB_AWAY:
-        raise
-    except Exception as bug:
-        logger.exception("a result cannot be stored")
-        return settle(key, Unknown(f"its result cannot be stored: {type(bug).__name__}: {bug}"))

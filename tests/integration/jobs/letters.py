@@ -43,7 +43,7 @@ def lose_the_lease() -> None:
 
 def done_by(node: Node, claimed: Claimed, directory: Path) -> Verdict | None:
     """What a slot of the node makes of it."""
-    return do(cast(Agent, agent_of(node, directory)), claimed)
+    return do(cast(Agent, agent_of(node, directory)), claimed).verdict
 
 
 def states(unit: Unit) -> tuple[str, str]:

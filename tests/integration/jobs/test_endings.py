@@ -8,8 +8,7 @@ from clustercore.jobs.domain.verdict import Crashed, Done, Fail, Hold
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.control import NotPossible, cancel_job, release_units, requeue_unit, retry_job
-from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.work import settle_or_retry
+from clustercore.jobs.services.settle import settle, settle_or_retry
 from tests.cast import LAPTOP, start_node
 from tests.fakes.jobs.kinds import HELD
 from tests.integration.jobs.conftest import with_parts

@@ -19,10 +19,9 @@ from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import NotPossible, cancel_job, release_units, requeue_unit, retry_job
 from clustercore.jobs.services.queueing import queue_units
-from clustercore.jobs.services.settle import settle
+from clustercore.jobs.services.settle import settle, settle_or_retry
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
-from clustercore.jobs.services.work import settle_or_retry
 from tests.fakes.jobs import panel
 from tests.fakes.jobs.panel import PANEL, operation
 from tests.integration.jobs.conftest import submitted, taken, with_parts

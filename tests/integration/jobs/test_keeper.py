@@ -23,6 +23,7 @@ from clustercore.jobs.services.available import Waiting
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import pause_job
 from clustercore.jobs.services.keeper import LeaseKeeper
+from clustercore.jobs.services.looking import WorkFinder
 from clustercore.jobs.services.sweep import sweep
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.models import Node
@@ -108,6 +109,40 @@ def test_where_nothing_runs_an_idle_node_asks_for_that_alone_and_hears_of_work_a
     hook.on_tick(cast(Agent, idle))
     assert [waiting.unit_id for waiting in knocked.get(timeout=10)] == [unit.pk]
     HOLDINGS.answered(unit.pk)
+
+
+def test_a_look_wakes_as_many_slots_as_are_free_and_no_knock_is_sent_twice(idle: IdleAgent) -> None:
+    knocked: SimpleQueue[list[int]] = SimpleQueue()
+
+    def knock(_name: str, waiting: Sequence[Waiting]) -> str:
+        knocked.put([unit.unit_id for unit in waiting])
+        return ""
+
+    idle.slots = 3
+    _, parts = with_parts(4)
+    ids = [part.pk for part in parts]
+    finder = WorkFinder(knock)
+    with HOLDINGS.in_place():
+        finder.look(cast(Agent, idle))
+        assert knocked.get(timeout=10) == ids[:2]
+        finder.look(cast(Agent, idle))
+        HOLDINGS.answered(ids[0])
+        assert knocked.empty()
+        finder._knocker.submit(str).result(10)
+        finder.look(cast(Agent, idle))
+        assert len(knocked.get(timeout=10)) == 1
+    for unit_id in HOLDINGS.pending_knocks():
+        HOLDINGS.answered(unit_id)
+
+
+def test_a_node_whose_slots_are_all_in_use_asks_for_nothing(idle: IdleAgent) -> None:
+    def knock(_name: str, _waiting: Sequence[Waiting]) -> str:
+        raise AssertionError("a slot goes on by itself")
+
+    with_parts(2)
+    with HOLDINGS.in_place(), CaptureQueriesContext(connection) as asked:
+        WorkFinder(knock).look(cast(Agent, idle))
+    assert (len(asked), idle.barred) == (0, [])
 
 
 def test_a_piece_of_a_paused_job_is_taken_back_like_any_other(agent: BusyAgent) -> None:

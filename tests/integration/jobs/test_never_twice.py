@@ -20,8 +20,7 @@ from clustercore.jobs.services.answering import release_unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job, retry_job
 from clustercore.jobs.services.leases import end_left_behind
-from clustercore.jobs.services.settle import Settled, settle
-from clustercore.jobs.services.work import settle_or_retry
+from clustercore.jobs.services.settle import Settled, settle, settle_or_retry
 from clustercore.nodes.domain.hooks import HostDied
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs.letters import LETTERS, SENDING

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,20 +15,23 @@ from django.db import OperationalError
 from kombu.exceptions import OperationalError as BrokerAway
 
 from clustercore.jobs import workflows
+from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.jobs.services import places
+from clustercore.jobs.selectors.occupation import free_places
+from clustercore.jobs.services import looking, places
 from clustercore.jobs.services.advance import advance
-from clustercore.jobs.services.available import claimable
+from clustercore.jobs.services.available import Waiting, claimable
 from clustercore.jobs.services.claim import CanvasPlace, claim
-from clustercore.jobs.services.places import expect_message, expect_no_message, work_join, work_off
+from clustercore.jobs.services.places import expect_message, expect_no_message, work, work_join, work_off
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
+from clustercore.jobs.services.work import AttemptFailed
 from clustercore.nodes.models import Node
-from tests.cast import LAPTOP, as_claimant, start_node
+from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs import kinds as fake_kinds
 from tests.fakes.jobs.kinds import SUMS
 from tests.fakes.nodes.agent import StandingAgent, agent_of
@@ -136,6 +139,169 @@ def test_a_node_that_takes_no_work_any_more_leaves_the_rest_to_others(
     outcome = work_off(place_of(job))
     assert outcome.not_here and outcome.word.startswith("1 done")
     assert states(job) == ["done", "queued"]
+
+
+@pytest.fixture
+def woken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
+    """What the node's slots told its own queue, as (node, unit)."""
+    sent: list[tuple[str, int]] = []
+
+    def knock(name: str, waiting: Sequence[Waiting]) -> str:
+        sent.extend((name, unit.unit_id) for unit in waiting)
+        return ""
+
+    monkeypatch.setattr(looking, "_KNOCK", [knock])
+    yield sent
+    for unit_id in HOLDINGS.pending_knocks():
+        HOLDINGS.answered(unit_id)
+
+
+Woken = list[tuple[str, int]]
+
+
+def test_a_message_wakes_a_slot_that_goes_on_in_the_order_of_work_until_nothing_is_left(
+    agent: StandingAgent, woken: Woken
+) -> None:
+    first, (one, two) = with_parts(2)
+    second, _ = with_parts(1)
+    assert work(two.pk) == f"unit {two.pk} of job {first.pk} (part 1): done; in all 5 done"
+    assert states(first) + states(second) == ["done"] * 3
+    assert states(first, "total") + states(second, "total") == ["done"] * 2
+    order = list(Attempt.objects.order_by("pk").values_list("unit__job", "unit__stage", "unit__ordinal"))
+    assert order == [
+        (first.pk, "part", 1),
+        (first.pk, "part", 0),
+        (first.pk, "total", 0),
+        (second.pk, "part", 0),
+        (second.pk, "total", 0),
+    ]
+    assert woken == []
+    assert work(one.pk) == "nothing to do: it is done, taken, or not for this node"
+
+
+def test_after_its_time_a_slot_wakes_its_own_queue_and_ends(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
+) -> None:
+    monkeypatch.setattr(places, "SECONDS", -1.0)
+    job, (one, _) = with_parts(2)
+    assert work(None).endswith("(part 0): done")
+    assert woken == [(LAPTOP, one.pk)]
+    assert HOLDINGS.pending_knocks() == {one.pk}
+    assert states(job) == ["done", "queued"]
+
+
+def test_a_try_that_fails_is_a_failed_task_and_wakes_the_nodes_own_queue_for_what_is_left(
+    agent: StandingAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
+) -> None:
+    handled_by(lambda context: Fail("no sound") if context.ordinal == 1 else Done({}))
+    job, (_, second, _) = with_parts(3)
+    with pytest.raises(AttemptFailed, match=rf"unit {second.pk} of job {job.pk} \(part 1\): no sound; in all 1 of 2"):
+        work(None)
+    assert woken == [(LAPTOP, second.pk)]
+    assert states(job) == ["done", "failed", "queued"]
+
+
+def test_a_slot_takes_nothing_further_once_its_node_takes_no_work(
+    agent: StandingAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
+) -> None:
+    def handler(_context: UnitContext) -> Verdict:
+        agent.taking_work = False
+        return Done({})
+
+    handled_by(handler)
+    job, _ = with_parts(2)
+    assert work(None).endswith("(part 0): done")
+    assert states(job) == ["done", "queued"]
+    assert (work(None), woken) == (places.NOT_HERE, [])
+
+
+@pytest.mark.parametrize("knocked", [False, True])
+def test_a_slot_gives_way_to_a_canvas_unless_it_found_the_work_by_itself(
+    agent: StandingAgent, knocked: bool, monkeypatch: pytest.MonkeyPatch, woken: Woken
+) -> None:
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, gather=lambda *_: None))
+    job, (one, _) = with_parts(2)
+    expect_message(total_of(job).pk)
+    if knocked:
+        HOLDINGS.knocked([one.pk])
+    work(one.pk)
+    assert states(job) == ["done", "done" if knocked else "queued"]
+    assert woken == []
+
+
+def test_a_slot_that_found_the_work_by_itself_lets_a_canvas_have_its_turn_before_long(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
+) -> None:
+    monkeypatch.setattr(places, "SECONDS_BESIDE_CANVAS", -1.0)
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, gather=lambda *_: None))
+    job, (one, _) = with_parts(2)
+    expect_message(total_of(job).pk)
+    HOLDINGS.knocked([one.pk])
+    work(one.pk)
+    assert (states(job), woken) == (["done", "queued"], [(LAPTOP, one.pk)])
+
+
+def test_a_slot_that_loses_the_hub_says_what_it_did_until_then(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
+) -> None:
+    with_parts(2)
+    found = [claim]
+
+    def claim_once(*arguments: Any) -> Any:
+        if not found:
+            raise OperationalError("gone")
+        return found.pop()(*arguments)
+
+    monkeypatch.setattr(places, "claim", claim_once)
+    assert work(None).endswith("(part 0): done; in all 1 done")
+
+
+def test_while_a_slot_serves_a_message_it_is_not_free(
+    agent: StandingAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
+) -> None:
+    seen: list[int] = []
+
+    def handler(_context: UnitContext) -> Verdict:
+        seen.append(HOLDINGS.places)
+        return Done({})
+
+    handled_by(handler)
+    with_parts(1)
+    work(None)
+    work_off(place_of(with_parts(1)[0]))
+    assert (seen, HOLDINGS.places) == ([1, 1, 1], 0)
+
+
+@pytest.mark.parametrize(("free", "messages"), [(0, 1), (1, 2), (2, 4), (9, 5)])
+def test_units_are_worth_messages_for_twice_the_free_slots(
+    monkeypatch: pytest.MonkeyPatch, free: int, messages: int
+) -> None:
+    monkeypatch.setattr(workflows, "free_places", lambda capability: free if capability == "stt" else 0)
+    assert workflows.worth_a_message([1, 2, 3, 4, 5], "stt") == [1, 2, 3, 4, 5][:messages]
+
+
+def test_one_unit_is_worth_a_message_without_a_look_and_the_hubs_absence_costs_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def away(_capability: str) -> int:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(workflows, "free_places", away)
+    assert workflows.worth_a_message([7], "stt") == [7]
+    assert workflows.worth_a_message([7, 8], "stt") == [7]
+
+
+def test_slots_are_free_where_a_node_takes_work_of_the_capability_and_has_less_in_hand() -> None:
+    laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
+    Node.objects.update(slots=3)
+    with_parts(2, min_rung=0)
+    assert (free_places("stt"), free_places("llm")) == (6, 0)
+    assert claim(as_claimant(laptop), None) is not None
+    assert free_places("stt") == 5
+    Node.objects.filter(pk=workstation.pk).update(hold_reason="drained by an operator")
+    assert free_places("stt") == 2
+    Node.objects.filter(pk=laptop.pk).update(slots=0)
+    assert free_places("stt") == 0
 
 
 @pytest.mark.django_db(transaction=True)

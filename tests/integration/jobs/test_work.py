@@ -58,7 +58,8 @@ def test_what_no_longer_counts_is_told_as_dropped(
     node = start_node(LAPTOP)
     claimed = claim(as_claimant(node), None)
     assert claimed is not None
-    assert told(claimed, do(cast(Agent, agent_of(node, tmp_path)), claimed)).endswith(": dropped, it no longer counted")
+    tried = do(cast(Agent, agent_of(node, tmp_path)), claimed)
+    assert told(claimed, tried.verdict).endswith(": dropped, it no longer counted")
 
 
 def kind_that_rings(monkeypatch: pytest.MonkeyPatch, ring: Callable[[int, str, Sequence[int]], Any]) -> None:

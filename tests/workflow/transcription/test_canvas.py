@@ -9,7 +9,7 @@ from transcription.workflows import MOST_PLACES, canvas, messages
 
 def test_the_cut_and_the_merge_are_one_message_each_on_the_media_queue() -> None:
     for stage in ("cut", "merge"):
-        [message] = messages(stage, [41], "stt")
+        [message] = messages(stage, [41], "media")
         assert (message.task, message.args, message.options["queue"]) == (f"transcription.{stage}", (41,), "cap.media")
 
 

@@ -1,0 +1,95 @@
+"""How a node finds work that no message told it of, and wakes its own free slots for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from clustercore.jobs.adapters.clocks import elapsed_seconds
+from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.domain.waiting import node_idles_because
+from clustercore.jobs.services.available import Waiting, below_floor, claimable
+from clustercore.jobs.services.claim import Claimed
+from clustercore.jobs.services.ready import mark_due
+from clustercore.jobs.services.sweep import work_is_open
+from clustercore.nodes.domain.hooks import Agent
+
+Knock = Callable[[str, Sequence[Waiting]], str]
+"""Rings the queue of the node of that name; says why it could not."""
+
+KNOCK_COUNTS_SECONDS = 15.0
+"""What a knock found out of the broker is not told for longer: who has work need not knock."""
+
+_KNOCK: list[Knock] = []
+
+
+def use_knock(knock: Knock) -> None:
+    """Says how a slot that ends before the work does wakes another one."""
+    _KNOCK[:] = [knock]
+
+
+def wake(agent: Agent, last: Claimed) -> None:
+    """Sends one message to the node's own queue, for what may be left after the unit that was done last.
+
+    Where it cannot be sent, or is lost, the node finds what is left at its next look.
+    """
+    HOLDINGS.knocked([last.unit_id])
+    for knock in _KNOCK:
+        knock(agent.name, [Waiting(last.unit_id, last.kind, last.stage)])
+
+
+class WorkFinder:
+    """Looks into the ledger for the agent; `knock(node name, units)` rings the node's own queue."""
+
+    def __init__(self, knock: Knock) -> None:
+        self._knock = knock
+        self._knocker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knock")
+        self._knocking: Future[None] | None = None
+        self._broker_away = ("", float("-inf"))
+
+    def look(self, agent: Agent) -> None:
+        """Wakes as many slots as are free and there are units for, and says which capabilities have work for others.
+
+        A node whose slots are all in use is not asked: they go on by themselves.
+        """
+        if not agent.taking_work:
+            return
+        if not work_is_open():
+            agent.bar({})
+            return
+        mark_due()
+        pending = HOLDINGS.pending_knocks()
+        free = agent.slots - HOLDINGS.places - len(pending)
+        if free <= 0:
+            return
+        capabilities = agent.capabilities
+        waiting = claimable(agent.node_id, capabilities, free + len(pending))
+        agent.bar({} if waiting else self._bars(agent, capabilities))
+        fresh = [unit for unit in waiting if unit.unit_id not in pending][:free]
+        if fresh:
+            HOLDINGS.knocked(unit.unit_id for unit in fresh)
+            self._knock_aside(agent.name, fresh)
+
+    def why_no_broker(self, now: float) -> str | None:
+        """Empty while the broker answers; None where this node has not asked it of late."""
+        away, asked = self._broker_away
+        return away if now - asked < KNOCK_COUNTS_SECONDS else None
+
+    def _knock_aside(self, node_name: str, waiting: Sequence[Waiting]) -> None:
+        """In a thread of its own: while the broker is away a bell takes longer than a lease."""
+        if self._knocking is None or self._knocking.done():
+            self._knocking = self._knocker.submit(self._ring_own_queue, node_name, waiting)
+
+    def _ring_own_queue(self, node_name: str, waiting: Sequence[Waiting]) -> None:
+        self._broker_away = (self._knock(node_name, waiting), elapsed_seconds())
+
+    def _bars(self, agent: Agent, capabilities: Sequence[str]) -> dict[str, str]:
+        return {
+            found.capability: node_idles_because(
+                floor=found.floor,
+                best_here=found.best_here,
+                best_anywhere=found.best_anywhere,
+                best_node=found.best_node,
+            )
+            for found in below_floor(agent.node_id, capabilities)
+        }

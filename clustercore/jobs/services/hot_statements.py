@@ -6,9 +6,9 @@ from clustercore.jobs.adapters.statements import establish
 from clustercore.jobs.services.advance import AFTER_END
 from clustercore.jobs.services.claim import CLAIM
 from clustercore.jobs.services.settle import COMPLETE, LOCK_JOB
-from clustercore.jobs.services.sweep import IS_OPEN
+from clustercore.jobs.services.sweep import LOOK
 
-HOT_STATEMENTS = (CLAIM, LOCK_JOB, COMPLETE, AFTER_END, IS_OPEN)
+HOT_STATEMENTS = (CLAIM, LOCK_JOB, COMPLETE, AFTER_END, LOOK)
 
 
 def establish_statements() -> None:

@@ -10,7 +10,7 @@ from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import CanvasPlace, claim
-from clustercore.jobs.services.mishaps import HUB_AWAY
+from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble
 from clustercore.jobs.services.work import claimant_of, do, work
 from clustercore.nodes.adapters.agent import current_agent
 
@@ -67,7 +67,7 @@ def work_off(place: CanvasPlace) -> PlaceOutcome:
                 return PlaceOutcome(f"{tries}, nothing left for this node")
             tries.add(do(agent, claimed))
     except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): a place of job %s is left to a later tick", absence, place.job_id)
+        logger.warning("%s; a place of job %s is left to a later tick", hub_trouble(absence), place.job_id)
         return PlaceOutcome(f"{tries}, the hub is away")
     except Exception:
         logger.exception("a place of job %s ended", place.job_id)
@@ -86,7 +86,7 @@ def work_join(unit_id: int) -> str:
         if Unit.objects.filter(pk=unit_id, state=UnitState.BLOCKED).update(unsent=True):
             return STILL_BLOCKED
     except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): unit %s is left to a later tick", absence, unit_id)
+        logger.warning("%s; unit %s is left to a later tick", hub_trouble(absence), unit_id)
         return THE_HUB_IS_AWAY
     return work(unit_id)
 

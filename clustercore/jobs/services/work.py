@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
@@ -28,7 +28,7 @@ from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, HandBack, Hold, Remake, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
-from clustercore.jobs.services.mishaps import HUB_AWAY, verdict_after, why_of
+from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble, verdict_after, why_of
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.result_files import NO_FILES, Attachments, attach, stored
 from clustercore.jobs.services.settle import Settled, settle
@@ -126,7 +126,7 @@ class Execution:
             try:
                 return self._queue_once(units)
             except HUB_AWAY as absence:
-                logger.warning("the hub is away (%s): unit %s waits to queue its pieces", absence, self.unit_id)
+                logger.warning("%s; unit %s waits to queue its pieces", hub_trouble(absence), self.unit_id)
                 self.holding.lost.wait(1.0)
 
     def _queue_once(self, units: Sequence[NewUnit]) -> list[int]:
@@ -151,6 +151,7 @@ class Execution:
                 on_event(event)
 
         kills_before = memory_kills()
+        let_connection_go()
         try:
             with self.watched_elsewhere():
                 return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
@@ -177,6 +178,12 @@ class Execution:
             self.holding.last_report = time.monotonic()
 
 
+def let_connection_go() -> None:
+    """Gives this thread's connection back to the pool, where no transaction is open: what follows takes long."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 class AttemptFailed(Exception):
     """A try that failed, as Celery and therefore Flower are told of it; the ledger has recorded it already."""
 
@@ -193,8 +200,8 @@ def work(hint: int | None) -> str:
     try:
         claimed = claim(claimant_of(agent), hint)
     except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): bell for unit %s left to a later tick", absence, hint)
-        return "the hub is away"
+        logger.warning("%s; bell for unit %s left to a later tick", hub_trouble(absence), hint)
+        return hub_trouble(absence)
     if claimed is None:
         return "nothing to do: it is done, taken, or not for this node"
     return told(claimed, do(agent, claimed))
@@ -316,10 +323,11 @@ def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) ->
     try:
         spool = agent.spools.of(execution.claimed.hub)
         spool.put(f"attempt-{kept.key}", kept.to_json(), attachments.paths)
+        HOLDINGS.keep([kept.key])
     except OSError as trouble:
         agent.hold_while_short(shortage_in(trouble) or f"no directory for results ({trouble})")
         return False
-    logger.warning("the hub is away (%s): result of %s %s kept on disk", absence, kept.stage, kept.ordinal)
+    logger.warning("%s; result of %s %s kept on disk", hub_trouble(absence), kept.stage, kept.ordinal)
     return True
 
 

@@ -13,7 +13,7 @@ import pytest
 from clustercore.config.environment import Environment
 from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters import agent as agent_module
-from clustercore.nodes.adapters import self_tests
+from clustercore.nodes.adapters import hook_calls, intake, lease_thread, self_tests
 from clustercore.nodes.adapters.agent import NodeAgent, NotANodeError, current_agent
 from clustercore.nodes.domain import contracts
 from clustercore.nodes.domain.engine import JsonObject
@@ -62,7 +62,8 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr(agent_module, "registered_hooks", tuple)
+    monkeypatch.setattr(hook_calls, "registered_hooks", tuple)
+    monkeypatch.setattr(lease_thread, "lease_extenders", tuple)
     made = Running(tmp_path)
     yield made
     made.close()
@@ -106,27 +107,27 @@ def test_a_barred_capability_is_left_while_the_rest_goes_on(running: Running) ->
 def test_a_hold_takes_nothing_and_says_why(running: Running) -> None:
     agent = running.start()
     until(running.takes(EVERYTHING))
-    agent.hold("heat", "87 degrees")
+    agent.intake.hold("heat", "87 degrees")
     assert running.takes(frozenset())()
     assert not agent.taking_work
     until(lambda: ("87 degrees", "") in running.ledger.beats)
-    agent.release("heat")
+    agent.intake.release("heat")
     assert running.takes(EVERYTHING)()
 
 
 def test_a_hold_with_a_time_ends_by_itself(running: Running) -> None:
     agent = running.start()
     until(running.takes(EVERYTHING))
-    agent.hold("heat", "87 degrees", seconds=0.3)
+    agent.intake.hold("heat", "87 degrees", seconds=0.3)
     assert running.takes(frozenset())()
     until(running.takes(EVERYTHING))
-    assert agent.hold_reason == ""
+    assert agent.intake.hold_reason == ""
 
 
 def test_a_machine_that_is_short_of_something_is_held_and_goes_on(
     running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(agent_module, "SHORTAGE_SECONDS", 0.2)
+    monkeypatch.setattr(intake, "SHORTAGE_SECONDS", 0.2)
     agent = running.start()
     until(running.takes(EVERYTHING))
     asked: list[int] = []
@@ -138,7 +139,7 @@ def test_a_machine_that_is_short_of_something_is_held_and_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(running.ledger, "beat", refuse)
         until(lambda: len(asked) >= 3)
-        assert agent.hold_reason == "this machine has no file descriptors left; work is taken up again by itself"
+        assert agent.intake.hold_reason == "this machine has no file descriptors left; work is taken up again by itself"
     until(running.takes(EVERYTHING))
     assert running.exits == []
     assert caplog.text.count("no file descriptors left") == 1
@@ -147,7 +148,7 @@ def test_a_machine_that_is_short_of_something_is_held_and_goes_on(
 def test_a_drained_node_registers_and_waits(running: Running) -> None:
     running.ledger.drained = True
     agent = running.start()
-    until(lambda: agent.hold_reason == "drained by an operator")
+    until(lambda: agent.intake.hold_reason == "drained by an operator")
     assert running.takes(frozenset())()
     running.ledger.drained = False
     until(running.takes(EVERYTHING))
@@ -169,7 +170,7 @@ def test_a_hub_that_goes_away_is_told_once_and_waited_for(running: Running, capl
     with caplog.at_level(logging.INFO):
         running.ledger.away = True
         until(running.takes(frozenset()))
-        assert agent.hold_reason == "the hub's database does not answer"
+        assert agent.intake.hold_reason == "the hub's database does not answer"
         running.ledger.away = False
         until(running.takes(EVERYTHING))
     assert caplog.text.count("database is away") == 1
@@ -212,7 +213,7 @@ def test_a_hook_that_fails_is_told_once_and_the_others_run(
             raise ValueError("a bad sensor")
 
     hooks = (Failing(), Hook())
-    monkeypatch.setattr(agent_module, "registered_hooks", lambda: hooks)
+    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: hooks)
     agent = running.start()
     until(lambda: calls.count("tick") >= 6)
     agent.end()
@@ -227,7 +228,7 @@ def test_a_node_that_has_ended_does_not_beat_itself_back_online(running: Running
     until(lambda: bool(running.ledger.beats))
     agent.end()
     beats = len(running.ledger.beats)
-    agent._beat()
+    agent._registration.beat("", "")
     assert len(running.ledger.beats) == beats
 
 

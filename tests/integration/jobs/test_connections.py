@@ -42,7 +42,7 @@ def pool_of_short_patience() -> Iterator[None]:
 
 def _pool_anew() -> None:
     connection.close()
-    connection.close_pool()
+    cast(Any, connection).close_pool()
 
 
 def open_connections() -> int:

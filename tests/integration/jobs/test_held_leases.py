@@ -19,6 +19,7 @@ from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.services import held_leases
 from clustercore.jobs.services.claim import Claimant, Claimed
 from clustercore.jobs.services.held_leases import HeldLeases
+from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.domain.hooks import Agent
 from tests.integration.jobs.conftest import taken, with_parts
 
@@ -126,4 +127,4 @@ def test_a_database_that_refuses_an_extension_begins_the_time_anew(
         patched.setattr(held_leases, "extend_leases", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             leases.extend(agent)
-    assert leases.extended_since(held_leases.elapsed_seconds()) is None
+    assert leases.extended_since(elapsed_seconds()) is None

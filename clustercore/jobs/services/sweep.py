@@ -29,8 +29,7 @@ logger = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 8
 
-# One statement answers all that a node asks at a tick, and writes only where there is something to do and nobody else
-# does it: who comes second finds the row locked, or taken. A time to come is that of a clock set back since.
+# One statement answers all that a node asks at a tick, so that whoever has nothing to do for the others asks no more.
 LOOK = StoredStatement(
     "jobs_look",
     parameters={"age": "double precision", "kinds": "text[]", "steps": "text"},
@@ -39,49 +38,44 @@ LOOK = StoredStatement(
         "server_started": "double precision",
         "steps": "bigint",
         "is_open": "boolean",
-        "is_there": "boolean",
-        "takes_sweep": "boolean",
-        "takes_timers": "boolean",
+        "wants_sweep": "boolean",
+        "wants_timers": "boolean",
     },
     query="""
-WITH opened AS MATERIALIZED (
-    SELECT EXISTS (SELECT FROM jobs_job WHERE state = 'running')
-        OR EXISTS (SELECT FROM jobs_attempt WHERE outcome = 'live') AS is_open
-), due AS MATERIALIZED (
-    SELECT is_open AND (
-        EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
-                WHERE u.state = 'blocked' AND u.join_until <= now()
-                  AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
-        OR EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
-                   WHERE u.state IN ('blocked', 'queued', 'held') AND u.deadline <= now()
-                     AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
-        OR EXISTS (SELECT FROM jobs_question q JOIN jobs_job j ON j.id = q.job_id
-                   WHERE q.answer = '' AND q.withdrawn IS NULL AND q.until <= now()
-                     AND j.kind = ANY(%(kinds)s::text[]))) AS has_timers
-    FROM opened
-), free AS MATERIALIZED (
-    SELECT s.id, (s.swept_at < clock_timestamp() - %(age)s::float8 * interval '1 second'
-               OR s.swept_at > clock_timestamp() + interval '1 second') AS sweep,
-           (due.has_timers AND (s.timed_at < clock_timestamp() - interval '0.4 seconds'
-               OR s.timed_at > clock_timestamp() + interval '1 second')) AS timers
-    FROM jobs_sweep s CROSS JOIN due
-    WHERE s.swept_at < clock_timestamp() - %(age)s::float8 * interval '1 second'
-       OR s.swept_at > clock_timestamp() + interval '1 second'
-       OR due.has_timers AND (s.timed_at < clock_timestamp() - interval '0.4 seconds'
-                              OR s.timed_at > clock_timestamp() + interval '1 second')
-    FOR UPDATE OF s SKIP LOCKED
-), taken AS (
-    UPDATE jobs_sweep s SET swept_at = CASE WHEN free.sweep THEN clock_timestamp() ELSE s.swept_at END,
-                            timed_at = CASE WHEN free.timers THEN clock_timestamp() ELSE s.timed_at END
-    FROM free WHERE s.id = free.id
-    RETURNING free.sweep, free.timers
-)
 SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8,
        coalesce((SELECT value FROM jobs_counter WHERE name = %(steps)s::text), 0), opened.is_open,
-       EXISTS (SELECT FROM jobs_sweep), coalesce(taken.sweep, false), coalesce(taken.timers, false)
-FROM opened LEFT JOIN taken ON true
+       coalesce((SELECT s.swept_at < clock_timestamp() - %(age)s::float8 * interval '1 second'
+                     OR s.swept_at > clock_timestamp() + interval '1 second' FROM jobs_sweep s), true),
+       opened.is_open AND (
+           EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
+                   WHERE u.state = 'blocked' AND u.join_until <= now()
+                     AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
+           OR EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
+                      WHERE u.state IN ('blocked', 'queued', 'held') AND u.deadline <= now()
+                        AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
+           OR EXISTS (SELECT FROM jobs_question q JOIN jobs_job j ON j.id = q.job_id
+                      WHERE q.answer = '' AND q.withdrawn IS NULL AND q.until <= now()
+                        AND j.kind = ANY(%(kinds)s::text[])))
+FROM (SELECT EXISTS (SELECT FROM jobs_job WHERE state = 'running')
+          OR EXISTS (SELECT FROM jobs_attempt WHERE outcome = 'live') AS is_open OFFSET 0) opened
 """,
 )
+
+# Whoever comes second finds the row locked, or taken. A time to come there is that of a clock set back since.
+_TAKE = """
+WITH free AS MATERIALIZED (
+    SELECT id, wanted.sweep AND (swept_at < clock_timestamp() - %(age)s * interval '1 second'
+                                 OR swept_at > clock_timestamp() + interval '1 second') AS sweep,
+           wanted.timers AND (timed_at < clock_timestamp() - interval '0.4 seconds'
+                              OR timed_at > clock_timestamp() + interval '1 second') AS timers
+    FROM jobs_sweep CROSS JOIN (SELECT %(sweep)s::boolean AS sweep, %(timers)s::boolean AS timers) wanted
+    FOR UPDATE OF jobs_sweep SKIP LOCKED
+)
+UPDATE jobs_sweep s SET swept_at = CASE WHEN free.sweep THEN clock_timestamp() ELSE s.swept_at END,
+                        timed_at = CASE WHEN free.timers THEN clock_timestamp() ELSE s.timed_at END
+FROM free WHERE s.id = free.id AND (free.sweep OR free.timers)
+RETURNING free.sweep, free.timers
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +159,10 @@ def look(age_seconds: float) -> Looked:
     connection.ensure_connection()
     names = [kind.name for kind in kinds()]
     before = elapsed_seconds()
-    ((database, server_started, steps, is_open, is_there, sweep, timers),) = LOOK.fetch(
+    ((database, server_started, steps, is_open, sweep, timers),) = LOOK.fetch(
         age=age_seconds, kinds=names, steps=CLOCK_MILLISECONDS
     )
     after = elapsed_seconds()
-    if not is_there:
-        # Its first value is long ago: whoever looks next takes it.
-        Sweep.objects.bulk_create([Sweep(pk=1)], ignore_conflicts=True)
     reading = ClockReading(
         database=database,
         elapsed=(before + after) / 2,
@@ -179,7 +170,22 @@ def look(age_seconds: float) -> Looked:
         server_started=server_started,
         steps=steps / 1000,
     )
+    if sweep or timers:
+        sweep, timers = _take(age_seconds, sweep=sweep, timers=timers)
     return Looked(reading, is_open, sweep, timers)
+
+
+def _take(age_seconds: float, *, sweep: bool, timers: bool) -> tuple[bool, bool]:
+    """Takes of these what no other node has taken meanwhile."""
+    wanted = {"age": age_seconds, "sweep": sweep, "timers": timers}
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, wanted)
+        if (taken := cursor.fetchone()) is not None:
+            return bool(taken[0]), bool(taken[1])
+    if not Sweep.objects.exists():
+        # Its first value is long ago: the next look takes it.
+        Sweep.objects.bulk_create([Sweep(pk=1)], ignore_conflicts=True)
+    return False, False
 
 
 def sweep(reading: ClockReading, lease_seconds: float, broker_away: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
@@ -107,6 +108,7 @@ def test_where_nothing_runs_an_idle_node_asks_for_that_alone_and_hears_of_work_a
         return ""
 
     hook = LeaseKeeper(knock, HeldLeases())
+    Sweep.objects.create(swept_at=Now())
     hook.on_tick(cast(Agent, idle))
     seconds[0] += 1.0
     # What is prepared passes Django by: nothing else is asked.

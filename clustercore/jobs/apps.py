@@ -19,16 +19,19 @@ class JobsConfig(AppConfig):
         from clustercore.access.domain.refusals import refuse_as
         from clustercore.jobs.domain.kinds import known_contracts
         from clustercore.jobs.services.control import NotPossible
+        from clustercore.jobs.services.held_leases import HeldLeases
         from clustercore.jobs.services.keeper import LeaseKeeper
         from clustercore.jobs.services.looking import use_knock
         from clustercore.jobs.services.submit import BacklogFull, KeyReused
         from clustercore.jobs.workflows import knock
         from clustercore.nodes.domain.contracts import use_contracts
-        from clustercore.nodes.domain.hooks import register_hook
+        from clustercore.nodes.domain.hooks import extend_leases_by, register_hook
 
         use_contracts(known_contracts)
         use_knock(knock)
-        register_hook(LeaseKeeper(knock))
+        leases = HeldLeases()
+        extend_leases_by(leases)
+        register_hook(LeaseKeeper(knock, leases))
         refuse_as(
             KeyReused,
             lambda error: RequestRefused(409, str(error), param="Idempotency-Key", code="idempotency_key_reused"),

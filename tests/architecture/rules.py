@@ -41,6 +41,37 @@ PLACES_FOR_CELERY_SIGNALS = (
     "clustercore/nodes/adapters/*.py",
     "clustercore/project/celery.py",
 )
+# What may be imported and called where a node's leases are kept; of a dotted name, its last part.
+LEASE_THREAD = {
+    "clustercore/nodes/adapters/lease_thread.py": (
+        {
+            "__future__",
+            "threading",
+            "collections.abc",
+            "clustercore.embedded.domain.shortage",
+            "clustercore.nodes.adapters.elapsed",
+            "clustercore.nodes.adapters.hub_presence",
+            "clustercore.nodes.adapters.intake",
+            "clustercore.nodes.adapters.registration",
+            "clustercore.nodes.domain.hooks",
+        },
+        {"extend", "lease_extenders", "beat", "asked_by", "elapsed_seconds", "shortage_in"}
+        | {"hold", "release", "hold_while_short", "_keep", "_round", "_obey", "_fail"}
+        | {"Event", "Thread", "start", "wait", "is_set", "set", "clear"},
+    ),
+    "clustercore/jobs/services/held_leases.py": (
+        {
+            "__future__",
+            "clustercore.config.environment",
+            "clustercore.jobs.adapters.holdings",
+            "clustercore.jobs.services.leases",
+            "clustercore.nodes.adapters.elapsed",
+            "clustercore.nodes.domain.hooks",
+        },
+        {"extend_leases", "extendable", "forget", "all", "environment", "elapsed_seconds", "_extend"}
+        | {"keys", "values", "set", "kill", "float"},
+    ),
+}
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc", "tools_lib"}
 SENDING = {"delay", "apply_async", "send_task"}
 CLOCK_AND_CHANCE = {
@@ -234,6 +265,22 @@ def matches(path: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatch(path, pattern) for pattern in patterns)
 
 
+def the_lease_thread_only_beats_and_extends(module: Module) -> Iterator[str]:
+    """Whatever else it did, a plug-in, a disk or a sweep that hangs would cost healthy work its lease."""
+    if module.path not in LEASE_THREAD:
+        return
+    imported, called = LEASE_THREAD[module.path]
+    elsewhere = "the lease thread only beats and extends: let the node's upkeep do it"
+    for node in module.nodes:
+        match node:
+            case ast.Import(names=names) if not {name.name for name in names} <= imported:
+                yield module.at(node, elsewhere)
+            case ast.ImportFrom(module=name) if name not in imported:
+                yield module.at(node, elsewhere)
+            case ast.Call() if called_name(node) not in called:
+                yield module.at(node, elsewhere)
+
+
 RULES: tuple[Rule, ...] = (
     modules_are_short,
     functions_are_short,
@@ -249,6 +296,7 @@ RULES: tuple[Rule, ...] = (
     domain_asks_no_clock_and_no_dice,
     nobody_waits_inside_a_task,
     public_names_are_explained,
+    the_lease_thread_only_beats_and_extends,
 )
 
 

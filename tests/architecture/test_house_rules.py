@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.architecture.rules import RULES, Rule, violations
+from tests.architecture.rules import LEASE_THREAD, RULES, Rule, violations
 from tests.architecture.source import ROOT, Module, modules
 
 
@@ -20,3 +20,7 @@ def test_the_source_keeps_the_rule(rule: Rule, source: list[Module]) -> None:
 
 def test_the_source_is_found(source: list[Module]) -> None:
     assert {"manage.py", "clustercore/jobs/models.py", "transcription/models.py"} <= {module.path for module in source}
+
+
+def test_the_lease_thread_is_where_its_rule_looks(source: list[Module]) -> None:
+    assert LEASE_THREAD.keys() <= {module.path for module in source}

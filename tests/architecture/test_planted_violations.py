@@ -69,6 +69,16 @@ BROKEN_RULES: list[tuple[Rule, str, str]] = [
     (rules.domain_asks_no_clock_and_no_dice, "dellm/domain/vote.py", "uuid.uuid4()\n"),
     (rules.nobody_waits_inside_a_task, "dellm/services.py", "AsyncResult('x').get()\n"),
     (rules.public_names_are_explained, "dellm/services.py", "def decide():\n    pass\n"),
+    (
+        rules.the_lease_thread_only_beats_and_extends,
+        "clustercore/nodes/adapters/lease_thread.py",
+        "from clustercore.nodes.adapters.hook_calls import HookCalls\n",
+    ),
+    (
+        rules.the_lease_thread_only_beats_and_extends,
+        "clustercore/jobs/services/held_leases.py",
+        "def extend(agent):\n    agent.spools.hubs()\n",
+    ),
 ]
 
 KEPT_RULES: list[tuple[Rule, str, str]] = [

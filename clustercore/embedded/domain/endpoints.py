@@ -132,9 +132,13 @@ def _connection_options(pool_size: int) -> dict[str, Any]:
 
     `reconnect_timeout` bounds the pool's growing pauses between tries: with its default a node comes back from an
     outage of the database as late again as the outage was long, and its leases have run out by then.
+
+    `max_idle` closes one that nobody needed for so long after the other: a slot gives its own back while its handler
+    works elsewhere, and the server's connections are few for many nodes.
     """
+    pool = {"min_size": 1, "max_size": max(1, pool_size), "timeout": 5, "reconnect_timeout": 5, "max_idle": 5}
     return {
-        "pool": {"min_size": 1, "max_size": max(1, pool_size), "timeout": 5, "reconnect_timeout": 5},
+        "pool": pool,
         "connect_timeout": 5,
         "keepalives": 1,
         "keepalives_idle": 10,

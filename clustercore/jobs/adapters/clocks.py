@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-
 from django.db import connection
 
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.counters import CLOCK_MILLISECONDS
+from clustercore.nodes.adapters.elapsed import elapsed_seconds
 
 _READ = """
 SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8,
@@ -30,10 +29,3 @@ def read_clocks() -> ClockReading:
         server_started=server_started,
         steps=steps / 1000,
     )
-
-
-def elapsed_seconds() -> float:
-    """A clock that is never set and, where the system has one, goes on while the machine is suspended."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()

@@ -63,11 +63,12 @@ def may_be_extended(holding: Holding, oldest: float) -> bool:
 
 
 class Holdings:
-    """All holdings of this process, its places in use, and the knocks it has sent to itself."""
+    """All holdings of this process, its places in use, what it has finished and not brought yet, and its own knocks."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[UUID, Holding] = {}
+        self._kept: set[UUID] = set()
         self._knocks: dict[int, float] = {}
         self._places = 0
 
@@ -99,10 +100,22 @@ class Holdings:
         with self._lock:
             return list(self._held.values())
 
+    def keep(self, keys: Iterable[UUID]) -> None:
+        """Remembers attempts that are done and whose results wait on disk: their leases go on."""
+        with self._lock:
+            self._kept.update(keys)
+
+    def forget(self, keys: Iterable[UUID]) -> None:
+        """They are brought, or do not count any more."""
+        with self._lock:
+            self._kept.difference_update(keys)
+
     def extendable(self, silent_seconds: float) -> dict[UUID, float]:
-        """Key to fraction done, of those that reported within `silent_seconds`."""
+        """Key to fraction done, of those that reported within `silent_seconds`, and of those that are done."""
         oldest = time.monotonic() - silent_seconds
-        return {h.key: h.fraction for h in self.all() if may_be_extended(h, oldest)}
+        with self._lock:
+            kept = dict.fromkeys(self._kept, 1.0)
+        return kept | {h.key: h.fraction for h in self.all() if may_be_extended(h, oldest)}
 
     def knocked(self, unit_ids: Iterable[int]) -> None:
         """Remembers bells sent to this node's own queue, as long as one of them may be on its way."""

@@ -74,7 +74,10 @@ class ClockWatch:
 
     def look(self, lease_seconds: float) -> ClockReading:
         """Reads the clocks and follows a step since the last look. Raises what Django raises."""
-        reading = read_clocks()
+        return self.follow(read_clocks(), lease_seconds)
+
+    def follow(self, reading: ClockReading, lease_seconds: float) -> ClockReading:
+        """Follows a step between the last look and this one; returns what the clocks say then."""
         if self._before is not None and step_between(self._before, reading):
             reading = follow_step(self._before, lease_seconds)
         self._before = reading

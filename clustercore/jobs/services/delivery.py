@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 from uuid import UUID
@@ -14,12 +15,13 @@ from django.db import connections
 
 from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.selectors import hub_identity
+from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.spooling import SpooledResult
 from clustercore.jobs.domain.verdict import HandBack, Retry
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.events import record_event
-from clustercore.jobs.services.mishaps import HUB_AWAY
+from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble
 from clustercore.jobs.services.placing import UNFINISHED, Deliverer, place
 from clustercore.jobs.services.result_files import Attachments, StoreAway, stored
 from clustercore.jobs.services.settle import Settled, settle_or_retry
@@ -64,7 +66,7 @@ class InThread:
 
 
 class Delivery:
-    """Empties this node's spools. Lives in the agent's thread, but for results with files: no lease waits for those."""
+    """Empties this node's spools, in the agent's upkeep; nothing else waits for results with files."""
 
     def __init__(self, survive: Step, aside: Aside | None = None) -> None:
         self._survive = survive
@@ -72,22 +74,17 @@ class Delivery:
         self._offered: set[tuple[str, str]] = set()
         self._sending_due = float("-inf")
         self._told: set[str] = set()
-        self.on_the_way: Collection[UUID] = ()
-        """Attempts that are done, and whose files this hub has not taken yet: their leases go on."""
-
-    def look(self, agent: Agent) -> None:
-        """Finds out which attempts are on the way to this hub with files."""
-        hubs = agent.spools.hubs()
-        here = hub_identity() if hubs else ""
-        kept = agent.spools.of(here).items() if here in hubs else []
-        self.on_the_way = [SpooledResult.from_json(document).key for _, document in kept if has_files(document)]
 
     def adopt(self, agent: Agent) -> None:
         """Makes this process the holder of what an earlier one of this node had finished, and could not bring yet."""
-        self.look(agent)
-        if self.on_the_way:
+        hubs = agent.spools.hubs()
+        here = hub_identity() if hubs else ""
+        kept = agent.spools.of(here).items() if here in hubs else []
+        keys = keys_in(document for _, document in kept if has_files(document))
+        if keys:
             live = Attempt.objects.filter(node_name=agent.name, outcome=AttemptOutcome.LIVE)
-            live.filter(key__in=self.on_the_way).update(instance=agent.instance)
+            live.filter(key__in=keys).update(instance=agent.instance)
+            HOLDINGS.keep(keys)
 
     def deliver(self, agent: Agent) -> None:
         """Delivers what is kept for this hub; looks once whether this hub is what became of another one."""
@@ -114,6 +111,7 @@ class Delivery:
     def _deliver_one(self, agent: Agent, spool: Spool, name: str, document: Mapping[str, Any]) -> None:
         self._survive(deliver_one, agent, spool, name, document)
         spool.remove(name)
+        HOLDINGS.forget(keys_in([document]))
 
     def _send(self, agent: Agent, spool: Spool, names: Collection[str]) -> None:
         """Results with files, aside."""
@@ -127,7 +125,7 @@ class Delivery:
                 if name in names:
                     self._send_one(agent, spool, name, document)
         except HUB_AWAY as absence:
-            logger.warning("results with files are kept on disk for now: %s", absence)
+            logger.warning("results with files are kept on disk for now: %s", hub_trouble(absence))
             self._sending_due = time.monotonic() + SENDING_PAUSE_SECONDS
 
     def _send_one(self, agent: Agent, spool: Spool, name: str, document: Mapping[str, Any]) -> None:
@@ -152,6 +150,15 @@ class Delivery:
         if not with_files and hub in agent.spools.hubs():
             logger.warning("results for another hub (%s…) are kept until this node works for it again", hub[:12])
         return not with_files
+
+
+def keys_in(documents: Iterable[Mapping[str, Any]]) -> list[UUID]:
+    """The keys of the attempts of which these are the results; one that cannot be read has none."""
+    keys = []
+    for document in documents:
+        with suppress(ValueError):
+            keys.append(SpooledResult.from_json(document).key)
+    return keys
 
 
 def has_files(document: Mapping[str, Any]) -> bool:

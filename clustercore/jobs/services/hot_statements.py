@@ -8,7 +8,7 @@ from clustercore.jobs.services.available import AVAILABLE, BELOW_FLOOR, INTERRUP
 from clustercore.jobs.services.claim import CLAIM
 from clustercore.jobs.services.ready import COME_DUE
 from clustercore.jobs.services.settle import COMPLETE, LOCK_JOB
-from clustercore.jobs.services.sweep import IS_OPEN
+from clustercore.jobs.services.sweep import LOOK
 from clustercore.jobs.services.turn import BESIDE, TURN
 
 HOT_STATEMENTS = (
@@ -20,7 +20,7 @@ HOT_STATEMENTS = (
     LOCK_JOB,
     COMPLETE,
     AFTER_END,
-    IS_OPEN,
+    LOOK,
     BESIDE,
     TURN,
 )

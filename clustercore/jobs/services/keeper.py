@@ -1,101 +1,76 @@
-"""The agent's hook: extends leases, delivers what the spool holds, sweeps, and knocks for what waits."""
+"""The agent's hook: settles what an earlier process left, delivers what the spool holds, sweeps, and looks for work."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
-from typing import ParamSpec
 
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import shortage_in
-from clustercore.jobs.adapters.clocks import elapsed_seconds
 from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.adapters.in_hand import note_in_hand, noted_in_hand
 from clustercore.jobs.domain.suspicion import suspects
 from clustercore.jobs.domain.verdict import HandBack, Unknown
 from clustercore.jobs.services.delivery import Delivery
-from clustercore.jobs.services.leases import end_left_behind, extend_leases
+from clustercore.jobs.services.held_leases import HeldLeases
+from clustercore.jobs.services.leases import end_left_behind
 from clustercore.jobs.services.looking import Knock, WorkFinder
-from clustercore.jobs.services.mishaps import HUB_AWAY
 from clustercore.jobs.services.settle import settle
+from clustercore.jobs.services.steps import survive, take_step
 from clustercore.jobs.services.sweep import Sweeper
 from clustercore.jobs.services.work import workspaces
+from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.adapters.hardware import memory_kills
-from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
 from clustercore.nodes.domain.hooks import Agent
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-
 IN_HAND = "in-hand.json"
 
 
-def survive(step: Callable[P, object], *arguments: P.args, **named: P.kwargs) -> None:
-    """Runs a step of a tick; what is wrong with it is logged and must not keep the others from their turn.
-
-    The hub's absence is everybody's matter and is raised.
-    """
-    name = f"the ledger's step {getattr(step, '__name__', step)}"
-    try:
-        step(*arguments, **named)
-    except HUB_AWAY:
-        raise
-    except Exception as error:
-        _FAILURES.tell(name, error)
-    else:
-        _FAILURES.over(name)
-
-
-_FAILURES = RepeatedFailures(logger)
-
-
 class LeaseKeeper:
-    """Implements `AgentHook` for the ledger; `knock(node name, units)` rings the node's own queue."""
+    """Implements `AgentHook` for the ledger; `knock(node name, units)` rings the node's own queue.
 
-    def __init__(self, knock: Knock) -> None:
+    `leases` belongs to the thread that extends them: this one only asks since when it has.
+    """
+
+    def __init__(self, knock: Knock, leases: HeldLeases) -> None:
         self._finder = WorkFinder(knock)
         self._delivery = Delivery(survive)
-        self._sweeper = Sweeper()
-        self._extended = 0.0
-        self._reachable = False
+        self._sweeper = Sweeper(leases.extended_since)
         self._noted = False
 
     def on_start(self, agent: Agent) -> None:
         """What an earlier process of this node left behind since the machine started is proved to have crashed, but for
-        what it had finished and kept."""
+        what it had finished and kept. Raises what the database raises; may then be called again."""
         survive(agent.spools.forget_unfinished)
         survive(self._delivery.adopt, agent)
         survive(self._delivery.deliver, agent)
         left = workspaces(agent.name)
         suspected = suspects(noted_in_hand(left / IN_HAND), memory_kills())
-        shutil.rmtree(left, ignore_errors=True)
         ended = end_left_behind(agent.name, agent.boot_id, agent.instance, suspected)
+        shutil.rmtree(left, ignore_errors=True)
         if ended:
             logger.warning("%d pieces were in the hands of an earlier process of this node", ended)
 
     def on_tick(self, agent: Agent) -> None:
-        """Extends first: a holder that can reach the ledger must never lose work to a sweep."""
+        """What is wrong with one step is told; the hub's absence begins the sweeper's grace anew and is raised."""
         try:
             self._tick(agent)
         except Exception:
-            self._reachable = False
             self._sweeper.hub_was_away()
             raise
 
     def _tick(self, agent: Agent) -> None:
         now = elapsed_seconds()
-        survive(self._note_in_hand, agent)
-        if now - self._extended >= environment().heartbeat_seconds or not self._reachable:
-            self._extend(agent)
-            self._extended = now
-        self._reachable = True
-        survive(self._delivery.deliver, agent)
-        survive(
-            self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=self._finder.why_no_broker(now)
-        )
-        survive(self._finder.look, agent)
+        take_step(self._note_in_hand, agent)
+        take_step(self._delivery.deliver, agent)
+        broker_away = self._finder.why_no_broker(now)
+        take_step(self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=broker_away)
+        if self._sweeper.work_is_open:
+            take_step(self._finder.look, agent)
+        elif agent.taking_work:
+            agent.bar({})
 
     def on_hand_back(self, agent: Agent) -> None:
         """Ends what is still held, so that another node may take it at once."""
@@ -105,18 +80,7 @@ class LeaseKeeper:
             holding.lost.set()
         for holding in held:
             stopping = Unknown if holding.is_in_doubt else HandBack
-            survive(settle, holding.key, stopping(f"{agent.name} is stopping"))
-
-    def _extend(self, agent: Agent) -> None:
-        held = HOLDINGS.extendable(environment().silent_host_seconds)
-        survive(self._delivery.look, agent)
-        kept = dict.fromkeys(self._delivery.on_the_way, 1.0)
-        still_mine = extend_leases(agent.instance, kept | held, environment().lease_seconds)
-        for holding in HOLDINGS.all():
-            if holding.key in held and holding.key not in still_mine:
-                holding.lost_because = "cancelled, or taken by another node"
-                holding.lost.set()
-                agent.hosts.kill(holding.tag, holding.lost_because)
+            take_step(settle, holding.key, stopping(f"{agent.name} is stopping"))
 
     def _note_in_hand(self, agent: Agent) -> None:
         held = HOLDINGS.all()

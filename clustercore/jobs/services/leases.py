@@ -20,21 +20,26 @@ from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.settle import hand_back, hold_unknown, strike
 from clustercore.jobs.services.turn_locks import alone_in
 
-# Attempts are locked in the order of their ids, as a cancel locks them: two orders would be a deadlock now and then.
+# It waits for nobody: what somebody has locked just now (who queues pieces, settles or cancels) is told apart from what
+# does not count any more, and is tried again soon. One that waits would cost all others their leases.
 _EXTEND = """
 WITH held AS (SELECT * FROM unnest(%(keys)s::uuid[], %(fractions)s::float8[]) AS h (key, fraction)),
-counting AS MATERIALIZED (
-    SELECT a.id, held.fraction FROM jobs_attempt a JOIN held ON a.key = held.key
-    WHERE a.outcome = 'live' AND a.instance = %(instance)s ORDER BY a.id FOR UPDATE OF a
+mine AS MATERIALIZED (
+    SELECT a.id, a.key, held.fraction FROM jobs_attempt a JOIN held ON a.key = held.key
+    WHERE a.outcome = 'live' AND a.instance = %(instance)s
+), counting AS MATERIALIZED (
+    SELECT id FROM jobs_attempt WHERE id IN (SELECT id FROM mine) AND outcome = 'live' FOR NO KEY UPDATE SKIP LOCKED
 ), extended AS (
     UPDATE jobs_attempt a SET lease_until = now() + %(lease)s * interval '1 second'
-    FROM counting WHERE a.id = counting.id
-    RETURNING a.key, a.unit_id, counting.fraction
+    FROM counting JOIN mine USING (id) WHERE a.id = counting.id
+    RETURNING a.key, a.unit_id, mine.fraction
 ), progressed AS (
     UPDATE jobs_unit u SET progress = extended.fraction FROM extended
-    WHERE u.id = extended.unit_id AND u.state = 'leased'
+    WHERE u.id = extended.unit_id AND u.progress IS DISTINCT FROM extended.fraction
+      AND u.id IN (SELECT id FROM jobs_unit WHERE id IN (SELECT unit_id FROM extended) AND state = 'leased'
+                   FOR NO KEY UPDATE SKIP LOCKED)
 )
-SELECT key FROM extended
+SELECT mine.key, extended.key IS NOT NULL FROM mine LEFT JOIN extended ON extended.key = mine.key
 """
 
 # What must not be done twice is held, and a person is asked: whether its holder did it is not known.
@@ -65,10 +70,11 @@ SELECT * FROM lost
 """
 
 
-def extend_leases(instance: UUID, held: Mapping[UUID, float], lease_seconds: float) -> set[UUID]:
-    """Extends the leases of the given attempts (key to fraction done); returns those that still count."""
+def extend_leases(instance: UUID, held: Mapping[UUID, float], lease_seconds: float) -> dict[UUID, bool]:
+    """Extends the leases of the given attempts (key to fraction done). Returns those that still count, and whether
+    each was extended: somebody may have it locked just now."""
     if not held:
-        return set()
+        return {}
     with connection.cursor() as cursor:
         cursor.execute(
             _EXTEND,
@@ -79,7 +85,7 @@ def extend_leases(instance: UUID, held: Mapping[UUID, float], lease_seconds: flo
                 "lease": lease_seconds,
             },
         )
-        return {row[0] for row in cursor.fetchall()}
+        return dict(cursor.fetchall())
 
 
 def reap(as_of: ClockReading, lease_seconds: float) -> int | None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from clustercore.jobs.adapters.clocks import elapsed_seconds
 from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.domain.waiting import node_idles_because
 from clustercore.jobs.services.available import Waiting, below_floor, claimable
 from clustercore.jobs.services.claim import Claimed
-from clustercore.jobs.services.ready import mark_due
-from clustercore.jobs.services.sweep import work_is_open
+from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.domain.hooks import Agent
 
 Knock = Callable[[str, Sequence[Waiting]], str]
@@ -54,10 +52,6 @@ class WorkFinder:
         """
         if not agent.taking_work:
             return
-        if not work_is_open():
-            agent.bar({})
-            return
-        mark_due()
         pending = HOLDINGS.pending_knocks()
         free = agent.slots - HOLDINGS.places - len(pending)
         if free <= 0:

@@ -8,6 +8,7 @@ from django.db import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
 from clustercore.blobs.domain.errors import BlobGone, BlobMissing, BlobUnavailable, StoreFull
+from clustercore.embedded.domain.database_trouble import is_busy
 from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.jobs.adapters.holdings import Holding
 from clustercore.jobs.domain.kinds import Stage
@@ -19,12 +20,14 @@ from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 logger = logging.getLogger(__name__)
 
 HUB_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
-"""What the database's absence looks like."""
+"""What a database raises that is away, or busy with somebody else's work: `is_busy` tells the two apart."""
 
 SHORTAGE_PAUSE_SECONDS = 2.0
 """Before another node may have what this one had no room for."""
 
 HUB_FULL_SECONDS = 15.0
+HUB_AWAY_SECONDS = 5.0
+HUB_BUSY_SECONDS = 1.0
 
 
 def verdict_after(error: Exception, agent: Agent, stage: Stage, holding: Holding) -> Verdict | None:
@@ -34,6 +37,11 @@ def verdict_after(error: Exception, agent: Agent, stage: Stage, holding: Holding
     if isinstance(error, BlobMissing):
         return _without_blob(stage, error)
     return _verdict_on(agent, error)
+
+
+def hub_trouble(error: BaseException) -> str:
+    """What to say of an error that the hub is to blame for: that it is away, or that its database is busy."""
+    return f"the hub's database is busy: {error}" if is_busy(error) else f"the hub is away: {error}"
 
 
 def why_of(verdict: Verdict) -> str:
@@ -52,7 +60,7 @@ def _verdict_on(agent: Agent, error: Exception) -> Verdict:
     if isinstance(error, StoreFull):
         return Hold(f"the hub's disk is full: {error}", seconds=HUB_FULL_SECONDS)
     if isinstance(error, (*HUB_AWAY, BlobUnavailable)):
-        return Hold(f"the hub is away: {error}", seconds=5.0)
+        return Hold(hub_trouble(error), seconds=HUB_BUSY_SECONDS if is_busy(error) else HUB_AWAY_SECONDS)
     logger.error("a handler raised what it should have returned as a verdict", exc_info=error)
     return Retry(f"{type(error).__name__}: {error}")
 

@@ -14,7 +14,7 @@ from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import CanvasPlace, Claimed, claim
 from clustercore.jobs.services.looking import wake
-from clustercore.jobs.services.mishaps import HUB_AWAY
+from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble
 from clustercore.jobs.services.turn import Onward
 from clustercore.jobs.services.work import AttemptFailed, Tried, claimant_of, do, told
 from clustercore.nodes.adapters.agent import current_agent
@@ -125,7 +125,7 @@ def _all_of(shift: Shift, hint: int | None) -> str:
         for tried in shift.each(hint):
             words.append(_told(shift, tried))
     except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): bell for unit %s left to a later tick", absence, hint)
+        logger.warning("%s; bell for unit %s left to a later tick", hub_trouble(absence), hint)
         words.append(THE_HUB_IS_AWAY)
     if not shift.tries.made:
         return words[0] if words else "nothing to do: it is done, taken, or not for this node"
@@ -157,7 +157,7 @@ def work_off(place: CanvasPlace) -> PlaceOutcome:
             for _ in shift.each() if agent.taking_work else ():
                 pass
     except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): a place of job %s is left to a later tick", absence, place.job_id)
+        logger.warning("%s; a place of job %s is left to a later tick", hub_trouble(absence), place.job_id)
         return PlaceOutcome(f"{tries}, the hub is away")
     except Exception:
         logger.exception("a place of job %s ended", place.job_id)
@@ -180,7 +180,7 @@ def work_join(unit_id: int) -> str:
         if Unit.objects.filter(pk=unit_id, state=UnitState.BLOCKED).update(unsent=True):
             return STILL_BLOCKED
     except HUB_AWAY as absence:
-        logger.warning("the hub is away (%s): unit %s is left to a later tick", absence, unit_id)
+        logger.warning("%s; unit %s is left to a later tick", hub_trouble(absence), unit_id)
         return THE_HUB_IS_AWAY
     return work(unit_id)
 

@@ -1,143 +1,220 @@
-"""What the sweeping agent does besides reaping: says why jobs wait, and finishes what nobody finished."""
+"""What one node at a time does for the whole cluster: ends what nobody extended, lets happen what is due, tells why."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from django.db.models import Exists, OuterRef
+from django.db import connection
 
 from clustercore.config.environment import environment
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.clock import ClockReading
-from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
-from clustercore.jobs.domain.waiting import BROKER_AWAY, job_waits_because
-from clustercore.jobs.models import Job, JobEvent, Unit
-from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
+from clustercore.jobs.domain.counters import CLOCK_MILLISECONDS
+from clustercore.jobs.domain.kinds import kinds
+from clustercore.jobs.models import Sweep
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.answering import expire_questions
 from clustercore.jobs.services.clock import ClockWatch
-from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import reap
-from clustercore.jobs.services.ready import ReadyUpkeep
+from clustercore.jobs.services.ready import ReadyUpkeep, mark_due
+from clustercore.jobs.services.steps import take_step
 from clustercore.jobs.services.timers import run_due
+from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.services import mark_silent_nodes_offline
 
 logger = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 8
-REASONS_IN_TURN = 3
-IS_OPEN = StoredStatement(
-    "jobs_is_open",
-    parameters={},
-    columns={"is_open": "boolean"},
+
+# One statement answers all that a node asks at a tick, so that whoever has nothing to do for the others asks no more.
+LOOK = StoredStatement(
+    "jobs_look",
+    parameters={"age": "double precision", "kinds": "text[]", "steps": "text"},
+    columns={
+        "database": "double precision",
+        "server_started": "double precision",
+        "steps": "bigint",
+        "is_open": "boolean",
+        "wants_sweep": "boolean",
+        "wants_timers": "boolean",
+    },
     query="""
-SELECT EXISTS (SELECT FROM jobs_job WHERE state = 'running') OR EXISTS (SELECT FROM jobs_attempt WHERE outcome = 'live')
+SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_postmaster_start_time())::float8,
+       coalesce((SELECT value FROM jobs_counter WHERE name = %(steps)s::text), 0), opened.is_open,
+       coalesce((SELECT s.swept_at < clock_timestamp() - %(age)s::float8 * interval '1 second'
+                     OR s.swept_at > clock_timestamp() + interval '1 second' FROM jobs_sweep s), true),
+       opened.is_open AND (
+           EXISTS (SELECT FROM jobs_ready WHERE NOT is_due AND due_at <= now())
+           OR EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
+                      WHERE u.state = 'blocked' AND u.join_until <= now()
+                        AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
+           OR EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
+                      WHERE u.state IN ('blocked', 'queued', 'held') AND u.deadline <= now()
+                        AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
+           OR EXISTS (SELECT FROM jobs_question q JOIN jobs_job j ON j.id = q.job_id
+                      WHERE q.answer = '' AND q.withdrawn IS NULL AND q.until <= now()
+                        AND j.kind = ANY(%(kinds)s::text[])))
+FROM (SELECT EXISTS (SELECT FROM jobs_job WHERE state = 'running')
+          OR EXISTS (SELECT FROM jobs_attempt WHERE outcome = 'live') AS is_open OFFSET 0) opened
 """,
 )
+
+# Whoever comes second finds the row locked, or taken. A time to come there is that of a clock set back since.
+_TAKE = """
+WITH free AS MATERIALIZED (
+    SELECT id, wanted.sweep AND (swept_at < clock_timestamp() - %(age)s * interval '1 second'
+                                 OR swept_at > clock_timestamp() + interval '1 second') AS sweep,
+           wanted.timers AND (timed_at < clock_timestamp() - interval '0.4 seconds'
+                              OR timed_at > clock_timestamp() + interval '1 second') AS timers
+    FROM jobs_sweep CROSS JOIN (SELECT %(sweep)s::boolean AS sweep, %(timers)s::boolean AS timers) wanted
+    FOR UPDATE OF jobs_sweep SKIP LOCKED
+)
+UPDATE jobs_sweep s SET swept_at = CASE WHEN free.sweep THEN clock_timestamp() ELSE s.swept_at END,
+                        timed_at = CASE WHEN free.timers THEN clock_timestamp() ELSE s.timed_at END
+FROM free WHERE s.id = free.id AND (free.sweep OR free.timers)
+RETURNING free.sweep, free.timers
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a node's look at the ledger said, and what it has taken upon itself by it."""
+
+    reading: ClockReading
+    is_open: bool
+    """Whether any job runs or any piece is in hand; where not, no unit can wait, be lost or need a reason."""
+    takes_sweep: bool
+    takes_timers: bool
 
 
 class Sweeper:
     """When this process may sweep: not within a lease after it or PostgreSQL came back, for holders must first have had
-    the chance to extend. All of it is counted on a clock that nobody sets."""
+    the chance to extend, and its own leases must be extended. All of it is counted on a clock that nobody sets.
 
-    def __init__(self) -> None:
+    `extended_since` says since when this process's own leases are, None while they are not.
+    """
+
+    def __init__(self, extended_since: Callable[[float], float | None]) -> None:
+        self._extended_since = extended_since
         self._clock = ClockWatch()
         self._reachable_since: float | None = None
         self._server_started = 0.0
-        self._looked = float("-inf")
-        self._reading: ClockReading | None = None
         self._ready = ReadyUpkeep()
+        self.work_is_open = False
+        """What the last look said."""
 
     def hub_was_away(self) -> None:
         """Begins the grace anew."""
         self._reachable_since = None
 
     def sweep_if_due(self, now: float, lease_seconds: float, *, broker_away: str | None = None) -> None:
-        """Looks at the clocks, ends what nobody extended, and lets happen what is due at a time.
+        """Looks at the ledger, and does for the cluster what is due and nobody else has taken.
 
         `now` is by `elapsed_seconds`, as suspended time counts.
 
         `broker_away` says why the broker does not answer; empty where it does, None where this node does not know.
         """
-        if now - self._looked >= lease_seconds / SWEEPS_PER_LEASE:
-            self._look(now, lease_seconds, broker_away)
-        if self._reading is not None and work_is_open():
-            expire_questions(self._reading, lease_seconds)
-            run_due(self._reading, lease_seconds)
+        is_settled = self._is_settled(now, lease_seconds)
+        # Within its grace a node may do but the smaller part of a sweep, and leaves it to those who may do all.
+        seen = look(lease_seconds / SWEEPS_PER_LEASE * (1 if is_settled else 2))
+        self.work_is_open = seen.is_open
+        reading = self._clock.follow(seen.reading, lease_seconds)
+        is_settled = self._still_settled(now, lease_seconds, reading) and is_settled
+        if seen.takes_sweep:
+            self._sweep(reading, lease_seconds, broker_away, is_settled=is_settled, is_open=seen.is_open)
+        if seen.takes_timers:
+            take_step(mark_due)
+            take_step(expire_questions, reading, lease_seconds)
+            take_step(run_due, reading, lease_seconds)
 
-    def _look(self, now: float, lease_seconds: float, broker_away: str | None) -> None:
-        self._reading = reading = self._clock.look(lease_seconds)
-        self._looked = now
+    def _is_settled(self, now: float, lease_seconds: float) -> bool:
+        extended = self._extended_since(now)
+        if self._reachable_since is None or extended is None:
+            return False
+        return now - max(self._reachable_since, extended) >= lease_seconds
+
+    def _still_settled(self, now: float, lease_seconds: float, reading: ClockReading) -> bool:
+        """Where the look found another start of the server, the grace begins anew."""
         if self._reachable_since is None or reading.server_started != self._server_started:
             self._reachable_since, self._server_started = now, reading.server_started
-        is_settled = now - self._reachable_since >= lease_seconds
-        # A floor is decided before the first node has done much; it falls only when all had the chance to beat.
-        if work_is_open():
-            keep_floors(environment().floor_wait_seconds, may_fall=is_settled)
-            self._ready.run(now)
+        return self._is_settled(now, lease_seconds)
+
+    def _sweep(
+        self, reading: ClockReading, lease_seconds: float, broker_away: str | None, *, is_settled: bool, is_open: bool
+    ) -> None:
         if is_settled:
+            take_step(mark_silent_nodes_offline)
+        if is_open:
+            # A floor is decided before the first node has done much; it falls only when all had the chance to beat.
+            take_step(keep_floors, environment().floor_wait_seconds, may_fall=is_settled)
+            take_step(self._ready.run, elapsed_seconds())
+        if is_open and is_settled:
             sweep(reading, lease_seconds, broker_away)
 
 
-def work_is_open() -> bool:
-    """Tells whether any job runs or any piece is in hand; where not, no unit can wait, be lost or need a reason."""
-    return bool(IS_OPEN.fetch()[0][0])
+def look(age_seconds: float) -> Looked:
+    """Reads the clocks and whether there is work, and takes what is due: a sweep where the last is older than that.
+
+    Raises what Django raises while the database is away.
+    """
+    connection.ensure_connection()
+    names = [kind.name for kind in kinds()]
+    before = elapsed_seconds()
+    ((database, server_started, steps, is_open, sweep, timers),) = LOOK.fetch(
+        age=age_seconds, kinds=names, steps=CLOCK_MILLISECONDS
+    )
+    after = elapsed_seconds()
+    reading = ClockReading(
+        database=database,
+        elapsed=(before + after) / 2,
+        uncertainty=(after - before) / 2,
+        server_started=server_started,
+        steps=steps / 1000,
+    )
+    if sweep or timers:
+        sweep, timers = _take(age_seconds, sweep=sweep, timers=timers)
+    return Looked(reading, is_open, sweep, timers)
+
+
+def _take(age_seconds: float, *, sweep: bool, timers: bool) -> tuple[bool, bool]:
+    """Takes of these what no other node has taken meanwhile."""
+    wanted = {"age": age_seconds, "sweep": sweep, "timers": timers}
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, wanted)
+        if (taken := cursor.fetchone()) is not None:
+            return bool(taken[0]), bool(taken[1])
+    if not Sweep.objects.exists():
+        # Its first value is long ago: the next look takes it.
+        Sweep.objects.bulk_create([Sweep(pk=1)], ignore_conflicts=True)
+    return False, False
 
 
 def sweep(reading: ClockReading, lease_seconds: float, broker_away: str | None) -> None:
-    """Marks silent nodes, ends expired leases, and says why jobs wait; nothing while another node does it."""
-    mark_silent_nodes_offline()
-    if work_is_open() and reap(reading, lease_seconds) is not None:
-        explain_waiting_jobs(broker_away=broker_away)
-        finish_forgotten_jobs()
+    """Ends expired leases, says why jobs wait, and moves on what nobody moves."""
+    take_step(reap, reading, lease_seconds)
+    take_step(explain_waiting_jobs, broker_away=broker_away)
+    take_step(finish_forgotten_jobs)
 
 
-def explain_waiting_jobs(*, broker_away: str | None = None) -> None:
-    """Writes the reason on every job that waits for a node, and clears it where something runs."""
-    stuck = {found.job_id: found for found in jobs_without_a_running_unit()}
-    for found in stuck.values():
-        _explain(found, broker_away)
-    Job.objects.filter(state=JobState.RUNNING).exclude(waiting="").exclude(pk__in=stuck).update(waiting="")
-
-
-def _explain(found: Stuck, broker_away: str | None) -> None:
-    if broker_away is None and found.nodes_able and found.waiting.startswith(BROKER_AWAY):
-        # Another node's word, which one that has not asked has nothing to set against: it would come and go.
-        return
-    reason = job_waits_because(
-        contract=found.contract,
-        capability=found.capability,
-        language=found.language,
-        engine=found.engine,
-        model=found.model,
-        floor=found.floor if found.ranked else 0,
-        floor_wait_seconds=environment().floor_wait_seconds if found.may_fall else None,
-        nodes_online=found.nodes_online,
-        nodes_with_contract=found.nodes_with_contract,
-        nodes_with_capability=found.nodes_with_capability,
-        nodes_able=found.nodes_able,
-        refused=found.refused,
-        holds=found.holds,
-        broker_away=broker_away or "",
-    )[:400]
-    if reason == found.waiting:
-        return
-    Job.objects.filter(pk=found.job_id).update(waiting=reason)
-    if reason and not _was_told_lately(found.job_id, reason):
-        record_event(found.job_id, "waiting", f"waiting: {reason}")
-
-
-def _was_told_lately(job_id: int, reason: str) -> bool:
-    """Whether it is among the last reasons told: such as come and go, or take turns, leave one event each."""
-    told = JobEvent.objects.filter(job_id=job_id, name="waiting").order_by("-pk").values_list("text", flat=True)
-    return f"waiting: {reason}" in told[:REASONS_IN_TURN]
+# Jobs that a person or a time keeps waiting are not forgotten; each is looked up by an index of its own open units.
+_FORGOTTEN = """
+SELECT j.id FROM jobs_job j
+WHERE j.state = 'running'
+  AND NOT EXISTS (SELECT FROM jobs_unit u WHERE u.job_id = j.id AND u.state IN ('queued', 'leased', 'held'))
+  AND NOT EXISTS (SELECT FROM jobs_unit u WHERE u.job_id = j.id AND u.state = 'blocked' AND u.join_until IS NOT NULL)
+"""
 
 
 def finish_forgotten_jobs() -> None:
     """Advances running jobs of which nothing moves and nothing is held: their last transaction should have."""
-    opened = Exists(Unit.objects.filter(job=OuterRef("pk"), state__in=BACKLOG_UNIT_STATES))
-    for job_id in Job.objects.filter(~opened, state=JobState.RUNNING).values_list("pk", flat=True):
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGOTTEN)
+        forgotten = [row[0] for row in cursor.fetchall()]
+    for job_id in forgotten:
         try:
             advance(job_id)
         except KeyError:

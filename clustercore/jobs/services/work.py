@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
@@ -27,7 +27,7 @@ from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, HandBack, Hold, Remake, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed
-from clustercore.jobs.services.mishaps import HUB_AWAY, verdict_after, why_of
+from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble, verdict_after, why_of
 from clustercore.jobs.services.queueing import names_units, queue_units
 from clustercore.jobs.services.result_files import NO_FILES, Attachments, attach, stored
 from clustercore.jobs.services.settle import Settled
@@ -145,7 +145,7 @@ class Execution:
             try:
                 return self._queue_once(units)
             except HUB_AWAY as absence:
-                logger.warning("the hub is away (%s): unit %s waits to queue its pieces", absence, self.unit_id)
+                logger.warning("%s; unit %s waits to queue its pieces", hub_trouble(absence), self.unit_id)
                 self.holding.lost.wait(1.0)
 
     def _queue_once(self, units: Sequence[NewUnit]) -> list[int]:
@@ -172,6 +172,7 @@ class Execution:
                 on_event(event)
 
         kills_before = memory_kills()
+        let_connection_go()
         try:
             with self.watched_elsewhere():
                 return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
@@ -196,6 +197,12 @@ class Execution:
         finally:
             self.holding.watched_elsewhere = False
             self.holding.last_report = time.monotonic()
+
+
+def let_connection_go() -> None:
+    """Gives this thread's connection back to the pool, where no transaction is open: what follows takes long."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 class AttemptFailed(Exception):
@@ -330,10 +337,11 @@ def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) ->
     try:
         spool = agent.spools.of(execution.claimed.hub)
         spool.put(f"attempt-{kept.key}", kept.to_json(), attachments.paths)
+        HOLDINGS.keep([kept.key])
     except OSError as trouble:
         agent.hold_while_short(shortage_in(trouble) or f"no directory for results ({trouble})")
         return False
-    logger.warning("the hub is away (%s): result of %s %s kept on disk", absence, kept.stage, kept.ordinal)
+    logger.warning("%s; result of %s %s kept on disk", hub_trouble(absence), kept.stage, kept.ordinal)
     return True
 
 

@@ -54,7 +54,7 @@ class Stopper:
         """Grace, then the end of all hosts and leases; once, however often it is asked for."""
         if not self._once.acquire(blocking=False):
             return
-        self._agent.hold("stop", "the node is stopping")
+        self._agent.intake.hold("stop", "the node is stopping")
         self._agent.stop_self_test()
         self._grace()
         ending = threading.Thread(target=self._agent.end, name="node hand-back", daemon=True)

@@ -128,11 +128,22 @@ class Agent(Protocol):
         ...
 
 
+class LeaseExtender(Protocol):
+    """Called from the thread that beats, which does nothing else: it may ask the ledger, and wait for nothing else."""
+
+    def extend(self, agent: Agent) -> bool:
+        """Extends what this process holds; False where something of it is to be tried again soon.
+
+        Raises what the database raises.
+        """
+        ...
+
+
 class AgentHook(Protocol):
-    """Called from the agent's own thread, never from a slot. An exception is logged and survived."""
+    """Called from the agent's upkeep thread, never from a slot. An exception is logged and survived."""
 
     def on_start(self, agent: Agent) -> None:
-        """After registration, before the first unit."""
+        """After registration, before the first unit; again, where the database did not let it."""
         ...
 
     def on_tick(self, agent: Agent) -> None:
@@ -145,6 +156,7 @@ class AgentHook(Protocol):
 
 
 _HOOKS: list[AgentHook] = []
+_LEASE_EXTENDERS: list[LeaseExtender] = []
 
 
 def register_hook(hook: AgentHook) -> None:
@@ -155,3 +167,13 @@ def register_hook(hook: AgentHook) -> None:
 def registered_hooks() -> tuple[AgentHook, ...]:
     """In the order of registration."""
     return tuple(_HOOKS)
+
+
+def extend_leases_by(extender: LeaseExtender) -> None:
+    """Called once per room that gives leases, from its AppConfig.ready."""
+    _LEASE_EXTENDERS.append(extender)
+
+
+def lease_extenders() -> tuple[LeaseExtender, ...]:
+    """In the order of registration."""
+    return tuple(_LEASE_EXTENDERS)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -112,6 +113,20 @@ class Steady(Echo):
             time.sleep(float(request["seconds"]) / steps)
             report((step + 1) / steps, {"step": step})
         return {"steps": steps, "process": os.getpid()}
+
+
+class HangingInventory(Echo):
+    """Says once what it has; asked again, it hangs until it is let go, as one that asks a silent server."""
+
+    name: ClassVar[str] = "hanging-inventory"
+    asked: ClassVar[int] = 0
+    let_go: ClassVar[threading.Event] = threading.Event()
+
+    def inventory(self, models_directory: Path) -> list[ModelRecord]:
+        type(self).asked += 1
+        if self.asked > 1:
+            self.let_go.wait()
+        return super().inventory(models_directory)
 
 
 class Broken:

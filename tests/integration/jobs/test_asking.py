@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from clustercore.jobs.adapters.clocks import elapsed_seconds, read_clocks
+from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.questions import Answer
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, Verdict
@@ -21,6 +21,7 @@ from clustercore.jobs.services.control import NotPossible, cancel_job, retry_job
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import BacklogFull, refuse_over_backlog
 from clustercore.jobs.services.sweep import Sweeper, finish_forgotten_jobs
+from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.kinds import RUNG
 from tests.fakes.jobs.letters import SENDING
@@ -136,7 +137,7 @@ def test_an_answer_after_the_time_is_refused_though_no_sweep_has_come() -> None:
 
 def test_every_tick_looks_for_what_is_over_though_a_sweep_is_not_due() -> None:
     unit = asking(BRIEFLY)
-    sweeper, now = Sweeper(), elapsed_seconds()
+    sweeper, now = Sweeper(float), elapsed_seconds()
     sweeper.sweep_if_due(now, LEASE)
     pass_the_time()
     sweeper.sweep_if_due(now + 0.5, LEASE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, connections, transaction
@@ -16,7 +16,7 @@ from clustercore.blobs.selectors import reserved_bytes, settled_blobs, uploads_o
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.verdict import Ask, Done
-from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Unit
+from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Sweep, Unit
 from clustercore.jobs.services.answering import expire_questions
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.clock import ClockWatch, follow_step
@@ -36,6 +36,7 @@ pytestmark = pytest.mark.services
 LEASE = 20.0
 HOUR = 3600.0
 WEEK = 7 * 24 * HOUR
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def before_a_step_of(seconds: float) -> ClockReading:
@@ -277,10 +278,12 @@ class Expired:
         with_parts(1)
         self.held = held_by(WORKSTATION)
         Attempt.objects.update(lease_until=Now() - timedelta(seconds=1))
-        self.sweeper = Sweeper()
+        self.extended_since: float | None = 0.0
+        self.sweeper = Sweeper(lambda _now: self.extended_since)
 
     def is_ended_at(self, now: float) -> bool:
-        """Whether a sweep at this second of the process's own clock ends it."""
+        """Whether a sweep at this second of the process's own clock ends it; nobody else has swept of late."""
+        Sweep.objects.update_or_create(pk=1, defaults={"swept_at": LONG_AGO})
         self.sweeper.sweep_if_due(now, LEASE)
         return Attempt.objects.get(pk=self.held.attempt_id).outcome == "expired"
 
@@ -292,6 +295,16 @@ def test_nothing_is_ended_within_a_lease_after_the_ledger_came_back() -> None:
     lease.sweeper.hub_was_away()
     assert not lease.is_ended_at(130.0)
     assert not lease.is_ended_at(148.0)
+    assert lease.is_ended_at(151.0)
+
+
+def test_a_process_ends_nothing_before_its_own_leases_have_been_extended_for_a_lease() -> None:
+    lease = Expired()
+    lease.extended_since = None
+    assert not lease.is_ended_at(100.0)
+    assert not lease.is_ended_at(125.0)
+    lease.extended_since = 130.0
+    assert not lease.is_ended_at(149.0)
     assert lease.is_ended_at(151.0)
 
 

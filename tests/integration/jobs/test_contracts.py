@@ -10,7 +10,7 @@ from clustercore.jobs.domain import kinds
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.available import claimable
 from clustercore.jobs.services.claim import claim
-from clustercore.jobs.services.sweep import explain_waiting_jobs
+from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs import kinds as fake_kinds

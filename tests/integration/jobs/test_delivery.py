@@ -18,7 +18,7 @@ from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.delivery import Delivery
-from clustercore.jobs.services.keeper import survive
+from clustercore.jobs.services.steps import survive
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.work import spooled
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node

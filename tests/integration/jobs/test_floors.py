@@ -12,8 +12,8 @@ from clustercore.jobs.models import Job, JobEvent
 from clustercore.jobs.services.available import below_floor, claimable
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.clock import _shift
+from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.floors import keep_floors
-from clustercore.jobs.services.sweep import explain_waiting_jobs
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
 from tests.integration.jobs.conftest import with_parts

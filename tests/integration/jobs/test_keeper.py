@@ -13,15 +13,17 @@ from typing import Any, cast
 import pytest
 from django.db import connection
 from django.db.models import F
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
-from clustercore.jobs.models import Attempt
-from clustercore.jobs.services import keeper
+from clustercore.jobs.models import Attempt, Sweep
+from clustercore.jobs.services import held_leases, keeper
 from clustercore.jobs.services.available import Waiting
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import pause_job
+from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.keeper import LeaseKeeper
 from clustercore.jobs.services.looking import WorkFinder
 from clustercore.jobs.services.sweep import sweep
@@ -67,16 +69,25 @@ def test_after_the_machine_was_suspended_a_node_extends_before_it_sweeps(
     agent: BusyAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds = [1000.0]
-    monkeypatch.setattr(keeper, "elapsed_seconds", lambda: seconds[0])
+    for module in (keeper, held_leases):
+        monkeypatch.setattr(module, "elapsed_seconds", lambda: seconds[0])
     with_parts(1)
     held = claim(as_claimant(Node.objects.get(pk=agent.node_id)), None)
     assert held is not None
     HOLDINGS.add(Holding(held.key, held.unit_id))
-    hook = LeaseKeeper(lambda _name, _waiting: "")
+    leases = HeldLeases()
+    hook = LeaseKeeper(lambda _name, _waiting: "", leases)
+    leases.extend(cast(Agent, agent))
+    hook.on_tick(cast(Agent, agent))
+    seconds[0] += 5.0
+    leases.extend(cast(Agent, agent))
+    seconds[0] += 16.0
+    leases.extend(cast(Agent, agent))
     hook.on_tick(cast(Agent, agent))
     # The machine is suspended for an hour, of which its other clock knows nothing.
     seconds[0] += 3600.0
     Attempt.objects.update(lease_until=F("lease_until") - timedelta(hours=1))
+    Sweep.objects.update(swept_at=F("swept_at") - timedelta(hours=1))
     hook.on_tick(cast(Agent, agent))
     assert Attempt.objects.get(pk=held.attempt_id).outcome == "live"
 
@@ -97,7 +108,8 @@ def test_where_nothing_runs_an_idle_node_asks_for_that_alone_and_hears_of_work_a
         knocked.put(waiting)
         return ""
 
-    hook = LeaseKeeper(knock)
+    hook = LeaseKeeper(knock, HeldLeases())
+    Sweep.objects.create(swept_at=Now())
     hook.on_tick(cast(Agent, idle))
     seconds[0] += 1.0
     # What is prepared passes Django by: nothing else is asked.

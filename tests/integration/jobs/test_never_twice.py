@@ -19,6 +19,7 @@ from clustercore.jobs.services import keeper, work
 from clustercore.jobs.services.answering import release_unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job, retry_job
+from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.leases import end_left_behind
 from clustercore.jobs.services.settle import Settled, settle, settle_or_retry
 from clustercore.nodes.domain.hooks import HostDied
@@ -126,7 +127,7 @@ def test_a_stopping_node_hands_back_only_what_it_had_not_begun(began: bool, stat
         holding.begin()
     HOLDINGS.add(holding)
     try:
-        keeper.LeaseKeeper(lambda _name, _waiting: "").on_hand_back(agent_of(node, tmp_path))  # type: ignore[arg-type]
+        keeper.LeaseKeeper(lambda _name, _waiting: "", HeldLeases()).on_hand_back(agent_of(node, tmp_path))  # type: ignore[arg-type]
     finally:
         HOLDINGS.remove(held.key)
     assert states(unit)[0] == state

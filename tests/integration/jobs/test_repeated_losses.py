@@ -13,9 +13,9 @@ from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.services.available import claimable
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import retry_job
+from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.settle import Settled, settle
-from clustercore.jobs.services.sweep import explain_waiting_jobs
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node
 from tests.integration.jobs.conftest import with_parts

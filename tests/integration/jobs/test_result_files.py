@@ -28,10 +28,11 @@ from clustercore.jobs.services import delivery, result_files
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job, remove_job
 from clustercore.jobs.services.delivery import Delivery
-from clustercore.jobs.services.keeper import LeaseKeeper, survive
+from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.leases import end_left_behind
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import collect_unreferenced
+from clustercore.jobs.services.steps import survive
 from clustercore.jobs.services.work import do, workspaces
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.models import Node
@@ -237,7 +238,7 @@ def test_a_lease_goes_on_while_the_files_of_what_is_done_are_on_their_way(
     hub.trouble = BlobUnavailable("the web process is away")
     claimed = works(agent)
     before = Attempt.objects.get(pk=claimed.attempt_id).lease_until
-    LeaseKeeper(lambda *_: "")._extend(cast(Agent, agent))
+    assert HeldLeases().extend(cast(Agent, agent))
     assert Attempt.objects.get(pk=claimed.attempt_id).lease_until > before
 
 

@@ -23,10 +23,10 @@ from clustercore.jobs.services.control import (
     resume_job,
     retry_job,
 )
+from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.leases import extend_leases, reap
 from clustercore.jobs.services.settle import EXCLUDED_SECONDS, Settled, settle
 from clustercore.jobs.services.submit import BacklogFull, JobRequest, submit_job
-from clustercore.jobs.services.sweep import explain_waiting_jobs
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs.kinds import RECORDED, RUNG
@@ -254,7 +254,7 @@ def test_cancelling_ends_every_attempt_and_a_late_result_is_fenced() -> None:
     held = taken_by(node)
     cancel_job(job.pk)
     assert settle(held.key, Done({})) is Settled.FENCED
-    assert extend_leases(node.instance, {held.key: 0.5}, 20.0) == set()
+    assert extend_leases(node.instance, {held.key: 0.5}, 20.0) == {}
     assert set(Unit.objects.filter(stage="part").values_list("state", flat=True)) == {"cancelled"}
     with pytest.raises(NotPossible, match="already cancelled"):
         cancel_job(job.pk)
@@ -265,8 +265,8 @@ def test_a_lease_is_extended_only_for_the_process_that_holds_it() -> None:
     with_parts(1)
     held = taken_by(node)
     stranger = start_node(WORKSTATION)
-    assert extend_leases(stranger.instance, {held.key: 0.5}, 20.0) == set()
-    assert extend_leases(node.instance, {held.key: 0.5}, 20.0) == {held.key}
+    assert extend_leases(stranger.instance, {held.key: 0.5}, 20.0) == {}
+    assert extend_leases(node.instance, {held.key: 0.5}, 20.0) == {held.key: True}
     assert unit_of(held).progress == 0.5
 
 

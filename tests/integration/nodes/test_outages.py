@@ -11,14 +11,16 @@ from contextlib import contextmanager
 import psutil
 import pytest
 import redis
-from django.db import connection
+from django.db import connection, transaction
 
 from clustercore.nodes import services
 from clustercore.nodes.models import Node
 from tests.fakes.nodes.polling import until
-from tests.integration.nodes.conftest import Send, StartWorker
+from tests.integration.nodes.conftest import Send, StartWorker, Worker
 
 pytestmark = [pytest.mark.services, pytest.mark.fault]
+LEASE_SECONDS, BEATS_IN_TWO_LEASES = 2.0, 13
+"""As the workers of these tests have them."""
 
 
 def kill_redis(client: redis.Redis) -> None:
@@ -123,6 +125,30 @@ def hanging_database() -> Iterator[None]:
     finally:
         for process in processes:
             process.resume()
+
+
+def until_it_beats(worker: Worker) -> None:
+    """Waits for the next beat, which must come before a lease would run out."""
+    seen = worker.node().last_seen
+    until(lambda: worker.node().last_seen > seen, LEASE_SECONDS / 2, "it does not beat")
+
+
+def test_a_node_whose_broker_hangs_goes_on_beating(start_worker: StartWorker, redis_client: redis.Redis) -> None:
+    worker = start_worker().until_taking_work()
+    with hanging_broker(redis_client):
+        for _ in range(BEATS_IN_TWO_LEASES):
+            until_it_beats(worker)
+
+
+def test_a_row_that_somebody_has_locked_is_no_absence_of_the_hub(start_worker: StartWorker, send: Send) -> None:
+    worker = start_worker().until_taking_work()
+    with transaction.atomic():
+        Node.objects.select_for_update(no_key=True).get(name="one")
+        worker.until_said("The hub's database was busy")
+        assert "result" in send("echo", {}).get(20)
+    until_it_beats(worker)
+    assert "database is away" not in worker.log
+    assert worker.node().hold_reason == ""
 
 
 def test_a_hub_that_hangs_does_not_keep_a_stopping_node(start_worker: StartWorker, send: Send) -> None:

@@ -67,10 +67,11 @@ def test_a_server_elsewhere_keeps_its_options() -> None:
     assert settings["OPTIONS"]["pool"]["max_size"] == 5
 
 
-def test_the_pool_leaves_connections_open_between_tasks() -> None:
+def test_the_pool_leaves_connections_open_between_tasks_and_closes_what_nobody_needs() -> None:
     settings = database_settings("postgresql://a:b@c/d", 0)
     assert settings["CONN_MAX_AGE"] == 0
-    assert settings["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 1, "timeout": 5, "reconnect_timeout": 5}
+    pool = settings["OPTIONS"]["pool"]
+    assert pool == {"min_size": 1, "max_size": 1, "timeout": 5, "reconnect_timeout": 5, "max_idle": 5}
 
 
 @pytest.mark.parametrize("url", ["sqlite:///x", "mysql://a@b/c", "nonsense"])

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import errno
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import OperationalError
 
 from clustercore.config.environment import Environment
 from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters import agent as agent_module
-from clustercore.nodes.adapters import self_tests
+from clustercore.nodes.adapters import hook_calls, intake, inventory_watch, lease_thread, self_tests
 from clustercore.nodes.adapters.agent import NodeAgent, NotANodeError, current_agent
 from clustercore.nodes.domain import contracts
 from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.facts import NodeFacts
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.domain.self_test import _SELF_TESTS, Judgement, register_self_test
+from tests.fakes.nodes.engines import HangingInventory
 from tests.fakes.nodes.ledger import MemoryLedger, RememberedSubscription
 from tests.fakes.nodes.polling import until
 
@@ -62,7 +67,8 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr(agent_module, "registered_hooks", tuple)
+    monkeypatch.setattr(hook_calls, "registered_hooks", tuple)
+    monkeypatch.setattr(lease_thread, "lease_extenders", tuple)
     made = Running(tmp_path)
     yield made
     made.close()
@@ -106,27 +112,27 @@ def test_a_barred_capability_is_left_while_the_rest_goes_on(running: Running) ->
 def test_a_hold_takes_nothing_and_says_why(running: Running) -> None:
     agent = running.start()
     until(running.takes(EVERYTHING))
-    agent.hold("heat", "87 degrees")
+    agent.intake.hold("heat", "87 degrees")
     assert running.takes(frozenset())()
     assert not agent.taking_work
     until(lambda: ("87 degrees", "") in running.ledger.beats)
-    agent.release("heat")
+    agent.intake.release("heat")
     assert running.takes(EVERYTHING)()
 
 
 def test_a_hold_with_a_time_ends_by_itself(running: Running) -> None:
     agent = running.start()
     until(running.takes(EVERYTHING))
-    agent.hold("heat", "87 degrees", seconds=0.3)
+    agent.intake.hold("heat", "87 degrees", seconds=0.3)
     assert running.takes(frozenset())()
     until(running.takes(EVERYTHING))
-    assert agent.hold_reason == ""
+    assert agent.intake.hold_reason == ""
 
 
 def test_a_machine_that_is_short_of_something_is_held_and_goes_on(
     running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(agent_module, "SHORTAGE_SECONDS", 0.2)
+    monkeypatch.setattr(intake, "SHORTAGE_SECONDS", 0.2)
     agent = running.start()
     until(running.takes(EVERYTHING))
     asked: list[int] = []
@@ -138,7 +144,7 @@ def test_a_machine_that_is_short_of_something_is_held_and_goes_on(
     with monkeypatch.context() as patched:
         patched.setattr(running.ledger, "beat", refuse)
         until(lambda: len(asked) >= 3)
-        assert agent.hold_reason == "this machine has no file descriptors left; work is taken up again by itself"
+        assert agent.intake.hold_reason == "this machine has no file descriptors left; work is taken up again by itself"
     until(running.takes(EVERYTHING))
     assert running.exits == []
     assert caplog.text.count("no file descriptors left") == 1
@@ -147,7 +153,7 @@ def test_a_machine_that_is_short_of_something_is_held_and_goes_on(
 def test_a_drained_node_registers_and_waits(running: Running) -> None:
     running.ledger.drained = True
     agent = running.start()
-    until(lambda: agent.hold_reason == "drained by an operator")
+    until(lambda: agent.intake.hold_reason == "drained by an operator")
     assert running.takes(frozenset())()
     running.ledger.drained = False
     until(running.takes(EVERYTHING))
@@ -169,7 +175,7 @@ def test_a_hub_that_goes_away_is_told_once_and_waited_for(running: Running, capl
     with caplog.at_level(logging.INFO):
         running.ledger.away = True
         until(running.takes(frozenset()))
-        assert agent.hold_reason == "the hub's database does not answer"
+        assert agent.intake.hold_reason == "the hub's database does not answer"
         running.ledger.away = False
         until(running.takes(EVERYTHING))
     assert caplog.text.count("database is away") == 1
@@ -212,7 +218,7 @@ def test_a_hook_that_fails_is_told_once_and_the_others_run(
             raise ValueError("a bad sensor")
 
     hooks = (Failing(), Hook())
-    monkeypatch.setattr(agent_module, "registered_hooks", lambda: hooks)
+    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: hooks)
     agent = running.start()
     until(lambda: calls.count("tick") >= 6)
     agent.end()
@@ -222,12 +228,124 @@ def test_a_hook_that_fails_is_told_once_and_the_others_run(
     assert running.ledger.offline == [agent.instance]
 
 
+class Counted:
+    """A hook and a lease extender that count what they are called for; the hook may hang."""
+
+    def __init__(self) -> None:
+        self.extended = self.ticks = self.starts = 0
+        self.goes_on = threading.Event()
+        self.goes_on.set()
+        self.troubles: list[Exception] = []
+
+    def extend(self, agent: Agent) -> bool:
+        self.extended += 1
+        return True
+
+    def on_start(self, agent: Agent) -> None:
+        self.starts += 1
+        if self.troubles:
+            raise self.troubles.pop()
+
+    def on_tick(self, agent: Agent) -> None:
+        self.ticks += 1
+        self.goes_on.wait()
+
+    def on_hand_back(self, agent: Agent) -> None:
+        """Holds nothing."""
+
+
+@pytest.fixture
+def counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
+    found = Counted()
+    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: (found,))
+    monkeypatch.setattr(lease_thread, "lease_extenders", lambda: (found,))
+    yield found
+    found.goes_on.set()
+
+
+TWO_LEASES = 0.8
+
+
+def extends_for_two_leases(counted: Counted) -> bool:
+    """Whether the leases are extended again and again for as long."""
+    began, ended = counted.extended, time.monotonic() + TWO_LEASES
+    until(lambda: time.monotonic() > ended)
+    return counted.extended >= began + 4
+
+
+def test_an_engine_that_hangs_when_asked_what_it_has_costs_no_lease_and_no_sweep(
+    running: Running, counted: Counted, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(inventory_watch, "INVENTORY_SECONDS", 0.05)
+    monkeypatch.setattr(HangingInventory, "asked", 0)
+    HangingInventory.let_go.clear()
+    running.start((ECHO, "tests.fakes.nodes.engines:HangingInventory"))
+    try:
+        until(lambda: HangingInventory.asked > 1)
+        ticks, beats = counted.ticks, len(running.ledger.beats)
+        assert extends_for_two_leases(counted)
+        assert counted.ticks >= ticks + 4
+        assert len(running.ledger.beats) >= beats + 4
+        until(lambda: caplog.text.count("what it said last counts") == 1)
+    finally:
+        HangingInventory.let_go.set()
+
+
+def test_a_sweep_or_whatever_else_a_hook_does_costs_no_lease_however_long_it_takes(
+    running: Running, counted: Counted
+) -> None:
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    counted.goes_on.clear()
+    until(lambda: counted.ticks > 0)
+    assert extends_for_two_leases(counted)
+    assert (agent.taking_work, running.exits) == (True, [])
+
+
+def busy() -> OperationalError:
+    """What Django raises when somebody else holds a lock for too long."""
+    error = OperationalError("canceling statement due to lock timeout")
+    error.__cause__ = psycopg.errors.LockNotAvailable("canceling statement due to lock timeout")
+    return error
+
+
+def test_a_database_that_is_busy_is_not_away(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    asked: list[int] = []
+
+    def refuse(*_: object) -> object:
+        asked.append(1)
+        raise busy()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(running.ledger, "beat", refuse)
+        until(lambda: len(asked) >= 3)
+        assert (agent.taking_work, agent.intake.hold_reason) == (True, "")
+    beats = len(running.ledger.beats)
+    until(lambda: len(running.ledger.beats) > beats)
+    assert "away" not in caplog.text
+    assert caplog.text.count("database was busy") == 1
+
+
+@pytest.mark.parametrize("trouble", [busy(), OperationalError("the server closed the connection")])
+def test_what_an_earlier_process_left_is_settled_before_the_first_unit_though_the_database_does_not_let_it(
+    running: Running, counted: Counted, trouble: Exception
+) -> None:
+    counted.troubles = [trouble, trouble]
+    running.start()
+    until(running.takes(EVERYTHING))
+    assert counted.starts == 3
+
+
 def test_a_node_that_has_ended_does_not_beat_itself_back_online(running: Running) -> None:
     agent = running.start()
     until(lambda: bool(running.ledger.beats))
     agent.end()
     beats = len(running.ledger.beats)
-    agent._beat()
+    agent._registration.beat("", "")
     assert len(running.ledger.beats) == beats
 
 

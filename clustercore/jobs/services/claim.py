@@ -19,6 +19,7 @@ from clustercore.jobs.selectors.eligibility import (
     UNITS_IN_ORDER,
     known_here,
 )
+from clustercore.jobs.services.telling import job_changed
 
 # THE ORDER OF WORK, here and nowhere else:
 #   1. the job's priority (whose owner has the fewest places in use would come next),
@@ -224,6 +225,7 @@ def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None
             return None
         job_id, is_light, *row = rows[0]
         if row[0] is not None:
+            job_changed(job_id)
             return _claimed(row)
         if place is not None:
             return None

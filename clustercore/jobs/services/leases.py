@@ -18,6 +18,7 @@ from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.asking import tell_of_question
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.settle import hand_back, hold_unknown, strike
+from clustercore.jobs.services.telling import job_changed
 
 # Attempts are locked in the order of their ids, as a cancel locks them: two orders would be a deadlock now and then.
 _EXTEND = """
@@ -33,7 +34,7 @@ counting AS MATERIALIZED (
     UPDATE jobs_unit u SET progress = extended.fraction FROM extended
     WHERE u.id = extended.unit_id AND u.state = 'leased'
 )
-SELECT key FROM extended
+SELECT e.key, u.job_id FROM extended e JOIN jobs_unit u ON u.id = e.unit_id
 """
 
 # What must not be done twice is held, and a person is asked: whether its holder did it is not known.
@@ -78,7 +79,10 @@ def extend_leases(instance: UUID, held: Mapping[UUID, float], lease_seconds: flo
                 "lease": lease_seconds,
             },
         )
-        return {row[0] for row in cursor.fetchall()}
+        extended = cursor.fetchall()
+    for job_id in {row[1] for row in extended}:
+        job_changed(job_id)
+    return {row[0] for row in extended}
 
 
 def reap(as_of: ClockReading, lease_seconds: float) -> int | None:
@@ -145,4 +149,5 @@ def _end_one(attempt_id: int, job_id: int, *, suspected: bool) -> int:
             strike(job, attempt, unit, "the worker process died in the middle of it")
         else:
             hand_back(attempt, unit, "the worker process died while it had another piece in work")
+        job_changed(job_id)
         return 1

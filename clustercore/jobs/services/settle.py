@@ -44,6 +44,7 @@ from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.queueing import queue_another, queue_units
 from clustercore.jobs.services.result_files import keep_files
+from clustercore.jobs.services.telling import job_changed
 
 STRIKES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8
@@ -103,6 +104,7 @@ def settle(
             count(UNKNOWN_RESULTS)
             return Settled.UNKNOWN
         job_id, kind = found[0]
+        job_changed(job_id)
         if isinstance(verdict, Done):
             return complete(key, job_id, kind, verdict, served_by, files)
         attempt = _locked_attempt(key)

@@ -19,6 +19,7 @@ from clustercore.jobs.services.clock import ClockWatch
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import reap
+from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.services import mark_silent_nodes_offline
 
@@ -121,6 +122,7 @@ def _explain(found: Stuck, broker_away: str | None) -> None:
     if reason == found.waiting:
         return
     Job.objects.filter(pk=found.job_id).update(waiting=reason)
+    job_changed(found.job_id)
     if reason and not _was_told_lately(found.job_id, reason):
         record_event(found.job_id, "waiting", f"waiting: {reason}")
 

@@ -22,6 +22,7 @@ NAMES = (
     "lists",
     "pooler",
     "first_result",
+    "latency",
     "ears",
     "idle",
 )

@@ -124,9 +124,7 @@ def _nobody_is_there() -> None:
         pytest.param(lambda _job, node: settle(taken(node).key, Ask("May I?", ["yes"])), id="ask"),
         pytest.param(lambda _job, node: (taken(node), _expire()), id="lost lease"),
         pytest.param(lambda _job, node: (taken(node), _left_behind(node)), id="left behind"),
-        pytest.param(
-            lambda _job, _node: (Node.objects.update(online=False), explain_waiting_jobs()), id="why it waits"
-        ),
+        pytest.param(lambda _job, _node: _nobody_is_there(), id="why it waits"),
     ],
 )
 def test_whatever_people_see_of_a_job_is_told(change: Callable[[Job, Claimant], Any], node: Claimant) -> None:

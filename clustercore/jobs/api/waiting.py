@@ -14,10 +14,13 @@ from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter
 
 from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.roles import Permission
+from clustercore.access.services.identification import require
 from clustercore.access.services.idling import hold_nothing, in_thread
 from clustercore.jobs.adapters.notices import changes_of
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job
+from clustercore.jobs.services.deeds import require_visible
 
 LONGEST_WAIT_SECONDS = 60
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0
@@ -36,14 +39,9 @@ def answers_when_over(view: View) -> Callable[..., Coroutine[Any, Any, HttpRespo
 
     @wraps(view)
     async def waiting_view(request: HttpRequest, job_id: int) -> HttpResponseBase:
-        # It says first whether anybody may see the job at all.
-        answer = await sync_to_async(view)(request, job_id=job_id)
-        wait = request.GET.get("wait")
-        if wait is None or request.method != "GET" or answer.status_code != 200:
-            return answer
-        seconds = _seconds(wait)
-        if getattr(answer, "data", {}).get("state") in FINAL_JOB_STATES:
-            return answer
+        if request.method != "GET" or "wait" not in request.GET:
+            return await sync_to_async(view)(request, job_id=job_id)
+        seconds = await sync_to_async(_seconds_to_wait)(request, job_id)
         await hold_nothing()
         await _until_over(job_id, seconds)
         return await in_thread(lambda: view(request, job_id=job_id))
@@ -51,7 +49,10 @@ def answers_when_over(view: View) -> Callable[..., Coroutine[Any, Any, HttpRespo
     return waiting_view
 
 
-def _seconds(text: str) -> float:
+def _seconds_to_wait(request: HttpRequest, job_id: int) -> float:
+    """Raises RequestRefused also where the view itself would: nobody waits for what they may not see."""
+    require_visible(require(request, Permission.VIEW), job_id)
+    text = request.GET["wait"]
     try:
         seconds = float(text)
     except ValueError:

@@ -202,7 +202,7 @@ class Watcher:
         return min(last * 1.5, IDLE_LOOK_SECONDS) if self._looker.is_idle else LOOK_SECONDS
 
     async def _pause(self, ended: float, due: float, rest: float) -> None:
-        """Until it is due, something was told, or somebody new follows; told things leave the ledger some rest."""
+        """Until it is due, something was told, or somebody new follows; what is told leaves the ledger some rest."""
         clock = asyncio.get_running_loop().time
         waiting = [asyncio.ensure_future(event.wait()) for event in (self._new, self._changed)]
         try:
@@ -216,11 +216,13 @@ class Watcher:
         await asyncio.sleep(ended + SHORTEST_PAUSE_SECONDS - clock())
 
     def _hear(self, changes: Changes | None) -> None:
-        """Notes which of what is followed has changed, or may have, and wakes whoever looks."""
+        """Notes which of what is followed has changed, or may have, and wakes whoever looks; an end leaves no rest."""
         told = {key for key in self.watched if _concerns(key, changes)}
         self._told |= told
         if told:
             self._changed.set()
+        if told and changes is not None and any(changes.values()):
+            self._new.set()
 
     async def _look(self) -> bool:
         """One look at everything that is followed; whether the ledger answered."""

@@ -21,6 +21,15 @@ from tests.fakes.telemetry.topics import Written
 
 
 @pytest.fixture(autouse=True)
+def subscription(monkeypatch: pytest.MonkeyPatch) -> Notices:
+    """Tells nothing by itself, whether there is a Redis or not."""
+    found = Notices()
+    monkeypatch.setattr(found, "listen", lambda _listener: None)
+    monkeypatch.setattr(watching, "notices_here", lambda: found)
+    return found
+
+
+@pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "LOOK_SECONDS", 0.02)
     monkeypatch.setattr(watching, "AWAY_SECONDS", 0.02)
@@ -377,13 +386,27 @@ def test_a_flood_of_changes_leaves_the_ledger_some_rest(monkeypatch: pytest.Monk
     within_ten_seconds(scene)
 
 
-def test_where_changes_are_told_looks_are_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_end_is_looked_at_without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(watching, "PAUSE_PER_LOOK", 10_000)
+    written = Written(a={"done": 1})
+    written.while_loading = lambda: time.sleep(0.01)
+
+    async def scene() -> None:
+        follower = follower_of(told_of(written))
+        await follower.news()
+        written.facts["a"] = {"done": 2}
+        watcher_here()._hear({7: True})
+        assert (await message(follower))["html"] == {"a-done": "<p>2</p>"}
+        follower.close()
+
+    within_ten_seconds(scene)
+
+
+def test_where_changes_are_told_looks_are_seldom(monkeypatch: pytest.MonkeyPatch, subscription: Notices) -> None:
     written = Written(a={"done": 1})
     monkeypatch.setattr(watching, "IDLE_LOOK_SECONDS", 0.5)
-    subscription = Notices()
     subscription.are_told = True
-    monkeypatch.setattr(subscription, "listen", lambda _listener: None)
-    monkeypatch.setattr(watching, "notices_here", lambda: subscription)
 
     async def scene() -> None:
         follower = follower_of(told_of(written))

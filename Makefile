@@ -56,7 +56,7 @@ faults: $(VENV)/.test ## Kill and starve things, the slow ways too; every outcom
 soak: $(VENV)/.test ## Ten minutes of faults in a row by a seed, as root (ARGS="--seed N --seconds 600")
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
-bench: $(VENV)/.test ## Run one benchmark, NAME=overhead, throughput, queueing, canvas, speedup, watchers, uploads, lists, pooler, first_result, ears, idle or growth (ARGS=--strict: its bars must hold)
+bench: $(VENV)/.test ## Run one benchmark, NAME=overhead, throughput, queueing, canvas, speedup, watchers, uploads, lists, pooler, first_result, latency, ears, idle or growth (ARGS=--strict: its bars must hold)
 	@$(BIN)/python -m benchmarks $(NAME) $(ARGS)
 
 screenshots: $(VENV)/.test ## Take the pictures of docs/screenshots anew (needs Chromium)

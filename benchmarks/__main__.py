@@ -23,6 +23,7 @@ NAMES = (
     "lists",
     "pooler",
     "first_result",
+    "latency",
     "ears",
     "idle",
     "growth",

@@ -77,6 +77,9 @@ class Job(models.Model):
     gaps = models.PositiveIntegerField(db_default=0, help_text="Units without which it was done all the same.")
     created = models.DateTimeField()
     finished = models.DateTimeField(null=True, blank=True)
+    changed = models.BigIntegerField(
+        db_default=0, editable=False, help_text="Grows whenever something of it, or of a unit of it, has changed."
+    )
 
     class Meta:
         ordering = ["-id"]

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from clustercore.jobs import views
 from clustercore.jobs.api import details, files, lists, questions
+from clustercore.jobs.api.waiting import answers_when_over
 
 app_name = "jobs"
 
@@ -13,7 +14,7 @@ _API = "api/v1/jobs"
 urlpatterns: list[URLPattern | URLResolver] = [
     path(_API, lists.JobList.as_view(), name="api-list"),
     path(f"{_API}/causes", lists.CauseList.as_view(), name="api-causes"),
-    path(f"{_API}/<int:job_id>", details.JobDetail.as_view(), name="api-detail"),
+    path(f"{_API}/<int:job_id>", answers_when_over(details.JobDetail.as_view()), name="api-detail"),
     path(f"{_API}/<int:job_id>/units", details.JobUnits.as_view(), name="api-units"),
     path(f"{_API}/<int:job_id>/units/<int:unit_id>/files/<str:name>", files.UnitFile.as_view(), name="api-unit-file"),
     path(f"{_API}/<int:job_id>/attempts", details.JobAttempts.as_view(), name="api-attempts"),

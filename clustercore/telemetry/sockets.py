@@ -26,7 +26,8 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import ANONYMOUS, Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import identity_of_scope
-from clustercore.telemetry.services.following import RECHECK_SECONDS, in_thread, key_for
+from clustercore.access.services.idling import in_thread
+from clustercore.telemetry.services.following import RECHECK_SECONDS, key_for
 from clustercore.telemetry.services.watching import Follower, watcher_here
 
 logger = logging.getLogger(__name__)

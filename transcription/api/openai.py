@@ -1,12 +1,11 @@
 """`/v1`: transcriptions, translations and models as the clients of the OpenAI API want them.
 
-A request waits in an asynchronous view, never in a thread, and looks at the ledger now and then. When its client hangs
-up, the job goes on, and the client's next request finds it.
+A request waits in an asynchronous view, never in a thread: it is told of changes, and looks at the ledger now and then
+all the same. When its client hangs up, the job goes on, and the client's next request finds it.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator
 from functools import partial
@@ -20,11 +19,11 @@ from clustercore.access.domain.errors import RequestRefused, error_body
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import require
+from clustercore.access.services.idling import hold_nothing, in_thread
 from clustercore.blobs.adapters.received import ReceivedFile, received_with
 from clustercore.blobs.services import keep
 from clustercore.config.environment import environment
-from clustercore.telemetry.services.following import in_thread
-from clustercore.telemetry.services.idling import hold_nothing
+from clustercore.jobs.adapters.notices import changes_of
 from transcription.domain.openai_answers import NoSpeakers, Stream, answer, event, refuse_without_speakers
 from transcription.domain.openai_request import BadParameter, Wanted, wanted_from
 from transcription.domain.speech_task import Task
@@ -34,6 +33,7 @@ from transcription.services.outcomes import Outcome, leading_pieces, outcome_of,
 from transcription.services.submit import Sent
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0
+"""Between two looks at the ledger, where nobody is told of changes; where they are, always the longest."""
 KEEP_ALIVE_SECONDS = 10.0
 WAIT_AGAIN_SECONDS = 30
 """What a person is told to wait before asking again for a job that no node can do yet."""
@@ -112,9 +112,10 @@ async def _whole(job_id: int, wanted: Wanted) -> HttpResponse:
 async def _until_over(job_id: int) -> None:
     """Returns when the job is done. Raises Unserved."""
     patience, pause = Patience(job_id), FIRST_PAUSE_SECONDS
-    while not patience.look(await in_thread(lambda: outcome_of(job_id))):
-        await asyncio.sleep(pause)
-        pause = min(LONGEST_PAUSE_SECONDS, pause * 1.3)
+    with changes_of(job_id, only_end=True) as changes:
+        while not patience.look(await in_thread(lambda: outcome_of(job_id))):
+            await changes.within(LONGEST_PAUSE_SECONDS if changes.is_told else pause)
+            pause = min(LONGEST_PAUSE_SECONDS, pause * 1.3)
 
 
 class Patience:
@@ -163,21 +164,22 @@ async def _events(job_id: int, wanted: Wanted) -> AsyncGenerator[str, None]:
     patience, stream, heard = Patience(job_id), Stream(wanted), 0
     spoke = time.monotonic()
     try:
-        while True:
-            over = patience.look(await in_thread(lambda: outcome_of(job_id)))
-            now_heard = await in_thread(lambda: leading_pieces(job_id))
-            if now_heard > heard:
-                first, heard = heard, now_heard
-                segments = await in_thread(partial(segments_between, job_id, first, now_heard))
-                for one in stream.segments(segments):
-                    yield event(one)
+        with changes_of(job_id) as changes:
+            while True:
+                over = patience.look(await in_thread(lambda: outcome_of(job_id)))
+                now_heard = await in_thread(lambda: leading_pieces(job_id))
+                if now_heard > heard:
+                    first, heard = heard, now_heard
+                    segments = await in_thread(partial(segments_between, job_id, first, now_heard))
+                    for one in stream.segments(segments):
+                        yield event(one)
+                        spoke = time.monotonic()
+                if over:
+                    break
+                if time.monotonic() - spoke > KEEP_ALIVE_SECONDS:
                     spoke = time.monotonic()
-            if over:
-                break
-            if time.monotonic() - spoke > KEEP_ALIVE_SECONDS:
-                spoke = time.monotonic()
-                yield ": still at work\n\n"
-            await asyncio.sleep(FIRST_PAUSE_SECONDS)
+                    yield ": still at work\n\n"
+                await changes.within(LONGEST_PAUSE_SECONDS if changes.is_told else FIRST_PAUSE_SECONDS)
         transcript = await in_thread(lambda: transcript_of(job_id, as_heard=True))
         if wanted.format == "diarized_json":
             refuse_without_speakers(transcript)

@@ -27,6 +27,7 @@ from clustercore.jobs.api.serializers import (
     JobDetailSerializer,
     UnitPageSerializer,
 )
+from clustercore.jobs.api.waiting import WAIT_PARAMETER
 from clustercore.jobs.selectors.progress import attempts_page, events_page, job_progress, units_page
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.jobs.services import deeds
@@ -49,12 +50,14 @@ class JobDetail(APIView):
     @extend_schema(
         operation_id="jobs_read",
         tags=["jobs"],
-        summary="One job",
+        summary="One job, now or when it is over",
+        parameters=[WAIT_PARAMETER],
         responses=JobDetailSerializer,
         examples=[examples.JOB],
     )
     def get(self, request: Request, job_id: int) -> Response:
-        """How far it is, what each node did of it, and what its kind knows."""
+        """How far it is, what each node did of it, and what its kind knows. With `wait` it need not be asked again and
+        again: `GET /jobs/{job_id}?wait=60` until `state` is `done`, `failed` or `cancelled`."""
         return Response(detail_of(requester(request), job_id))
 
     @extend_schema(

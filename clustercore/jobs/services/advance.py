@@ -19,6 +19,7 @@ from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, gather, open_joins
 from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.turn_locks import alone, alone_in
 
 logger = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ def look_at(job: Job) -> None:
     if job.state not in (JobState.RUNNING, JobState.PAUSED):
         return
     alone_in(job.pk)
+    job_changed(job.pk)
     kind = kind_named(job.kind)
     counts = _with_barriers(kind, job)
     if unknown := counts.keys() - kind.order.keys():

@@ -20,6 +20,7 @@ from clustercore.jobs.selectors.eligibility import (
     STILL_ASKED,
     known_here,
 )
+from clustercore.jobs.services.telling import job_changed
 
 # THE ORDER OF WORK, here and nowhere else:
 #   1. the job's priority (whose owner has the fewest places in use would come next),
@@ -251,6 +252,8 @@ def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None
         rows = CLAIM.fetch(**claim_arguments(claimant, hint, place, passed))
         found = claimed_from(rows[0]) if rows else None
         if not isinstance(found, Passed):
+            if found is not None:
+                job_changed(found.job_id)
             return found
         if place is not None:
             return None

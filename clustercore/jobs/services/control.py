@@ -29,6 +29,7 @@ from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import reopen_inputs, wait_again
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import release
+from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.turn_locks import alone_in
 
 _CLEAN_SLATE: Mapping[str, Any] = {
@@ -165,6 +166,7 @@ def release_units(job_id: int, stage: str, hold_reason: str = "") -> int:
     held_units = Unit.objects.select_for_update().filter(job_id=job_id, stage=stage, state=UnitState.HELD)
     held = list(held_units.filter(hold_reason=hold_reason) if hold_reason else held_units)
     Unit.objects.filter(pk__in=[unit.pk for unit in held]).update(state=UnitState.QUEUED, hold_reason="")
+    job_changed(job_id)
     job = Job.objects.get(pk=job_id)
     if held:
         ids = [unit.pk for unit in held]
@@ -183,6 +185,7 @@ def edit_job(job_id: int, *, title: str | None = None, priority: int | None = No
     if shared is not None:
         job.shared = shared
     job.save(update_fields=["title", "priority", "shared"])
+    job_changed(job_id)
     return job
 
 
@@ -203,6 +206,7 @@ def remove_job(job_id: int) -> None:
     blobs = list(JobBlob.objects.filter(job=job).values_list("sha256", flat=True))
     keep_counts_of(job_id)
     job.delete()
+    job_changed(job_id)
     release(blobs)
 
 

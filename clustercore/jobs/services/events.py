@@ -8,11 +8,13 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from clustercore.jobs.models import JobEvent
+from clustercore.jobs.services.telling import job_changed
 
 
 def record_event(job_id: int, name: str, text: str, *, unit_id: int | None = None, node_name: str = "") -> None:
     """Adds one line to a job's story, in the caller's transaction."""
     JobEvent.objects.create(job_id=job_id, unit_id=unit_id, at=Now(), name=name, text=text, node_name=node_name)
+    job_changed(job_id)
 
 
 def record_events(job_id: int, name: str, texts: Mapping[int, str]) -> None:
@@ -20,6 +22,7 @@ def record_events(job_id: int, name: str, texts: Mapping[int, str]) -> None:
     JobEvent.objects.bulk_create(
         JobEvent(job_id=job_id, unit_id=unit_id, at=Now(), name=name, text=text) for unit_id, text in texts.items()
     )
+    job_changed(job_id)
 
 
 def count(name: str, by: int = 1) -> None:

@@ -10,6 +10,7 @@ from django.db import connection
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.waiting import BROKER_AWAY, job_waits_because
 from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
+from clustercore.jobs.services.telling import job_changed
 
 REASONS_IN_TURN = 3
 REASON_CHARACTERS = 400
@@ -55,6 +56,8 @@ def _write(reasons: Mapping[int, str]) -> None:
         said: dict[str, Any] = {"jobs": list(reasons), "reasons": list(reasons.values()), "turns": REASONS_IN_TURN}
         with connection.cursor() as cursor:
             cursor.execute(_WRITE, said)
+        for job_id in reasons:
+            job_changed(job_id)
 
 
 def _reason(found: Stuck, broker_away: str | None) -> str:

@@ -10,6 +10,7 @@ from clustercore.jobs.domain.floor import WAITED_AS_ASKED, FloorKept, FloorSeen,
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.floors import floors_seen
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.telling import job_changed
 
 
 def keep_floors(wait_seconds: float, *, may_fall: bool) -> None:
@@ -26,6 +27,7 @@ def _write(seen: FloorSeen, kept: FloorKept, wait_seconds: float) -> None:
     since = Coalesce(F("floor_unserved_since"), Now()) if kept.is_unserved else None
     unchanged = Job.objects.filter(pk=seen.job_id, floor=seen.floor)
     written = unchanged.update(floor=kept.floor, floor_unserved_since=since)
+    job_changed(seen.job_id)
     if written and seen.floor is not None and kept.floor is not None and kept.floor < seen.floor:
         fell = WAITED_AS_ASKED if seen.any_serves else floor_fell(seen.floor, kept.floor, wait_seconds)
         record_event(seen.job_id, "floor", fell)

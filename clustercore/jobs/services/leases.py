@@ -18,6 +18,7 @@ from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.asking import tell_of_question
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.settle import hand_back, hold_unknown, strike
+from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.turn_locks import alone_in
 
 # It waits for nobody: what somebody has locked just now (who queues pieces, settles or cancels) is told apart from what
@@ -38,8 +39,10 @@ mine AS MATERIALIZED (
     WHERE u.id = extended.unit_id AND u.progress IS DISTINCT FROM extended.fraction
       AND u.id IN (SELECT id FROM jobs_unit WHERE id IN (SELECT unit_id FROM extended) AND state = 'leased'
                    FOR NO KEY UPDATE SKIP LOCKED)
+    RETURNING u.id, u.job_id
 )
-SELECT mine.key, extended.key IS NOT NULL FROM mine LEFT JOIN extended ON extended.key = mine.key
+SELECT mine.key, extended.key IS NOT NULL, progressed.job_id
+FROM mine LEFT JOIN extended ON extended.key = mine.key LEFT JOIN progressed ON progressed.id = extended.unit_id
 """
 
 # What must not be done twice is held, and a person is asked: whether its holder did it is not known.
@@ -85,7 +88,10 @@ def extend_leases(instance: UUID, held: Mapping[UUID, float], lease_seconds: flo
                 "lease": lease_seconds,
             },
         )
-        return dict(cursor.fetchall())
+        found = cursor.fetchall()
+    for job_id in {job_id for _, _, job_id in found if job_id is not None}:
+        job_changed(job_id)
+    return {key: is_extended for key, is_extended, _ in found}
 
 
 def reap(as_of: ClockReading, lease_seconds: float) -> int | None:
@@ -153,4 +159,5 @@ def _end_one(attempt_id: int, job_id: int, *, suspected: bool) -> int:
             strike(job, attempt, unit, "the worker process died in the middle of it")
         else:
             hand_back(attempt, unit, "the worker process died while it had another piece in work")
+        job_changed(job_id)
         return 1

@@ -16,6 +16,7 @@ from clustercore.jobs.domain.verdict import without_nul
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.joins import set_waiting
 from clustercore.jobs.services.references import refer, share_references
+from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.turn_locks import alone_in
 
 _GIVEN = {
@@ -78,6 +79,7 @@ def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[in
         # One that is completed beside this would be taken for open, and would not know that it is waited for.
         alone_in(job_id)
     queued = _insert(kind, job_id, units)
+    job_changed(job_id)
     refer(job_id, {unit_id: new.blobs for unit_id, new in queued})
     set_waiting(kind, job_id, dict(queued))
     for stage, of_stage in _by_stage(queued).items():

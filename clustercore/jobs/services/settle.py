@@ -45,6 +45,7 @@ from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.mishaps import HUB_AWAY
 from clustercore.jobs.services.queueing import queue_another, queue_units
 from clustercore.jobs.services.result_files import keep_files
+from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.turn_locks import alone
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ def settle(
             count(UNKNOWN_RESULTS)
             return Settled.UNKNOWN
         job_id, kind, _ = found[0]
+        job_changed(job_id)
         if isinstance(verdict, Done):
             return complete(key, job_id, kind, verdict, served_by, files)
         attempt = _locked_attempt(key)

@@ -30,6 +30,7 @@ from clustercore.jobs.services.claim import (
 )
 from clustercore.jobs.services.mishaps import HUB_AWAY
 from clustercore.jobs.services.settle import Settled, settle_or_retry
+from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.turn_locks import beside
 
 logger = logging.getLogger(__name__)
@@ -115,6 +116,9 @@ def turn(
     if isinstance(verdict, Done) and claimed.attempt_number == 1 and not files and _stands_alone(kind, stage, verdict):
         turned = _quickly(claimed, stage.record, verdict, served_by, onward())
         if turned is not None:
+            job_changed(claimed.job_id)
+            if turned.following is not None:
+                job_changed(turned.following.job_id)
             return turned
     return Turned(settle_or_retry(claimed.key, verdict, served_by, files))
 

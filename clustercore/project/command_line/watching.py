@@ -11,12 +11,16 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from clustercore.config.adapters.plugins import load
 from clustercore.project.command_line.console import errors, remark
 from clustercore.project.command_line.figures import JobFigures
 from clustercore.project.command_line.ledger import jobs_now
 from clustercore.project.command_line.rendering import live_jobs, printable
 
-POLL_SECONDS = 0.35
+POLL_SECONDS, TOLD_SECONDS = 0.35, 1.0
+"""Between two looks: where nobody is told of changes, and at most where they are."""
+_FEED = "clustercore.jobs.adapters.changes:ChangeFeed"
+"""Imported by whoever waits: who only lists jobs needs no client of Redis."""
 PATIENCE_SECONDS = 60.0
 """For so long a watcher waits for a database that went away."""
 
@@ -32,7 +36,7 @@ def watch(ids: Sequence[int], meanwhile: Callable[[], None] = lambda: None) -> l
 
     Raises StoppedWatching, and OperationalError when the database is away for a minute.
     """
-    with screen() as show:
+    with screen() as show, load(_FEED)(ids) as feed:
         try:
             while True:
                 jobs = _patiently(ids, show)
@@ -40,7 +44,7 @@ def watch(ids: Sequence[int], meanwhile: Callable[[], None] = lambda: None) -> l
                 if all(job.is_over for job in jobs):
                     return jobs
                 meanwhile()
-                time.sleep(POLL_SECONDS)
+                feed.wait(TOLD_SECONDS if feed.is_told else POLL_SECONDS)
         except KeyboardInterrupt:
             raise StoppedWatching from None
 

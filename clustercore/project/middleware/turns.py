@@ -10,11 +10,11 @@ from django.template.loader import render_to_string
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.turns import Turns
+from clustercore.access.services.idling import hold_nothing
 from clustercore.access.services.turns import MOST_WAITING, Visitor, Waiter, receive_visitor, visitor_here
 from clustercore.blobs.sockets.bodies import Application, Body, Message, Receive, Scope, Send, refuse
 from clustercore.project.middleware.arrivals import with_headers
 from clustercore.project.middleware.errors import is_for_programs, title_of
-from clustercore.telemetry.services.idling import hold_nothing
 
 OWN_CONNECTIONS = 2
 """Of the pool: for what the process does by itself, such as watching the ledger for its followers."""

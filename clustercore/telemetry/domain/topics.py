@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,9 @@ class Topic:
     """Seconds between two looks, for what costs the ledger much and is not followed step by step; 0: every look."""
     activity: Callable[[], Activity] | None = None
     """Tells cheaply whether a look can find anything; without it the topic is looked at each time. Reads the ledger."""
+    concerns: Callable[[str, Set[int]], bool] | None = None
+    """Whether changes of these jobs are changes of the key, so that it is looked at when it is told of them; without it
+    nobody tells, and it is looked at now and then."""
     per_identity: bool = False
     """Whether each person sees something else: then `load` gets `viewer_key(identity, key)` for a key."""
 

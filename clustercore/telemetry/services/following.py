@@ -7,17 +7,14 @@ import json
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import TypeVar
 
-from django.db import connections
 from rest_framework.utils.encoders import JSONEncoder
 
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
-from clustercore.access.services.turns import turn
+from clustercore.access.services.idling import hold_nothing, in_thread
 from clustercore.telemetry.domain.topics import State, split_address, topic_named
 from clustercore.telemetry.domain.viewers import viewer_key
-from clustercore.telemetry.services.idling import hold_nothing
 from clustercore.telemetry.services.looking import Key
 from clustercore.telemetry.services.watching import Follower, Watched, watcher_here
 
@@ -25,7 +22,6 @@ KEEP_ALIVE_SECONDS = 15.0
 RECHECK_SECONDS = 60.0
 """How often it is asked again whether somebody may still follow."""
 LONGEST_ADDRESS = 200
-T = TypeVar("T")
 Identify = Callable[[], Identity]
 """Who asks, asked anew each time; runs in a thread. Raises RequestRefused for a token that opens nothing any more."""
 
@@ -40,19 +36,6 @@ def key_for(identity: Identity, address: str) -> Key | None:
     if topic is None or not topic.allowed(identity, key):
         return None
     return Key(topic, viewer_key(identity, key) if topic.per_identity else key, address)
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Runs what reads the ledger in a thread, when its turn has come, and gives its connection back to the pool."""
-
-    def run() -> T:
-        try:
-            return work()
-        finally:
-            connections.close_all()
-
-    async with turn():
-        return await asyncio.to_thread(run)
 
 
 @dataclass(frozen=True, slots=True)

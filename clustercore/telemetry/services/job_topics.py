@@ -22,6 +22,8 @@ from clustercore.telemetry.services.fragments import job_parts, list_parts
 EVENTS = 100
 RENAMED_SECONDS = 5.0
 """How old the jobs that are over may look: giving one another title or sharing it is no event."""
+LISTS_SECONDS = 0.25
+"""Between two looks at the lists: they are of all jobs, whatever one of them does."""
 
 
 def _may_follow(identity: Identity, key: str) -> bool:
@@ -109,7 +111,15 @@ def _list_state(_key: str, facts: Facts) -> State:
     }
 
 
-JOB = Topic(name="job", allowed=_may_follow, load=_load_jobs, state=_job_state, parts=job_parts, activity=activity_now)
+JOB = Topic(
+    name="job",
+    allowed=_may_follow,
+    load=_load_jobs,
+    state=_job_state,
+    parts=job_parts,
+    activity=activity_now,
+    concerns=lambda key, jobs: int(key) in jobs,
+)
 JOBS = Topic(
     name="jobs",
     allowed=_may_see_lists,
@@ -117,5 +127,7 @@ JOBS = Topic(
     state=_list_state,
     parts=list_parts,
     activity=activity_now,
+    every=LISTS_SECONDS,
+    concerns=lambda _key, _jobs: True,
     per_identity=True,
 )

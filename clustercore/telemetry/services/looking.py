@@ -63,6 +63,8 @@ class Asked:
     """A part was left as it was, because it had been made just before."""
     for_pages: bool
     for_programs: bool
+    is_told: bool = False
+    """It was told that this has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,10 @@ class Looker:
     def __init__(self) -> None:
         self.is_idle = False
         """Whether the last look was not worth while for any topic."""
+        self.is_behind = False
+        """Whether something was left for a later look, though it may have changed."""
+        self._told: set[str] = set()
+        """The topics that have changed since they were looked at, as was told."""
         self._due: dict[str, float] = {}
         self._seen: dict[str, _Seen] = {}
         self._complained: set[str] = set()
@@ -108,7 +114,8 @@ class Looker:
         for one in asked:
             by_topic.setdefault(one.key.topic.name, []).append(one)
         found: list[Found] = []
-        self.is_idle = True
+        self.is_idle, self.is_behind = True, False
+        self._told |= {one.key.topic.name for one in asked if one.is_told}
         activities: dict[Callable[[], Activity], Activity] = {}
         try:
             for together in by_topic.values():
@@ -119,9 +126,11 @@ class Looker:
                 if not self._is_worth_a_look(together, activity):
                     continue
                 if not _is_awaited(together) and time.monotonic() < self._due.get(topic.name, 0.0):
-                    self.is_idle = False
+                    self.is_idle, self.is_behind = False, True
                     continue
                 news = self._look_at(together)
+                self._told.discard(topic.name)
+                self.is_behind = self.is_behind or any(one.is_overdue for one in news)
                 self._note(topic.name, activity, bool(news))
                 self.is_idle = self.is_idle and activity is not None and not activity.is_working and not news
                 found += news
@@ -131,8 +140,11 @@ class Looker:
         return found
 
     def _is_worth_a_look(self, together: Sequence[Asked], activity: Activity | None) -> bool:
-        seen = self._seen.get(together[0].key.topic.name)
-        if activity is None or seen is None or any(one.is_new or one.is_overdue for one in together):
+        name = together[0].key.topic.name
+        if name in self._told or any(one.is_new or one.is_overdue for one in together):
+            return True
+        seen = self._seen.get(name)
+        if activity is None or seen is None:
             return True
         return seen.is_worth_another(activity, time.monotonic())
 

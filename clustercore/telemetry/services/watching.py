@@ -10,28 +10,31 @@ import asyncio
 import json
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from django.db import InterfaceError, OperationalError
 
+from clustercore.jobs.adapters.notices import notices_here
+from clustercore.jobs.domain.changes import Changes
 from clustercore.telemetry.domain.topics import Facts, State
 from clustercore.telemetry.services.looking import Asked, Found, Key, Looker, Parts
 
 logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
-"""Between two looks while anything happens."""
+"""Between two looks while anything happens and nobody tells of it, or while there is more to look at."""
 IDLE_LOOK_SECONDS = 1.0
-"""Between two looks when nothing has for a while; it grows to this."""
+"""Between two looks when nothing has happened for a while, to which it grows; and where changes are told."""
 AWAY_SECONDS = 1.0
 """Between two looks while the ledger does not answer."""
 SILENCE_SECONDS = 3.0
 """A look that takes longer is told to the followers; it goes on."""
 SHORTEST_PAUSE_SECONDS = 0.05
 """Between two looks, however many new followers ask for one."""
+PAUSE_PER_LOOK = 3
+"""What is told waits for so many times as long as the last look took, and no longer than where nobody tells."""
 AWAY = "The ledger does not answer; trying again."
 
 
@@ -140,6 +143,9 @@ class Watcher:
         self._unlooked: set[Key] = set()
         """Keys with a follower that knows nothing yet: the next look tells them, changed or not."""
         self._new = asyncio.Event()
+        self._told: set[Key] = set()
+        """Keys that have changed since the last look began, as was told."""
+        self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._looker = Looker()
 
@@ -172,29 +178,57 @@ class Watcher:
 
     async def _watch(self) -> None:
         clock, pause = asyncio.get_running_loop().time, LOOK_SECONDS
+        notices = notices_here()
+        notices.listen(self._hear)
         try:
             while self.watched:
                 self._new.clear()
+                self._changed.clear()
                 began = clock()
                 if await self._look():
-                    pause = min(pause * 1.5, IDLE_LOOK_SECONDS) if self._looker.is_idle else LOOK_SECONDS
+                    pause = self._next_pause(pause, is_told=notices.are_told)
                     due = began + pause
                 else:
                     due = clock() + AWAY_SECONDS
                 ended = clock()
-                await self._pause(due - ended)
-                await asyncio.sleep(ended + SHORTEST_PAUSE_SECONDS - clock())
+                await self._pause(ended, due, PAUSE_PER_LOOK * (ended - began))
         finally:
+            notices.leave(self._hear)
             self._task = None
 
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._new.wait()
+    def _next_pause(self, last: float, *, is_told: bool) -> float:
+        if is_told:
+            return LOOK_SECONDS if self._looker.is_behind else IDLE_LOOK_SECONDS
+        return min(last * 1.5, IDLE_LOOK_SECONDS) if self._looker.is_idle else LOOK_SECONDS
+
+    async def _pause(self, ended: float, due: float, rest: float) -> None:
+        """Until it is due, something was told, or somebody new follows; what is told leaves the ledger some rest."""
+        clock = asyncio.get_running_loop().time
+        waiting = [asyncio.ensure_future(event.wait()) for event in (self._new, self._changed)]
+        try:
+            await asyncio.wait(waiting, timeout=due - clock(), return_when=asyncio.FIRST_COMPLETED)
+            if self._changed.is_set():
+                quiet = ended + min(max(rest, SHORTEST_PAUSE_SECONDS), LOOK_SECONDS)
+                await asyncio.wait(waiting[:1], timeout=quiet - clock())
+        finally:
+            for one in waiting:
+                one.cancel()
+        await asyncio.sleep(ended + SHORTEST_PAUSE_SECONDS - clock())
+
+    def _hear(self, changes: Changes | None) -> None:
+        """Notes which of what is followed has changed, or may have, and wakes whoever looks; an end leaves no rest."""
+        told = {key for key in self.watched if _concerns(key, changes)}
+        self._told |= told
+        if told:
+            self._changed.set()
+        if told and changes is not None and any(changes.values()):
+            self._new.set()
 
     async def _look(self) -> bool:
         """One look at everything that is followed; whether the ledger answered."""
-        looking = asyncio.ensure_future(asyncio.to_thread(self._looker.look, [*map(self._asked, self.watched)]))
+        asked = [*map(self._asked, self.watched)]
+        self._told.clear()
+        looking = asyncio.ensure_future(asyncio.to_thread(self._looker.look, asked))
         try:
             done, _ = await asyncio.wait({looking}, timeout=SILENCE_SECONDS)
             if not done:
@@ -225,6 +259,7 @@ class Watcher:
             is_overdue=watched.is_overdue,
             for_pages=any(one.pages for one in watched.followers),
             for_programs=not all(one.pages for one in watched.followers),
+            is_told=key in self._told,
         )
 
     def _say(self, notice: str) -> None:
@@ -253,6 +288,11 @@ class Watcher:
             self._unlooked.discard(key)
         for follower in watched.followers:
             follower.tell(key)
+
+
+def _concerns(key: Key, changes: Changes | None) -> bool:
+    concerns = key.topic.concerns
+    return concerns is not None and (changes is None or concerns(key.key, changes.keys()))
 
 
 _WATCHERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Watcher] = WeakKeyDictionary()

@@ -31,7 +31,7 @@ from tests.people import ROLES, person, token_of
 
 ROOT = Path(__file__).resolve().parents[3]
 CHECKED_IN = ROOT / "docs" / "openapi.yaml"
-HOOKS = "tests.fakes.schemathesis_media_types"
+HOOKS = "tests.fakes.schemathesis_hooks"
 SEED = 20261121
 EXAMPLES = {"ada": 12, "otto": 12, "vera": 6, None: 4}
 """Test cases for each operation in each phase: fewer for those who are refused most."""

@@ -258,6 +258,7 @@ def test_a_page_that_does_not_read_does_not_hold_up_the_others_and_then_gets_the
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(watching, "IDLE_LOOK_SECONDS", 0.02)
     job = job_of("otto", parts=1)
     with web.open(user=person("otto")) as slow, web.open(user=person("otto")) as quick:
         follow(slow, f"job:{job.pk}")

@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from clustercore.access.domain.identity import Identity
 from clustercore.jobs.domain.verdict import Ask, Done, Fail
 from clustercore.jobs.models import Job, Question
-from clustercore.jobs.selectors.pulse import activity_now
+from clustercore.jobs.selectors.pulse import activity_now, pulses
+from clustercore.jobs.services import telling
 from clustercore.jobs.services.answering import answer_question
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import cancel_job
@@ -24,6 +25,7 @@ from clustercore.telemetry.domain.viewers import viewer_key
 from clustercore.telemetry.services.cluster_topics import CLUSTER, NODES
 from clustercore.telemetry.services.job_topics import JOB, JOBS
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
+from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import with_parts
 from tests.people import identity, person
 
@@ -32,6 +34,11 @@ def queries_of(topic: Topic, known: dict[str, Facts | None]) -> tuple[int, dict[
     with CaptureQueriesContext(connection) as captured:
         found = dict(topic.load(known))
     return len(captured), found
+
+
+def all_told() -> None:
+    """Waits until every change so far is written into its job."""
+    until(lambda: telling._TELLER.is_at_rest)
 
 
 def key_of(who: Identity) -> str:
@@ -61,6 +68,7 @@ def test_whatever_is_written_is_activity_and_reading_is_none() -> None:
 def test_while_nothing_changes_many_jobs_cost_one_query() -> None:
     start_node(LAPTOP)
     jobs = [with_parts(3)[0] for _ in range(4)]
+    all_told()
     few, found = queries_of(JOB, {str(jobs[0].pk): None})
     many, found = queries_of(JOB, {str(job.pk): None for job in jobs})
     assert few == many > 1
@@ -72,13 +80,41 @@ def test_while_nothing_changes_many_jobs_cost_one_query() -> None:
 def test_only_the_job_that_changed_is_read_again() -> None:
     node = start_node(LAPTOP)
     jobs = [with_parts(2)[0] for _ in range(3)]
+    all_told()
     _, found = queries_of(JOB, {str(job.pk): None for job in jobs})
     taken = claim(as_claimant(node), None)
     assert taken is not None
     settle(taken.key, Done({}))
+    all_told()
     _, after = queries_of(JOB, dict(found))
     assert [key for key in found if after[key] is not found[key]] == [str(taken.job_id)]
     assert after[str(taken.job_id)]["job"].done == 1
+
+
+def test_a_pulse_reads_no_unit() -> None:
+    job, _ = with_parts(30)
+    with CaptureQueriesContext(connection) as captured:
+        pulses([job.pk])
+    [query] = captured.captured_queries
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {query['sql']}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "jobs_job" in plan and "jobs_unit" not in plan
+
+
+def test_what_nobody_told_of_an_open_job_is_seen_within_a_minute() -> None:
+    open_job, over = with_parts(1)[0], with_parts(1)[0]
+    cancel_job(over.pk)
+    before = minute_now()
+    found = pulses([open_job.pk, over.pk])
+    assert found[open_job.pk].rpartition("/")[2] in (before, minute_now())
+    assert not found[over.pk].endswith((before, minute_now()))
+
+
+def minute_now() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT concat(date_trunc('minute', now()))")
+        return str(cursor.fetchone()[0])
 
 
 def test_a_job_that_is_gone_is_missing() -> None:

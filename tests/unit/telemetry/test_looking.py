@@ -42,11 +42,11 @@ class Scene:
         self.asked_for_activity += 1
         return self.activity
 
-    def look(self, seconds_later: float = 0.25) -> bool:
+    def look(self, seconds_later: float = 0.25, *, is_told: bool = False) -> bool:
         """Whether a look was taken at all; what it found is known afterwards."""
         self.clock.now += seconds_later
         before = self.written.looks
-        for found in self._looker.look([self._asked]):
+        for found in self._looker.look([replace(self._asked, is_told=is_told)]):
             self._asked = replace(self._asked, facts=found.facts, parts=found.parts)
         self._asked = replace(self._asked, is_new=False)
         return self.written.looks > before
@@ -54,6 +54,14 @@ class Scene:
     @property
     def is_idle(self) -> bool:
         return self._looker.is_idle
+
+    def rest(self, seconds: float) -> None:
+        """The last look cost so much that the topic is left alone for so long."""
+        self._looker._due[self._key.topic.name] = self.clock.now + seconds
+
+    @property
+    def is_behind(self) -> bool:
+        return self._looker.is_behind
 
     def sign_of_life(self) -> None:
         """Something is written that nobody is shown."""
@@ -79,6 +87,22 @@ def test_news_is_seen_at_once(scene: Scene) -> None:
     scene.written.facts["a"] = {"done": 2}
     assert scene.look()
     assert not scene.is_idle
+    assert not scene.look()
+
+
+def test_what_is_told_is_looked_at_whatever_the_ledger_says_of_itself(scene: Scene) -> None:
+    assert not scene.look()
+    assert scene.look(is_told=True)
+    assert not scene.look()
+
+
+def test_what_is_told_while_a_topic_rests_is_not_forgotten(scene: Scene) -> None:
+    scene.rest(1.0)
+    assert not scene.look(is_told=True)
+    assert scene.is_behind
+    assert not scene.look()
+    assert scene.look(seconds_later=1.0)
+    assert not scene.is_behind
     assert not scene.look()
 
 

@@ -5,16 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
+from clustercore.jobs.adapters.notices import Notices
 from clustercore.telemetry.services import watching
 from clustercore.telemetry.services.looking import Key
 from clustercore.telemetry.services.watching import AWAY, Follower, Watcher, watcher_here
 from tests.fakes.telemetry.topics import Written
+
+
+@pytest.fixture(autouse=True)
+def subscription(monkeypatch: pytest.MonkeyPatch) -> Notices:
+    """Tells nothing by itself, whether there is a Redis or not."""
+    found = Notices()
+    monkeypatch.setattr(found, "listen", lambda _listener: None)
+    monkeypatch.setattr(watching, "notices_here", lambda: found)
+    return found
 
 
 @pytest.fixture(autouse=True)
@@ -308,6 +320,100 @@ def test_a_costly_part_is_made_seldom_and_its_last_change_is_not_left_out() -> N
             assert shown["html"] == {"a-done": f"<p>{step}</p>"}
         assert (await message(follower))["html"] == {"a-costly": "<p>3</p>"}
         assert written.rendered == 2 + 3 + 1
+        follower.close()
+
+    within_ten_seconds(scene)
+
+
+def told_of(written: Written, name: str = "written") -> Key:
+    """A key whose topic is told of job 7."""
+    topic = replace(written.topic(name), concerns=lambda _key, jobs: 7 in jobs)
+    return Key(topic, "a", f"{name}:a")
+
+
+def test_what_is_told_is_seen_long_before_the_next_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(watching, "PAUSE_PER_LOOK", 0)
+    written = Written(a={"done": 1})
+
+    async def scene() -> None:
+        follower = follower_of(told_of(written))
+        await follower.news()
+        for done in range(2, 6):
+            written.facts["a"] = {"done": done}
+            watcher_here()._hear({7: False})
+            assert (await message(follower))["html"] == {"a-done": f"<p>{done}</p>"}
+        written.facts["a"] = {"done": 9}
+        watcher_here()._hear(None)
+        assert (await message(follower))["html"] == {"a-done": "<p>9</p>"}
+        follower.close()
+
+    within_ten_seconds(scene)
+
+
+def test_a_change_of_what_nobody_follows_causes_no_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 60.0)
+    written, deaf = Written(a={"done": 1}), Written(a={"done": 1})
+
+    async def scene() -> None:
+        follower = follower_of(told_of(written), key_of(deaf, name="deaf"))
+        await follower.news()
+        looks = written.looks
+        watcher_here()._hear({8: True})
+        await asyncio.sleep(0.2)
+        assert written.looks == looks
+        follower.close()
+
+    within_ten_seconds(scene)
+
+
+def test_a_flood_of_changes_leaves_the_ledger_some_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.25)
+    written = Written(a={"done": 1})
+    written.while_loading = lambda: time.sleep(0.05)
+
+    async def scene() -> None:
+        clock = asyncio.get_running_loop().time
+        follower = follower_of(told_of(written))
+        await follower.news()
+        looks, until = written.looks, clock() + 2.0
+        while clock() < until:
+            watcher_here()._hear({7: False})
+            await asyncio.sleep(0.005)
+        assert 2 <= written.looks - looks <= 2.0 / (4 * 0.05) + 1
+        follower.close()
+
+    within_ten_seconds(scene)
+
+
+def test_an_end_is_looked_at_without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(watching, "PAUSE_PER_LOOK", 10_000)
+    written = Written(a={"done": 1})
+    written.while_loading = lambda: time.sleep(0.01)
+
+    async def scene() -> None:
+        follower = follower_of(told_of(written))
+        await follower.news()
+        written.facts["a"] = {"done": 2}
+        watcher_here()._hear({7: True})
+        assert (await message(follower))["html"] == {"a-done": "<p>2</p>"}
+        follower.close()
+
+    within_ten_seconds(scene)
+
+
+def test_where_changes_are_told_looks_are_seldom(monkeypatch: pytest.MonkeyPatch, subscription: Notices) -> None:
+    written = Written(a={"done": 1})
+    monkeypatch.setattr(watching, "IDLE_LOOK_SECONDS", 0.5)
+    subscription.are_told = True
+
+    async def scene() -> None:
+        follower = follower_of(told_of(written))
+        await follower.news()
+        looks = written.looks
+        await asyncio.sleep(0.4)
+        assert written.looks - looks <= 1
         follower.close()
 
     within_ten_seconds(scene)

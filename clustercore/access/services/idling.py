@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 
-from clustercore.access.services.turns import visitor_here
+from clustercore.access.services.turns import turn, visitor_here
+
+T = TypeVar("T")
 
 
 async def hold_nothing() -> None:
@@ -25,3 +30,16 @@ async def hold_nothing() -> None:
     visitor = visitor_here()
     if visitor is not None:
         visitor.end_turn()
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Runs what reads the ledger in a thread, when its turn has come, and gives its connection back to the pool."""
+
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    async with turn():
+        return await asyncio.to_thread(run)

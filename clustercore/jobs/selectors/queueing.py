@@ -11,12 +11,18 @@ from django.db.models import Count, QuerySet
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.models import Job
 
+# By job first: which of them run is asked once for each, and not for each unit.
 _QUEUE = """
-SELECT count(*) FILTER (WHERE u.state = 'queued'), count(*) FILTER (WHERE u.state = 'leased'),
-       count(*) FILTER (WHERE u.state = 'held'),
-       extract(epoch FROM now() - min(greatest(u.created, u.run_after)) FILTER (
-           WHERE u.state = 'queued' AND j.state = 'running' AND (u.run_after IS NULL OR u.run_after <= now())))
-FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id WHERE u.state IN ('queued', 'leased', 'held')
+WITH waiting AS (
+    SELECT job_id, count(*) FILTER (WHERE state = 'queued') AS queued,
+           count(*) FILTER (WHERE state = 'leased') AS leased, count(*) FILTER (WHERE state = 'held') AS held,
+           min(greatest(created, run_after)) FILTER (
+               WHERE state = 'queued' AND (run_after IS NULL OR run_after <= now())) AS since
+    FROM jobs_unit WHERE state IN ('queued', 'leased', 'held') GROUP BY job_id
+)
+SELECT coalesce(sum(queued), 0)::bigint, coalesce(sum(leased), 0)::bigint, coalesce(sum(held), 0)::bigint,
+       extract(epoch FROM now() - min(since) FILTER (WHERE running.id IS NOT NULL))
+FROM waiting LEFT JOIN (SELECT id FROM jobs_job WHERE state = 'running') running ON running.id = waiting.job_id
 """
 
 

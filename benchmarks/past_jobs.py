@@ -5,6 +5,8 @@ They are spread over a year, the last of them over the last hours, as a cluster 
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection
 from django.db.models import Max
 
@@ -53,7 +55,7 @@ def fill_past(kind: JobKind, jobs: int, units_of_a_job: int) -> None:
     Must run outside a transaction.
     """
     last = Job.objects.aggregate(last=Max("id"))["last"] or 0
-    wanted = {"kind": kind.name, "stage": kind.main_stage, "jobs": jobs, "every": EVERY_SECONDS}
+    wanted: dict[str, Any] = {"kind": kind.name, "stage": kind.main_stage, "jobs": jobs, "every": EVERY_SECONDS}
     with connection.cursor() as cursor:
         for statement in (_JOBS, _UNITS, _ATTEMPTS, _EVENTS):
             cursor.execute(statement, wanted | {"after": last, "units": units_of_a_job})

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from clustercore.jobs.domain.joins import InputOutcome
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
@@ -75,6 +75,9 @@ class Job(models.Model):
     gaps = models.PositiveIntegerField(db_default=0, help_text="Units without which it was done all the same.")
     created = models.DateTimeField()
     finished = models.DateTimeField(null=True, blank=True)
+    shortened = models.DateTimeField(
+        null=True, blank=True, help_text="When the old lines of its story and its earlier attempts were removed."
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -96,6 +99,11 @@ class Job(models.Model):
             ),
             models.Index(fields=["-finished"], condition=Q(state="failed"), name="job_failed_by_time"),
             models.Index(fields=["-finished"], condition=Q(shared=True), name="job_shared_by_time"),
+            models.Index(
+                fields=["finished"],
+                condition=Q(finished__isnull=False) & (Q(shortened=None) | Q(shortened__lt=F("finished"))),
+                name="job_to_be_shortened",
+            ),
         ]
 
     def __str__(self) -> str:

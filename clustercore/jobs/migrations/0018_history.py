@@ -192,6 +192,26 @@ class Migration(migrations.Migration):
             model_name="job",
             index=models.Index(condition=models.Q(("shared", True)), fields=["-finished"], name="job_shared_by_time"),
         ),
+        migrations.AddField(
+            model_name="job",
+            name="shortened",
+            field=models.DateTimeField(
+                blank=True,
+                help_text="When the old lines of its story and its earlier attempts were removed.",
+                null=True,
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(
+                    ("finished__isnull", False),
+                    models.Q(("shortened", None), ("shortened__lt", models.F("finished")), _connector="OR"),
+                ),
+                fields=["finished"],
+                name="job_to_be_shortened",
+            ),
+        ),
         migrations.AddIndex(
             model_name="jobevent",
             index=models.Index(condition=models.Q(("unit__isnull", False)), fields=["unit"], name="event_by_unit"),

@@ -20,7 +20,7 @@ _FACTORS = """
 SELECT a.served_by ->> 'engine', (sum((a.served_by -> 'seconds')::numeric)
                                   / sum((a.served_by -> 'audio_seconds')::numeric))::float8
 FROM jobs_attempt a
-WHERE a.outcome = 'done' AND a.ended > now() - %s::interval AND a.served_by ? 'engine'
+WHERE a.outcome = 'done' AND a.ended > now() - %s * interval '1 second' AND a.served_by ? 'engine'
   AND jsonb_typeof(a.served_by -> 'seconds') = 'number'
   AND a.served_by -> 'audio_seconds' > '0' AND jsonb_typeof(a.served_by -> 'audio_seconds') = 'number'
 GROUP BY 1
@@ -59,7 +59,7 @@ def units_by_engine() -> list[EngineUnits]:
 def real_time_factors() -> Mapping[str, float]:
     """Seconds of work per second of sound in the last hour, by engine; none of those that heard nothing. One query."""
     with connection.cursor() as cursor:
-        cursor.execute(_FACTORS, [RECENTLY])
+        cursor.execute(_FACTORS, [RECENTLY.total_seconds()])
         return dict(cursor.fetchall())
 
 

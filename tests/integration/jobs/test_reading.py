@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from pytest_django.plugin import DjangoDbBlocker
 
 from benchmarks.past_jobs import fill_past, tell_planner
 from clustercore.access.domain.roles import Role
-from clustercore.access.services.identification import identity_of_user
+from clustercore.access.selectors import identity_of_user
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import NewUnit
@@ -34,6 +36,7 @@ from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import extend_leases, reap
 from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.retention import shorten_stories
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, refuse_over_backlog, submit_job
 from clustercore.jobs.services.sweep import explain_waiting_jobs, finish_forgotten_jobs, work_is_open
@@ -115,7 +118,7 @@ def always(run: Run) -> Callable[[Claimant], Run]:
     return lambda node: run
 
 
-def operators_jobs() -> object:
+def operators_jobs() -> QuerySet[Job]:
     return visible_jobs(identity_of_user(User.objects.get(username="olga")))
 
 
@@ -163,6 +166,7 @@ QUESTIONS: Mapping[str, Question] = {
     ),
     "nodes": Question(always(node_standings)),
     "minutes": Question(always(minutes_of_the_last_hour)),
+    "upkeep of old stories": Question(always(lambda: shorten_stories(timedelta(days=36_500)))),
     "activity": Question(always(lambda: (activity_now(), last_event_id()))),
 }
 

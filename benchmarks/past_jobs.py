@@ -65,4 +65,4 @@ def fill_past(kind: JobKind, jobs: int, units_of_a_job: int) -> None:
 def tell_planner() -> None:
     """Lets the database see how large the ledger is, as its own upkeep does sooner or later."""
     with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE jobs_job, jobs_unit, jobs_attempt, jobs_jobevent, jobs_workdone")
+        cursor.execute("VACUUM ANALYZE jobs_job, jobs_unit, jobs_attempt, jobs_jobevent, jobs_jobcount, jobs_workdone")

@@ -90,7 +90,6 @@ class Job(models.Model):
         # What is asked each second must not grow with what was done in a year.
         indexes = [
             models.Index(fields=["owner", "-id"], name="job_by_owner"),
-            models.Index(fields=["state"], name="job_by_state"),
             models.Index(
                 fields=["-priority", "id"], condition=Q(state__in=["running", "paused"]), name="job_open_in_order"
             ),
@@ -98,6 +97,7 @@ class Job(models.Model):
                 fields=["-finished", "-id"], condition=Q(state__in=["done", "cancelled"]), name="job_ended_by_time"
             ),
             models.Index(fields=["-finished"], condition=Q(state="failed"), name="job_failed_by_time"),
+            models.Index(fields=["state", "-id"], condition=Q(state__in=["failed", "cancelled"]), name="job_broken"),
             models.Index(fields=["-finished"], condition=Q(shared=True), name="job_shared_by_time"),
             models.Index(
                 fields=["finished"],
@@ -320,6 +320,21 @@ class Counter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} = {self.value}"
+
+
+class JobCount(models.Model):
+    """How many jobs are in a state, of one owner, shared or not; kept by the database as jobs change (migration 0018).
+
+    Several rows may be about the same jobs, some with negative numbers: their sum is what counts.
+    """
+
+    owner = models.BigIntegerField(null=True, help_text="The number of the account; empty where nobody owns them.")
+    shared = models.BooleanField()
+    state = models.CharField(max_length=12, choices=_choices(JobState))
+    jobs = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.jobs} {self.state}"
 
 
 class WorkDone(models.Model):

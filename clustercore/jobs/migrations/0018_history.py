@@ -65,6 +65,50 @@ SELECT kind, engine, bucket, sum(units), sum(microseconds), sum(sound_microsecon
 DELETE FROM jobs_counter WHERE name LIKE 'units.removed/%';
 """
 
+# By the statement, so that one that changes thousands of jobs changes a few rows, once. As above nobody waits for a row.
+KEEP_COUNTS = """
+CREATE FUNCTION jobs_count_jobs() RETURNS trigger LANGUAGE plpgsql AS $function$
+DECLARE
+    changed record;
+BEGIN
+    FOR changed IN EXECUTE CASE TG_OP
+        WHEN 'INSERT' THEN 'SELECT owner_id, shared, state, count(*) AS jobs FROM came GROUP BY 1, 2, 3'
+        WHEN 'DELETE' THEN 'SELECT owner_id, shared, state, -count(*) AS jobs FROM went GROUP BY 1, 2, 3'
+        ELSE 'SELECT owner_id, shared, state, sum(jobs) AS jobs FROM (
+                  SELECT owner_id, shared, state, 1 AS jobs FROM came
+                  UNION ALL SELECT owner_id, shared, state, -1 FROM went) moved
+              GROUP BY 1, 2, 3 HAVING sum(jobs) <> 0' END
+    LOOP
+        UPDATE jobs_jobcount c SET jobs = c.jobs + changed.jobs
+        WHERE c.id = (SELECT id FROM jobs_jobcount
+                      WHERE owner IS NOT DISTINCT FROM changed.owner_id AND shared = changed.shared
+                        AND state = changed.state
+                      LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED);
+        IF NOT FOUND THEN
+            INSERT INTO jobs_jobcount (owner, shared, state, jobs)
+            VALUES (changed.owner_id, changed.shared, changed.state, changed.jobs);
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $function$;
+
+CREATE TRIGGER jobs_count_new AFTER INSERT ON jobs_job REFERENCING NEW TABLE AS came
+    FOR EACH STATEMENT EXECUTE FUNCTION jobs_count_jobs();
+CREATE TRIGGER jobs_count_changed AFTER UPDATE ON jobs_job REFERENCING NEW TABLE AS came OLD TABLE AS went
+    FOR EACH STATEMENT EXECUTE FUNCTION jobs_count_jobs();
+CREATE TRIGGER jobs_count_removed AFTER DELETE ON jobs_job REFERENCING OLD TABLE AS went
+    FOR EACH STATEMENT EXECUTE FUNCTION jobs_count_jobs();
+
+INSERT INTO jobs_jobcount (owner, shared, state, jobs)
+SELECT owner_id, shared, state, count(*) FROM jobs_job GROUP BY 1, 2, 3;
+"""
+FORGET_COUNTS = """
+DROP TRIGGER jobs_count_new ON jobs_job;
+DROP TRIGGER jobs_count_changed ON jobs_job;
+DROP TRIGGER jobs_count_removed ON jobs_job;
+DROP FUNCTION jobs_count_jobs();
+"""
+
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -89,6 +133,33 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name_plural": "work done",
             },
+        ),
+        migrations.CreateModel(
+            name="JobCount",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "owner",
+                    models.BigIntegerField(
+                        help_text="The number of the account; empty where nobody owns them.", null=True
+                    ),
+                ),
+                ("shared", models.BooleanField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("running", "running"),
+                            ("paused", "paused"),
+                            ("done", "done"),
+                            ("failed", "failed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("jobs", models.BigIntegerField()),
+            ],
         ),
         migrations.RemoveIndex(
             model_name="attempt",
@@ -164,10 +235,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="job",
-            index=models.Index(fields=["state"], name="job_by_state"),
-        ),
-        migrations.AddIndex(
-            model_name="job",
             index=models.Index(
                 condition=models.Q(("state__in", ["running", "paused"])),
                 fields=["-priority", "id"],
@@ -186,6 +253,12 @@ class Migration(migrations.Migration):
             model_name="job",
             index=models.Index(
                 condition=models.Q(("state", "failed")), fields=["-finished"], name="job_failed_by_time"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="job",
+            index=models.Index(
+                condition=models.Q(("state__in", ["failed", "cancelled"])), fields=["state", "-id"], name="job_broken"
             ),
         ),
         migrations.AddIndex(
@@ -240,4 +313,5 @@ class Migration(migrations.Migration):
         ),
         migrations.RunSQL(ADD, REMOVE),
         migrations.RunSQL(COUNT, migrations.RunSQL.noop),
+        migrations.RunSQL(KEEP_COUNTS, FORGET_COUNTS),
     ]

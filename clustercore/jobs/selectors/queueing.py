@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet, Sum
 
 from clustercore.jobs.domain.lifecycle import JobState
-from clustercore.jobs.models import Job
+from clustercore.jobs.models import JobCount
 
 # By job first: which of them run is asked once for each, and not for each unit.
 _QUEUE = """
@@ -47,7 +47,7 @@ def queue_now() -> Queue:
     )
 
 
-def jobs_by_state(jobs: QuerySet[Job]) -> Mapping[str, int]:
-    """How many of these jobs are in each state, the states without any included. One query."""
-    counted = dict(jobs.order_by().values_list("state").annotate(n=Count("id")))
-    return {state.value: counted.get(state.value, 0) for state in JobState}
+def jobs_by_state(counts: QuerySet[JobCount]) -> Mapping[str, int]:
+    """How many of the jobs that these are counts of are in each state, the states without any included. One query."""
+    counted = dict(counts.order_by().values_list("state").annotate(n=Sum("jobs")))
+    return {state.value: int(counted.get(state.value) or 0) for state in JobState}

@@ -22,13 +22,13 @@ from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Retry
-from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.models import Job, JobCount, Unit
 from clustercore.jobs.selectors.board import ENDED_STATES, failures, open_jobs, recent_jobs
 from clustercore.jobs.selectors.eligibility import claimable
 from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
 from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.pulse import activity_now, last_event_id
-from clustercore.jobs.selectors.queueing import queue_now
+from clustercore.jobs.selectors.queueing import jobs_by_state, queue_now
 from clustercore.jobs.selectors.totals import dead_units, queued_by_capability, real_time_factors, units_by_engine
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.jobs.services.answering import expire_questions
@@ -158,11 +158,15 @@ QUESTIONS: Mapping[str, Question] = {
     "speed of the last hour": Question(always(real_time_factors)),
     "all metrics": Question(always(lambda: exposition("")), reads_what_is_open=True),
     "open jobs": Question(always(lambda: open_jobs(Job.objects.all())), reads_what_is_open=True),
+    "jobs by state": Question(always(lambda: jobs_by_state(JobCount.objects.all()))),
     "recent jobs": Question(always(lambda: recent_jobs(Job.objects.all()))),
     "recent jobs of a person": Question(always(lambda: recent_jobs(operators_jobs()))),
     "failures": Question(always(lambda: failures(Job.objects.all()))),
     "first page of the list": Question(
         always(lambda: job_progress(Job.objects.filter(state__in=ENDED_STATES).order_by("-id")[:26]))
+    ),
+    "list of cancelled jobs": Question(
+        always(lambda: job_progress(Job.objects.filter(state="cancelled").order_by("-id")[:26]))
     ),
     "nodes": Question(always(node_standings)),
     "minutes": Question(always(minutes_of_the_last_hour)),
@@ -189,7 +193,9 @@ def reads(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator
             yield _measure()
         finally:
             with connection.cursor() as cursor:
-                cursor.execute("TRUNCATE jobs_job, jobs_counter, jobs_workdone, nodes_node, auth_user CASCADE")
+                cursor.execute(
+                    "TRUNCATE jobs_job, jobs_jobcount, jobs_counter, jobs_workdone, nodes_node, auth_user CASCADE"
+                )
 
 
 def _measure() -> Reads:

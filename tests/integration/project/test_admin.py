@@ -21,7 +21,7 @@ from clustercore.blobs import services as blobs
 from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
-from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Unit, WorkDone
+from clustercore.jobs.models import Attempt, Counter, Job, JobCount, JobEvent, Question, Unit, WorkDone
 from clustercore.nodes.domain.facts import PROTOCOL
 from clustercore.nodes.models import Node, NodeModel
 from tests.people import PASSWORD, identity, person, token_of
@@ -158,6 +158,7 @@ def test_every_list_and_every_page_can_be_seen(admin_client: Client, rows: dict[
         (Node, ["worker-one", "on battery", "Graphics 9000", "online"]),
         (NodeModel, ["vosk", "small-en"]),
         (Counter, ["fenced_results", "41"]),
+        (JobCount, ["running", "1"]),
         (WorkDone, ["vosk", "17", "1250000"]),
         (Recording, ["1:02:05", "mp3"]),
         (Segment, ["1.25 to 2.50", "what was heard"]),

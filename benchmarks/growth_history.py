@@ -55,7 +55,7 @@ def measure(jobs: int = JOBS, units_of_a_job: int = UNITS_OF_A_JOB) -> dict[str,
         return {name: round(_median_ms(question), 3) for name, question in QUESTIONS.items()}
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE jobs_job, jobs_jobcount, jobs_counter CASCADE")
+            cursor.execute("TRUNCATE jobs_job, jobs_jobcount, jobs_counter, jobs_workdone CASCADE")
 
 
 def _median_ms(question: Callable[[], object]) -> float:

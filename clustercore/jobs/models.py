@@ -76,7 +76,7 @@ class Job(models.Model):
     created = models.DateTimeField()
     finished = models.DateTimeField(null=True, blank=True)
     shortened = models.DateTimeField(
-        null=True, blank=True, help_text="When the old lines of its story and its earlier attempts were removed."
+        null=True, blank=True, help_text="When its story, and the tries that came to nothing, were removed."
     )
 
     class Meta:

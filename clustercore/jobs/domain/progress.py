@@ -56,7 +56,7 @@ class JobProgress:
     created: datetime
     finished: datetime | None
     shortened: datetime | None = None
-    """When the old lines of its story and its earlier attempts were removed."""
+    """When its story, and the tries that came to nothing, were removed."""
     elapsed_seconds: float = field(compare=False)
     """Until now, or until it ended; time alone is no change."""
     fraction: float

@@ -270,7 +270,7 @@ class Migration(migrations.Migration):
             name="shortened",
             field=models.DateTimeField(
                 blank=True,
-                help_text="When the old lines of its story and its earlier attempts were removed.",
+                help_text="When its story, and the tries that came to nothing, were removed.",
                 null=True,
             ),
         ),

@@ -1,7 +1,7 @@
 """Upkeep of the ledger, on the hub's machine: files that nobody needs, and stories of jobs that ended long ago.
 
-Jobs, units, results and what was noted of a recording stay. So does the last attempt of each unit, which says who did
-it, by which engine, and how long it took.
+Jobs, units, results and what was noted of a recording stay. So do the attempt that did a unit, and the last one at it:
+they say who did it, by which engine, and how long it took.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ WITH old AS MATERIALIZED (
     DELETE FROM jobs_jobevent e USING old WHERE e.job_id = old.id AND e.name <> %(note)s
 ), tried AS (
     DELETE FROM jobs_attempt a USING old, jobs_unit u
-    WHERE u.job_id = old.id AND a.unit_id = u.id AND a.number < u.attempts_made AND a.outcome <> 'live'
+    WHERE u.job_id = old.id AND a.unit_id = u.id AND a.number < u.attempts_made AND a.outcome NOT IN ('done', 'live')
 )
 UPDATE jobs_job j SET shortened = now() FROM old WHERE j.id = old.id
 """
@@ -48,7 +48,7 @@ def tidy_ledger() -> None:
 
 
 def shorten_stories(age: timedelta, batch: int = BATCH) -> int:
-    """Removes the lines and the earlier attempts of jobs that ended longer ago, but for the notes on what was heard.
+    """Removes the lines of jobs that ended longer ago, but for notes on what was heard, and tries that came to nothing.
 
     Returns how many jobs; some thousands at most, the others have their turn next time.
     """

@@ -80,6 +80,25 @@ def test_after_its_time_the_log_and_earlier_tries_are_gone_and_all_that_it_made_
     assert shorten_stories(YEAR) == 0
 
 
+def test_who_did_a_piece_stays_also_where_another_had_begun_it_anew(laptop: Node) -> None:
+    job = done_job(laptop)
+    part = Unit.objects.get(job=job, stage="part")
+    [won] = Attempt.objects.filter(unit=part, outcome="done")
+    Attempt.objects.create(
+        unit=part,
+        number=won.number + 1,
+        node_name="pi",
+        instance=won.instance,
+        outcome="superseded",
+        lease_until=won.lease_until,
+        started=won.started,
+    )
+    Unit.objects.filter(pk=part.pk).update(attempts_made=won.number + 1)
+    ended(job, YEAR * 2)
+    shorten_stories(YEAR)
+    assert tries_of(job) == [("part", 2, "done"), ("total", 1, "done"), ("part", 3, "superseded")]
+
+
 def test_what_ended_lately_or_has_not_ended_keeps_all_of_its_story(laptop: Node) -> None:
     lately = done_job(laptop)
     ended(lately, YEAR - timedelta(days=1))
@@ -120,11 +139,11 @@ def test_a_job_that_is_tried_again_has_a_story_anew_which_is_kept_as_long(laptop
 def test_its_page_says_that_the_story_was_shortened(laptop: Node, client: Client) -> None:
     job = done_job(laptop)
     client.force_login(person("ada"))
-    assert "earlier attempts were removed" not in client.get(f"/jobs/{job.pk}/").content.decode()
+    assert "tries that came to nothing, were removed" not in client.get(f"/jobs/{job.pk}/").content.decode()
     ended(job, YEAR * 2)
     shorten_stories(YEAR)
     shown = client.get(f"/jobs/{job.pk}/").content.decode()
-    assert "earlier attempts were removed" in shown and "two minutes of silence" in shown
+    assert "tries that came to nothing, were removed" in shown and "two minutes of silence" in shown
 
 
 @pytest.mark.parametrize(("days", "told"), [("100", []), ("0", ["submitted", "cancelled"]), (None, [])])

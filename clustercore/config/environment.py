@@ -84,6 +84,8 @@ class Environment(BaseSettings):
     """How long a resumable upload that nobody goes on with, or uses, is kept."""
     unreferenced_hours: float = Field(default=1.0, gt=0)
     """How long a blob that no job refers to stays after it was last stored."""
+    history_days: float = Field(default=365.0, ge=0, le=36_500)
+    """How long the story of a job that has ended is kept, and the tries that came to nothing; 0: for ever."""
     import_folders: tuple[Path, ...] = ()
     """Folders of the hub's machine from which operators may submit recordings by their path; none by default."""
     node_wait_seconds: float = Field(default=30.0, gt=0)

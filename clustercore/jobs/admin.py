@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from clustercore.access.admin import ReadOnlyAdmin, ReadOnlyInline, act, display
 from clustercore.access.services.identification import identity_of
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
-from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Unit
+from clustercore.jobs.models import Attempt, Counter, Job, JobCount, JobEvent, Question, Unit, WorkDone
 from clustercore.jobs.services import control, deeds
 
 _GOOD, _GOING, _WAITING, _BAD = "success", "info", "warning", "danger"
@@ -202,3 +202,17 @@ class QuestionAdmin(ReadOnlyAdmin):
 @admin.register(Counter)
 class CounterAdmin(ReadOnlyAdmin):
     list_display = ("name", "value")
+
+
+@admin.register(JobCount)
+class JobCountAdmin(ReadOnlyAdmin):
+    list_display = ("state", "owner", "shared", "jobs")
+    list_filter = ("state", "shared")
+    ordering = ("state", "owner", "shared", "id")
+
+
+@admin.register(WorkDone)
+class WorkDoneAdmin(ReadOnlyAdmin):
+    list_display = ("kind", "engine", "bucket", "units", "microseconds", "sound_microseconds")
+    list_filter = ("kind",)
+    ordering = ("kind", "engine", "bucket", "id")

@@ -8,9 +8,8 @@ from enum import StrEnum
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import RandomUUID
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from clustercore.jobs.domain.joins import InputOutcome
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
@@ -29,7 +28,7 @@ class Job(models.Model):
     )
     kind = models.CharField(max_length=40)
     title = models.CharField(max_length=300)
-    state = models.CharField(max_length=12, choices=_choices(JobState), default=JobState.RUNNING, db_index=True)
+    state = models.CharField(max_length=12, choices=_choices(JobState), default=JobState.RUNNING)
     stage = models.CharField(max_length=40, blank=True)
     priority = models.SmallIntegerField(default=0, help_text="Higher goes first; -100 to 100.")
     owner = models.ForeignKey(
@@ -80,6 +79,9 @@ class Job(models.Model):
     changed = models.BigIntegerField(
         db_default=0, editable=False, help_text="Grows whenever something of it, or of a unit of it, has changed."
     )
+    shortened = models.DateTimeField(
+        null=True, blank=True, help_text="When its story, and the tries that came to nothing, were removed."
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -89,7 +91,24 @@ class Job(models.Model):
                 fields=["idempotency_key"], condition=Q(owner=None), name="one_unowned_job_per_key"
             ),
         ]
-        indexes = [models.Index(fields=["owner", "-id"], name="job_by_owner")]
+        # What is asked each second must not grow with what was done in a year.
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="job_by_owner"),
+            models.Index(
+                fields=["-priority", "id"], condition=Q(state__in=["running", "paused"]), name="job_open_in_order"
+            ),
+            models.Index(
+                fields=["-finished", "-id"], condition=Q(state__in=["done", "cancelled"]), name="job_ended_by_time"
+            ),
+            models.Index(fields=["-finished"], condition=Q(state="failed"), name="job_failed_by_time"),
+            models.Index(fields=["state", "-id"], condition=Q(state__in=["failed", "cancelled"]), name="job_broken"),
+            models.Index(fields=["-finished"], condition=Q(shared=True), name="job_shared_by_time"),
+            models.Index(
+                fields=["finished"],
+                condition=Q(finished__isnull=False) & (Q(shortened=None) | Q(shortened__lt=F("finished"))),
+                name="job_to_be_shortened",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"job {self.pk}: {self.title}"
@@ -157,12 +176,15 @@ class Unit(models.Model):
                 condition=Q(state="queued"),
                 name="unit_queued_by_demand",
             ),
+            # A claim and a settle write an entry into each index that has the unit: what is over is in none of these.
             models.Index(
-                fields=["job", "id"], condition=Q(state="queued", attempts_made__gt=0), name="unit_interrupted"
+                fields=["job", "state"],
+                condition=Q(state__in=["blocked", "queued", "leased", "held"]),
+                name="unit_open_by_job",
             ),
+            models.Index(fields=["job"], condition=Q(state="dead"), name="unit_dead_by_job"),
             # A claim clears it, and need not write here for that.
             models.Index(fields=["avoid_node"], condition=Q(avoid_node__isnull=False), name="unit_by_avoided_node"),
-            models.Index(fields=["job", "state"], name="unit_by_job_and_state"),
             models.Index(
                 fields=["join_until"], condition=Q(state="blocked", join_until__isnull=False), name="unit_blocked_until"
             ),
@@ -304,8 +326,7 @@ class Attempt(models.Model):
         indexes = [
             models.Index(fields=["lease_until"], condition=Q(outcome="live"), name="attempt_live_by_lease"),
             models.Index(fields=["instance"], condition=Q(outcome="live"), name="attempt_live_by_instance"),
-            # Blocks of the table hold one time each, nearly: a few bytes a block answer "what ended lately".
-            BrinIndex(fields=["ended"], name="attempt_by_ended", autosummarize=True),
+            models.Index(fields=["ended"], condition=Q(outcome="done"), name="attempt_done_by_end"),
         ]
 
     def __str__(self) -> str:
@@ -347,8 +368,9 @@ class Question(models.Model):
 class JobEvent(models.Model):
     """What happened to a job, in the words a person reads; also the stream that watchers follow."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events")
-    unit = models.ForeignKey(Unit, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
+    # No index: that of the job and the number begins with it.
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="events", db_index=False)
+    unit = models.ForeignKey(Unit, null=True, blank=True, on_delete=models.CASCADE, related_name="+", db_index=False)
     at = models.DateTimeField()
     name = models.CharField(max_length=40)
     text = models.TextField()
@@ -356,7 +378,10 @@ class JobEvent(models.Model):
 
     class Meta:
         ordering = ["id"]
-        indexes = [models.Index(fields=["job", "id"])]
+        indexes = [
+            models.Index(fields=["job", "id"]),
+            models.Index(fields=["unit"], condition=Q(unit__isnull=False), name="event_by_unit"),
+        ]
 
     def __str__(self) -> str:
         return self.text
@@ -383,3 +408,39 @@ class Sweep(models.Model):
 
     def __str__(self) -> str:
         return f"swept {self.swept_at}"
+
+
+class JobCount(models.Model):
+    """How many jobs are in a state, of one owner, shared or not; kept by the database as jobs change (migration 0018).
+
+    Several rows may be about the same jobs, some with negative numbers: their sum is what counts.
+    """
+
+    owner = models.BigIntegerField(null=True, help_text="The number of the account; empty where nobody owns them.")
+    shared = models.BooleanField()
+    state = models.CharField(max_length=12, choices=_choices(JobState))
+    jobs = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.jobs} {self.state}"
+
+
+class WorkDone(models.Model):
+    """A running sum over units that were done, kept by the database as their attempts end (migration 0018).
+
+    Whoever finds the row of its kind, engine and bucket locked adds another one: nobody waits, and who reads sums up.
+    """
+
+    kind = models.CharField(max_length=40)
+    engine = models.CharField(max_length=200)
+    bucket = models.SmallIntegerField(help_text="How long they took: the place of the bound in `UNIT_BUCKETS`.")
+    units = models.BigIntegerField()
+    microseconds = models.BigIntegerField(help_text="Of work.")
+    sound_microseconds = models.BigIntegerField()
+
+    class Meta:
+        verbose_name_plural = "work done"
+        indexes = [models.Index(fields=["kind", "engine", "bucket"], name="work_done_by_bucket")]
+
+    def __str__(self) -> str:
+        return f"{self.units} units of {self.kind} by {self.engine}"

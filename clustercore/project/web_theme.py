@@ -48,6 +48,8 @@ ADMIN_THEME: dict[str, Any] = {
                 _page("Attempts", "replay", "jobs_attempt"),
                 _page("Events", "history", "jobs_jobevent"),
                 _page("Counters", "numbers", "jobs_counter"),
+                _page("Jobs by state", "donut_small", "jobs_jobcount"),
+                _page("Work done", "bar_chart", "jobs_workdone"),
             ),
             _group(
                 "Machines",

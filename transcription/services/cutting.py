@@ -15,7 +15,7 @@ from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.selectors.references import awaited
-from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.events import NOTE, record_event
 from clustercore.jobs.services.references import refer
 from clustercore.nodes.selectors import live_slots
 from transcription.domain.sampling import SAMPLE_RATE
@@ -166,7 +166,7 @@ def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:
         recording.job_id, "cut", f"cut into {pieces} {noun} ({recording.seconds:.1f} s of sound)", unit_id=unit_id
     )
     for note in result.get("notes", []):
-        record_event(recording.job_id, "note", str(note), unit_id=unit_id)
+        record_event(recording.job_id, NOTE, str(note), unit_id=unit_id)
 
 
 def _point(piece: Piece, job_id: int, blob: str) -> None:

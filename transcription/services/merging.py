@@ -9,7 +9,7 @@ from typing import Any
 from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Job
-from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.events import NOTE, record_event
 from transcription.models import Recording, Transcript
 from transcription.selectors import transcript_of
 
@@ -32,4 +32,4 @@ def record_transcript(unit_id: int, result: Mapping[str, Any]) -> None:
         defaults={"text": result["text"], "sha256": result["sha256"], "language": language or ""},
     )
     if is_first and not language and not recording.segments.exists():
-        record_event(recording.job_id, "note", NOBODY_SPEAKS, unit_id=unit_id)
+        record_event(recording.job_id, NOTE, NOBODY_SPEAKS, unit_id=unit_id)

@@ -55,6 +55,8 @@ class JobProgress:
     shared: bool
     created: datetime
     finished: datetime | None
+    shortened: datetime | None = None
+    """When its story, and the tries that came to nothing, were removed."""
     elapsed_seconds: float = field(compare=False)
     """Until now, or until it ended; time alone is no change."""
     fraction: float

@@ -267,14 +267,6 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="unit",
             index=models.Index(
-                condition=models.Q(("attempts_made__gt", 0), ("state", "queued")),
-                fields=["job", "id"],
-                name="unit_interrupted",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="unit",
-            index=models.Index(
                 condition=models.Q(("avoid_node__isnull", False)), fields=["avoid_node"], name="unit_by_avoided_node"
             ),
         ),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from clustercore.jobs.domain.lifecycle import JobState
@@ -55,7 +55,8 @@ def recent_jobs(jobs: QuerySet[Job]) -> list[JobProgress]:
 
 def failures(jobs: QuerySet[Job]) -> Failures:
     """Those that failed in the last day, by cause; three queries, one where nothing did."""
-    lately = jobs.exclude(finished__lte=Now() - FAILED_LATELY)
+    # Written so that an index answers it: each half is a range of one.
+    lately = jobs.filter(Q(finished=None) | Q(finished__gt=Now() - FAILED_LATELY))
     causes = tuple(failed_by_cause(lately, CAUSES))
     ids = [job_id for cause in causes for job_id in cause.newest]
     found = job_progress(jobs.filter(pk__in=ids)) if ids else []

@@ -32,7 +32,7 @@ _UNIT_COLUMNS = (
 )
 _COLUMNS = (
     *("id", "kind", "title", "state", "stage", "priority", "language", "waiting", "error", "shared"),
-    *("owner_id", "owner__username", "created", "finished", "gaps", "now", "asks", "question_ids"),
+    *("owner_id", "owner__username", "created", "finished", "shortened", "gaps", "now", "asks", "question_ids"),
 )
 
 
@@ -255,6 +255,7 @@ def _progress(job: Any, counts: Counts, shares: tuple[NodeShare, ...]) -> JobPro
         shared=job.shared,
         created=job.created,
         finished=job.finished,
+        shortened=job.shortened,
         elapsed_seconds=(ended - job.created).total_seconds(),
         fraction=1.0 if job.state == JobState.DONE else _fraction(main),
         done=_count(main, UnitState.DONE),

@@ -6,17 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import connection
-from django.db.models import Count, QuerySet
+from django.db.models import QuerySet, Sum
 
 from clustercore.jobs.domain.lifecycle import JobState
-from clustercore.jobs.models import Job
+from clustercore.jobs.models import JobCount
 
+# By job first: which of them run is asked once for each, and not for each unit.
 _QUEUE = """
-SELECT count(*) FILTER (WHERE u.state = 'queued'), count(*) FILTER (WHERE u.state = 'leased'),
-       count(*) FILTER (WHERE u.state = 'held'),
-       extract(epoch FROM now() - min(greatest(u.created, u.run_after)) FILTER (
-           WHERE u.state = 'queued' AND j.state = 'running' AND (u.run_after IS NULL OR u.run_after <= now())))
-FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id WHERE u.state IN ('queued', 'leased', 'held')
+WITH waiting AS (
+    SELECT job_id, count(*) FILTER (WHERE state = 'queued') AS queued,
+           count(*) FILTER (WHERE state = 'leased') AS leased, count(*) FILTER (WHERE state = 'held') AS held,
+           min(greatest(created, run_after)) FILTER (
+               WHERE state = 'queued' AND (run_after IS NULL OR run_after <= now())) AS since
+    FROM jobs_unit WHERE state IN ('queued', 'leased', 'held') GROUP BY job_id
+)
+SELECT coalesce(sum(queued), 0)::bigint, coalesce(sum(leased), 0)::bigint, coalesce(sum(held), 0)::bigint,
+       extract(epoch FROM now() - min(since) FILTER (WHERE running.id IS NOT NULL))
+FROM waiting LEFT JOIN (SELECT id FROM jobs_job WHERE state = 'running') running ON running.id = waiting.job_id
 """
 
 
@@ -41,7 +47,7 @@ def queue_now() -> Queue:
     )
 
 
-def jobs_by_state(jobs: QuerySet[Job]) -> Mapping[str, int]:
-    """How many of these jobs are in each state, the states without any included. One query."""
-    counted = dict(jobs.order_by().values_list("state").annotate(n=Count("id")))
-    return {state.value: counted.get(state.value, 0) for state in JobState}
+def jobs_by_state(counts: QuerySet[JobCount]) -> Mapping[str, int]:
+    """How many of the jobs that these are counts of are in each state, the states without any included. One query."""
+    counted = dict(counts.order_by().values_list("state").annotate(n=Sum("jobs")))
+    return {state.value: int(counted.get(state.value) or 0) for state in JobState}

@@ -6,16 +6,25 @@ from django.db.models import Q, QuerySet
 
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.jobs.models import Job
+from clustercore.jobs.models import Job, JobCount
 
 
 def visible_jobs(identity: Identity) -> QuerySet[Job]:
     """Administrators see all; others their own and what is shared. A job nobody owns is an administrator's."""
+    return Job.objects.filter(_is_visible(identity))
+
+
+def visible_counts(identity: Identity) -> QuerySet[JobCount]:
+    """Returns the counts of those very jobs."""
+    return JobCount.objects.filter(_is_visible(identity))
+
+
+def _is_visible(identity: Identity) -> Q:
     if not identity.may(Permission.VIEW):
-        return Job.objects.none()
+        return Q(pk__in=[])
     if identity.may(Permission.ADMINISTER):
-        return Job.objects.all()
-    return Job.objects.filter(Q(owner=identity.user_id) | Q(shared=True))
+        return Q()
+    return Q(owner=identity.user_id) | Q(shared=True)
 
 
 def operable_jobs(identity: Identity) -> QuerySet[Job]:

@@ -40,19 +40,6 @@ ORDER BY u.priority DESC, u.job_id, u.within DESC, u.id LIMIT %(limit)s::bigint
 """,
 )
 
-# By the index of those that were tried before, which are few.
-INTERRUPTED = StoredStatement(
-    "jobs_interrupted",
-    parameters=_NODE | {"limit": "bigint"},
-    columns=_WAITING,
-    query=f"""
-WITH d AS MATERIALIZED ({HERE})
-SELECT u.id, d.kind, d.stage FROM jobs_unit u JOIN jobs_ready r ON r.job_id = u.job_id JOIN d ON d.id = r.demand_id
-CROSS JOIN LATERAL {STILL_ASKED} j
-WHERE u.attempts_made > 0 AND {QUEUED} AND {ELIGIBLE} ORDER BY u.job_id, u.id LIMIT %(limit)s::bigint
-""",
-)
-
 BELOW_FLOOR = StoredStatement(
     "jobs_below_floor",
     parameters=_NODE,
@@ -90,13 +77,9 @@ class Waiting:
     stage: str
 
 
-def claimable(node_id: int, capabilities: Sequence[str], limit: int, *, interrupted: bool = False) -> list[Waiting]:
-    """Up to `limit` units that the node may have now, those of the first jobs in line.
-
-    With `interrupted` only those that were tried before: their bells are spent.
-    """
-    statement = INTERRUPTED if interrupted else AVAILABLE
-    rows = statement.fetch(node=node_id, capabilities=list(capabilities), limit=limit, **known_here())
+def claimable(node_id: int, capabilities: Sequence[str], limit: int) -> list[Waiting]:
+    """Up to `limit` units that the node may have now, those of the first jobs in line."""
+    rows = AVAILABLE.fetch(node=node_id, capabilities=list(capabilities), limit=limit, **known_here())
     return [Waiting(*row) for row in rows]
 
 

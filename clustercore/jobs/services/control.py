@@ -24,7 +24,7 @@ from clustercore.jobs.domain.lifecycle import (
 from clustercore.jobs.models import Attempt, Job, JobBlob, Unit
 from clustercore.jobs.services.advance import look_at
 from clustercore.jobs.services.asking import ask_about_outcome, withdraw_from_job
-from clustercore.jobs.services.counting import count_finished, keep_counts_of
+from clustercore.jobs.services.counting import count_finished
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import reopen_inputs, wait_again
 from clustercore.jobs.services.queueing import queue_units
@@ -204,7 +204,6 @@ def remove_job(job_id: int) -> None:
     if job.state not in FINAL_JOB_STATES:
         raise NotPossible(f"job {job_id} is {job.state}: cancel it first")
     blobs = list(JobBlob.objects.filter(job=job).values_list("sha256", flat=True))
-    keep_counts_of(job_id)
     job.delete()
     job_changed(job_id)
     release(blobs)

@@ -1,4 +1,4 @@
-"""Counts that outlive the rows: jobs that came and ended, how long they took, and what removed jobs had done."""
+"""Counts that outlive the rows: jobs that came and ended, and how long they took."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ from clustercore.jobs.domain.counters import (
     FINISHED,
     JOB_BUCKETS,
     MILLISECONDS,
-    SOUND_MILLISECONDS,
     SUBMITTED,
     TOOK,
-    UNITS_REMOVED,
     WAITED,
     bucket_of,
     counter_name,
 )
 from clustercore.jobs.models import Job
-from clustercore.jobs.selectors.totals import units_by_engine
 from clustercore.jobs.services.events import count_all
 
 _SECONDS = """
@@ -39,18 +36,6 @@ def count_finished(job: Job, outcome: str) -> None:
         took, waited = _seconds_of(job.pk)
         counts |= _observed(TOOK, job.kind, took)
         counts |= _observed(WAITED, job.kind, waited)
-    count_all(counts)
-
-
-def keep_counts_of(job_id: int) -> None:
-    """Before a job is removed: what its units did goes on to be counted."""
-    counts: dict[str, int] = {}
-    for row in units_by_engine(job_id):
-        name = (UNITS_REMOVED, row.kind, row.engine)
-        counts[counter_name(*name, row.bucket)] = row.units
-        for part, seconds in ((MILLISECONDS, row.seconds), (SOUND_MILLISECONDS, row.audio_seconds)):
-            key = counter_name(*name, part)
-            counts[key] = counts.get(key, 0) + round(seconds * 1000)
     count_all(counts)
 
 

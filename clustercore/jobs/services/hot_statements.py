@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clustercore.jobs.adapters.statements import establish
 from clustercore.jobs.services.advance import AFTER_END
-from clustercore.jobs.services.available import AVAILABLE, BELOW_FLOOR, INTERRUPTED
+from clustercore.jobs.services.available import AVAILABLE, BELOW_FLOOR
 from clustercore.jobs.services.claim import CLAIM
 from clustercore.jobs.services.ready import COME_DUE
 from clustercore.jobs.services.settle import COMPLETE, LOCK_JOB
@@ -14,7 +14,6 @@ from clustercore.jobs.services.turn import BESIDE, TURN
 HOT_STATEMENTS = (
     CLAIM,
     AVAILABLE,
-    INTERRUPTED,
     BELOW_FLOOR,
     COME_DUE,
     LOCK_JOB,

@@ -22,7 +22,7 @@ from clustercore.access.domain.roles import Permission
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.selectors.queueing import jobs_by_state, queue_now
-from clustercore.jobs.selectors.visibility import visible_jobs
+from clustercore.jobs.selectors.visibility import visible_counts
 from clustercore.nodes.models import Node
 from clustercore.nodes.selectors import live_nodes, working_nodes
 from clustercore.project import health
@@ -96,7 +96,7 @@ def status_body(identity: Identity) -> dict[str, Any]:
         "free_disk_gb": round(_free_bytes() / 1e9, 2),
         "nodes": nodes,
         "queue": asdict(queue),
-        "jobs": jobs_by_state(visible_jobs(identity)),
+        "jobs": jobs_by_state(visible_counts(identity)),
         "reasons": [
             *(f"{name}: {reason}" for name, reason in checked.items() if reason),
             *_about_nodes(nodes, waiting=queue.queued),

@@ -12,6 +12,7 @@ from clustercore.jobs.domain.progress import WAITING, JobProgress, UnitProgress
 from clustercore.jobs.domain.progress import NodeShare as ShareProgress
 from clustercore.jobs.models import Job, JobEvent
 from clustercore.jobs.selectors import progress
+from clustercore.jobs.services.events import NOTE
 from clustercore.nodes.domain.inventory import RankedRecord
 from clustercore.nodes.domain.standing import NodeStanding
 from clustercore.nodes.selectors import node_standings, working_nodes
@@ -88,7 +89,7 @@ def _figures(jobs: QuerySet[Job], *, with_shares: bool) -> list[JobFigures]:
 
 def _notes(ids: Sequence[int]) -> dict[int, list[str]]:
     noted: dict[int, list[str]] = {}
-    for event in JobEvent.objects.filter(job_id__in=ids, name="note").order_by("id"):
+    for event in JobEvent.objects.filter(job_id__in=ids, name=NOTE).order_by("id"):
         noted.setdefault(event.job_id, []).append(event.text)
     return noted
 

@@ -33,6 +33,7 @@ from clustercore.jobs.selectors.totals import (
     counters,
     dead_units,
     queued_by_capability,
+    real_time_factors,
     units_by_engine,
 )
 from clustercore.nodes.domain.queues import queue_for
@@ -83,7 +84,7 @@ class LedgerCollector(Collector):
 def _from_the_ledger() -> Iterator[Metric]:
     counted, units, nodes = counters(), units_by_engine(), node_standings()
     yield from _jobs(counted)
-    yield from _units(units, counted)
+    yield from _units(units)
     yield from _queues()
     yield from _nodes(nodes)
     yield from _events(counted)
@@ -128,15 +129,14 @@ class _Done:
     sound: float = 0.0
 
 
-def _units(units: Iterable[EngineUnits], counted: Counts) -> Iterator[Metric]:
-    done = _done(units, counted)
+def _units(units: Iterable[EngineUnits]) -> Iterator[Metric]:
     took = HistogramMetricFamily(
         "clustercore_chunk_duration_seconds", "Pieces of work that were done.", labels=["kind", "backend"]
     )
     sound = CounterMetricFamily(
         "clustercore_audio_seconds_processed", "Sound that was heard.", labels=["kind", "backend"]
     )
-    for (kind, engine), one in sorted(done.items()):
+    for (kind, engine), one in sorted(_done(units).items()):
         took.add_metric([kind, engine], _cumulated(one.by_bucket, names.UNIT_BUCKETS), one.seconds)
         if one.sound:
             sound.add_metric([kind, engine], one.sound)
@@ -145,36 +145,17 @@ def _units(units: Iterable[EngineUnits], counted: Counts) -> Iterator[Metric]:
     factor = GaugeMetricFamily(
         "clustercore_realtime_factor", "Seconds of work per second of sound in the last hour.", labels=["backend"]
     )
-    for engine, one in sorted(_by_engine(units_by_engine(recent=True)).items()):
-        if one.sound:
-            factor.add_metric([engine], one.seconds / one.sound)
+    for engine, seconds in sorted(real_time_factors().items()):
+        factor.add_metric([engine], seconds)
     yield factor
 
 
-def _done(units: Iterable[EngineUnits], counted: Counts) -> dict[tuple[str, str], _Done]:
-    """What is in the ledger, and what was done by jobs that have been removed from it."""
+def _done(units: Iterable[EngineUnits]) -> dict[tuple[str, str], _Done]:
     done: dict[tuple[str, str], _Done] = {}
     for row in units:
         one = done.setdefault((row.kind, row.engine), _Done({}))
         one.by_bucket[row.bucket] = one.by_bucket.get(row.bucket, 0) + row.units
         one.seconds += row.seconds
-        one.sound += row.audio_seconds
-    for (kind, engine, part), value in _named(counted, names.UNITS_REMOVED, 3):
-        one = done.setdefault((kind, engine), _Done({}))
-        if part == names.MILLISECONDS:
-            one.seconds += value / 1000
-        elif part == names.SOUND_MILLISECONDS:
-            one.sound += value / 1000
-        else:
-            one.by_bucket[int(part)] = one.by_bucket.get(int(part), 0) + value
-    return done
-
-
-def _by_engine(units: Iterable[EngineUnits]) -> dict[str, _Done]:
-    done: dict[str, _Done] = {}
-    for row in units:
-        one = done.setdefault(row.engine, _Done({}))
-        one.seconds += row.seconds if row.audio_seconds else 0.0
         one.sound += row.audio_seconds
     return done
 

@@ -21,7 +21,7 @@ from clustercore.blobs import services as blobs
 from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
-from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Unit
+from clustercore.jobs.models import Attempt, Counter, Job, JobCount, JobEvent, Question, Unit, WorkDone
 from clustercore.nodes.domain.facts import PROTOCOL
 from clustercore.nodes.models import Node, NodeModel
 from tests.people import PASSWORD, identity, person, token_of
@@ -87,6 +87,9 @@ def rows() -> dict[str, Any]:
     JobEvent.objects.create(job=job, unit=unit, at=now, name="dead", text=f"{MARKUP} died", node_name=node.name)
     Question.objects.create(unit=unit, job=job, text=MARKUP, options=["approve"], created=now)
     Counter.objects.create(name="fenced_results", value=41)
+    WorkDone.objects.create(
+        kind="transcription", engine="vosk", bucket=3, units=17, microseconds=1_250_000, sound_microseconds=0
+    )
     recording = Recording.objects.create(job=job, blob="a" * 64, name=MARKUP, codec="mp3", seconds=3725.0)
     piece = Piece.objects.create(
         recording=recording, unit=unit, ordinal=3, start_sample=16_000, end_sample=40_000, blob="b" * 64
@@ -155,6 +158,8 @@ def test_every_list_and_every_page_can_be_seen(admin_client: Client, rows: dict[
         (Node, ["worker-one", "on battery", "Graphics 9000", "online"]),
         (NodeModel, ["vosk", "small-en"]),
         (Counter, ["fenced_results", "41"]),
+        (JobCount, ["running", "1"]),
+        (WorkDone, ["vosk", "17", "1250000"]),
         (Recording, ["1:02:05", "mp3"]),
         (Segment, ["1.25 to 2.50", "what was heard"]),
         (Transcript, ["what was heard"]),

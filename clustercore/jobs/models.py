@@ -85,7 +85,10 @@ class Job(models.Model):
                 fields=["idempotency_key"], condition=Q(owner=None), name="one_unowned_job_per_key"
             ),
         ]
-        indexes = [models.Index(fields=["owner", "-id"], name="job_by_owner")]
+        indexes = [
+            models.Index(fields=["owner", "-id"], name="job_by_owner"),
+            models.Index(fields=["-priority", "id"], condition=Q(state="running"), name="job_running_in_order"),
+        ]
 
     def __str__(self) -> str:
         return f"job {self.pk}: {self.title}"
@@ -147,7 +150,8 @@ class Unit(models.Model):
         ]
         indexes = [
             models.Index(fields=["job", "-priority", "id"], condition=Q(state="queued"), name="unit_queued_in_order"),
-            models.Index(fields=["job", "state"], name="unit_by_job_and_state"),
+            # Counting by stage and state, and walking one state in order, read nothing but this.
+            models.Index(fields=["job", "state", "stage", "ordinal"], include=["weight"], name="unit_by_job_and_state"),
             models.Index(
                 fields=["join_until"], condition=Q(state="blocked", join_until__isnull=False), name="unit_blocked_until"
             ),

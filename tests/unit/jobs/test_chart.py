@@ -99,7 +99,8 @@ def test_the_pace_is_told_coarsely_and_only_where_there_is_one() -> None:
 def a_wide_job(stage: StageCounts) -> JobProgress:
     return JobProgress(
         id=7, kind="transcription", title="talk", state="running", stage=stage.stage, priority=0, language=None,
-        waiting="", error="", owner_id=None, owner="", shared=False, created=datetime(2026, 11, 21, tzinfo=UTC), finished=None,
+        waiting="", error="", owner_id=None, owner="",
+        shared=False, created=datetime(2026, 11, 21, tzinfo=UTC), finished=None,
         elapsed_seconds=60.0, fraction=0.5, done=0, running=0, failed=0, total=stage.total, all_queued=True,
         stages=(stage,), counted_stage=stage.stage,
     )  # fmt: skip

@@ -12,6 +12,7 @@ from django.db.models import Count, Q, QuerySet
 from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, UnitState
 from clustercore.jobs.domain.progress import WIDE_UNITS
 from clustercore.jobs.models import Job, Unit
+from clustercore.jobs.selectors.progress import units_of_stage
 from clustercore.jobs.selectors.remembered import Remembered
 from clustercore.jobs.selectors.work import main_stage_of, work_of
 from transcription.domain import transcript as heard
@@ -22,7 +23,7 @@ from transcription.domain.reading import Provenance, Reading, segments_shown
 from transcription.domain.speakers import Turn, speakers_along
 from transcription.domain.speech_task import capability_for
 from transcription.domain.stages import OUTLINE
-from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn
+from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn, Transcript
 
 PREVIEW_PIECES = 2
 PREVIEW_SEGMENTS = 12
@@ -55,9 +56,10 @@ def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:
 
 
 def gaps_by_job(job_ids: Sequence[int]) -> dict[int, tuple[heard.Gap, ...]]:
-    """What merged transcripts lack, by job: of one that was never merged, nobody can tell yet. One query."""
+    """What merged transcripts lack, by job: of one that was never merged, nobody can tell yet. Two queries."""
+    merged = list(Transcript.objects.filter(recording__job__in=job_ids).values_list("recording__job_id", flat=True))
     # The unit's job as well: then the ledger's index finds the few, however many are done.
-    unheard = _unheard().filter(recording__job__in=job_ids, unit__job__in=job_ids).order_by("recording", "ordinal")
+    unheard = _unheard().filter(recording__job__in=merged, unit__job__in=merged).order_by("recording", "ordinal")
     found: dict[int, list[UnheardPiece]] = defaultdict(list)
     columns = ("recording__job_id", "start_sample", "end_sample", "unit__state", "unit__error")
     for job_id, start, end, state, error in unheard.values_list(*columns):
@@ -180,12 +182,8 @@ def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 
 def _pieces(job_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
     """How many pieces each job has, and how many of them are heard: counted in an index of the ledger. One query."""
-    counted = Unit.objects.filter(job__in=job_ids, stage=OUTLINE.main_stage).order_by().values("job_id", "state")
-    found: dict[int, tuple[int, int]] = {}
-    for job_id, state, units in counted.annotate(units=Count("*")).values_list("job_id", "state", "units"):
-        pieces, heard = found.get(job_id, (0, 0))
-        found[job_id] = pieces + units, heard + (units if state == UnitState.DONE else 0)
-    return found
+    counted = units_of_stage(job_ids, OUTLINE.main_stage)
+    return {job_id: (sum(states.values()), states.get(UnitState.DONE, 0)) for job_id, states in counted.items()}
 
 
 def _heard_by(recordings: Sequence[int]) -> dict[int, list[dict[str, Any]]]:

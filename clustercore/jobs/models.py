@@ -97,7 +97,8 @@ class Job(models.Model):
 class Unit(models.Model):
     """A piece any able node can do."""
 
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="units")
+    # No index: two others begin with it, and tell more.
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="units", db_index=False)
     stage = models.CharField(max_length=40)
     ordinal = models.PositiveIntegerField()
     capability = models.CharField(max_length=40)

@@ -82,7 +82,7 @@ def _label(minute: Minute) -> str:
 
 WIDTH = 1000.0
 """Of a bar; the page stretches it."""
-_LEAST_WIDTH = 4.0
+_LEAST_WIDTH = 6.0
 _KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("done", ("done",)),
     ("running", ("leased",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import migrations, models
-from django.db.models import Q
+from django.db.models import Q, deletion
 
 
 class Migration(migrations.Migration):
@@ -15,6 +15,11 @@ class Migration(migrations.Migration):
         migrations.RunSQL(
             "ALTER TABLE jobs_unit ALTER COLUMN job_id SET (n_distinct = -0.02); ANALYZE jobs_unit (job_id)",
             "ALTER TABLE jobs_unit ALTER COLUMN job_id RESET (n_distinct)",
+        ),
+        migrations.AlterField(
+            model_name="unit",
+            name="job",
+            field=models.ForeignKey(db_index=False, on_delete=deletion.CASCADE, related_name="units", to="jobs.job"),
         ),
         migrations.AddIndex(
             model_name="job",

@@ -29,15 +29,24 @@ _COLUMNS = (
     *("id", "kind", "title", "state", "stage", "priority", "language", "waiting", "error", "shared"),
     *("owner_id", "owner__username", "created", "finished", "gaps", "now", "asks", "question_ids"),
 )
-# One index answers it, however many units there are; only what is in hand is looked at itself.
+# One index answers it, however many units there are: it is asked for one (state, stage) after the other, and then for
+# how many there are of each. Grouping would compare two words for each unit. Only what is in hand is looked at itself.
 _COUNTS = """
-SELECT counted.*, CASE WHEN state = 'leased' THEN (
+WITH RECURSIVE found AS (
+    SELECT wanted.job_id, first.* FROM unnest(%s::bigint[]) AS wanted(job_id) CROSS JOIN LATERAL (
+        SELECT state, stage FROM jobs_unit WHERE job_id = wanted.job_id ORDER BY state, stage LIMIT 1) first
+    UNION ALL
+    SELECT found.job_id, next.* FROM found CROSS JOIN LATERAL (
+        SELECT state, stage FROM jobs_unit
+        WHERE job_id = found.job_id AND (state, stage) > (found.state, found.stage) ORDER BY state, stage LIMIT 1) next
+)
+SELECT found.*, counted.*, CASE WHEN state = 'leased' THEN (
     SELECT sum(u.weight * u.progress) FROM jobs_unit u
-    WHERE u.job_id = counted.job_id AND u.state = 'leased' AND u.stage = counted.stage
+    WHERE u.job_id = found.job_id AND u.state = 'leased' AND u.stage = found.stage
 ) ELSE 0 END AS begun
-FROM (
-    SELECT u.job_id, u.stage, u.state, count(*) AS units, sum(u.weight) AS weight_sum
-    FROM jobs_unit u WHERE u.job_id = ANY(%s) GROUP BY u.job_id, u.state, u.stage
+FROM found CROSS JOIN LATERAL (
+    SELECT count(*) AS units, sum(u.weight) AS weight_sum FROM jobs_unit u
+    WHERE u.job_id = found.job_id AND u.state = found.state AND u.stage = found.stage
 ) counted
 """
 
@@ -71,6 +80,16 @@ def _in_line(jobs: list[JobProgress]) -> list[JobProgress]:
         return jobs
     places = places_in_line(waiting)
     return [replace(job, place=places.get(job.id)) for job in jobs]
+
+
+def units_of_stage(ids: Sequence[int], stage: str) -> dict[int, dict[str, int]]:
+    """How many units of one stage are in each state, by job, of the jobs that have any. One query."""
+    found: dict[int, dict[str, int]] = {}
+    for job_id, rows in _unit_counts(ids).items():
+        states = {row["state"]: row["units"] for row in rows if row["stage"] == stage}
+        if states:
+            found[job_id] = states
+    return found
 
 
 def _unit_counts(ids: Sequence[int]) -> dict[int, list[Mapping[str, Any]]]:

@@ -10,8 +10,11 @@ from typing import Any
 from django.db.models import Count, Q, QuerySet
 
 from clustercore.jobs.domain.lifecycle import OPEN_UNIT_STATES, UnitState
+from clustercore.jobs.domain.progress import WIDE_UNITS
 from clustercore.jobs.models import Job, Unit
-from clustercore.jobs.selectors.progress import main_stage_of, work_of
+from clustercore.jobs.selectors.progress import units_of_stage
+from clustercore.jobs.selectors.remembered import Remembered
+from clustercore.jobs.selectors.work import main_stage_of, work_of
 from transcription.domain import transcript as heard
 from transcription.domain.corrections import Change, Standing, corrected, standing
 from transcription.domain.gaps import UnheardPiece, gaps_of, reason_of
@@ -20,11 +23,12 @@ from transcription.domain.reading import Provenance, Reading, segments_shown
 from transcription.domain.speakers import Turn, speakers_along
 from transcription.domain.speech_task import capability_for
 from transcription.domain.stages import OUTLINE
-from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn
+from transcription.models import Correction, Piece, Recording, Segment, Speaker, SpeakerTurn, Transcript
 
 PREVIEW_PIECES = 2
 PREVIEW_SEGMENTS = 12
 PREVIEW_CHARACTERS = 420
+_NOT_DONE = [state for state in UnitState if state != UnitState.DONE]
 
 
 def capability_of(job_id: int) -> str:
@@ -52,8 +56,10 @@ def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:
 
 
 def gaps_by_job(job_ids: Sequence[int]) -> dict[int, tuple[heard.Gap, ...]]:
-    """What merged transcripts lack, by job: of one that was never merged, nobody can tell yet. One query."""
-    unheard = _unheard().filter(recording__job__in=job_ids).order_by("recording", "ordinal")
+    """What merged transcripts lack, by job: of one that was never merged, nobody can tell yet. Two queries."""
+    merged = list(Transcript.objects.filter(recording__job__in=job_ids).values_list("recording__job_id", flat=True))
+    # The unit's job as well: then the ledger's index finds the few, however many are done.
+    unheard = _unheard().filter(recording__job__in=merged, unit__job__in=merged).order_by("recording", "ordinal")
     found: dict[int, list[UnheardPiece]] = defaultdict(list)
     columns = ("recording__job_id", "start_sample", "end_sample", "unit__state", "unit__error")
     for job_id, start, end, state, error in unheard.values_list(*columns):
@@ -68,7 +74,7 @@ def gaps_by_piece(recording: Recording) -> dict[int, str]:
 
 
 def _unheard() -> QuerySet[Piece]:
-    return Piece.objects.filter(recording__transcript__isnull=False).exclude(unit__state=UnitState.DONE)
+    return Piece.objects.filter(recording__transcript__isnull=False, unit__state__in=_NOT_DONE)
 
 
 def readings_of(recording: Recording, which: Q = Q()) -> list[Reading]:  # noqa: B008 (an empty Q is a constant)
@@ -147,9 +153,11 @@ def hearing_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
 def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """What only a transcription knows of itself, by job; in a fixed number of queries."""
     recordings = list(Recording.objects.select_related("job").filter(job__in=job_ids))
-    hearing = hearing_of(job_ids)
-    work = work_of({recording.job_id: main_stage_of(recording.job.kind) for recording in recordings})
-    heard_by = _heard_by(recordings)
+    pieces = _pieces(job_ids)
+    wide = {job_id for job_id, (of_all, _) in pieces.items() if of_all > WIDE_UNITS}
+    work = work_of({recording.job_id: main_stage_of(recording.job.kind) for recording in recordings}, wide=wide)
+    heard_by = _heard_by([recording.pk for recording in recordings if recording.job_id not in wide])
+    heard_by |= {one.pk: _HEARD_BY_OF_WIDE.of(one.pk) for one in recordings if one.job_id in wide}
     previews = _previews(recordings)
     gaps = gaps_by_job(job_ids)
     return {
@@ -161,8 +169,8 @@ def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
             "sample_rate": recording.sample_rate,
             "channels": recording.channels,
             "language": recording.job.language or "",
-            "pieces": hearing[recording.job_id]["pieces"],
-            "pieces_heard": len(hearing[recording.job_id]["heard"]),
+            "pieces": pieces.get(recording.job_id, (0, 0))[0],
+            "pieces_heard": pieces.get(recording.job_id, (0, 0))[1],
             "gaps": gaps.get(recording.job_id, ()),
             "speed": work[recording.job_id].speed if recording.job_id in work else None,
             "heard_by": heard_by.get(recording.pk, []),
@@ -172,7 +180,14 @@ def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     }
 
 
-def _heard_by(recordings: Sequence[Recording]) -> dict[int, list[dict[str, Any]]]:
+def _pieces(job_ids: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """How many pieces each job has, and how many of them are heard: counted in an index of the ledger. One query."""
+    counted = units_of_stage(job_ids, OUTLINE.main_stage)
+    return {job_id: (sum(states.values()), states.get(UnitState.DONE, 0)) for job_id, states in counted.items()}
+
+
+def _heard_by(recordings: Sequence[int]) -> dict[int, list[dict[str, Any]]]:
+    """Who heard how much of each of these recordings, by their own numbers. One query."""
     rows = Segment.objects.filter(recording__in=recordings).order_by()
     names = ("node_name", "engine", "model", "rung")
     found: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -181,6 +196,9 @@ def _heard_by(recordings: Sequence[Recording]) -> dict[int, list[dict[str, Any]]
     ):
         found[recording_id].append({"node": node, "engine": engine, "model": model, "rung": rung, "segments": count})
     return found
+
+
+_HEARD_BY_OF_WIDE = Remembered(lambda recording_id: _heard_by([recording_id]).get(recording_id, []))
 
 
 def _previews(recordings: Sequence[Recording]) -> dict[int, str]:

@@ -176,6 +176,8 @@ class Unit(models.Model):
                 condition=Q(state="queued"),
                 name="unit_queued_by_demand",
             ),
+            # Counting by stage and state, and walking one state in order, read nothing but this.
+            models.Index(fields=["job", "state", "stage", "ordinal"], include=["weight"], name="unit_by_job_and_state"),
             # A claim and a settle write an entry into each index that has the unit: what is over is in none of these.
             models.Index(
                 fields=["job", "state"],

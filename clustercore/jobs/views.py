@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,15 +19,25 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import require
-from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES, JobState
-from clustercore.jobs.domain.pieces import chunks_of
+from clustercore.jobs.domain.chart import counts_of
+from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES, JobState, UnitState
+from clustercore.jobs.domain.pieces import chunks_of, groups_of
 from clustercore.jobs.domain.presentation import Presentation, presentation_of
 from clustercore.jobs.domain.progress import JobProgress
 from clustercore.jobs.domain.timeline import timeline_of
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.board import ENDED_STATES, failures, open_jobs
-from clustercore.jobs.selectors.progress import attempts_of, job_progress, latest_events, pieces_by_job
+from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.questions import open_questions, waiting_for_an_answer
+from clustercore.jobs.selectors.units import (
+    PAGE_UNITS,
+    attempts_of,
+    last_attempts_at,
+    latest_events,
+    pieces_by_job,
+    units_in_order,
+    window_of,
+)
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
 from clustercore.jobs.services import deeds
 from clustercore.jobs.services.control import NotPossible
@@ -130,23 +140,77 @@ def _page(jobs: QuerySet[Job], wanted: Wanted) -> dict[str, Any]:
 @require_safe
 @never_cache
 def job_detail(request: HttpRequest, job_id: int) -> HttpResponse:
-    """One job: progress, pieces, what each node did, attempts, log, and what may be done to it."""
+    """One job: progress, pieces, what each node did, attempts, log, and what may be done to it.
+
+    Of a wide one `from=` and `state=` say which pieces are shown in order.
+    """
     identity = require(request, Permission.VIEW)
+    asked = _pieces_asked(request)
     found = job_progress(visible_jobs(identity).filter(pk=job_id), with_shares=True)
     if not found:
         raise RequestRefused(404, f"there is no job {job_id} that you may see", code="not_found")
-    return render(request, "jobs/detail.html", _detail_context(found[0], identity))
+    return render(request, "jobs/detail.html", _detail_context(found[0], identity, asked))
 
 
-def _detail_context(job: JobProgress, identity: Identity) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class PiecesAsked:
+    """Which pieces of a wide job a page shows in order: from the one of this number on, 1 for the first."""
+
+    first: int
+    state: str
+
+    def address(self, job_id: int, first: int) -> str:
+        """The page that begins elsewhere."""
+        given = {"from": str(first)} | ({"state": self.state} if self.state else {})
+        return f"{reverse('jobs:detail', args=[job_id])}?{urlencode(given)}#pieces-in-order"
+
+
+def _pieces_asked(request: HttpRequest) -> PiecesAsked | None:
+    first, state = request.GET.get("from", ""), request.GET.get("state", "")
+    if state and state not in set(UnitState):
+        raise RequestRefused(400, f"state: {state[:40]!r} is not one of {', '.join(UnitState)}", param="state")
+    if first and not (first.isascii() and first.isdigit() and 0 < int(first[:10]) < 2**31 and len(first) <= 10):
+        raise RequestRefused(400, "from: not the number of a piece, 1 for the first", param="from")
+    return PiecesAsked(int(first or 1), state) if first or state else None
+
+
+def _pieces_shown(job: JobProgress, asked: PiecesAsked | None, colours: Mapping[str, int]) -> dict[str, Any]:
+    """All pieces and attempts, or of a wide job those that a person asks for first, and a page of them in order."""
+    if not job.is_wide:
+        chunks = chunks_of(job.id, pieces_by_job([job]).get(job.id, []), colours)
+        return {"chunks": chunks, "timeline": timeline_of(job.id, attempts_of(job.id), colours)}
+    window = window_of(job)
+    attempts = last_attempts_at(window.ids).get(job.id, [])
+    shown = {
+        "counts": counts_of(job),
+        "groups": groups_of(job.id, window, colours),
+        "timeline": timeline_of(job.id, attempts, colours),
+        "unit_states": [state.value for state in UnitState],
+    }
+    return shown | (_page_in_order(job, asked, colours) if asked is not None else {})
+
+
+def _page_in_order(job: JobProgress, asked: PiecesAsked, colours: Mapping[str, int]) -> dict[str, Any]:
+    found = units_in_order(job, asked.first - 1, state=asked.state)
+    units = found[:PAGE_UNITS]
+    earlier = max(1, asked.first - PAGE_UNITS)
+    return {
+        "asked": asked,
+        "in_order": chunks_of(job.id, units, colours),
+        "last": units[-1].ordinal + 1 if units else 0,
+        "earlier": asked.address(job.id, earlier) if asked.first > 1 else "",
+        "later": asked.address(job.id, found[-1].ordinal + 1) if len(found) > PAGE_UNITS else "",
+    }
+
+
+def _detail_context(job: JobProgress, identity: Identity, asked: PiecesAsked | None) -> dict[str, Any]:
     colours = node_colours()
     presentation = presentation_of(job.kind)
     operable = operable_jobs(identity).filter(pk=job.id).exists()
     return {
         "job": job,
         "colours": colours,
-        "chunks": chunks_of(job.id, pieces_by_job([job]).get(job.id, []), colours),
-        "timeline": timeline_of(job.id, attempts_of(job.id), colours),
+        **_pieces_shown(job, asked, colours),
         "events": latest_events([job.id], EVENTS).get(job.id, []),
         "presentation": presentation,
         "facts": presentation.facts([job.id]).get(job.id, {}) if presentation is not None else {},

@@ -56,6 +56,8 @@ def job_detail_body(job: JobProgress) -> dict[str, Any]:
     facts = presentation.facts([job.id]).get(job.id) if presentation is not None else None
     return {
         **job_body(job),
+        "stages": [{"stage": one.stage, "total": one.total, "states": dict(one.states)} for one in job.stages],
+        "units_per_minute": round(job.pace.units_per_minute, _DECIMALS) if job.pace is not None else None,
         "shares": [_share_body(share) for share in job.shares],
         "facts": serializer_of(presentation)(facts).data if presentation is not None and facts is not None else None,
         "result_url": presentation.result_url(job.id) if presentation is not None and job.has_result else None,

@@ -25,10 +25,12 @@ from clustercore.jobs.api.serializers import (
     EventPageSerializer,
     JobChangeSerializer,
     JobDetailSerializer,
+    UnitFilterSerializer,
     UnitPageSerializer,
 )
 from clustercore.jobs.api.waiting import WAIT_PARAMETER
-from clustercore.jobs.selectors.progress import attempts_page, events_page, job_progress, units_page
+from clustercore.jobs.selectors.progress import job_progress
+from clustercore.jobs.selectors.units import attempts_page, events_page, units_page
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.jobs.services import deeds
 
@@ -148,12 +150,18 @@ class JobUnits(JobPart):
         operation_id="jobs_units",
         tags=["jobs"],
         summary="The units of a job, each with its latest attempt",
-        parameters=PAGE_PARAMETERS,
+        parameters=[UnitFilterSerializer, *PAGE_PARAMETERS],
         responses=UnitPageSerializer,
     )
     def get(self, request: Request, job_id: int) -> Response:
         """In the order in which they were queued."""
-        return self.answer(request, job_id, lambda *page: [unit_body(unit) for unit in units_page(*page)])
+        wanted = UnitFilterSerializer(data=request.GET)
+        wanted.is_valid(raise_exception=True)
+        return self.answer(
+            request,
+            job_id,
+            lambda *page: [unit_body(unit) for unit in units_page(*page, **wanted.validated_data)],
+        )
 
 
 class JobAttempts(JobPart):

@@ -41,8 +41,14 @@ _SHARE = {
     "speed": 20.0,
 }
 
-JOB = OpenApiExample("a job that is running", value={**_JOB, "shares": [_SHARE], "facts": None, "result_url": None},
-                     response_only=True)  # fmt: skip
+_STAGES = [
+    {"stage": "cut", "total": 1, "states": {"done": 1}},
+    {"stage": "transcribe", "total": 10, "states": {"done": 4, "leased": 2, "queued": 4}},
+    {"stage": "merge", "total": 1, "states": {"blocked": 1}},
+]
+_DETAIL = {"stages": _STAGES, "units_per_minute": None, "shares": [_SHARE], "facts": None, "result_url": None}
+
+JOB = OpenApiExample("a job that is running", value={**_JOB, **_DETAIL}, response_only=True)
 JOBS = OpenApiExample("one page", value={"results": [_JOB], "next_cursor": "Nw"}, response_only=True)
 CHANGE = OpenApiExample("sooner, and for all to read", value={"priority": 10, "shared": True}, request_only=True)
 QUESTION = OpenApiExample(

@@ -18,7 +18,7 @@ from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store, stored_paths
 from clustercore.blobs.views import FileBlocks, ranged_answer
 from clustercore.jobs.domain.result_files import ResultFile
-from clustercore.jobs.selectors.progress import file_of
+from clustercore.jobs.selectors.units import file_of
 from clustercore.jobs.services import deeds
 
 

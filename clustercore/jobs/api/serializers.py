@@ -50,6 +50,15 @@ class NodeShareSerializer(serializers.Serializer[Any]):
     speed = serializers.FloatField(allow_null=True, help_text="Seconds of sound per second of work.")
 
 
+class StageCountsSerializer(serializers.Serializer[Any]):
+    stage = serializers.CharField()
+    total = serializers.IntegerField()
+    states = serializers.DictField(
+        child=serializers.IntegerField(min_value=1),
+        help_text="How many units are in each state, of those that there are.",
+    )
+
+
 class JobSerializer(serializers.Serializer[Any]):
     """A job in a list."""
 
@@ -72,7 +81,8 @@ class JobSerializer(serializers.Serializer[Any]):
     waiting = serializers.CharField(help_text="Why nothing happens now, and the remedy; empty while it goes on.")
     asks = serializers.CharField(help_text="What a person is asked first; empty while nothing is.")
     place = serializers.IntegerField(
-        allow_null=True, help_text="Its place in line, 1 for the next to begin; null once it has begun."
+        allow_null=True,
+        help_text="Its place in line, 1 for the next to begin; 501 for each behind so many; null once it has begun.",
     )
     starts_in_seconds = serializers.FloatField(
         allow_null=True, help_text="An expectation; null where there is no ground for one."
@@ -100,7 +110,14 @@ class JobSerializer(serializers.Serializer[Any]):
 class JobDetailSerializer(JobSerializer):
     """One job in full."""
 
-    shares = NodeShareSerializer(many=True, help_text="What each node did of it.")
+    stages = StageCountsSerializer(many=True, help_text="All its units by stage and state, in the order of the stages.")
+    units_per_minute = serializers.FloatField(
+        allow_null=True, help_text="How fast a job of more than 500 units goes now; null for others."
+    )
+    shares = NodeShareSerializer(
+        many=True,
+        help_text="What each node did of it; of a job of more than 500 units, up to some seconds ago.",
+    )
     facts = FactsField(allow_null=True)
     result_url = serializers.CharField(
         allow_null=True, help_text="Where a person reads the result; null until there is one."
@@ -135,6 +152,13 @@ class UnitSerializer(serializers.Serializer[Any]):
     device = serializers.CharField()
     note = serializers.CharField(help_text="What went wrong or is waited for; else empty.")
     files = UnitFileSerializer(many=True, help_text="What it made besides its result, by name.")
+
+
+class UnitFilterSerializer(serializers.Serializer[Any]):
+    """Which units a list shows."""
+
+    state = serializers.ChoiceField(required=False, choices=[state.value for state in UnitState])
+    stage = serializers.CharField(required=False, max_length=40, help_text="`transcribe`, say.")
 
 
 class UnitPageSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,4 @@
-"""The chart of the last hour: bars on a field of 600 by 100, and the same in words."""
+"""Charts: the last hour as bars on a field of 600 by 100, the units of a stage as one bar, and the same in words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from clustercore.jobs.domain.progress import JobProgress, StageCounts
 from clustercore.jobs.domain.words import duration_words
 
 _STEP = 10
 _HEIGHT = 100.0
 _LEAST_HEIGHT = 2.0
+_EXACT_FROM = 10
 
 
 class Minute(Protocol):
@@ -76,3 +78,86 @@ def _height(value: float, top: float) -> float:
 
 def _label(minute: Minute) -> str:
     return f"{minute.done} done, {duration_words(minute.audio_seconds)} of sound"
+
+
+WIDTH = 1000.0
+"""Of a bar; the page stretches it."""
+_LEAST_WIDTH = 6.0
+_KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("done", ("done",)),
+    ("running", ("leased",)),
+    ("failed", ("failed", "dead", "overdue")),
+    ("held", ("held",)),
+    ("left out", ("skipped", "cancelled")),
+    ("waiting", ("queued", "blocked")),
+)
+"""What people tell apart, in the order of the bar, and the states that it stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Units of a stage that people do not tell apart, as part of its bar."""
+
+    name: str
+    units: int
+    x: float
+    width: float
+
+    @property
+    def words(self) -> str:
+        """`12,345`; empty for none."""
+        return f"{self.units:,}" if self.units else ""
+
+    @property
+    def css(self) -> str:
+        """The last part of its class."""
+        return self.name.replace(" ", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class StageBar:
+    """One stage: how many of its units are done, in hand, and so on, all kinds, those without units too."""
+
+    stage: str
+    total: int
+    shares: tuple[Share, ...]
+
+    @property
+    def words(self) -> str:
+        """All of it in a line, for whoever does not see the bar."""
+        return ", ".join(f"{share.words} {share.name}" for share in self.shares if share.units)
+
+
+@dataclass(frozen=True, slots=True)
+class JobCounts:
+    """A job of very many units in figures."""
+
+    job_id: int
+    stages: tuple[StageBar, ...]
+    pace: str
+    """`about 300 pieces a minute`; empty where nothing was done lately."""
+    left: float | None
+    """Seconds to its end, as expected."""
+
+
+def counts_of(job: JobProgress) -> JobCounts:
+    """The job's units by stage, how fast it goes, and when it may be expected to end."""
+    pace = f"about {_coarse(job.pace.units_per_minute)} a minute" if job.pace is not None else ""
+    left = job.seconds_left if job.pace is not None else None
+    return JobCounts(job.id, tuple(map(_stage_bar, job.stages)), pace, left)
+
+
+def _coarse(number: float) -> str:
+    """To two digits, so that it does not jitter."""
+    return f"{float(f'{number:.2g}'):,.0f}" if number >= _EXACT_FROM else f"{number:.1f}"
+
+
+def _stage_bar(stage: StageCounts) -> StageBar:
+    counted = dict(stage.states)
+    shares, x = [], 0.0
+    for name, states in _KINDS:
+        units = sum(counted.get(state, 0) for state in states)
+        width = max(_LEAST_WIDTH, units / stage.total * WIDTH) if units else 0.0
+        shares.append(Share(name, units, round(x, 1), round(width, 1)))
+        x += width
+    return StageBar(stage.stage, stage.total, tuple(shares))

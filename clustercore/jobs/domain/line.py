@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+LINE_JOBS = 500
+"""So many running jobs are looked at, in the order of work; whoever stands behind them is told no more than that."""
+LONGEST_COUNTED = 1_000
+"""A job with more units that are not done than this is counted apart."""
 _COARSE_SECONDS = 15.0
 
 
@@ -15,7 +20,7 @@ class QueuedJob:
     id: int
     has_begun: bool
     amount_left: float | None
-    """None where nobody knows it yet."""
+    """None where nobody knows it yet; infinite where there is too much to count."""
     amount: float | None
 
 
@@ -24,9 +29,13 @@ class Place:
     """Where a job waits."""
 
     number: int
-    """1 for the next one to begin."""
+    """1 for the next one to begin; above `LINE_JOBS` for all that stand behind so many."""
     starts_in_seconds: float | None
     """An expectation, rounded so that it does not jitter; None where there is no ground for one."""
+
+
+FAR_BACK = Place(number=LINE_JOBS + 1, starts_in_seconds=None)
+"""The place of every job that stands behind as many as are looked at."""
 
 
 def places(
@@ -53,7 +62,7 @@ def places(
 
 
 def _expected(ahead: float | None, rate: float | None) -> float | None:
-    if ahead is None or not rate:
+    if ahead is None or math.isinf(ahead) or not rate:
         return None
     return round(ahead / rate / _COARSE_SECONDS) * _COARSE_SECONDS
 

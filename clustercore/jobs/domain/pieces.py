@@ -38,13 +38,34 @@ class Chunk:
     pieces: tuple[Piece, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitWindow:
+    """Some units of a job that has too many to show: what is in hand, what went wrong or waits for a person, what is
+    due next, and what was done last in order."""
+
+    in_hand: tuple[UnitProgress, ...] = ()
+    troubled: tuple[UnitProgress, ...] = ()
+    next: tuple[UnitProgress, ...] = ()
+    last_done: tuple[UnitProgress, ...] = ()
+
+    @property
+    def ids(self) -> list[int]:
+        """Those of all of them."""
+        return [unit.id for part in (self.in_hand, self.troubled, self.next, self.last_done) for unit in part]
+
+
 def chunks_of(job_id: int, units: Sequence[UnitProgress], colours: Mapping[str, int]) -> list[Chunk]:
     """The units that people count, cut into chunks; `colours` by a node's name."""
-    pieces = [Piece(unit, colour_of(unit.node, colours), _label(unit)) for unit in units]
+    pieces = pieces_of(units, colours)
     starts = range(0, len(pieces), PIECES_PER_CHUNK)
     return [
         Chunk(job_id, number, tuple(pieces[start : start + PIECES_PER_CHUNK])) for number, start in enumerate(starts)
     ]
+
+
+def pieces_of(units: Sequence[UnitProgress], colours: Mapping[str, int]) -> list[Piece]:
+    """Each unit as a cell; `colours` by a node's name."""
+    return [Piece(unit, colour_of(unit.node, colours), _label(unit)) for unit in units]
 
 
 def colour_of(node: str, colours: Mapping[str, int]) -> str:
@@ -66,3 +87,25 @@ def _label(unit: UnitProgress) -> str:
     if unit.note and unit.state != "done":
         parts.append(unit.note)
     return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Pieces of a wide job that a person asks for together; `name` is the last part of its element's id."""
+
+    job_id: int
+    name: str
+    title: str
+    pieces: tuple[Piece, ...]
+    has_reasons: bool = False
+    """Whether what is said of each is to be read at once."""
+
+
+def groups_of(job_id: int, window: UnitWindow, colours: Mapping[str, int]) -> list[Group]:
+    """The window's parts, all of them, empty or not: each is an element that may fill later."""
+    return [
+        Group(job_id, "now", "In work now", tuple(pieces_of(window.in_hand, colours))),
+        Group(job_id, "trouble", "Failed, or waiting for a person", tuple(pieces_of(window.troubled, colours)), True),
+        Group(job_id, "next", "Next in line", tuple(pieces_of(window.next, colours))),
+        Group(job_id, "done", "The last done, in order", tuple(pieces_of(window.last_done, colours))),
+    ]

@@ -10,6 +10,8 @@ from clustercore.jobs.domain.words import ended_words
 from clustercore.nodes.domain.speed import speed_of
 
 FINAL_STATES = frozenset({"done", "failed", "cancelled"})
+WIDE_UNITS = 500
+"""A job of more units than this is shown by counts and a few of its units: nothing reads or sends them all."""
 WAITING, ASKING = "waiting", "asking"
 _ENOUGH_TO_GUESS = 0.02
 
@@ -31,6 +33,30 @@ class NodeShare:
     def speed(self) -> float | None:
         """Seconds of sound per second of work; None before the first unit is done."""
         return speed_of(self.audio_seconds, self.work_seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCounts:
+    """The units of one stage of a job: how many are in each state, of those states that there are."""
+
+    stage: str
+    states: tuple[tuple[str, int], ...]
+
+    @property
+    def total(self) -> int:
+        return sum(units for _, units in self.states)
+
+    @property
+    def done(self) -> int:
+        return dict(self.states).get("done", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast a job of many units goes, as its last attempts tell."""
+
+    units_per_minute: float
+    weight_per_second: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +103,18 @@ class JobProgress:
     all_queued: bool
     """Whether every unit of the main stage is known, so that `fraction` is of the whole."""
     shares: tuple[NodeShare, ...] = ()
+    stages: tuple[StageCounts, ...] = ()
+    """All its units by stage and state, in the order of the stages."""
+    counted_stage: str = ""
+    """The stage whose units people count: the main one, else that with the most units; empty where there are none."""
+    pace: Pace | None = field(default=None, compare=False)
+    """Of a wide job that runs; None for every other, and where nothing was done of it lately."""
+    weight_left: float = field(default=0.0, compare=False)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it has too many units to show each."""
+        return sum(stage.total for stage in self.stages) > WIDE_UNITS
 
     @property
     def is_over(self) -> bool:
@@ -117,8 +155,12 @@ class JobProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """A guess from how long the work took so far; None where there is nothing to guess from."""
-        if self.is_over or not self.all_queued or self.fraction < _ENOUGH_TO_GUESS or not self.worked_seconds:
+        """A guess in seconds from how fast it goes, else from how long the work took so far; None without ground."""
+        if self.is_over or not self.all_queued:
+            return None
+        if self.pace is not None:
+            return self.weight_left / self.pace.weight_per_second
+        if self.fraction < _ENOUGH_TO_GUESS or not self.worked_seconds:
             return None
         return self.worked_seconds * (1 - self.fraction) / self.fraction
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from clustercore.jobs.domain.line import Place
+from clustercore.jobs.domain.line import LINE_JOBS, Place
 
 GOOD, GOING, WAITING, BAD, QUIET = "good", "going", "waiting", "bad", "quiet"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -119,6 +119,8 @@ def place_words(place: Place | None) -> str:
     """Where a job waits: `12th in line, starts in about 9 min`; empty for one that is not in line."""
     if place is None:
         return ""
+    if place.number > LINE_JOBS:
+        return f"more than {LINE_JOBS} jobs before it"
     starts = place.starts_in_seconds
     when = "start unknown" if starts is None else f"starts in {about(starts)}" if starts else "starts now"
     return f"{ordinal_words(place.number)} in line, {when}"

@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from clustercore.jobs.domain.progress import WAITING, JobProgress, UnitProgress
 from clustercore.jobs.domain.progress import NodeShare as ShareProgress
 from clustercore.jobs.models import Job, JobEvent
-from clustercore.jobs.selectors import progress
+from clustercore.jobs.selectors import progress, units
+from clustercore.jobs.selectors.work import served_label
 from clustercore.jobs.services.events import NOTE
 from clustercore.nodes.domain.inventory import RankedRecord
 from clustercore.nodes.domain.standing import NodeStanding
@@ -65,12 +66,12 @@ def latest_jobs(state: str | None, limit: int) -> list[JobFigures]:
 def units_of(job_id: int) -> list[UnitFigures]:
     """All units of a job in order, each with its latest attempt."""
     pieces = {one.unit_id: one for one in Piece.objects.filter(recording__job_id=job_id)}
-    return [_unit(unit, pieces.get(unit.id)) for unit in progress.units_of(job_id)]
+    return [_unit(unit, pieces.get(unit.id)) for unit in units.units_of(job_id)]
 
 
 def events_of(job_id: int, limit: int = 30) -> list[EventFigures]:
     """The last lines of a job's story, oldest first."""
-    lines = progress.latest_events([job_id], limit).get(job_id, [])
+    lines = units.latest_events([job_id], limit).get(job_id, [])
     return [EventFigures(at=line.at, name=line.name, text=line.text, node=line.node) for line in lines]
 
 
@@ -121,7 +122,7 @@ def _job(job: JobProgress, seconds: float | None, notes: tuple[str, ...]) -> Job
         total=job.total,
         gaps=job.gaps,
         fraction=job.fraction,
-        cut=seconds is not None,
+        cut=job.all_queued,
         shares=tuple(_share(share) for share in job.shares),
         notes=notes,
     )
@@ -170,7 +171,7 @@ def _node(node: NodeStanding) -> NodeFigures:
 def model_figures(ranked: RankedRecord, tests: dict[str, Any]) -> ModelFigures:
     """A model as this machine's own engines tell it, without the ledger."""
     record = ranked.record
-    label = progress.served_label({"engine": record.engine, "model": record.model})
+    label = served_label({"engine": record.engine, "model": record.model})
     return ModelFigures(
         capability=record.capability,
         label=label,

@@ -118,10 +118,16 @@ def _standing(job: JobFigures) -> Text:
         return Text(_not_heard_yet(job), "dim")
     if job.cut and job.done == job.total:
         return Text(f"{job.done}/{job.total} pieces, merging")
-    more = "" if job.cut else "+"
     left = f", {duration(job.seconds_left)} left" if job.seconds_left is not None else ""
     paused = ", paused" if job.state == "paused" else ""
-    return Text(f"{job.done}/{job.total}{more} pieces{left}{paused}")
+    return Text(f"{_counted_pieces(job, ' pieces')}{left}{paused}")
+
+
+def _counted_pieces(job: JobFigures, noun: str = "") -> str:
+    """`3/12`, and `0/1+, being cut` while more may come; empty before there are any."""
+    if not job.total:
+        return ""
+    return f"{job.done}/{job.total}{noun}" if job.cut or job.is_over else f"{job.done}/{job.total}+{noun}, being cut"
 
 
 def _not_heard_yet(job: JobFigures) -> str:
@@ -170,9 +176,8 @@ def jobs_table(jobs: Sequence[JobFigures]) -> RenderableType:
         why = job.error or job.waiting
         if why:
             what.append(f"\n{printable(why)}", "red" if job.error else "yellow")
-        counted = f"{job.done}/{job.total}" if job.total else ""
         table.add_row(
-            str(job.id), standing_text(job), counted, duration(job.audio_seconds),
+            str(job.id), standing_text(job), _counted_pieces(job), duration(job.audio_seconds),
             duration(job.waited_seconds), duration(job.worked_seconds) if job.worked_seconds else "",
             speed_text(job.speed), job.language or "", what,
         )  # fmt: skip

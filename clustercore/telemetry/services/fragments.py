@@ -11,12 +11,14 @@ from typing import Any
 
 from django.template.loader import render_to_string
 
-from clustercore.jobs.domain.chart import chart_of
-from clustercore.jobs.domain.pieces import chunks_of
+from clustercore.jobs.domain.chart import chart_of, counts_of
+from clustercore.jobs.domain.pieces import chunks_of, groups_of
 from clustercore.jobs.domain.timeline import timeline_of
 from clustercore.telemetry.domain.topics import Facts, Part
 
 TIMELINE_SECONDS = 2.0
+WIDE_SECONDS = 1.0
+"""A wide job changes all the time, and nobody reads faster."""
 ATTEMPTS_A_SECOND = 30
 """How many attempts of a timeline may be drawn a second: a long one is drawn seldom."""
 
@@ -30,11 +32,10 @@ def part(name: str, template: str, context: Mapping[str, Any], *, of: Any = None
 def job_parts(key: str, facts: Facts) -> Sequence[Part]:
     """The page of one job."""
     job, colours, attempts = facts["job"], facts["colours"], facts["attempts"]
-    chunks = chunks_of(job.id, facts["pieces"], colours)
     return [
         part(f"job-{key}-status", "jobs/live/status.html", {"job": job}),
         part(f"job-{key}-row", "jobs/live/row.html", {"job": job}),
-        *(part(f"job-{key}-pieces-{one.number}", "jobs/live/pieces.html", {"chunk": one}) for one in chunks),
+        *(_parts_of_wide(key, facts) if job.is_wide else _chunks(key, facts)),
         part(
             f"job-{key}-shares",
             "jobs/live/shares.html",
@@ -49,6 +50,23 @@ def job_parts(key: str, facts: Facts) -> Sequence[Part]:
                 "jobs/live/timeline.html", {"timeline": timeline_of(job.id, attempts, colours)}
             ),
             every=TIMELINE_SECONDS + len(attempts) / ATTEMPTS_A_SECOND,
+        ),
+    ]
+
+
+def _chunks(key: str, facts: Facts) -> Sequence[Part]:
+    chunks = chunks_of(int(key), facts["pieces"], facts["colours"])
+    return [part(f"job-{key}-pieces-{one.number}", "jobs/live/pieces.html", {"chunk": one}) for one in chunks]
+
+
+def _parts_of_wide(key: str, facts: Facts) -> Sequence[Part]:
+    """Counts and a few pieces, in place of all of them."""
+    job, groups = facts["job"], groups_of(int(key), facts["window"], facts["colours"])
+    return [
+        part(f"job-{key}-counts", "jobs/live/counts.html", {"counts": counts_of(job)}, every=WIDE_SECONDS),
+        *(
+            part(f"job-{key}-group-{one.name}", "jobs/live/group.html", {"group": one}, every=WIDE_SECONDS)
+            for one in groups
         ),
     ]
 

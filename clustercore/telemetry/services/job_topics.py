@@ -9,10 +9,18 @@ from dataclasses import asdict, dataclass, field
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.api.bodies import job_body, job_detail_body
+from clustercore.jobs.domain.progress import JobProgress
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
-from clustercore.jobs.selectors.progress import attempts_by_job, job_progress, latest_events, pieces_by_job
+from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.pulse import activity_now, last_event_id, pulses
+from clustercore.jobs.selectors.units import (
+    attempts_by_job,
+    last_attempts_at,
+    latest_events,
+    pieces_by_job,
+    window_of,
+)
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.nodes.selectors import node_colours
 from clustercore.telemetry.domain.topics import Facts, Known, State, Topic
@@ -42,20 +50,31 @@ def _load_jobs(known: Known) -> Mapping[str, Facts]:
 
 
 def _read(ids: Sequence[int], now: Mapping[int, str]) -> Mapping[str, Facts]:
+    """A wide job is read by itself, and only in part: a few queries more for each."""
     jobs = job_progress(Job.objects.filter(pk__in=list(ids)), with_shares=True)
+    narrow = [job for job in jobs if not job.is_wide]
     colours = node_colours()
-    pieces, attempts, events = pieces_by_job(jobs), attempts_by_job(ids), latest_events(ids, EVENTS)
+    pieces, attempts = pieces_by_job(narrow), attempts_by_job([job.id for job in narrow])
+    events = latest_events(ids, EVENTS)
     return {
         str(job.id): {
             "pulse": now[job.id],
             "job": job,
             "colours": colours,
-            "pieces": pieces.get(job.id, []),
-            "attempts": attempts.get(job.id, []),
             "events": events.get(job.id, []),
+            **(
+                _window(job)
+                if job.is_wide
+                else {"pieces": pieces.get(job.id, []), "attempts": attempts.get(job.id, [])}
+            ),
         }
         for job in jobs
     }
+
+
+def _window(job: JobProgress) -> Facts:
+    window = window_of(job)
+    return {"window": window, "attempts": last_attempts_at(window.ids).get(job.id, [])}
 
 
 def _job_state(_key: str, facts: Facts) -> State:

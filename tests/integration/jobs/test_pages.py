@@ -132,7 +132,7 @@ class TestTheList:
             job_of("otto")
         failed_job("otto", "no memory")
         client = as_("otto")
-        with django_assert_max_num_queries(14):
+        with django_assert_max_num_queries(15):
             page(client, "/jobs/")
 
     def test_what_failed_days_ago_stands_in_nobodys_way_and_is_still_found(self) -> None:

@@ -15,10 +15,10 @@ from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.progress import JobProgress, NodeShare
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.jobs.selectors.progress import (
+from clustercore.jobs.selectors.progress import job_progress
+from clustercore.jobs.selectors.units import (
     attempts_by_job,
     attempts_of,
-    job_progress,
     latest_events,
     pieces_by_job,
     units_of,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from clustercore.jobs.domain.chart import chart_of
+from clustercore.jobs.domain.chart import chart_of, counts_of
 from clustercore.jobs.domain.figures import figures_of
+from clustercore.jobs.domain.progress import JobProgress, Pace, StageCounts
 from clustercore.nodes.domain.standing import Holding, NodeStanding, NodeWork
 
 BEGIN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -72,3 +73,34 @@ def test_the_cluster_in_figures_counts_who_is_there_and_who_works() -> None:
     figures = figures_of(nodes, minutes((1, 30.0), (2, 60.0)))
     assert (figures.nodes_working, figures.nodes_total, figures.slots_busy, figures.slots) == (2, 4, 1, 6)
     assert (figures.done_hour, figures.audio_hour) == (3, 90.0)
+
+
+def test_the_units_of_a_stage_are_one_bar_of_what_people_tell_apart() -> None:
+    states = (("blocked", 100), ("done", 50_000), ("dead", 1), ("failed", 4), ("queued", 49_895))
+    [bar] = counts_of(a_wide_job(StageCounts(stage="transcribe", states=states))).stages
+    assert bar.total == 100_000
+    assert bar.words == "50,000 done, 5 failed, 49,995 waiting"
+    done, running, failed, *_, waiting = bar.shares
+    assert (done.x, done.width, running.width) == (0.0, 500.0, 0.0)
+    # However few failed, they can be seen.
+    assert failed.x == 500.0 and failed.width >= 2.0
+    assert waiting.x == failed.x + failed.width
+
+
+def test_the_pace_is_told_coarsely_and_only_where_there_is_one() -> None:
+    job = a_wide_job(StageCounts(stage="transcribe", states=(("queued", 1200),)))
+    assert counts_of(job).pace == ""
+    fast = replace(job, pace=Pace(units_per_minute=1234.5, weight_per_second=20.0), weight_left=1200.0)
+    assert (counts_of(fast).pace, counts_of(fast).left) == ("about 1,200 a minute", 60.0)
+    slow = replace(job, pace=Pace(units_per_minute=0.25, weight_per_second=1.0))
+    assert counts_of(slow).pace == "about 0.2 a minute"
+
+
+def a_wide_job(stage: StageCounts) -> JobProgress:
+    return JobProgress(
+        id=7, kind="transcription", title="talk", state="running", stage=stage.stage, priority=0, language=None,
+        waiting="", error="", owner_id=None, owner="",
+        shared=False, created=datetime(2026, 11, 21, tzinfo=UTC), finished=None,
+        elapsed_seconds=60.0, fraction=0.5, done=0, running=0, failed=0, total=stage.total, all_queued=True,
+        stages=(stage,), counted_stage=stage.stage,
+    )  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from clustercore.jobs.domain.line import Demand, Place, QueuedJob, Server, places, rate_for, usual_amount
+from clustercore.jobs.domain.line import FAR_BACK, Demand, Place, QueuedJob, Server, places, rate_for, usual_amount
 from clustercore.jobs.domain.words import factor_words, ordinal_words, place_words, took_words
 
 SMALL = Server(
@@ -43,6 +45,11 @@ def test_without_a_measured_speed_or_a_known_amount_nobody_pretends_to_know() ->
     assert places(line, {2: 10.0}, None)[2].starts_in_seconds is None
 
 
+def test_behind_more_than_anybody_counts_no_start_is_expected() -> None:
+    line = [a_job(1, begun=True, left=math.inf), a_job(2)]
+    assert places(line, {2: 10.0}, None) == {2: Place(number=1, starts_in_seconds=None)}
+
+
 def test_a_recording_of_unknown_length_counts_as_the_usual_one() -> None:
     line = [a_job(1, begun=True, amount=None), a_job(2, amount=None), a_job(3, amount=100.0), a_job(4, amount=200.0)]
     usual = usual_amount(line, finished=1.0)
@@ -79,6 +86,7 @@ def test_a_place_reads_with_its_expectation_or_says_that_there_is_none() -> None
     assert place_words(Place(number=1, starts_in_seconds=30.0)) == "1st in line, starts in under a minute"
     assert place_words(Place(number=2, starts_in_seconds=None)) == "2nd in line, start unknown"
     assert place_words(None) == ""
+    assert place_words(FAR_BACK) == "more than 500 jobs before it"
 
 
 def test_waiting_is_told_apart_from_working_and_no_speed_reads_as_nothing() -> None:

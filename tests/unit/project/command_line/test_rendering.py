@@ -65,7 +65,7 @@ def test_a_job_in_line_says_its_place_and_when_it_may_begin() -> None:
 def test_while_it_is_being_cut_nobody_pretends_to_know_the_end() -> None:
     text = shown(live_jobs([a_job(done=1, total=2, fraction=0.5, elapsed=60.0)]))
 
-    assert "1/2+ pieces" in text
+    assert "1/2+ pieces, being cut" in text
     assert "left" not in text
 
 

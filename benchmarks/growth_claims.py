@@ -7,6 +7,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from django.db import connection
@@ -16,9 +17,8 @@ from benchmarks.growth_ledger import add_jobs, add_node, analyze, empty
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.services.available import below_floor, claimable
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
-from clustercore.jobs.services.ready import mark_due
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.sweep import work_is_open
+from clustercore.jobs.services.sweep import look
 
 BARS: harness.Bars = {
     **{f"claim_ms_{name}": ("<=", 1.3) for name in ("1", "1000", "10000", "skewed", "history", "others")},
@@ -95,8 +95,12 @@ def _of_a_wide_job_over_a_small_one() -> float:
     times: dict[int, list[float]] = {wide: [], small: []}
     for _ in range(UNITS):
         for job_id, node in ((wide, of_wide), (small, of_small)):
-            times[job_id].append(_ms(lambda node=node: settle(_taken(node).key, Done({"text": "heard"}))))
+            times[job_id].append(_ms(partial(_taken_and_settled, node)))
     return round(statistics.median(times[wide]) / statistics.median(times[small]), 3)
+
+
+def _taken_and_settled(node: Claimant) -> None:
+    settle(_taken(node).key, Done({"text": "heard"}))
 
 
 def _taken(node: Claimant) -> Claimed:
@@ -130,9 +134,8 @@ def _look_ms(node: Claimant) -> float:
 
 
 def _look(node: Claimant) -> None:
-    if not work_is_open():
+    if not look(1e9).is_open:
         raise AssertionError("there was to be work")
-    mark_due()
     if claimable(node.node_id, node.capabilities, 4):
         raise AssertionError("nothing was to be for this node")
     below_floor(node.node_id, node.capabilities)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import uuid4
 
 from django.db import connection
@@ -65,7 +66,14 @@ def add_jobs(
     floor: int | None = 0,
 ) -> list[int]:
     """Adds jobs with so many units each, queued ones or, where the job is `done`, done ones; returns their ids."""
-    asked = {"jobs": jobs, "state": state, "priority": priority, "engine": engine, "language": language, "floor": floor}
+    asked: dict[str, Any] = {
+        "jobs": jobs,
+        "state": state,
+        "priority": priority,
+        "engine": engine,
+        "language": language,
+        "floor": floor,
+    }
     with connection.cursor() as cursor:
         cursor.execute(_JOBS, asked | {"kind": PIECES.name})
         ids = [row[0] for row in cursor.fetchall()]

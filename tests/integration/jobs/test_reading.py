@@ -24,7 +24,6 @@ from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Job, JobCount, Unit
 from clustercore.jobs.selectors.board import ENDED_STATES, failures, open_jobs, recent_jobs
-from clustercore.jobs.selectors.eligibility import claimable
 from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
 from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.pulse import activity_now, last_event_id
@@ -32,14 +31,16 @@ from clustercore.jobs.selectors.queueing import jobs_by_state, queue_now
 from clustercore.jobs.selectors.totals import dead_units, queued_by_capability, real_time_factors, units_by_engine
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.jobs.services.answering import expire_questions
+from clustercore.jobs.services.available import claimable
 from clustercore.jobs.services.claim import Claimant, claim
+from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import extend_leases, reap
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.retention import shorten_stories
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, refuse_over_backlog, submit_job
-from clustercore.jobs.services.sweep import explain_waiting_jobs, finish_forgotten_jobs, work_is_open
+from clustercore.jobs.services.sweep import finish_forgotten_jobs, look
 from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.selectors import node_standings
 from clustercore.telemetry.services.metrics import exposition
@@ -139,7 +140,7 @@ QUESTIONS: Mapping[str, Question] = {
     "end of a job": Question(ending),
     "retry": Question(trying_again),
     "beat": Question(extending),
-    "is any work open": Question(always(work_is_open)),
+    "what a node asks each second": Question(always(lambda: look(1e9))),
     "sweep: reap": Question(always(lambda: reap(read_clocks(), 20.0))),
     "sweep: due": Question(always(lambda: run_due(read_clocks(), 20.0))),
     "sweep: questions": Question(always(lambda: expire_questions(read_clocks(), 20.0))),

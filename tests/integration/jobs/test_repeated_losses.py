@@ -17,7 +17,7 @@ from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.settle import Settled, settle
 from clustercore.nodes.models import Node
-from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node
+from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.integration.jobs.conftest import with_parts
 
 pytestmark = pytest.mark.services
@@ -63,13 +63,3 @@ def test_what_every_able_node_failed_at_waits_with_the_reason_until_a_retry_forg
     assert "every able node has tried" in job.waiting and "the model is broken" in job.waiting
     retry_job(job.pk)
     assert [found.unit_id for found in claimable(nodes[0].pk, ["stt"], 5)] == [unit.pk]
-
-
-def test_what_was_interrupted_can_be_found_among_what_waits() -> None:
-    node = start_node(PI)
-    _, parts = with_parts(3, min_rung=0)
-    claimed = claim(as_claimant(node), parts[2].pk)
-    assert claimed is not None
-    lose(claimed)
-    assert [found.unit_id for found in claimable(node.pk, ["stt"], 5)] == [part.pk for part in parts]
-    assert [found.unit_id for found in claimable(node.pk, ["stt"], 5, interrupted=True)] == [parts[2].pk]

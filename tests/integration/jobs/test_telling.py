@@ -34,9 +34,9 @@ from clustercore.jobs.services.control import (
     resume_job,
     retry_job,
 )
+from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.leases import end_left_behind, extend_leases, reap
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.sweep import explain_waiting_jobs
 from clustercore.nodes.models import Node
 from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import submitted, taken, with_parts

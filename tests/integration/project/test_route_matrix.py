@@ -30,7 +30,7 @@ from clustercore.blobs.services import establish_hub, store_file
 from clustercore.blobs.sockets.resumable import takes_upload
 from clustercore.blobs.sockets.signed import takes_signed
 from clustercore.embedded.domain.endpoints import Endpoints
-from clustercore.jobs.models import Job, Question, Unit
+from clustercore.jobs.models import Job, Question, Unit, WorkDone
 from clustercore.jobs.services.control import cancel_job
 from clustercore.nodes.adapters.own_wheel import own_wheel
 from clustercore.nodes.models import Node
@@ -83,6 +83,9 @@ def examples(
     segment = Segment.objects.filter(recording__job=job).earliest("pk")
     Speaker.objects.create(recording=segment.recording, label="Anna", name="Anna")
     Transcript.objects.create(recording=segment.recording, text="Good morning", sha256="0" * 64)
+    WorkDone.objects.create(
+        kind=job.kind, engine="vosk", bucket=3, units=1, microseconds=4_000_000, sound_microseconds=0
+    )
     turn = SpeakerTurn.objects.create(segment=segment, label="Anna", author=person("otto"))
     correction = Correction.objects.create(segment=segment, text="Hello", author=person("otto"))
     return {

@@ -184,6 +184,20 @@ def test_a_queued_unit_that_is_not_listed_is_found(node: Claimant, caplog: pytes
     assert taken(node).job_id == job.pk
 
 
+def test_work_that_is_listed_by_an_older_floor_is_found(node: Claimant) -> None:
+    start_node(WORKSTATION)
+    job, _ = with_parts(1)
+    tidy_ready()
+    keep_floors(600.0, may_fall=False)
+    stale = Ready.objects.get(job=job)
+    Job.objects.filter(pk=job.pk).update(floor=2)
+    Ready.objects.filter(job=job).update(demand_id=stale.demand_id)
+    assert claim(node, None) is None
+    assert repair_ready() == 1
+    assert listed(job) == [("part", "en", 2)]
+    assert claim(node, None) is not None
+
+
 def test_numbers_of_another_server_are_forgotten_after_a_restore(node: Claimant) -> None:
     with_parts(1)
     Ready.objects.update(queued_by=2**40)
@@ -362,6 +376,10 @@ def hear(language: str, job: Job) -> None:
     Job.objects.filter(pk=job.pk).update(language=language)
 
 
+def lower_the_wish(job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(min_rung=1)
+
+
 def pause_and_go_on(job: Job) -> None:
     pause_job(job.pk)
     resume_job(job.pk)
@@ -370,20 +388,20 @@ def pause_and_go_on(job: Job) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(
     "change",
-    [lambda job: edit_job(job.pk, priority=5), partial(hear, "de"), pause_and_go_on],
-    ids=["priority", "language", "pause"],
+    [lambda job: edit_job(job.pk, priority=5), partial(hear, "de"), lower_the_wish, pause_and_go_on],
+    ids=["priority", "language", "floor", "pause"],
 )
 def test_what_a_lost_node_had_in_hand_is_listed_as_its_job_asks_now(change: Callable[[Job], None]) -> None:
     node = as_claimant(start_node(LAPTOP))
     for _ in range(ROUNDS):
-        job, _ = with_parts(2, min_rung=0)
+        job, _ = with_parts(2, min_rung=2)
         held = [taken(node), taken(node)]
         expire(job)
         at_once(lambda: reap(read_clocks(), 20.0), partial(change, job))
         tidy_ready()
         repair_ready()
         job.refresh_from_db()
-        wanted = [("part", job.language, 0)]
+        wanted = [("part", job.language, job.min_rung)]
         assert listed(job) == wanted, held
         assert set(Ready.objects.filter(job=job).values_list("priority", flat=True)) == {job.priority}
         cancel_job(job.pk)

@@ -65,9 +65,9 @@ def add_jobs(
     floor: int | None = 0,
 ) -> list[int]:
     """Adds jobs with so many units each, queued ones or, where the job is `done`, done ones; returns their ids."""
-    asked = {"jobs": jobs, "state": state, "priority": priority, "engine": engine, "language": language, "floor": floor}
+    asked: dict[str, str | int | None] = {"kind": PIECES.name, "jobs": jobs, "state": state, "priority": priority}
     with connection.cursor() as cursor:
-        cursor.execute(_JOBS, asked | {"kind": PIECES.name})
+        cursor.execute(_JOBS, asked | {"engine": engine, "language": language, "floor": floor})
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(_UNITS, {"ids": ids, "units": units, "state": state})
         if state == "done":

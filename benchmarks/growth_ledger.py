@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import uuid4
 
 from django.db import connection
@@ -66,16 +65,9 @@ def add_jobs(
     floor: int | None = 0,
 ) -> list[int]:
     """Adds jobs with so many units each, queued ones or, where the job is `done`, done ones; returns their ids."""
-    asked: dict[str, Any] = {
-        "jobs": jobs,
-        "state": state,
-        "priority": priority,
-        "engine": engine,
-        "language": language,
-        "floor": floor,
-    }
+    asked: dict[str, str | int | None] = {"kind": PIECES.name, "jobs": jobs, "state": state, "priority": priority}
     with connection.cursor() as cursor:
-        cursor.execute(_JOBS, asked | {"kind": PIECES.name})
+        cursor.execute(_JOBS, asked | {"engine": engine, "language": language, "floor": floor})
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(_UNITS, {"ids": ids, "units": units, "state": state})
         if state == "done":

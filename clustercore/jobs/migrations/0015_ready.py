@@ -205,12 +205,15 @@ DROP FUNCTION jobs_job_changed, jobs_unit_queued, jobs_units_added, jobs_move_re
     jobs_make_ready, jobs_demand_row, jobs_demand_of;
 """
 
-# The list changes with every unit, in few pages: they are to be cleaned before they are many.
+# The list changes with every unit, in few pages: they are to be cleaned before they are many. A claim passes over what
+# was taken before it in a job's part of the index, until that is cleaned.
 STORAGE = """
 ALTER TABLE jobs_ready SET (
     fillfactor = 70, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
     autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 500);
+ALTER TABLE jobs_unit SET (autovacuum_vacuum_scale_factor = 0.05);
 """
+STORAGE_OF_BEFORE = "ALTER TABLE jobs_unit RESET (autovacuum_vacuum_scale_factor)"
 # At the end: a table with rows whose references are still to be checked cannot be changed.
 FILLED = "SELECT jobs_make_ready_again(id) FROM jobs_job WHERE state = 'running';"
 
@@ -362,7 +365,7 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.RunSQL(STORAGE, migrations.RunSQL.noop),
+        migrations.RunSQL(STORAGE, STORAGE_OF_BEFORE),
         migrations.RunSQL(DEFINITIONS, REMOVED),
         migrations.RunSQL(FILLED, migrations.RunSQL.noop),
     ]

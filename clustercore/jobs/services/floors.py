@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
@@ -12,22 +15,36 @@ from clustercore.jobs.selectors.floors import floors_seen
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.telling import job_changed
 
+SLICE = 500
+"""Jobs that are written in one transaction: thousands may wait for the same node."""
+
 
 def keep_floors(wait_seconds: float, *, may_fall: bool) -> None:
     """Decides floors that are not decided, notes which nobody reaches, and lets those fall that waited long enough."""
+    alike: dict[tuple[int | None, FloorKept, str], list[int]] = defaultdict(list)
     for seen in floors_seen():
         kept = next_floor(seen, wait_seconds, may_fall=may_fall)
         if (kept.floor, kept.is_unserved) != (seen.floor, seen.unserved_seconds is not None):
-            _write(seen, kept, wait_seconds)
+            alike[seen.floor, kept, _told(seen, kept, wait_seconds)].append(seen.job_id)
+    for (before, kept, text), job_ids in alike.items():
+        for at in range(0, len(job_ids), SLICE):
+            _write(job_ids[at : at + SLICE], before, kept, text)
+
+
+def _told(seen: FloorSeen, kept: FloorKept, wait_seconds: float) -> str:
+    if seen.floor is None or kept.floor is None or kept.floor >= seen.floor:
+        return ""
+    return WAITED_AS_ASKED if seen.any_serves else floor_fell(seen.floor, kept.floor, wait_seconds)
 
 
 @transaction.atomic
-def _write(seen: FloorSeen, kept: FloorKept, wait_seconds: float) -> None:
-    """Unless another node wrote it meanwhile."""
+def _write(job_ids: Sequence[int], before: int | None, kept: FloorKept, text: str) -> None:
+    """Unless another node wrote it meanwhile; a job that somebody else has in hand is left to the next look."""
+    unchanged = Job.objects.filter(pk__in=job_ids, floor=before).order_by("pk")
+    mine = list(unchanged.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
     since = Coalesce(F("floor_unserved_since"), Now()) if kept.is_unserved else None
-    unchanged = Job.objects.filter(pk=seen.job_id, floor=seen.floor)
-    written = unchanged.update(floor=kept.floor, floor_unserved_since=since)
-    job_changed(seen.job_id)
-    if written and seen.floor is not None and kept.floor is not None and kept.floor < seen.floor:
-        fell = WAITED_AS_ASKED if seen.any_serves else floor_fell(seen.floor, kept.floor, wait_seconds)
-        record_event(seen.job_id, "floor", fell)
+    Job.objects.filter(pk__in=mine).update(floor=kept.floor, floor_unserved_since=since)
+    for job_id in mine:
+        job_changed(job_id)
+        if text:
+            record_event(job_id, "floor", text)

@@ -87,7 +87,9 @@ SELECT DISTINCT s.job_id FROM stages s JOIN jobs_job j ON j.id = s.job_id WHERE 
     SELECT FROM jobs_ready r JOIN jobs_demand d ON d.id = r.demand_id
     WHERE r.job_id = s.job_id AND r.priority = j.priority
       AND (d.stage, d.capability, d.contract, d.ranked) = (s.stage, s.capability, s.contract, s.ranked)
-      AND (NOT d.ranked OR (d.engine, d.model) = (j.engine, j.model) AND d.language IS NOT DISTINCT FROM j.language))
+      AND (NOT d.ranked OR (d.engine, d.model) = (j.engine, j.model) AND d.language IS NOT DISTINCT FROM j.language
+           AND (d.min_rung IS NOT DISTINCT FROM coalesce(j.min_rung, CASE WHEN j.engine <> '' THEN 0 END, j.floor)
+                OR j.accept_lower_after IS NOT NULL AND d.min_rung = 0)))
 """
 
 
@@ -143,13 +145,20 @@ def _remove_unused() -> None:
 def repair_ready() -> int:
     """Lists queued units of running jobs that are not listed; returns of how many jobs, which should be none.
 
-    Work that was queued in the moment in which its job asked for something else may be listed wrongly for so long.
+    Work that a sweep queued in the very moment in which its job asked for something else is listed rightly by this.
     """
     with connection.cursor() as cursor:
         cursor.execute(_FOREIGN)
         cursor.execute(_MISSING)
         jobs = [row[0] for row in cursor.fetchall()]
-        for job_id in jobs:
-            logger.warning("job %s had queued units that were not listed as ready: they are now", job_id)
-            cursor.execute("SELECT jobs_make_ready_again(%s)", [job_id])
+    for job_id in jobs:
+        logger.warning("job %s had queued units that were not listed as ready: they are now", job_id)
+        _list_again(job_id)
     return len(jobs)
+
+
+@transaction.atomic
+def _list_again(job_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM jobs_ready WHERE job_id = %s", [job_id])
+        cursor.execute("SELECT jobs_make_ready_again(%s)", [job_id])

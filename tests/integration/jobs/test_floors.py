@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+from django.db import connection, connections, transaction
 from django.db.models import F
+from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.models import Job, JobEvent
 from clustercore.jobs.services.available import below_floor, claimable
@@ -119,3 +122,30 @@ def test_the_wait_is_not_over_because_the_clock_was_set() -> None:
     pass_time(job, 3600)
     _shift(3600.0, 20.0)
     assert look(job) == 4
+
+
+def test_the_floors_of_many_jobs_are_decided_with_few_statements() -> None:
+    start_node(WORKSTATION)
+    jobs = [with_parts(1)[0].pk for _ in range(12)]
+    with CaptureQueriesContext(connection) as asked:
+        keep_floors(WAIT, may_fall=True)
+    assert len(asked) < len(jobs)
+    assert set(Job.objects.filter(pk__in=jobs).values_list("floor", flat=True)) == {4}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_job_that_is_in_other_hands_is_decided_at_the_next_look() -> None:
+    start_node(WORKSTATION)
+    busy, free = with_parts(1)[0], with_parts(1)[0]
+    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+        Job.objects.select_for_update().get(pk=busy.pk)
+        pool.submit(look_elsewhere).result(20)
+        assert dict(Job.objects.values_list("pk", "floor")) == {busy.pk: None, free.pk: 4}
+    assert look(busy) == 4
+
+
+def look_elsewhere() -> None:
+    try:
+        keep_floors(WAIT, may_fall=True)
+    finally:
+        connections.close_all()

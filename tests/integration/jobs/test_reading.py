@@ -164,7 +164,8 @@ QUESTIONS: Mapping[str, Question] = {
     "recent jobs of a person": Question(always(lambda: recent_jobs(operators_jobs()))),
     "failures": Question(always(lambda: failures(Job.objects.all()))),
     "first page of the list": Question(
-        always(lambda: job_progress(Job.objects.filter(state__in=ENDED_STATES).order_by("-id")[:26]))
+        always(lambda: job_progress(Job.objects.filter(state__in=ENDED_STATES).order_by("-id")[:26])),
+        reads_what_is_open=True,
     ),
     "list of cancelled jobs": Question(
         always(lambda: job_progress(Job.objects.filter(state="cancelled").order_by("-id")[:26]))

@@ -10,7 +10,7 @@ from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import CanvasPlace, claim
-from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble
+from clustercore.jobs.services.mishaps import HUB_AWAY, hub_state, hub_trouble
 from clustercore.jobs.services.work import claimant_of, do, work
 from clustercore.nodes.adapters.agent import current_agent
 
@@ -20,7 +20,6 @@ SECONDS = 10.0
 """For so long a place takes further units; then its message goes back to the queue, behind what waits there."""
 NOT_HERE = "this node takes no work now"
 NO_JOB = "this is no job"
-THE_HUB_IS_AWAY = "the hub is away"
 STILL_BLOCKED = "its inputs are not closed yet: the transaction that closes the last one sends it"
 
 
@@ -68,7 +67,7 @@ def work_off(place: CanvasPlace) -> PlaceOutcome:
             tries.add(do(agent, claimed))
     except HUB_AWAY as absence:
         logger.warning("%s; a place of job %s is left to a later tick", hub_trouble(absence), place.job_id)
-        return PlaceOutcome(f"{tries}, the hub is away")
+        return PlaceOutcome(f"{tries}, {hub_state(absence)}")
     except Exception:
         logger.exception("a place of job %s ended", place.job_id)
         return PlaceOutcome(f"{tries}, ended by an error that the log of this node tells")
@@ -87,7 +86,7 @@ def work_join(unit_id: int) -> str:
             return STILL_BLOCKED
     except HUB_AWAY as absence:
         logger.warning("%s; unit %s is left to a later tick", hub_trouble(absence), unit_id)
-        return THE_HUB_IS_AWAY
+        return hub_state(absence)
     return work(unit_id)
 
 

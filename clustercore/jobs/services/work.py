@@ -28,7 +28,7 @@ from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, HandBack, Hold, Remake, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
-from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble, verdict_after, why_of
+from clustercore.jobs.services.mishaps import HUB_AWAY, hub_state, hub_trouble, verdict_after, why_of
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.result_files import NO_FILES, Attachments, attach, stored
 from clustercore.jobs.services.settle import Settled, settle
@@ -164,6 +164,7 @@ class Execution:
         """A blob of this unit on this machine; its own time limits bound the wait, the lease goes on."""
         if sha256 not in self.claimed.blobs:
             raise UndeclaredBlob(f"{self.claimed.stage} asks for blob {sha256}, which its unit does not name")
+        let_connection_go()
         with self.watched_elsewhere():
             return local_path(sha256)
 
@@ -201,7 +202,7 @@ def work(hint: int | None) -> str:
         claimed = claim(claimant_of(agent), hint)
     except HUB_AWAY as absence:
         logger.warning("%s; bell for unit %s left to a later tick", hub_trouble(absence), hint)
-        return hub_trouble(absence)
+        return hub_state(absence)
     if claimed is None:
         return "nothing to do: it is done, taken, or not for this node"
     return told(claimed, do(agent, claimed))

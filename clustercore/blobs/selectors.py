@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import BigIntegerField, F, QuerySet, Sum
 from django.db.models.functions import Now
 
@@ -38,6 +39,14 @@ def hub_now() -> HubNow:
     if hub is None:
         raise BlobUnavailable("this cluster has no hub yet: run `clustercore up` on the machine that is to be it")
     return HubNow(hub, hub.now)
+
+
+def signed_for_transfer(method: str, sha256: str) -> str:
+    """The path and query of a request that may take long: outside a transaction no connection is held meanwhile."""
+    path = hub_now().signed_path(method, sha256)
+    if not connection.in_atomic_block:
+        connection.close()
+    return path
 
 
 def hub_identity() -> str:

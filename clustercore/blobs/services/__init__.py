@@ -41,7 +41,7 @@ from clustercore.blobs.domain.errors import (
 from clustercore.blobs.domain.retention import to_drop
 from clustercore.blobs.domain.uploads import UploadState
 from clustercore.blobs.models import Blob, Hub, Upload
-from clustercore.blobs.selectors import HubNow, existing, hub_now, settled_blobs
+from clustercore.blobs.selectors import HubNow, existing, hub_now, settled_blobs, signed_for_transfer
 from clustercore.blobs.services.leftovers import mark_unknown_files, sweep_uploads
 from clustercore.config.environment import environment
 
@@ -393,4 +393,4 @@ def _upload(path: Path, media_type: str) -> str:
 def _remote() -> Remote:
     settings = environment()
     base_url = hub_base_url(settings.hub_url, settings.database_url, hub_now().hub.blob_url)
-    return Remote(base_url, lambda method, sha256: hub_now().signed_path(method, sha256))
+    return Remote(base_url, signed_for_transfer)

@@ -39,9 +39,14 @@ def verdict_after(error: Exception, agent: Agent, stage: Stage, holding: Holding
     return _verdict_on(agent, error)
 
 
+def hub_state(error: BaseException) -> str:
+    """What an error of `HUB_AWAY` says of the hub, in words."""
+    return "the hub's database is busy" if is_busy(error) else "the hub is away"
+
+
 def hub_trouble(error: BaseException) -> str:
-    """What to say of an error that the hub is to blame for: that it is away, or that its database is busy."""
-    return f"the hub's database is busy: {error}" if is_busy(error) else f"the hub is away: {error}"
+    """The same with the error's own words."""
+    return f"{hub_state(error)}: {error}"
 
 
 def why_of(verdict: Verdict) -> str:

@@ -14,7 +14,7 @@ from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import CanvasPlace, Claimed, claim
 from clustercore.jobs.services.looking import wake
-from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble
+from clustercore.jobs.services.mishaps import HUB_AWAY, hub_state, hub_trouble
 from clustercore.jobs.services.turn import Onward
 from clustercore.jobs.services.work import AttemptFailed, Tried, claimant_of, do, told
 from clustercore.nodes.adapters.agent import current_agent
@@ -28,7 +28,6 @@ SECONDS_BESIDE_CANVAS = 1.0
 """So long where a canvas was sent for the job: its messages need the slot, if they are not lost."""
 NOT_HERE = "this node takes no work now"
 NO_JOB = "this is no job"
-THE_HUB_IS_AWAY = "the hub is away"
 STILL_BLOCKED = "its inputs are not closed yet: the transaction that closes the last one sends it"
 
 
@@ -126,7 +125,7 @@ def _all_of(shift: Shift, hint: int | None) -> str:
             words.append(_told(shift, tried))
     except HUB_AWAY as absence:
         logger.warning("%s; bell for unit %s left to a later tick", hub_trouble(absence), hint)
-        words.append(THE_HUB_IS_AWAY)
+        words.append(hub_state(absence))
     if not shift.tries.made:
         return words[0] if words else "nothing to do: it is done, taken, or not for this node"
     return words[0] if len(words) == 1 else f"{words[0]}; in all {shift.tries}"
@@ -158,7 +157,7 @@ def work_off(place: CanvasPlace) -> PlaceOutcome:
                 pass
     except HUB_AWAY as absence:
         logger.warning("%s; a place of job %s is left to a later tick", hub_trouble(absence), place.job_id)
-        return PlaceOutcome(f"{tries}, the hub is away")
+        return PlaceOutcome(f"{tries}, {hub_state(absence)}")
     except Exception:
         logger.exception("a place of job %s ended", place.job_id)
         return PlaceOutcome(f"{tries}, ended by an error that the log of this node tells")
@@ -181,7 +180,7 @@ def work_join(unit_id: int) -> str:
             return STILL_BLOCKED
     except HUB_AWAY as absence:
         logger.warning("%s; unit %s is left to a later tick", hub_trouble(absence), unit_id)
-        return THE_HUB_IS_AWAY
+        return hub_state(absence)
     return work(unit_id)
 
 

@@ -185,6 +185,7 @@ class Execution:
         """A blob of this unit on this machine; its own time limits bound the wait, the lease goes on."""
         if sha256 not in self.claimed.blobs:
             raise UndeclaredBlob(f"{self.claimed.stage} asks for blob {sha256}, which its unit does not name")
+        let_connection_go()
         with self.watched_elsewhere():
             return local_path(sha256)
 

@@ -121,6 +121,8 @@ def delete(sha256s: Collection[str]) -> None:
 def somebody_waits_for_a_lock() -> bool:
     """In this test's database, now."""
     with connection.cursor() as cursor:
+        # Within a transaction a connection that was opened since the last look would not be seen.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
         return cursor.fetchone() is not None
 

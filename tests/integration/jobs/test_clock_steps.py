@@ -155,6 +155,8 @@ def test_units_are_moved_in_the_order_in_which_everybody_locks_them() -> None:
 
 def somebody_waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
+        # Within a transaction a connection that was opened since the last look would not be seen.
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
         return cursor.fetchone() is not None
 

@@ -31,7 +31,7 @@ def hub_with_flower(hub: Hub) -> Hub:
 
 def workers_tell_of_tasks() -> bool:
     """Whether Flower has reached all workers, those too that joined after it."""
-    answers = app.control.enable_events(reply=True, timeout=3)
+    answers = app.control.enable_events(reply=True, timeout=3) or []
     told = [said.get("ok") for answer in answers for said in answer.values()]
     return bool(told) and set(told) == {"task events already enabled"}
 

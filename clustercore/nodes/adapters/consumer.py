@@ -10,8 +10,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from celery.worker import control
 from celery.worker.consumer import Consumer
+from celery.worker.control import Panel, control_command
 from kombu.exceptions import MessageStateError
 
 from clustercore.nodes.adapters.transport import put_aside
@@ -31,6 +31,8 @@ class TolerantConsumer(Consumer):
 
     connection_errors: tuple[type[Exception], ...]
     channel_errors: tuple[type[Exception], ...]
+    event_dispatcher: Any
+    timer: Any
     _silence: Any = None
     """The timer's entry that ends the telling of tasks."""
 
@@ -86,9 +88,12 @@ class TolerantConsumer(Consumer):
             logger.debug("the refused message was acknowledged before")
 
 
-@control.control_command(name="enable_events")
+_enable_events = Panel.data["enable_events"]
+
+
+@control_command(name="enable_events")
 def enable_events(state: Any) -> Any:
     """Tell worker(s) to send task-related events, for three minutes from each time that they are told."""
-    answer = control.enable_events(state)
+    answer = _enable_events(state)
     state.consumer.tell_of_tasks()
     return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -108,9 +109,9 @@ def test_a_killed_worker_leaves_no_engine_host_behind(start_worker: StartWorker,
     until(lambda: not host.is_running() or host.status() == psutil.STATUS_ZOMBIE, 3.0, "an orphan host remains")
 
 
-def told(message: Callable[..., list[dict[str, dict[str, str]]]]) -> list[str]:
+def told(message: Callable[..., list[dict[str, Any]] | None]) -> list[str]:
     """Sends all workers a message of Celery's remote control; what each says to it."""
-    answers = message(reply=True, timeout=3)
+    answers = message(reply=True, timeout=3) or []
     return [str(said.get("ok")) for answer in answers for said in answer.values()]
 
 

@@ -195,8 +195,9 @@ CELERY: dict[str, Any] = {
     "worker_concurrency": ENVIRONMENT.slots,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_hijack_root_logger": False,
-    "worker_send_task_events": True,
-    "task_send_sent_event": True,
+    # Events of tasks cost as much as the tasks: they are sent while somebody listens, who asks the workers for them.
+    "worker_send_task_events": False,
+    "task_send_sent_event": False,
     "result_backend_always_retry": True,
     # Each try that fails is logged with its traceback.
     "result_backend_base_sleep_between_retries_ms": 1000,

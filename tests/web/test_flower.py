@@ -10,6 +10,7 @@ import pytest
 
 from clustercore.access.models import AuditEntry
 from clustercore.jobs.models import Attempt, Job, Unit
+from clustercore.project.celery import app
 from clustercore.project.flower.process import socket_path, wanted_path
 from tests.cast import LAPTOP, WORKSTATION
 from tests.faults.waiting import until
@@ -24,7 +25,15 @@ pytestmark = [pytest.mark.services, pytest.mark.timeout(300)]
 @pytest.fixture
 def hub_with_flower(hub: Hub) -> Hub:
     until(lambda: flower_answers(hub.cluster.data_directory), 60, "Flower does not answer on its socket")
+    until(workers_tell_of_tasks, 60, "Flower has not asked the workers for their tasks")
     return hub
+
+
+def workers_tell_of_tasks() -> bool:
+    """Whether Flower has reached all workers, those too that joined after it."""
+    answers = app.control.enable_events(reply=True, timeout=3) or []
+    told = [said.get("ok") for answer in answers for said in answer.values()]
+    return bool(told) and set(told) == {"task events already enabled"}
 
 
 def failed_unit(hub: Hub) -> Unit:

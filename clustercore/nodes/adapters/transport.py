@@ -31,7 +31,7 @@ from clustercore.nodes.domain.queues import carries_units
 
 logger = logging.getLogger(__name__)
 
-BROKER_ABSENCES = (*redis_transport.Transport.connection_errors, ResponseError)
+BROKER_ABSENCES: tuple[type[Exception], ...] = (*redis_transport.Transport.connection_errors, ResponseError)
 """What the broker's absence looks like. One that answers and refuses to write (its disk or its memory is full) is as
 good as away: who waits for its connection, as for a lost one, goes on when there is room."""
 

@@ -82,6 +82,7 @@ def test_celerys_remote_control_reaches_a_node_and_can_stop_it(
         return done.stdout
 
     assert "pong" in celery("inspect", "ping", "--timeout", "3")
+    assert "hang" in celery("inspect", "active", "--timeout", "3")
     celery("control", "shutdown")
     assert worker.wait() == 0
     assert call.get() == {"died": "the node stops", "deliberate": True}

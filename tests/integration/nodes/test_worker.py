@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import psutil
 import pytest
 import redis
 
 from clustercore.nodes import services
 from clustercore.nodes.models import NodeModel
+from clustercore.project.celery import app
 from tests.fakes.nodes.polling import until
+from tests.fork_server import fork_server
 from tests.integration.nodes.conftest import Send, StartWorker, Worker
 
 pytestmark = pytest.mark.services
@@ -101,3 +107,35 @@ def test_a_killed_worker_leaves_no_engine_host_behind(start_worker: StartWorker,
     host = worker.hosts()[0]
     worker.close()
     until(lambda: not host.is_running() or host.status() == psutil.STATUS_ZOMBIE, 3.0, "an orphan host remains")
+
+
+def told(message: Callable[..., list[dict[str, Any]] | None]) -> list[str]:
+    """Sends all workers a message of Celery's remote control; what each says to it."""
+    answers = message(reply=True, timeout=3) or []
+    return [str(said.get("ok")) for answer in answers for said in answer.values()]
+
+
+def test_a_worker_tells_of_its_tasks_only_when_it_is_asked_to(start_worker: StartWorker) -> None:
+    start_worker().until_taking_work()
+    assert told(app.control.disable_events) == ["task events already disabled"]
+    assert told(app.control.enable_events) == ["task events enabled"]
+    assert told(app.control.disable_events) == ["task events disabled"]
+
+
+def test_workers_tell_of_tasks_while_flower_runs(
+    start_worker: StartWorker, service_environment: dict[str, str], tmp_path: Path
+) -> None:
+    start_worker().until_taking_work()
+    socket = tmp_path / "flower.sock"
+    words = ["-m", "celery", "-A", "clustercore", "flower", f"--unix_socket={socket}"]
+    flower = fork_server().start_logged(words, service_environment, Path.cwd(), tmp_path / "flower.log")
+    try:
+        until(socket.exists, 60.0)
+        assert told(app.control.enable_events) == ["task events already enabled"], "before anybody can look"
+        start_worker("two").until_taking_work()
+        until(lambda: told(app.control.disable_events).count("task events disabled") == 2, 30.0)
+        until(lambda: told(app.control.enable_events).count("task events already enabled") == 2, 30.0)
+    finally:
+        flower.terminate()
+        flower.wait(30)
+    assert told(app.control.disable_events) == ["task events already disabled"] * 2

@@ -7,6 +7,7 @@ from typing import Any
 import flower.command
 import flower.utils.broker
 import pytest
+from celery import Celery
 from flower.utils.broker import Broker
 
 from clustercore.embedded.domain.endpoints import embedded_redis_url
@@ -47,3 +48,8 @@ def test_it_counts_what_waits_on_a_socket_whose_path_has_spaces_in_the_hubs_own_
     broker = Broker(application.HubFlower.broker_uri_with_password.fget(None))
     told = broker.redis.connection_pool.connection_kwargs
     assert (told["path"], told["password"], told["db"]) == (str(socket), "a/b", 3)
+
+
+def test_it_starts_and_ends_while_the_broker_is_away(tmp_path: Path) -> None:
+    with Celery("away", broker=f"redis+socket://{tmp_path}/nobody.sock", set_as_current=False) as app:
+        application.tell_workers(app, lambda **_: pytest.fail("there is nobody to tell"))

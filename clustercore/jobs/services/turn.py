@@ -110,13 +110,14 @@ def turn(
     claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any], files: Files, onward: Callable[[], Onward]
 ) -> Turned:
     """Settles a verdict, and takes the next unit if that can be had in the same trip. Raises HUB_AWAY, StoreAway."""
+    turned = None
     kind = kind_named(claimed.kind)
     stage = kind.stage(claimed.stage)
     if isinstance(verdict, Done) and claimed.attempt_number == 1 and not files and _stands_alone(kind, stage, verdict):
         turned = _quickly(claimed, stage.record, verdict, served_by, onward())
-        if turned is not None:
-            return turned
-    return Turned(settle_or_retry(claimed.key, verdict, served_by, files))
+    if turned is None:
+        turned = Turned(settle_or_retry(claimed.key, verdict, served_by, files))
+    return turned
 
 
 def _stands_alone(kind: JobKind, stage: Stage, verdict: Done) -> bool:

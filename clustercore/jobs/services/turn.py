@@ -111,16 +111,16 @@ def turn(
     claimed: Claimed, verdict: Verdict, served_by: Mapping[str, Any], files: Files, onward: Callable[[], Onward]
 ) -> Turned:
     """Settles a verdict, and takes the next unit if that can be had in the same trip. Raises HUB_AWAY, StoreAway."""
+    turned = None
     kind = kind_named(claimed.kind)
     stage = kind.stage(claimed.stage)
     if isinstance(verdict, Done) and claimed.attempt_number == 1 and not files and _stands_alone(kind, stage, verdict):
         turned = _quickly(claimed, stage.record, verdict, served_by, onward())
-        if turned is not None:
-            job_changed(claimed.job_id)
-            if turned.following is not None:
-                job_changed(turned.following.job_id)
-            return turned
-    return Turned(settle_or_retry(claimed.key, verdict, served_by, files))
+    if turned is None:
+        return Turned(settle_or_retry(claimed.key, verdict, served_by, files))
+    for job_id in {claimed.job_id, turned.following.job_id if turned.following is not None else claimed.job_id}:
+        job_changed(job_id)
+    return turned
 
 
 def _stands_alone(kind: JobKind, stage: Stage, verdict: Done) -> bool:

@@ -34,6 +34,15 @@ from tests.integration.jobs.test_settle import (  # noqa: F401
     test_what_is_handed_back_is_queued_at_once_for_another_node,
 )
 from tests.integration.jobs.test_submit import test_a_known_idempotency_key_gives_the_job_that_has_it  # noqa: F401
+from tests.integration.jobs.test_turn import (  # noqa: F401
+    aside,
+    bare,
+    recorded,
+    test_a_result_that_no_longer_counts_is_fenced_and_takes_nothing,
+    test_a_turn_leaves_what_the_long_way_leaves_and_brings_the_next_unit,
+    test_parts_of_one_job_are_completed_beside_each_other,
+    test_two_that_end_the_last_two_parts_at_once_do_not_take_each_other_for_open,
+)
 
 pytestmark = [
     pytest.mark.services,

@@ -12,13 +12,13 @@ from typing import Any
 from django.core.management import call_command
 from django.db import connection
 
-from benchmarks import growth_claims, harness
+from benchmarks import growth_claims, growth_history, growth_page, growth_sweeps, harness
 from benchmarks.growth_ledger import empty
 from clustercore.embedded.services import ensure_running, stop
 
 DATA_DIRECTORY = harness.data_directory()
 
-PARTS = (growth_claims,)
+PARTS = (growth_claims, growth_sweeps, growth_history, growth_page)
 BARS: harness.Bars = {name: bar for part in PARTS for name, bar in part.BARS.items()}
 SIZES = ("1", "1000", "10000")
 

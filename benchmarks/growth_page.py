@@ -16,6 +16,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
 from django.test import Client
 
+from benchmarks import harness
 from clustercore.access.domain.roles import Role
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.progress import job_progress
@@ -88,6 +89,9 @@ _EVENTS = """
 INSERT INTO jobs_jobevent (job_id, at, name, text, node_name)
 SELECT id, created, 'submitted', 'submitted: ' || title, '' FROM jobs_job
 """
+
+
+BARS: harness.Bars = {"job_page_ms_100000": ("<=", 100.0), "job_live_ms_100000": ("<=", 100.0)}
 
 
 def measure() -> dict[str, float]:

@@ -22,6 +22,7 @@ import psutil
 from django.db import connection
 from django.db.models.functions import Now
 
+from benchmarks import harness
 from benchmarks.fan_out import FAN_OUT
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.models import Job, JobEvent, Sweep, Unit
@@ -42,6 +43,9 @@ SWEEPS, SECONDS = 9, 20.0
 LEASE_SECONDS, HEARTBEAT_SECONDS = 20.0, 5.0
 TOO_HIGH = 9
 """A rung that no node of the benchmark reaches."""
+
+
+BARS: harness.Bars = {"held_5000_sweep_ms": ("<=", 50.0), "sixty_nodes_hub_percent": ("<=", 10.0)}
 
 
 def measure() -> dict[str, float]:

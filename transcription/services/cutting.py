@@ -12,10 +12,11 @@ from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import QueuedUnit, UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.notes import NOTE
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.selectors.references import awaited
-from clustercore.jobs.services.events import NOTE, record_event
+from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.references import refer
 from clustercore.nodes.selectors import live_slots
 from transcription.domain.sampling import SAMPLE_RATE

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.notes import NOTE
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Job
-from clustercore.jobs.services.events import NOTE, record_event
+from clustercore.jobs.services.events import record_event
 from transcription.models import Recording, Transcript
 from transcription.selectors import transcript_of
 

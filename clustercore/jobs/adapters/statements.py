@@ -20,7 +20,8 @@ from django.db import connection
 _PARAMETER = re.compile(r"%\((\w+)\)s")
 # A plan is kept, and one that was made while a table was small must not read all of it when it has grown. All of these
 # statements look a few rows up, in the order of an index.
-_BY_INDEX = " ".join(f"SET enable_{way} = off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin"))
+_UNWANTED = ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "sort", "incremental_sort")
+_BY_INDEX = " ".join(f"SET enable_{way} = off" for way in _UNWANTED)
 _PRESENT: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bool]] = WeakKeyDictionary()
 
 
@@ -42,7 +43,7 @@ class _Stored:
     @cached_property
     def function(self) -> str:
         """The name of its function, which another text has not: nodes of two versions may share a database."""
-        text = repr((sorted(self.parameters.items()), list(self.columns.items()), self.body))
+        text = repr((sorted(self.parameters.items()), list(self.columns.items()), self.body, _BY_INDEX))
         return f"{self.name}_{sha256(text.encode()).hexdigest()[:8]}"
 
     @cached_property

@@ -355,6 +355,7 @@ class Migration(migrations.Migration):
                 ("queued_by", models.BigIntegerField(help_text="The transaction that last queued a unit of it.")),
             ],
             options={
+                "verbose_name_plural": "ready work",
                 "indexes": [
                     models.Index(
                         condition=models.Q(("is_due", True)),

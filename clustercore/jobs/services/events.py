@@ -10,9 +10,6 @@ from django.db.models.functions import Now
 from clustercore.jobs.models import JobEvent
 from clustercore.jobs.services.telling import job_changed
 
-NOTE = "note"
-"""The name of a line that belongs to the result: what was found out about a recording. It stays as long as its job."""
-
 
 def record_event(job_id: int, name: str, text: str, *, unit_id: int | None = None, node_name: str = "") -> None:
     """Adds one line to a job's story, in the caller's transaction."""

@@ -14,7 +14,7 @@ from django.db import connection
 from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store
 from clustercore.config.environment import environment
-from clustercore.jobs.services.events import NOTE
+from clustercore.jobs.domain.notes import NOTE
 from clustercore.jobs.services.references import collect_unreferenced
 
 BATCH = 100

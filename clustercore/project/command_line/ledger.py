@@ -8,12 +8,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from clustercore.jobs.domain.notes import NOTE
 from clustercore.jobs.domain.progress import WAITING, JobProgress, UnitProgress
 from clustercore.jobs.domain.progress import NodeShare as ShareProgress
 from clustercore.jobs.models import Job, JobEvent
 from clustercore.jobs.selectors import progress, units
 from clustercore.jobs.selectors.work import served_label
-from clustercore.jobs.services.events import NOTE
 from clustercore.nodes.domain.inventory import RankedRecord
 from clustercore.nodes.domain.standing import NodeStanding
 from clustercore.nodes.selectors import node_standings, working_nodes

@@ -23,20 +23,25 @@ from tests.integration.jobs.conftest import taken, with_parts
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db(transaction=True)]
 SLOTS = 4
+SLOTS_OF_THE_TEST = "slots of the test"
 
 
 @contextmanager
 def pool_of_short_patience() -> Iterator[None]:
-    """The process's pool closes what nobody needs within fractions of a second, instead of seconds."""
-    options: dict[str, Any] = connection.settings_dict["OPTIONS"]["pool"]
+    """The process's pool closes what nobody needs within fractions of a second, instead of seconds, and is known by its
+    name."""
+    everything: dict[str, Any] = connection.settings_dict["OPTIONS"]
+    options: dict[str, Any] = everything["pool"]
     usual = dict(options)
     options["max_idle"] = 0.1
+    everything["application_name"] = SLOTS_OF_THE_TEST
     try:
         _pool_anew()
         yield
     finally:
         options.clear()
         options.update(usual)
+        del everything["application_name"]
         _pool_anew()
 
 
@@ -47,7 +52,7 @@ def _pool_anew() -> None:
 
 def open_connections() -> int:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", [SLOTS_OF_THE_TEST])
         row = cursor.fetchone()
     return int(row[0]) if row else 0
 

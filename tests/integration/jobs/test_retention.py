@@ -14,12 +14,13 @@ from django.test import Client
 
 from clustercore.blobs import services as blobs
 from clustercore.config.environment import environment, set_variables
+from clustercore.jobs.domain.notes import NOTE
 from clustercore.jobs.domain.verdict import Done, Fail, Retry
 from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
 from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.units import units_of
 from clustercore.jobs.services.control import cancel_job, retry_job
-from clustercore.jobs.services.events import NOTE, record_event
+from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.retention import shorten_stories, tidy_ledger
 from clustercore.jobs.services.settle import settle
 from clustercore.nodes.models import Node

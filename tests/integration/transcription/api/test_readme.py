@@ -62,15 +62,20 @@ def test_curl_lines(hub: Hub, blocks: dict[str, list[str]], directory: Path) -> 
     captions = (directory / "talk.srt").read_text()
     assert captions.startswith("1\n00:00:0") and hub.recording("readme").words[-1] in captions
     lines = [line for line in rest.replace("\\\n", " ").splitlines() if line]
-    assert len(lines) == 3
+    assert len(lines) == 4
     access = {"HUB": hub.url, "TOKEN": hub.token("otto")}
     created = run(["bash", "-euc", lines[0]], directory, **access)
     job = Job.objects.latest("pk")
     assert f'"id":{job.pk},' in created.replace(" ", "")
-    followed, told = (
-        run(["bash", "-euc", line.replace("/7/", f"/{job.pk}/")], directory, **access) for line in lines[1:]
+    over, followed, told = (
+        run(
+            ["bash", "-euc", line.replace("/jobs/7", f"/jobs/{job.pk}").replace("/7/", f"/{job.pk}/")],
+            directory,
+            **access,
+        )
+        for line in lines[1:]
     )
-    assert '"state": "done"' in followed
+    assert '"state":"done"' in over.replace(" ", "") and '"state": "done"' in followed
     assert tuple(told.split()) == hub.recording("readme").words
 
 

@@ -1,8 +1,7 @@
-"""The ledger: Job, Unit, Attempt. Rules live in domain/, transitions in services/."""
+"""What was asked, what it was cut into, and who tried it. Rules live in domain/, transitions in services/."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from enum import StrEnum
 
 from django.conf import settings
@@ -16,7 +15,8 @@ from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitStat
 from clustercore.nodes.models import Node
 
 
-def _choices(states: type[StrEnum]) -> list[tuple[str, str]]:
+def choices(states: type[StrEnum]) -> list[tuple[str, str]]:
+    """Returns the states with the words in which forms show them."""
     return [(state.value, state.value.replace("_", " ")) for state in states]
 
 
@@ -28,7 +28,7 @@ class Job(models.Model):
     )
     kind = models.CharField(max_length=40)
     title = models.CharField(max_length=300)
-    state = models.CharField(max_length=12, choices=_choices(JobState), default=JobState.RUNNING)
+    state = models.CharField(max_length=12, choices=choices(JobState), default=JobState.RUNNING)
     stage = models.CharField(max_length=40, blank=True)
     priority = models.SmallIntegerField(default=0, help_text="Higher goes first; -100 to 100.")
     owner = models.ForeignKey(
@@ -131,7 +131,7 @@ class Unit(models.Model):
     weight = models.FloatField(default=1.0)
     priority = models.SmallIntegerField(db_default=0, help_text="Within its job; higher goes first.")
     deadline = models.DateTimeField(null=True, blank=True, help_text="After that it is not begun any more.")
-    state = models.CharField(max_length=12, choices=_choices(UnitState), default=UnitState.QUEUED)
+    state = models.CharField(max_length=12, choices=choices(UnitState), default=UnitState.QUEUED)
     run_after = models.DateTimeField(null=True, blank=True)
     leased_at = models.DateTimeField(null=True, blank=True, help_text="When it was last taken.")
     attempts_made = models.PositiveIntegerField(default=0)
@@ -201,73 +201,6 @@ class Unit(models.Model):
         return f"{self.stage} {self.ordinal} of job {self.job_id}"
 
 
-class Demand(models.Model):
-    """What units ask of a node. Whether it may serve them is decided once for all of them, whichever jobs they are of.
-
-    What a unit that is not ranked leaves open is empty or 0. Triggers of the database write the rows; unused ones go.
-    """
-
-    kind = models.CharField(max_length=40)
-    stage = models.CharField(max_length=40)
-    contract = models.SmallIntegerField()
-    capability = models.CharField(max_length=40)
-    ranked = models.BooleanField()
-    engine = models.CharField(max_length=60, blank=True)
-    model = models.CharField(max_length=200, blank=True)
-    language = models.CharField(max_length=12, null=True, blank=True, help_text="NULL while it is not known.")
-    min_rung = models.SmallIntegerField(null=True, blank=True, help_text="NULL while no floor is decided.")
-    critical_accuracy = models.BooleanField(help_text="False where the floor is decided: it counts only before.")
-    unused_since = models.DateTimeField(null=True, blank=True, help_text="Since when no work waits that asks for it.")
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=[
-                    "kind",
-                    "stage",
-                    "contract",
-                    "capability",
-                    "ranked",
-                    "engine",
-                    "model",
-                    "language",
-                    "min_rung",
-                    "critical_accuracy",
-                ],
-                name="one_row_per_demand",
-                nulls_distinct=False,
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.kind}/{self.stage}/{self.contract} for {self.capability}"
-
-
-class Ready(models.Model):
-    """A job has queued units of this demand: whoever looks for work reads these few rows, and no job and no unit.
-
-    A unit that is queued has its row; a row may be left over, and is removed by the sweep. Triggers of the database
-    write the rows, claims remove them.
-    """
-
-    pk = models.CompositePrimaryKey("job_id", "demand_id")
-    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="ready", db_index=False)
-    demand = models.ForeignKey(Demand, on_delete=models.CASCADE, related_name="ready", db_index=False)
-    priority = models.SmallIntegerField(help_text="The job's.")
-    is_due = models.BooleanField(help_text="Whether any unit of it may be begun now.")
-    due_at = models.DateTimeField()
-    queued_by = models.BigIntegerField(help_text="The transaction that last queued a unit of it.")
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["demand", "-priority", "job"], condition=Q(is_due=True), name="ready_in_order"),
-            models.Index(fields=["due_at"], condition=Q(is_due=False), name="ready_later"),
-        ]
-
-    def __str__(self) -> str:
-        return f"demand {self.demand_id} of job {self.job_id}"
-
-
 class UnitAfter(models.Model):
     """A unit waits for another one, or for a whole stage of its job."""
 
@@ -276,7 +209,7 @@ class UnitAfter(models.Model):
     after = models.ForeignKey(Unit, null=True, blank=True, on_delete=models.CASCADE, related_name="+")
     stage = models.CharField(max_length=40, blank=True, help_text="All of this stage, where no unit is named.")
     group = models.CharField(max_length=60, blank=True)
-    outcome = models.CharField(max_length=8, choices=_choices(InputOutcome), default=InputOutcome.OPEN)
+    outcome = models.CharField(max_length=8, choices=choices(InputOutcome), default=InputOutcome.OPEN)
 
     def __str__(self) -> str:
         return f"unit {self.unit_id} after {self.after_id or self.stage}"
@@ -314,7 +247,7 @@ class Attempt(models.Model):
     node_name = models.CharField(max_length=120)
     instance = models.UUIDField(help_text="The worker process that holds it.")
     boot_id = models.CharField(max_length=64, db_default="", help_text="Which start of its machine claimed it.")
-    outcome = models.CharField(max_length=12, choices=_choices(AttemptOutcome), default=AttemptOutcome.LIVE)
+    outcome = models.CharField(max_length=12, choices=choices(AttemptOutcome), default=AttemptOutcome.LIVE)
     lease_until = models.DateTimeField()
     started = models.DateTimeField()
     ended = models.DateTimeField(null=True, blank=True)
@@ -387,62 +320,3 @@ class JobEvent(models.Model):
 
     def __str__(self) -> str:
         return self.text
-
-
-class Counter(models.Model):
-    """A cluster-wide count (fenced results, rejected messages …), added to in the ledger so that nothing resets it."""
-
-    name = models.CharField(max_length=200, primary_key=True)
-    value = models.BigIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return f"{self.name} = {self.value}"
-
-
-class Sweep(models.Model):
-    """One row: when somebody last did for the cluster what one node does for all. Taken by one UPDATE."""
-
-    id = models.SmallIntegerField(primary_key=True, default=1)
-    swept_at = models.DateTimeField(db_default=models.Value(datetime(2000, 1, 1, tzinfo=UTC)))
-    timed_at = models.DateTimeField(
-        db_default=models.Value(datetime(2000, 1, 1, tzinfo=UTC)), help_text="When what is due at a time was looked at."
-    )
-
-    def __str__(self) -> str:
-        return f"swept {self.swept_at}"
-
-
-class JobCount(models.Model):
-    """How many jobs are in a state, of one owner, shared or not; kept by the database as jobs change (migration 0018).
-
-    Several rows may be about the same jobs, some with negative numbers: their sum is what counts.
-    """
-
-    owner = models.BigIntegerField(null=True, help_text="The number of the account; empty where nobody owns them.")
-    shared = models.BooleanField()
-    state = models.CharField(max_length=12, choices=_choices(JobState))
-    jobs = models.BigIntegerField()
-
-    def __str__(self) -> str:
-        return f"{self.jobs} {self.state}"
-
-
-class WorkDone(models.Model):
-    """A running sum over units that were done, kept by the database as their attempts end (migration 0018).
-
-    Whoever finds the row of its kind, engine and bucket locked adds another one: nobody waits, and who reads sums up.
-    """
-
-    kind = models.CharField(max_length=40)
-    engine = models.CharField(max_length=200)
-    bucket = models.SmallIntegerField(help_text="How long they took: the place of the bound in `UNIT_BUCKETS`.")
-    units = models.BigIntegerField()
-    microseconds = models.BigIntegerField(help_text="Of work.")
-    sound_microseconds = models.BigIntegerField()
-
-    class Meta:
-        verbose_name_plural = "work done"
-        indexes = [models.Index(fields=["kind", "engine", "bucket"], name="work_done_by_bucket")]
-
-    def __str__(self) -> str:
-        return f"{self.units} units of {self.kind} by {self.engine}"

@@ -101,7 +101,7 @@ def _work(node: Claimant) -> None:
 
 
 def _taken(node: Claimant) -> Claimed:
-    found = claim(node, None)
+    found = claim(node)
     if found is None:
         raise AssertionError("there was to be a unit for this node")
     return found

@@ -87,7 +87,7 @@ class Running:
 
 
 def _taken(claimant: Claimant, job_id: int) -> Claimed:
-    found = claim(claimant, None)
+    found = claim(claimant)
     if found is None or found.job_id != job_id:
         raise AssertionError(f"a unit of job {job_id} was wanted, not {found}")
     return found

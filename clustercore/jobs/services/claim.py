@@ -26,7 +26,7 @@ from clustercore.jobs.services.telling import job_changed
 #   1. the job's priority (whose owner has the fewest places in use would come next),
 #   2. a light unit (`Stage.light`: it finishes a begun job, or is nearly free),
 #   3. the oldest job,
-#   4. the order of the units within their job; there alone a message's hint may choose another.
+#   4. the order of the units within their job. So what was lost is done before what was not begun yet.
 # For each demand that this node may serve the first job in line is looked up, without a lock, and the best of these few
 # is chosen: what it costs does not depend on how many jobs there are. Its unit is then taken under a lock. What is put
 # as IS TRUE or + 0 must be no reason for an index: a kept plan may be of a time when there was little of anything.
@@ -48,12 +48,6 @@ _CHOSEN = f"""
        OR f.stage = %(only_stage)s::text AND f.job_id = %(only_job)s::bigint AND NOT f.is_light AND EXISTS (
            SELECT FROM first_of_each b WHERE b.unit_id = f.best AND b.job_id = f.job_id AND NOT b.is_light)
     ORDER BY {_IN_LINE} LIMIT 1"""
-_HINTED = f"""
-    SELECT u.id, d.id AS demand_id FROM chosen CROSS JOIN first_of_each d CROSS JOIN LATERAL (SELECT d.job_id) r
-    JOIN jobs_unit u ON u.id = %(hint)s::bigint
-    WHERE %(only_job)s::bigint IS NULL AND NOT chosen.is_light AND NOT d.is_light AND d.job_id = chosen.job_id
-      AND ({QUEUED}) IS TRUE AND {ELIGIBLE}
-    LIMIT 1 FOR UPDATE OF u SKIP LOCKED"""
 _FIRST = f"""
     SELECT u.id, d.id AS demand_id FROM chosen d CROSS JOIN LATERAL (SELECT d.job_id) r CROSS JOIN LATERAL (
         SELECT u.id FROM jobs_unit u WHERE {QUEUED} AND {ELIGIBLE} {IN_ORDER} LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -100,9 +94,7 @@ WITH d AS MATERIALIZED (
     WHERE (SELECT NOT n.drained FROM nodes_node n WHERE n.id = %(node)s::bigint AND n.instance = %(instance)s::uuid)
 ), first_of_each AS MATERIALIZED ({_FIRST_OF_EACH}),
 chosen AS MATERIALIZED ({_CHOSEN}),
-locked AS MATERIALIZED (
-    SELECT * FROM (SELECT * FROM ({_HINTED}) hinted UNION ALL SELECT * FROM ({_FIRST}) first_in_line) either LIMIT 1
-), taken AS (
+locked AS MATERIALIZED ({_FIRST}), taken AS (
     UPDATE jobs_unit
     SET state = 'leased', leased_at = now(), attempts_made = attempts_made + 1, progress = 0, hold_reason = '',
         avoid_node_id = NULL, avoid_until = NULL
@@ -137,7 +129,6 @@ FROM chosen LEFT JOIN (taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_
 CLAIM = StoredStatement(
     "jobs_claim",
     parameters={
-        "hint": "bigint",
         "only_job": "bigint",
         "only_stage": "text",
         "node": "bigint",
@@ -240,16 +231,15 @@ class Passed(NamedTuple):
     demand_id: int
 
 
-def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None) -> Claimed | None:
+def claim(claimant: Claimant, place: CanvasPlace | None = None) -> Claimed | None:
     """Takes the first unit in line that this node is eligible for; None when there is none.
 
-    The hint only chooses among the units of the job whose turn it is. A place takes nothing but its own stage's, and
-    nothing while it is another job's turn. Where other nodes took all that the chosen job
-    had, between the choice and the lock, the next job is looked for.
+    A place takes nothing but its own stage's, and nothing while it is another job's turn. Where other nodes took all
+    that the chosen job had, between the choice and the lock, the next job is looked for.
     """
     passed: list[Passed] = []
     while True:
-        rows = CLAIM.fetch(**claim_arguments(claimant, hint, place, passed))
+        rows = CLAIM.fetch(**claim_arguments(claimant, place, passed))
         found = claimed_from(rows[0]) if rows else None
         if not isinstance(found, Passed):
             if found is not None:
@@ -261,12 +251,11 @@ def claim(claimant: Claimant, hint: int | None, place: CanvasPlace | None = None
 
 
 def claim_arguments(
-    claimant: Claimant, hint: int | None, place: CanvasPlace | None = None, passed: Sequence[Passed] = ()
+    claimant: Claimant, place: CanvasPlace | None = None, passed: Sequence[Passed] = ()
 ) -> dict[str, Any]:
     """Returns all parameters of `CLAIM`; `passed` are those that are not looked at again."""
     light = light_stages()
     return {
-        "hint": hint,
         "only_job": place.job_id if place else None,
         "only_stage": place.stage if place else None,
         "node": claimant.node_id,

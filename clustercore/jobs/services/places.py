@@ -70,9 +70,9 @@ class Shift:
     is_over: bool = False
     """Whether it ended because its time was over, so that more may be left."""
 
-    def each(self, hint: int | None = None) -> Iterator[Tried]:
+    def each(self) -> Iterator[Tried]:
         """Claims and does units, and yields each once it is over. Raises HUB_AWAY where nothing can be claimed."""
-        claimed = claim(claimant_of(self.agent), hint, self.place)
+        claimed = claim(claimant_of(self.agent), self.place)
         while claimed is not None:
             self.last = claimed
             tried = do(self.agent, claimed, self._onward)
@@ -82,7 +82,7 @@ class Shift:
 
     def _claim(self) -> Claimed | None:
         claimant = self._onward().claimant
-        return claim(claimant, None, self.place) if claimant is not None else None
+        return claim(claimant, self.place) if claimant is not None else None
 
     def _onward(self) -> Onward:
         """What follows the unit in hand."""
@@ -101,30 +101,30 @@ def _canvas_is_coming(claimed: Claimed) -> bool:
     return Unit.objects.filter(job=claimed.job_id, state=UnitState.BLOCKED, unsent=False).exists()
 
 
-def work(hint: int | None) -> str:
+def work(unit_id: int | None) -> str:
     """Does the unit whose turn it is, and goes on while there is any for this node; says in words what it did.
 
-    The hint chooses the first. Raises AttemptFailed, only for whoever watches Celery: what follows from it, the ledger
-    has decided, and another message of this node's own goes on.
+    `unit_id` is that for which the message was sent; it may be another's by now. Raises AttemptFailed, only for whoever
+    watches Celery: what follows from it, the ledger has decided, and another message of this node's own goes on.
     """
     agent = current_agent()
-    shift = Shift(agent, is_own=HOLDINGS.answered(hint))
+    shift = Shift(agent, is_own=HOLDINGS.answered(unit_id))
     if not agent.taking_work:
         return NOT_HERE
     with HOLDINGS.in_place():
-        word = _all_of(shift, hint)
+        word = _all_of(shift)
     if shift.last is not None and shift.is_over:
         wake(agent, shift.last)
     return word
 
 
-def _all_of(shift: Shift, hint: int | None) -> str:
+def _all_of(shift: Shift) -> str:
     words = []
     try:
-        for tried in shift.each(hint):
+        for tried in shift.each():
             words.append(_told(shift, tried))
     except HUB_AWAY as absence:
-        logger.warning("%s; bell for unit %s left to a later tick", hub_trouble(absence), hint)
+        logger.warning("%s; what waits is left to a later tick", hub_trouble(absence))
         words.append(hub_state(absence))
     if not shift.tries.made:
         return words[0] if words else "nothing to do: it is done, taken, or not for this node"

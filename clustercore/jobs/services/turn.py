@@ -94,7 +94,7 @@ class Onward:
 
     def claim(self) -> Claimed | None:
         """Takes the next unit. Raises HUB_AWAY."""
-        return claim(self.claimant, None, self.place) if self.claimant is not None else None
+        return claim(self.claimant, self.place) if self.claimant is not None else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _quickly(
 
 def _in_one_trip(documents: Mapping[str, Any], onward: Onward) -> Turned | None:
     assert onward.claimant is not None
-    rows = TURN.fetch(**documents, **claim_arguments(onward.claimant, None, onward.place))
+    rows = TURN.fetch(**documents, **claim_arguments(onward.claimant, onward.place))
     if not rows:
         return None
     if all(value is None for value in rows[0]):

@@ -49,7 +49,7 @@ def node() -> Claimant:
 
 def taken(node: Claimant) -> Claimed:
     """What the node gets now, which must be something."""
-    found = claim(node, None)
+    found = claim(node)
     assert found is not None
     return found
 

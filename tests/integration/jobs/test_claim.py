@@ -27,50 +27,37 @@ from tests.fakes.jobs import kinds as fake_kinds
 from tests.integration.jobs.conftest import submitted, with_parts
 
 
-def test_the_hinted_unit_is_taken_when_its_job_is_next() -> None:
-    node = start_node(LAPTOP)
-    _, parts = with_parts(3)
-    taken = claim(as_claimant(node), parts[1].pk)
-    assert taken is not None
-    assert (taken.unit_id, taken.attempt_number, taken.ordinal) == (parts[1].pk, 1, 1)
-
-
-def test_a_unit_is_taken_once_and_a_second_bell_finds_nothing() -> None:
+def test_a_unit_is_taken_once() -> None:
     node = start_node(LAPTOP)
     _, parts = with_parts(1)
-    assert claim(as_claimant(node), parts[0].pk) is not None
-    assert claim(as_claimant(node), parts[0].pk) is None
+    taken = claim(as_claimant(node))
+    assert taken is not None
+    assert (taken.unit_id, taken.attempt_number, taken.ordinal) == (parts[0].pk, 1, 0)
+    assert claim(as_claimant(node)) is None
     assert Attempt.objects.count() == 1
 
 
-def test_a_bell_for_work_that_is_gone_takes_the_next_best_unit() -> None:
+def test_the_job_of_higher_priority_goes_first() -> None:
     node = start_node(LAPTOP)
-    _, parts = with_parts(2)
-    taken = claim(as_claimant(node), parts[1].pk + 1000)
-    assert taken is not None and taken.unit_id == parts[0].pk
-
-
-def test_the_job_of_higher_priority_goes_first_whatever_the_hint_says() -> None:
-    node = start_node(LAPTOP)
-    _, ordinary = with_parts(2)
+    with_parts(2)
     urgent, _ = with_parts(1, priority=10)
-    taken = claim(as_claimant(node), ordinary[0].pk)
+    taken = claim(as_claimant(node))
     assert taken is not None and taken.job_id == urgent.pk
 
 
-def test_the_older_of_two_jobs_of_equal_priority_goes_first_whatever_the_hint_says() -> None:
+def test_the_older_of_two_jobs_of_equal_priority_goes_first() -> None:
     node = as_claimant(start_node(LAPTOP))
     older, _ = with_parts(2)
-    younger, parts = with_parts(2)
-    taken = [claim(node, parts[1].pk) for _ in range(4)]
+    younger, _ = with_parts(2)
+    taken = [claim(node) for _ in range(4)]
     assert [(unit.job_id, unit.ordinal) for unit in taken if unit] == [
-        (older.pk, 0), (older.pk, 1), (younger.pk, 1), (younger.pk, 0),
+        (older.pk, 0), (older.pk, 1), (younger.pk, 0), (younger.pk, 1),
     ]  # fmt: skip
 
 
 def do_next(node: Claimant) -> tuple[int, str]:
     """Claims and does what is next; a plan makes one part. Returns the job and the stage."""
-    unit = claim(node, None)
+    unit = claim(node)
     assert unit is not None
     if unit.stage == "plan":
         queue_units(fake_kinds.SUMS, unit.job_id, [NewUnit(stage="part", ordinal=0)])
@@ -110,7 +97,7 @@ def test_two_nodes_work_on_the_oldest_job_together_and_go_on_to_the_next_when_no
     nodes = [as_claimant(start_node(name)) for name in (WORKSTATION, LAPTOP)]
     first, _ = with_parts(3, min_rung=0)
     second, _ = with_parts(3, min_rung=0)
-    taken = [claim(nodes[number % 2], None) for number in range(4)]
+    taken = [claim(nodes[number % 2]) for number in range(4)]
     assert [unit.job_id for unit in taken if unit] == [first.pk, first.pk, first.pk, second.pk]
 
 
@@ -134,14 +121,14 @@ def test_a_drained_node_takes_nothing_even_before_it_hears_of_it() -> None:
     node = start_node(LAPTOP)
     with_parts(1)
     Node.objects.filter(pk=node.pk).update(drained=True)
-    assert claim(as_claimant(node), None) is None
+    assert claim(as_claimant(node)) is None
 
 
 def test_a_paused_job_gives_nothing() -> None:
     node = start_node(LAPTOP)
     job, _ = with_parts(2)
     pause_job(job.pk)
-    assert claim(as_claimant(node), None) is None
+    assert claim(as_claimant(node)) is None
 
 
 def test_a_unit_that_is_not_due_waits() -> None:
@@ -155,14 +142,14 @@ def test_a_node_without_the_capability_gets_nothing() -> None:
     node = start_node(LAPTOP)
     node.capabilities = ["media"]
     with_parts(1)
-    assert claim(as_claimant(node), None) is None
+    assert claim(as_claimant(node)) is None
 
 
 def test_a_node_more_than_one_rung_below_the_best_live_one_takes_no_part_and_knows_why() -> None:
     start_node(WORKSTATION)
     pi = start_node(PI)
     with_parts(1)
-    assert claim(as_claimant(pi), None) is None
+    assert claim(as_claimant(pi)) is None
     [why] = below_floor(pi.pk, pi.capabilities)
     assert (why.floor, why.best_here, why.best_anywhere, why.best_node) == (
         4,
@@ -176,14 +163,14 @@ def test_when_the_better_node_leaves_the_lower_rung_takes_part_by_itself() -> No
     workstation, pi = start_node(WORKSTATION), start_node(PI)
     with_parts(1)
     stop_node(workstation)
-    assert claim(as_claimant(pi), None) is not None
+    assert claim(as_claimant(pi)) is not None
 
 
 def test_a_user_may_let_every_rung_take_part() -> None:
     start_node(WORKSTATION)
     pi = start_node(PI)
     with_parts(1, min_rung=0)
-    taken = claim(as_claimant(pi), None)
+    taken = claim(as_claimant(pi))
     assert taken is not None and taken.minimum_rung == 0
 
 
@@ -191,38 +178,38 @@ def test_after_the_stated_wait_every_rung_may_take_part() -> None:
     start_node(WORKSTATION)
     pi = start_node(PI)
     job, _ = with_parts(1, accept_lower_after=60.0)
-    assert claim(as_claimant(pi), None) is None
+    assert claim(as_claimant(pi)) is None
     Job.objects.filter(pk=job.pk).update(created=Now() - timedelta(seconds=61))
     keep_floors(600.0, may_fall=False)
-    assert claim(as_claimant(pi), None) is not None
+    assert claim(as_claimant(pi)) is not None
 
 
 def test_critical_accuracy_takes_the_best_rung_only() -> None:
     workstation, laptop = start_node(WORKSTATION), start_node(LAPTOP)
     with_parts(1, critical_accuracy=True)
-    assert claim(as_claimant(laptop), None) is None
-    assert claim(as_claimant(workstation), None) is not None
+    assert claim(as_claimant(laptop)) is None
+    assert claim(as_claimant(workstation)) is not None
 
 
 def test_a_language_the_node_does_not_hear_is_not_for_it() -> None:
     pi = start_node(PI)
     with_parts(1, language="de")
-    assert claim(as_claimant(pi), None) is None
+    assert claim(as_claimant(pi)) is None
     assert claimable(pi.pk, pi.capabilities, 5) == []
 
 
 def test_an_engine_the_user_insists_on_is_the_only_one_that_serves() -> None:
     workstation, pi = start_node(WORKSTATION), start_node(PI)
     with_parts(1, engine="pocketsphinx")
-    assert claim(as_claimant(workstation), None) is None
-    assert claim(as_claimant(pi), None) is not None
+    assert claim(as_claimant(workstation)) is None
+    assert claim(as_claimant(pi)) is not None
 
 
 def test_unranked_stages_run_on_any_node_with_the_capability() -> None:
     start_node(WORKSTATION)
     pi = start_node(PI)
     submitted()
-    taken = claim(as_claimant(pi), None)
+    taken = claim(as_claimant(pi))
     assert taken is not None and taken.stage == "plan"
 
 
@@ -233,7 +220,7 @@ def test_many_nodes_claiming_at_once_take_each_unit_exactly_once() -> None:
     taken: list[Claimed] = []
 
     def take_all(claimant_number: int) -> None:
-        while (found := claim(claimants[claimant_number], None)) is not None:
+        while (found := claim(claimants[claimant_number])) is not None:
             taken.append(found)
         connection.close()
 
@@ -242,7 +229,7 @@ def test_many_nodes_claiming_at_once_take_each_unit_exactly_once() -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    while (found := claim(claimants[0], None)) is not None:
+    while (found := claim(claimants[0])) is not None:
         taken.append(found)
     assert sorted(unit.ordinal for unit in taken) == list(range(40))
     assert Attempt.objects.count() == 40
@@ -255,7 +242,7 @@ def test_a_node_that_was_too_late_for_a_job_takes_the_next_one() -> None:
     taken: list[int] = []
 
     def take_all(claimant: Claimant) -> None:
-        while (found := claim(claimant, None)) is not None:
+        while (found := claim(claimant)) is not None:
             taken.append(found.job_id)
         connection.close()
 
@@ -274,7 +261,7 @@ def pages_read(node: Node) -> int:
         cursor.execute("SELECT pg_stat_force_next_flush()")
         cursor.execute(_PAGES)
         before = int(cursor.fetchone()[0])
-        assert claim(as_claimant(node), None) is not None
+        assert claim(as_claimant(node)) is not None
         cursor.execute("SELECT pg_stat_force_next_flush()")
         cursor.execute(_PAGES)
         return int(cursor.fetchone()[0]) - before
@@ -314,8 +301,8 @@ def test_a_part_that_needs_more_than_its_stage_goes_to_a_node_that_can_and_sets_
     job = submitted(language="de")
     Unit.objects.filter(job=job).update(state="done")
     queue_units(fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=0, capability="translate")])
-    assert claim(as_claimant(best), None) is None
-    taken = claim(as_claimant(able), None)
+    assert claim(as_claimant(best)) is None
+    taken = claim(as_claimant(able))
     assert taken is not None
     assert (taken.stage, taken.minimum_rung) == ("part", 0)
 
@@ -324,4 +311,4 @@ def test_a_part_that_needs_more_than_its_stage_goes_to_a_node_that_can_and_sets_
 def test_a_wait_that_no_clock_can_count_keeps_nobody_from_claiming(seconds: float) -> None:
     node = as_claimant(start_node(LAPTOP))
     with_parts(1, accept_lower_after=seconds)
-    assert claim(node, None) is not None
+    assert claim(node) is not None

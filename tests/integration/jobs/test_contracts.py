@@ -26,7 +26,7 @@ def test_work_of_a_kind_that_a_node_does_not_know_is_not_given_to_it(monkeypatch
     with_parts(1)
     monkeypatch.delitem(kinds._KINDS, "sums")
     node = start_node(LAPTOP)
-    assert claim(as_claimant(node), None) is None
+    assert claim(as_claimant(node)) is None
     assert claimable(node.pk, node.capabilities, 5) == []
     assert not Attempt.objects.exists()
 

@@ -51,18 +51,18 @@ def test_a_node_that_is_held_for_two_minutes_does_not_change_who_may_serve() -> 
     assert look(job) == 4
     pass_time(job, 120)
     assert look(job) == 4
-    assert not may_serve(pi) and claim(as_claimant(pi), None) is None
+    assert not may_serve(pi) and claim(as_claimant(pi)) is None
     hold(workstation, "")
     assert look(job) == 4
     assert job.floor_unserved_since is None
-    assert claim(as_claimant(workstation), None) is not None
+    assert claim(as_claimant(workstation)) is not None
 
 
 def test_a_job_that_begins_while_the_best_node_is_held_waits_for_it_too() -> None:
     workstation, pi = start_node(WORKSTATION), start_node(PI)
     hold(workstation)
     job, _ = with_parts(1)
-    assert claim(as_claimant(pi), None) is None
+    assert claim(as_claimant(pi)) is None
     assert look(job) == 4
 
 

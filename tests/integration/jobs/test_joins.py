@@ -70,7 +70,7 @@ def test_the_vote_opens_once_with_the_second_answer_and_the_others_change_nothin
 def test_operations_go_in_their_order_and_the_conclusion_comes_last(node: Claimant) -> None:
     job = planned(node, operations=2)
     order = []
-    while (unit := claim(node, None)) is not None:
+    while (unit := claim(node)) is not None:
         order.append(f"{unit.stage} {unit.ordinal}")
         settle(unit.key, Done({}))
     assert order.index("vote 0") < min(order.index(f"ask {ordinal}") for ordinal in range(4, 8))
@@ -135,7 +135,7 @@ def test_a_unit_that_was_not_begun_by_its_deadline_is_overdue_and_closed(node: C
     job = planned(node)
     begun = taken(node)
     Unit.objects.filter(job=job, stage="ask").update(deadline=Now() - timedelta(seconds=1))
-    assert claim(node, None) is None, "nobody looked yet, and it is not begun all the same"
+    assert claim(node) is None, "nobody looked yet, and it is not begun all the same"
     assert run_due(read_clocks(), 20.0) == 1
     assert names(job, "overdue") == ["ask 1", "ask 2", "ask 3"]
     assert Unit.objects.filter(job=job, state="overdue").values_list("error", flat=True)[0] == PAST_DEADLINE
@@ -272,7 +272,7 @@ def test_a_failed_job_that_is_tried_again_waits_for_its_inputs_anew(node: Claima
         ["ask 0", "ask 1", "ask 2", "ask 3"],
         ["conclude 0", "vote 0"],
     )
-    while (unit := claim(node, None)) is not None:
+    while (unit := claim(node)) is not None:
         settle(unit.key, Done({}))
     job.refresh_from_db()
     assert job.state == "done"

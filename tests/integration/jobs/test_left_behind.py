@@ -17,7 +17,7 @@ pytestmark = pytest.mark.services
 
 
 def taken_by(node: Node) -> Claimed:
-    found = claim(as_claimant(node), None)
+    found = claim(as_claimant(node))
     assert found is not None
     return found
 
@@ -76,4 +76,4 @@ def test_a_claimant_that_the_ledger_does_not_know_by_its_instance_gets_nothing()
     with_parts(1)
     before = start_node(LAPTOP)
     start_node(LAPTOP)
-    assert claim(as_claimant(before), None) is None
+    assert claim(as_claimant(before)) is None

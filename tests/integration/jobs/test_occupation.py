@@ -23,7 +23,7 @@ SERVED = {"engine": "faster-whisper", "model": "small", "rung": 3, "seconds": 2.
 def test_a_node_shows_what_it_holds_and_what_it_did_in_the_last_hour() -> None:
     node = start_node(LAPTOP, slots=2)
     job, parts = with_parts(2)
-    first, second = claim(as_claimant(node), None), claim(as_claimant(node), None)
+    first, second = claim(as_claimant(node)), claim(as_claimant(node))
     assert first is not None and second is not None
     settle(first.key, Done({}), served_by=SERVED)
     extend_leases(node.instance, {second.key: 0.25}, 20.0)
@@ -39,7 +39,7 @@ def test_a_node_shows_what_it_holds_and_what_it_did_in_the_last_hour() -> None:
 def test_what_ended_more_than_an_hour_ago_is_not_recent() -> None:
     node = start_node(LAPTOP)
     with_parts(1)
-    taken = claim(as_claimant(node), None)
+    taken = claim(as_claimant(node))
     assert taken is not None
     settle(taken.key, Done({}), served_by=SERVED)
     Attempt.objects.update(ended=F("ended") - timedelta(minutes=61))
@@ -51,7 +51,7 @@ def test_the_last_hour_is_told_minute_by_minute_with_the_idle_ones() -> None:
     node = start_node(LAPTOP)
     with_parts(2)
     for _ in range(2):
-        taken = claim(as_claimant(node), None)
+        taken = claim(as_claimant(node))
         assert taken is not None
         settle(taken.key, Done({}), served_by=SERVED)
     minutes = minutes_of_the_last_hour()

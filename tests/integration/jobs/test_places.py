@@ -296,7 +296,7 @@ def test_slots_are_free_where_a_node_takes_work_of_the_capability_and_has_less_i
     Node.objects.update(slots=3)
     with_parts(2, min_rung=0)
     assert (free_places("stt"), free_places("llm")) == (6, 0)
-    assert claim(as_claimant(laptop), None) is not None
+    assert claim(as_claimant(laptop)) is not None
     assert free_places("stt") == 5
     Node.objects.filter(pk=workstation.pk).update(hold_reason="drained by an operator")
     assert free_places("stt") == 2
@@ -378,7 +378,7 @@ def test_a_place_that_cannot_be_sent_elsewhere_ends_and_does_not_fail(monkeypatc
 def close_parts(job: Job) -> None:
     """Ends the parts, and with them what the total waits for."""
     node = as_claimant(start_node(LAPTOP))
-    while (part := claim(node, None, place_of(job))) is not None:
+    while (part := claim(node, place_of(job))) is not None:
         settle(part.key, Done({}))
 
 

@@ -36,7 +36,7 @@ SERVED = {"engine": "faster-whisper", "model": "small", "rung": 3, "seconds": 2.
 
 
 def taken_by(node: Node) -> Claimed:
-    taken = claim(as_claimant(node), None)
+    taken = claim(as_claimant(node))
     assert taken is not None
     return taken
 

@@ -132,8 +132,8 @@ class Question:
 
 
 QUESTIONS: Mapping[str, Question] = {
-    "claim": Question(lambda node: lambda: claim(node, None)),
-    "claim of the widest": Question(of_the_oldest(lambda node: lambda: claim(node, None))),
+    "claim": Question(lambda node: lambda: claim(node)),
+    "claim of the widest": Question(of_the_oldest(lambda node: lambda: claim(node))),
     "look": Question(lambda node: lambda: claimable(node.node_id, node.capabilities, 4)),
     "settle": Question(settling),
     "settle of the widest": Question(of_the_oldest(settling)),

@@ -76,7 +76,7 @@ def test_what_is_tried_again_later_is_listed_for_then(node: Claimant) -> None:
     assert mark_due() == 0
     Unit.objects.filter(job=job).update(run_after=F("run_after") - timedelta(seconds=61))
     assert listed(job) == [("part", "en", None)]
-    assert claim(node, None) is not None
+    assert claim(node) is not None
 
 
 def test_what_was_put_off_comes_due_by_itself(node: Claimant) -> None:
@@ -106,7 +106,7 @@ def test_an_answer_of_its_language_moves_a_job_to_those_that_hear_it() -> None:
     assert listed(job) == [("part", None, 0)]
     Job.objects.filter(pk=job.pk).update(language="de")
     assert listed(job) == [("part", "de", 0)]
-    assert claim(as_claimant(pi), None) is None
+    assert claim(as_claimant(pi)) is None
 
 
 def test_a_floor_that_is_decided_moves_a_job(node: Claimant) -> None:
@@ -115,7 +115,7 @@ def test_a_floor_that_is_decided_moves_a_job(node: Claimant) -> None:
     tidy_ready()
     keep_floors(600.0, may_fall=False)
     assert listed(job) == [("part", "en", 4)]
-    assert claim(node, None) is None
+    assert claim(node) is None
 
 
 def test_a_wait_that_somebody_asked_for_is_told_when_it_is_over() -> None:
@@ -182,10 +182,10 @@ def test_work_that_is_listed_by_an_older_floor_is_found(node: Claimant) -> None:
     stale = Ready.objects.get(job=job)
     Job.objects.filter(pk=job.pk).update(floor=2)
     Ready.objects.filter(job=job).update(demand_id=stale.demand_id)
-    assert claim(node, None) is None
+    assert claim(node) is None
     assert repair_ready() == 1
     assert listed(job) == [("part", "en", 2)]
-    assert claim(node, None) is not None
+    assert claim(node) is not None
 
 
 def test_numbers_of_another_server_are_forgotten_after_a_restore(node: Claimant) -> None:
@@ -229,6 +229,6 @@ def rows_read(node: Node) -> int:
         cursor.execute(rows)
         before = int(cursor.fetchone()[0])
         assert claimable(node.pk, node.capabilities, 4) == []
-        assert claim(as_claimant(node), None) is None
+        assert claim(as_claimant(node)) is None
         cursor.execute(rows)
         return int(cursor.fetchone()[0]) - before

@@ -57,7 +57,7 @@ def test_a_claim_neither_waits_for_whoever_queues_nor_takes_their_unit_off_the_l
     soon()
     other.execute(QUEUE, [second.pk])
     assert taken(node).unit_id == first.pk
-    assert claim(node, None) is None
+    assert claim(node) is None
     tidy_ready()
     other.commit()
     assert taken(node).unit_id == second.pk
@@ -126,7 +126,7 @@ def test_a_demand_that_somebody_is_about_to_name_is_not_removed(node: Claimant, 
     tidy_ready()
     other.commit()
     assert listed(job) == [("part", "en", None)]
-    assert claim(node, None) is not None
+    assert claim(node) is not None
 
 
 def test_nothing_is_forgotten_where_units_are_queued_and_taken_at_the_same_moment() -> None:
@@ -139,14 +139,14 @@ def test_nothing_is_forgotten_where_units_are_queued_and_taken_at_the_same_momen
 
     def take(claimant: Claimant) -> None:
         for _ in range(100):
-            if (found := claim(claimant, None)) is not None:
+            if (found := claim(claimant)) is not None:
                 Unit.objects.filter(pk=found.unit_id).update(state="done")
 
     at_once(*(partial(queue_again, part.pk) for part in parts[:2]), *(partial(take, node) for node in nodes))
     assert repair_ready() == 0
     waiting = Unit.objects.filter(job=job, state="queued").count()
     for _ in range(waiting):
-        assert claim(nodes[0], None) is not None
+        assert claim(nodes[0]) is not None
 
 
 def expire(job: Job) -> None:

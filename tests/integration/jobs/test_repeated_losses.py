@@ -24,7 +24,7 @@ pytestmark = pytest.mark.services
 
 
 def taken_by(node: Node) -> Claimed:
-    found = claim(as_claimant(node), None)
+    found = claim(as_claimant(node))
     assert found is not None
     return found
 
@@ -55,7 +55,7 @@ def test_what_every_able_node_failed_at_waits_with_the_reason_until_a_retry_forg
     nodes = [start_node(WORKSTATION), start_node(LAPTOP)]
     job, (unit,) = with_parts(1, min_rung=0, engine="faster-whisper")
     for _ in nodes:
-        claimed = next(found for node in nodes if (found := claim(as_claimant(node), None)) is not None)
+        claimed = next(found for node in nodes if (found := claim(as_claimant(node))) is not None)
         settle(claimed.key, Retry("the model is broken", not_here=True))
         Unit.objects.update(run_after=None)
     explain_waiting_jobs()

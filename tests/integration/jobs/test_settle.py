@@ -34,7 +34,7 @@ from tests.integration.jobs.conftest import submitted, with_parts
 
 
 def taken_by(node: Node) -> Claimed:
-    found = claim(as_claimant(node), None)
+    found = claim(as_claimant(node))
     assert found is not None
     return found
 
@@ -105,8 +105,8 @@ def test_another_node_gets_the_first_try_after_a_lost_lease() -> None:
     taken_by(laptop)
     Attempt.objects.update(lease_until=Now() - timedelta(seconds=1))
     reap(read_clocks(), 20.0)
-    assert claim(as_claimant(laptop), None) is None
-    assert claim(as_claimant(workstation), None) is not None
+    assert claim(as_claimant(laptop)) is None
+    assert claim(as_claimant(workstation)) is not None
 
 
 def test_three_proved_crashes_make_a_unit_dead_and_the_job_says_so() -> None:
@@ -148,7 +148,7 @@ def test_a_retry_elsewhere_excludes_the_node() -> None:
     held = taken_by(node)
     settle(held.key, Retry("no model here", not_here=True))
     make_due()
-    assert claim(as_claimant(node), None) is None
+    assert claim(as_claimant(node)) is None
     assert claim(as_claimant(start_node(WORKSTATION)), None) is not None
 
 
@@ -161,7 +161,7 @@ def test_a_node_that_was_excluded_may_try_again_later() -> None:
     (remaining,) = Unit.objects.filter(pk=held.unit_id).annotate(left=F("excluded_until") - Now())
     assert 0 < remaining.left.total_seconds() <= EXCLUDED_SECONDS
     Unit.objects.filter(pk=held.unit_id).update(excluded_until=Now() - timedelta(minutes=1))
-    assert claim(as_claimant(node), None) is not None
+    assert claim(as_claimant(node)) is not None
 
 
 def test_an_exclusion_that_is_over_does_not_come_back_with_the_next() -> None:
@@ -213,7 +213,7 @@ def test_a_hold_keeps_the_unit_with_its_reason_until_it_is_released() -> None:
     held = taken_by(node)
     settle(held.key, Hold("waiting for a person"))
     assert (unit_of(held).state, unit_of(held).hold_reason) == ("held", "waiting for a person")
-    assert claim(as_claimant(node), None) is None
+    assert claim(as_claimant(node)) is None
 
 
 def test_a_hold_for_a_while_is_no_failure_however_long_its_reason_is() -> None:
@@ -228,7 +228,7 @@ def test_what_is_handed_back_is_queued_at_once_for_another_node() -> None:
     laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
     with_parts(1, min_rung=0)
     settle(taken_by(laptop).key, HandBack("laptop is stopping"))
-    assert claim(as_claimant(workstation), None) is not None
+    assert claim(as_claimant(workstation)) is not None
     assert Attempt.objects.filter(outcome="handed_back").count() == 1
 
 

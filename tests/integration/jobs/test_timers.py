@@ -97,7 +97,7 @@ def test_a_unit_in_hand_at_its_deadline_goes_on_and_is_not_begun_again_after_it(
     assert due() == 0
     settle(first.key, Done({}))
     settle(second.key, Retry("once more", delay_seconds=0.0))
-    assert claim(node, None) is None
+    assert claim(node) is None
     due()
     assert states(job, "ask") == ["done", "overdue"]
 
@@ -119,7 +119,7 @@ def test_a_vote_of_a_paused_job_opens_and_waits_and_its_time_comes_when_the_job_
     for answer in answers:
         settle(answer.key, Done({}))
     Unit.objects.filter(job=job, join_until__isnull=False).update(join_until=Now() - PAST)
-    assert (due(), claim(node, None), states(job, "vote")) == (0, None, ["queued", "blocked"])
+    assert (due(), claim(node), states(job, "vote")) == (0, None, ["queued", "blocked"])
     resume_job(job.pk)
     assert (due(), states(job, "vote")) == (1, ["queued", "queued"])
 

@@ -37,10 +37,10 @@ def wide() -> Job:
     node = as_claimant(start_node(LAPTOP))
     job, _ = with_parts(PARTS, owner_id=person("otto").pk)
     for verdict in (Done({}), Done({}), Done({}), Fail("no memory")):
-        taken = claim(node, None)
+        taken = claim(node)
         assert taken is not None
         settle(taken.key, verdict, served_by=SERVED if isinstance(verdict, Done) else {})
-    assert claim(node, None) is not None
+    assert claim(node) is not None
     return job
 
 

@@ -56,7 +56,7 @@ def test_what_no_longer_counts_is_told_as_dropped(
     monkeypatch.setitem(kinds._KINDS, "sums", replace(sums, stages=stages))
     with_parts(1)
     node = start_node(LAPTOP)
-    claimed = claim(as_claimant(node), None)
+    claimed = claim(as_claimant(node))
     assert claimed is not None
     tried = do(cast(Agent, agent_of(node, tmp_path)), claimed)
     assert told(claimed, tried.verdict).endswith(": dropped, it no longer counted")
@@ -70,7 +70,7 @@ def handler_at_work(tmp_path: Path) -> Execution:
     """The context of a plan whose attempt is live, on the laptop."""
     submitted()
     node = start_node(LAPTOP)
-    claimed = claim(as_claimant(node), None)
+    claimed = claim(as_claimant(node))
     assert claimed is not None and claimed.stage == "plan"
     agent = cast(Agent, agent_of(node, tmp_path))
     return Execution(claimed, Holding(claimed.key, claimed.unit_id), agent, tmp_path)

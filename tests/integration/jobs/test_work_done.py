@@ -151,4 +151,4 @@ def test_a_transaction_that_lasts_keeps_no_other_result_waiting(node: Claimant) 
         other.result(30)
     assert by_bucket() == {1: 3}
     assert WorkDone.objects.count() == 2
-    assert claim(node, None) is not None
+    assert claim(node) is not None

@@ -53,7 +53,7 @@ def finished_job(node: Node) -> Job:
     """A job of one part, done from plan to sum."""
     job, _ = with_parts(1)
     for _ in range(2):
-        taken = claim(as_claimant(node), None)
+        taken = claim(as_claimant(node))
         assert taken is not None
         settle(taken.key, Done({}), served_by=SERVED if taken.stage == "part" else {})
     job.refresh_from_db()
@@ -133,7 +133,7 @@ def test_nodes_tell_whether_they_are_there_and_what_they_have(client: Client, no
     Node.objects.filter(pk=node.pk).update(gpus=[{"name": "A GPU", "memory_mb": 1024}, {"name": "Unknown"}])
     stop_node(start_node(WORKSTATION))
     with_parts(1)
-    claim(as_claimant(node), None)
+    claim(as_claimant(node))
     found = scrape(client)
     assert value(found, "clustercore_node_up", node=LAPTOP) == 1
     assert value(found, "clustercore_node_up", node=WORKSTATION) == 0
@@ -150,14 +150,14 @@ def test_what_went_wrong_is_counted(client: Client, node: Node, settings: Any, t
     settings.DATA_DIR = tmp_path
     verify_chain()  # anew: other tests had logs of their own
     with_parts(1)
-    taken = claim(as_claimant(node), None)
+    taken = claim(as_claimant(node))
     assert taken is not None
     settle(taken.key, HandBack("the node stops"))
     settle(taken.key, Done({}))
     Unit.objects.update(avoid_until=None, avoid_node=None)
     for _ in range(3):
         Unit.objects.update(run_after=None, avoid_until=None, avoid_node=None)
-        again = claim(as_claimant(node), None)
+        again = claim(as_claimant(node))
         assert again is not None
         settle(again.key, Crashed("a fault in native code"))
     found = scrape(client)

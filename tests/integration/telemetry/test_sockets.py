@@ -27,7 +27,7 @@ from tests.people import person, token_of
 
 
 def taken_by(node: Node) -> Claimed:
-    taken = claim(as_claimant(node), None)
+    taken = claim(as_claimant(node))
     assert taken is not None
     return taken
 

@@ -58,7 +58,7 @@ def test_whatever_is_written_is_activity_and_reading_is_none() -> None:
     submitted = activity_now()
     assert submitted.mark != seen.mark
     assert not submitted.is_working
-    taken = claim(as_claimant(node), None)
+    taken = claim(as_claimant(node))
     assert taken is not None
     assert activity_now().is_working
     settle(taken.key, Done({}))
@@ -82,7 +82,7 @@ def test_only_the_job_that_changed_is_read_again() -> None:
     jobs = [with_parts(2)[0] for _ in range(3)]
     all_told()
     _, found = queries_of(JOB, {str(job.pk): None for job in jobs})
-    taken = claim(as_claimant(node), None)
+    taken = claim(as_claimant(node))
     assert taken is not None
     settle(taken.key, Done({}))
     all_told()
@@ -140,7 +140,7 @@ def test_jobs_that_are_over_are_read_again_when_something_happened() -> None:
     first, found = queries_of(JOBS, {key: None})
     quiet, _ = queries_of(JOBS, dict(found))
     assert quiet < first
-    taken = claim(as_claimant(node), None)
+    taken = claim(as_claimant(node))
     assert taken is not None
     settle(taken.key, Fail("no room on the disk"))
     _, after = queries_of(JOBS, dict(found))
@@ -182,7 +182,7 @@ def test_nodes_are_read_each_time_while_a_piece_is_in_hand_and_once_after_it(top
     node = start_node(LAPTOP)
     with_parts(1)
     first, found = queries_of(topic, {"": None})
-    taken = claim(as_claimant(node), None)
+    taken = claim(as_claimant(node))
     assert taken is not None
     for _ in range(2):
         _, working = queries_of(topic, dict(found))

@@ -135,7 +135,7 @@ def test_a_unit_that_is_not_due_waits() -> None:
     node = start_node(LAPTOP)
     _, parts = with_parts(1)
     Unit.objects.filter(pk=parts[0].pk).update(run_after=timezone.now() + timedelta(hours=1))
-    assert claim(as_claimant(node), parts[0].pk) is None
+    assert claim(as_claimant(node)) is None
 
 
 def test_a_node_without_the_capability_gets_nothing() -> None:

@@ -31,11 +31,11 @@ def test_work_of_a_kind_that_a_node_does_not_know_is_not_given_to_it(monkeypatch
     assert not Attempt.objects.exists()
 
 
-def test_work_of_another_contract_is_not_given_whatever_the_hint_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, parts = with_parts(2)
+def test_work_of_another_contract_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_parts(2)
     monkeypatch.setitem(kinds._KINDS, "sums", sums_with_part_of_contract(2))
     node = start_node(LAPTOP)
-    assert claim(as_claimant(node), parts[1].pk) is None
+    assert claim(as_claimant(node)) is None
 
 
 def test_a_unit_keeps_the_contract_of_the_stage_that_it_was_queued_by(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,9 +17,9 @@ from tests import pooler
 from tests.integration.jobs.test_claim import (  # noqa: F401 - they run here too
     test_a_node_more_than_one_rung_below_the_best_live_one_takes_no_part_and_knows_why,
     test_a_node_that_was_too_late_for_a_job_takes_the_next_one,
-    test_a_unit_is_taken_once_and_a_second_bell_finds_nothing,
+    test_a_unit_is_taken_once,
     test_many_nodes_claiming_at_once_take_each_unit_exactly_once,
-    test_the_older_of_two_jobs_of_equal_priority_goes_first_whatever_the_hint_says,
+    test_the_older_of_two_jobs_of_equal_priority_goes_first,
     test_with_many_jobs_and_one_slot_each_result_is_there_before_the_job_after_next_begins,
 )
 from tests.integration.jobs.test_settle import (  # noqa: F401

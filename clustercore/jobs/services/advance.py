@@ -134,5 +134,6 @@ def _end(job: Job, state: JobState, error: str, without: int) -> None:
     job.finished = Now()
     job.save(update_fields=["state", "error", "waiting", "finished", "gaps"])
     job.refresh_from_db(fields=["finished"])
+    job_changed(job.pk, at_once=True)
     record_event(job.pk, str(state), f"{state}: {error}" if error else ended_words(state, without))
     count_finished(job, state)

@@ -22,7 +22,7 @@ from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 logger = logging.getLogger(__name__)
 
 BETWEEN_SECONDS = 0.05
-"""Between two times of telling; the first change after a pause is told at once."""
+"""Between two times of telling; the first change after a pause is told at once, and so is what cannot wait."""
 ENDING_SECONDS = 2.0
 """So long the end of a process waits for its last changes to be told."""
 
@@ -52,14 +52,16 @@ class Teller:
         """Forgets everything, as a forked process must: it has none of the threads, and its parent tells the rest."""
         self._waiting: set[int] = set()
         self._in_hand: set[int] = set()
+        self._cannot_wait = False
         self._something = threading.Condition()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, job_id: int) -> None:
-        """Has it told soon; waits for nobody."""
+    def add(self, job_id: int, *, at_once: bool = False) -> None:
+        """Has it told soon, or now; waits for nobody."""
         with self._something:
             self._waiting.add(job_id)
+            self._cannot_wait = self._cannot_wait or at_once
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="telling changes", daemon=True)
                 thread.start()
@@ -70,6 +72,7 @@ class Teller:
         """Returns when all is told, or after a while."""
         self._ending.set()
         with self._something:
+            self._something.notify_all()
             self._something.wait_for(lambda: self.is_at_rest, ENDING_SECONDS)
 
     @property
@@ -90,12 +93,17 @@ class Teller:
                 self._waiting.update(again if not self._ending.is_set() else ())
                 self._in_hand = set()
                 self._something.notify_all()
-            self._ending.wait(began + BETWEEN_SECONDS - time.monotonic())
+            self._pause(began + BETWEEN_SECONDS - time.monotonic())
+
+    def _pause(self, seconds: float) -> None:
+        with self._something:
+            self._something.wait_for(lambda: self._cannot_wait or self._ending.is_set(), max(0.0, seconds))
 
     def _next(self) -> Set[int]:
         with self._something:
             self._something.wait_for(lambda: self._waiting)
             self._in_hand, self._waiting = self._waiting, set()
+            self._cannot_wait = False
             return self._in_hand
 
 
@@ -123,12 +131,13 @@ def _written_and_published(ids: Set[int]) -> Collection[int]:
 _TELLER = Teller(_written_and_published)
 
 
-def job_changed(job_id: int) -> None:
+def job_changed(job_id: int, *, at_once: bool = False) -> None:
     """Lets whoever waits for the job know that something of it changed, once the caller's transaction is committed.
 
-    It costs next to nothing, and waits neither for the database nor for the network.
+    `at_once` is for its end, for which people wait. It costs next to nothing, and waits neither for the database nor
+    for the network.
     """
-    transaction.on_commit(partial(_TELLER.add, job_id), robust=True)
+    transaction.on_commit(partial(_TELLER.add, job_id, at_once=at_once), robust=True)
 
 
 os.register_at_fork(after_in_child=_TELLER.begin_anew)

@@ -106,3 +106,13 @@ def test_a_forked_process_has_a_thread_of_its_own() -> None:
         teller.end()
         os._exit(0 if 2 in told.ids and threading.active_count() == 2 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_end_is_told_at_once_though_something_was_told_just_now() -> None:
+    told = Told()
+    teller = Teller(told.tell)
+    teller.add(1)
+    until(lambda: told.times)
+    teller.add(2, at_once=True)
+    until(lambda: 2 in told.ids)
+    assert told.times[1][0] - told.times[0][0] < BETWEEN_SECONDS

@@ -226,7 +226,8 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RemoveIndex(model_name="unit", name="unit_queued_in_order"),
-        migrations.RemoveField(model_name="unit", name="min_rung"),
+        # The column stays for now: a worker of the version before writes it as it hands back what it had in hand.
+        migrations.SeparateDatabaseAndState(state_operations=[migrations.RemoveField("unit", "min_rung")]),
         migrations.AlterField(
             model_name="attempt",
             name="unit",

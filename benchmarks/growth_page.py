@@ -9,6 +9,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.models import Group, User
@@ -135,7 +136,7 @@ def _of_many_in_line(owner: User) -> dict[str, float]:
         _empty(keep=owner)
         _add_jobs(owner, jobs)
         newest = Job.objects.order_by("-id")[:25]
-        found[f"line_ms_{jobs}"] = _median(lambda newest=newest: job_progress(newest))  # type: ignore[misc]
+        found[f"line_ms_{jobs}"] = _median(partial(job_progress, newest))
     return found
 
 

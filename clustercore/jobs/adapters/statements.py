@@ -7,6 +7,7 @@ pooler lends this client another one with every transaction. A prepared statemen
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,7 +27,7 @@ _PRESENT: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bool]] = WeakKeyD
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _Stored(ABC):
     """What the database keeps as a function: its parameters' types, and the columns of its rows."""
 
     name: str
@@ -36,9 +37,9 @@ class _Stored:
     """Exactly the types that the text returns; a caller may name more than one of them alike in it."""
 
     @property
+    @abstractmethod
     def body(self) -> str:
-        """Returns what stands between BEGIN and END."""
-        raise NotImplementedError
+        """What stands between BEGIN and END."""
 
     @cached_property
     def function(self) -> str:

@@ -33,10 +33,14 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Nothing can be done now; `seconds` until it is looked at again, None until somebody releases it."""
+    """Nothing can be done now; `seconds` until it is looked at again, None until somebody releases it.
+
+    `not_here`: for what this machine lacks; another one is given the first try then.
+    """
 
     why: str
     seconds: float | None = None
+    not_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def why_of(verdict: Verdict) -> str:
 def _verdict_on(agent: Agent, error: Exception) -> Verdict:
     if short := shortage_in(error):
         agent.hold_while_short(short)
-        return Hold(f"{agent.name} has {short}", seconds=SHORTAGE_PAUSE_SECONDS)
+        return Hold(f"{agent.name} has {short}", seconds=SHORTAGE_PAUSE_SECONDS, not_here=True)
     if isinstance(error, EngineFailure):
         return _after_engine_failure(error)
     if isinstance(error, BlobGone):
@@ -65,9 +65,16 @@ def _verdict_on(agent: Agent, error: Exception) -> Verdict:
     if isinstance(error, StoreFull):
         return Hold(f"the hub's disk is full: {error}", seconds=HUB_FULL_SECONDS)
     if isinstance(error, (*HUB_AWAY, BlobUnavailable)):
-        return Hold(hub_trouble(error), seconds=HUB_BUSY_SECONDS if is_busy(error) else HUB_AWAY_SECONDS)
+        return _after_hub_trouble(error)
     logger.error("a handler raised what it should have returned as a verdict", exc_info=error)
     return Retry(f"{type(error).__name__}: {error}")
+
+
+def _after_hub_trouble(error: Exception) -> Hold:
+    if is_busy(error):
+        return Hold(hub_trouble(error), seconds=HUB_BUSY_SECONDS)
+    # It may be this machine alone that does not reach it, and would take what it gave back again and again.
+    return Hold(hub_trouble(error), seconds=HUB_AWAY_SECONDS, not_here=True)
 
 
 def _after_engine_failure(failure: EngineFailure) -> Verdict:

@@ -204,8 +204,8 @@ def _apply(job: Job, attempt: Attempt, unit: Unit, verdict: Verdict) -> None:
             _retry(job, attempt, unit, Retry(why))
         case Retry():
             _retry(job, attempt, unit, verdict)
-        case Hold(why, seconds):
-            _hold(job, attempt, unit, why, seconds)
+        case Hold():
+            _hold(job, attempt, unit, verdict)
         case Ask():
             _ask(job, attempt, unit, verdict)
         case Remake():
@@ -251,11 +251,12 @@ def _exclude(unit: Unit, node_id: int) -> None:
     unit.excluded_until = seconds_from_now(EXCLUDED_SECONDS)
 
 
-def _hold(job: Job, attempt: Attempt, unit: Unit, why: str, seconds: float | None) -> None:
+def _hold(job: Job, attempt: Attempt, unit: Unit, verdict: Hold) -> None:
+    why = verdict.why
     _close(attempt, AttemptOutcome.HELD, why)
-    if seconds is not None:
+    if verdict.seconds is not None:
         unit.hold_reason = why[:400]
-        _queue_again(unit, why, seconds)
+        _queue_again(unit, why, verdict.seconds, avoid=attempt if verdict.not_here else None)
         return
     unit.state, unit.hold_reason = moved(unit.state, UnitState.HELD), why[:400]
     unit.save(update_fields=["state", "hold_reason"])

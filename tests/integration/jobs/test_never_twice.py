@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 from uuid import uuid4
 
 import pytest
@@ -22,7 +23,7 @@ from clustercore.jobs.services.control import cancel_job, retry_job
 from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.leases import end_left_behind
 from clustercore.jobs.services.settle import Settled, settle, settle_or_retry
-from clustercore.nodes.domain.hooks import HostDied
+from clustercore.nodes.domain.hooks import Agent, HostDied
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs.letters import LETTERS, SENDING
 from tests.fakes.nodes.agent import agent_of
@@ -127,7 +128,8 @@ def test_a_stopping_node_hands_back_only_what_it_had_not_begun(began: bool, stat
         holding.begin()
     HOLDINGS.add(holding)
     try:
-        keeper.LeaseKeeper(lambda _name, _waiting: "", HeldLeases()).on_hand_back(agent_of(node, tmp_path))  # type: ignore[arg-type]
+        stopping = cast(Agent, agent_of(node, tmp_path))
+        keeper.LeaseKeeper(lambda _name, _waiting: "", HeldLeases()).on_hand_back(stopping)
     finally:
         HOLDINGS.remove(held.key)
     assert states(unit)[0] == state

@@ -224,6 +224,21 @@ def test_a_hold_for_a_while_is_no_failure_however_long_its_reason_is() -> None:
     assert (unit.state, unit.failures, len(unit.hold_reason)) == ("queued", 0, 400)
 
 
+def test_what_a_node_lacks_something_for_is_tried_by_another_one_first() -> None:
+    laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
+    with_parts(1, min_rung=0)
+    settle(taken_by(laptop).key, Hold("the hub is away: its blobs do not answer", seconds=0.0, not_here=True))
+    assert claim(as_claimant(laptop)) is None
+    assert claim(as_claimant(workstation)) is not None
+
+
+def test_a_hold_that_no_node_is_to_blame_for_keeps_none_from_it() -> None:
+    laptop = start_node(LAPTOP)
+    with_parts(1, min_rung=0)
+    settle(taken_by(laptop).key, Hold("the hub's database is busy", seconds=0.0))
+    assert claim(as_claimant(laptop)) is not None
+
+
 def test_what_is_handed_back_is_queued_at_once_for_another_node() -> None:
     laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
     with_parts(1, min_rung=0)

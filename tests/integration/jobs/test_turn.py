@@ -35,6 +35,7 @@ from tests.integration.jobs.test_races import submitted as submitted_panel
 
 pytestmark = pytest.mark.services
 SERVED = {"seconds": 0.5}
+ONE = Done({"n": 1})
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def use(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, stages=stages))
 
 
-def turned(node: Claimant, claimed: Claimed, verdict: Done = Done({"n": 1})) -> Turned:  # noqa: B008 (frozen)
+def turned(node: Claimant, claimed: Claimed, verdict: Done = ONE) -> Turned:
     return turn(claimed, verdict, SERVED, {}, lambda: Onward(node))
 
 

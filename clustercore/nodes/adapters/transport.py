@@ -10,9 +10,11 @@ import base64
 import json
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as redis_transport
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
@@ -70,8 +72,32 @@ def put_aside(channel: Any, queue: str, item: bytes, reason: str) -> None:
         logger.warning("The refused message could not be counted: %s", error)
 
 
+class QoS(redis_transport.QoS):
+    """Counts what the worker has in hand. A message that is over is over, also where the server cannot write that down:
+    the worker takes no more than it has slots, and would wait for ever for one that it still counts."""
+
+    def ack(self, delivery_tag: str) -> None:
+        with self._over_all_the_same(delivery_tag):
+            super().ack(delivery_tag)
+
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        with self._over_all_the_same(delivery_tag):
+            super().reject(delivery_tag, requeue=requeue)
+
+    @contextmanager
+    def _over_all_the_same(self, delivery_tag: str) -> Iterator[None]:
+        """What the server keeps comes again after the visibility time-out, and finds nothing to do."""
+        try:
+            yield
+        except BROKER_ABSENCES:
+            virtual.QoS.ack(self, delivery_tag)
+            raise
+
+
 class Channel(redis_transport.Channel):
-    """A channel that delivers well-formed messages only."""
+    """A channel that delivers well-formed messages only, and forgets those that are over."""
+
+    QoS = QoS
 
     def _connparams(self, asynchronous: bool = False) -> dict[str, Any]:
         return located(super()._connparams(asynchronous))  # type: ignore[misc]

@@ -154,10 +154,11 @@ def facts_of(job_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """What only a transcription knows of itself, by job; in a fixed number of queries."""
     recordings = list(Recording.objects.select_related("job").filter(job__in=job_ids))
     pieces = _pieces(job_ids)
-    wide = {job_id for job_id, (of_all, _) in pieces.items() if of_all > WIDE_UNITS}
+    ends = {recording.job_id: recording.job.finished for recording in recordings}
+    wide = {job_id: ends.get(job_id) for job_id, (of_all, _) in pieces.items() if of_all > WIDE_UNITS}
     work = work_of({recording.job_id: main_stage_of(recording.job.kind) for recording in recordings}, wide=wide)
     heard_by = _heard_by([recording.pk for recording in recordings if recording.job_id not in wide])
-    heard_by |= {one.pk: _HEARD_BY_OF_WIDE.of(one.pk) for one in recordings if one.job_id in wide}
+    heard_by |= {one.pk: _HEARD_BY_OF_WIDE.of(one.pk, wide[one.job_id]) for one in recordings if one.job_id in wide}
     previews = _previews(recordings)
     gaps = gaps_by_job(job_ids)
     return {

@@ -11,6 +11,7 @@ from typing import Any
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.notes import NOTE
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.control import release_units
 from clustercore.jobs.services.events import record_event
@@ -97,4 +98,4 @@ def _record_decision(job: Job, told: Unit) -> None:
         text = (
             f"the language was taken to be {name}, because {result['how']}: if it is another, ask again and say which"
         )
-        record_event(job.pk, "note", text, unit_id=told.pk)
+        record_event(job.pk, NOTE, text, unit_id=told.pk)

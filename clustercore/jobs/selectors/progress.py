@@ -59,7 +59,7 @@ def job_progress(jobs: QuerySet[Job], *, with_shares: bool = False) -> list[JobP
     rows = list(asked.values_list(*_COLUMNS, named=True))
     main_stages = {job.id: main_stage_of(job.kind) for job in rows}
     counts = _unit_counts(list(main_stages))
-    wide = {job_id for job_id, found in counts.items() if _count(found) > WIDE_UNITS}
+    wide = {job.id: job.finished for job in rows if _count(counts.get(job.id, ())) > WIDE_UNITS}
     work = work_of(main_stages, wide=wide)
     found = [_progress(job, counts.get(job.id, []), work.get(job.id, Work())) for job in rows]
     if with_shares:

@@ -20,6 +20,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[T]):
     value: T
+    version: object
     until: float
 
 
@@ -32,19 +33,20 @@ class Remembered(Generic[T]):
         # One reads, the others wait for it: together they would be slower, and find the same.
         self._lock = Lock()
 
-    def of(self, key: int) -> T:
-        """Returns the figure for an id, at most `COSTS` times as old as reading it takes, or `SHORTEST_SECONDS`."""
+    def of(self, key: int, version: object = None) -> T:
+        """Returns the figure for an id, at most `COSTS` times as old as reading it takes, or `SHORTEST_SECONDS`, and of
+        that version: what has ended since is read anew."""
         with self._lock:
             kept = self._kept.get(key)
-            if kept is None or time.monotonic() >= kept.until:
-                kept = self._kept[key] = self._read_anew(key)
+            if kept is None or kept.version != version or time.monotonic() >= kept.until:
+                kept = self._kept[key] = self._read_anew(key, version)
             self._kept.move_to_end(key)
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
             return kept.value
 
-    def _read_anew(self, key: int) -> _Kept[T]:
+    def _read_anew(self, key: int, version: object) -> _Kept[T]:
         began = time.monotonic()
         value = self._read(key)
         ended = time.monotonic()
-        return _Kept(value, ended + max(SHORTEST_SECONDS, COSTS * (ended - began)))
+        return _Kept(value, version, ended + max(SHORTEST_SECONDS, COSTS * (ended - began)))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
@@ -19,6 +20,8 @@ from clustercore.jobs.selectors.remembered import Remembered
 from clustercore.nodes.domain.speed import speed_of
 
 MainStages = Mapping[int, str | None]
+Ends = Mapping[int, datetime | None]
+NONE_WIDE: Ends = {}
 """The stage whose units people count of each job; None for a kind that this process does not know."""
 LAST_ATTEMPTS = 1_000
 """Of the whole cluster, in which a job's pace is looked for: some seconds of a busy cluster, days of a quiet one."""
@@ -75,14 +78,14 @@ def main_stage_of(kind: str) -> str | None:
     return known.main_stage if known is not None else None
 
 
-def work_of(main_stages: MainStages, *, wide: Collection[int] = ()) -> dict[int, Work]:
+def work_of(main_stages: MainStages, *, wide: Ends = NONE_WIDE) -> dict[int, Work]:
     """Returns the work done of these jobs, given the main stage of each: one query, none for no jobs.
 
-    That of `wide` ones is as of a little while ago.
+    That of `wide` ones, given when each ended, is as of a little while ago, or of their end.
     """
     narrow = {job_id: stage for job_id, stage in main_stages.items() if job_id not in wide}
     found = _read_work(narrow) if narrow else {}
-    return found | {job_id: _WORK_OF_WIDE.of(job_id) for job_id in main_stages if job_id in wide}
+    return found | {job_id: _WORK_OF_WIDE.of(job_id, wide[job_id]) for job_id in main_stages if job_id in wide}
 
 
 def _read_work(main_stages: MainStages) -> dict[int, Work]:
@@ -91,11 +94,11 @@ def _read_work(main_stages: MainStages) -> dict[int, Work]:
         return {job_id: Work(seconds, audio) for job_id, audio, seconds in cursor.fetchall()}
 
 
-def shares_of(main_stages: MainStages, *, wide: Collection[int] = ()) -> dict[int, list[NodeShare]]:
-    """Returns what each node did of these jobs; one query. That of `wide` ones is as of a little while ago."""
+def shares_of(main_stages: MainStages, *, wide: Ends = NONE_WIDE) -> dict[int, list[NodeShare]]:
+    """Returns what each node did of these jobs; one query. That of `wide` ones is as in `work_of`."""
     narrow = {job_id: stage for job_id, stage in main_stages.items() if job_id not in wide}
     found = _read_shares(narrow) if narrow else {}
-    return found | {job_id: _SHARES_OF_WIDE.of(job_id) for job_id in main_stages if job_id in wide}
+    return found | {job_id: _SHARES_OF_WIDE.of(job_id, wide[job_id]) for job_id in main_stages if job_id in wide}
 
 
 def _read_shares(main_stages: MainStages) -> dict[int, list[NodeShare]]:

@@ -38,6 +38,17 @@ def test_a_cheap_figure_is_read_again_after_some_seconds(clock: Clock) -> None:
     assert (figures.of(7), read) == (3, [7, 8, 7])
 
 
+def test_what_has_ended_is_read_anew_at_once(clock: Clock) -> None:
+    read: list[int] = []
+
+    def times_read(key: int) -> int:
+        read.append(key)
+        return len(read)
+
+    figures = Remembered(times_read)
+    assert (figures.of(7), figures.of(7, "ended"), figures.of(7, "ended")) == (1, 2, 2)
+
+
 def test_a_dear_one_is_kept_for_longer(clock: Clock) -> None:
     def slowly(_key: int) -> float:
         clock.now += 1.0

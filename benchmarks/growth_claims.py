@@ -5,15 +5,14 @@ job, and 100,000 finished ones. A part of the benchmark `growth`.
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from django.db import connection
 
 from benchmarks import harness
-from benchmarks.growth_ledger import add_jobs, add_node, analyze, empty
+from benchmarks.growth_ledger import PIECES, add_jobs, add_node, analyze, empty
+from benchmarks.past_jobs import fill_past
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.services.available import below_floor, claimable
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
@@ -75,7 +74,7 @@ def _beside_a_wide_job() -> dict[str, float]:
 
 def _after_a_year() -> dict[str, float]:
     empty()
-    add_jobs(MANY, 1, state="done")
+    fill_past(PIECES, MANY, 1)
     add_jobs(1, 2 * CLAIMS)
     analyze()
     return _claims(add_node("able"), "history")
@@ -92,7 +91,7 @@ def _of_a_wide_job_over_a_small_one() -> float:
     times: dict[int, list[float]] = {wide: [], small: []}
     for _ in range(UNITS):
         for job_id, node in ((wide, of_wide), (small, of_small)):
-            times[job_id].append(_ms(partial(_work, node)))
+            times[job_id].append(harness.milliseconds(partial(_work, node)))
     return round(statistics.median(times[wide]) / statistics.median(times[small]), 3)
 
 
@@ -112,15 +111,9 @@ def _claims(node: Claimant, name: str, claims: int = CLAIMS) -> dict[str, float]
     _taken(node)
     of_backend = _schedstat()
     before = _processor_ms(of_backend)
-    median = statistics.median([_ms(partial(_taken, node)) for _ in range(claims)])
+    median = statistics.median([harness.milliseconds(partial(_taken, node)) for _ in range(claims)])
     processor = (_processor_ms(of_backend) - before) / claims
     return {f"claim_ms_{name}": round(median, 3), f"claim_processor_ms_{name}": round(processor, 3)}
-
-
-def _ms(step: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    step()
-    return (time.perf_counter() - began) * 1000
 
 
 def _look_ms(node: Claimant) -> float:

@@ -6,7 +6,6 @@ A part of `growth`: `measure` fills an empty ledger and leaves it empty.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 
 from django.db import connection
@@ -60,10 +59,4 @@ def measure(jobs: int = JOBS, units_of_a_job: int = UNITS_OF_A_JOB) -> dict[str,
 
 def _median_ms(question: Callable[[], object]) -> float:
     question()
-    return statistics.median(_ms(question) for _ in range(REPETITIONS))
-
-
-def _ms(question: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    question()
-    return (time.perf_counter() - began) * 1000
+    return statistics.median(harness.milliseconds(question) for _ in range(REPETITIONS))

@@ -17,26 +17,18 @@ LEASE_SECONDS = 3600.0
 
 _JOBS = """
 INSERT INTO jobs_job (kind, title, state, stage, priority, shared, parameters, language, critical_accuracy, engine,
-                      model, error, waiting, floor, created, finished, request_digest)
-SELECT %(kind)s, 'one of many', %(state)s, '', %(priority)s, false, '{}', %(language)s, false, %(engine)s, '', '', '',
+                      model, error, waiting, floor, created, request_digest)
+SELECT %(kind)s, 'one of many', 'running', '', %(priority)s, false, '{}', %(language)s, false, %(engine)s, '', '', '',
        %(floor)s, now(), CASE WHEN %(state)s = 'done' THEN now() END, ''
 FROM generate_series(1, %(jobs)s) RETURNING id
 """
 _UNITS = """
 INSERT INTO jobs_unit (job_id, stage, ordinal, capability, ranked, payload, weight, state, attempts_made, failures,
-                       strikes, excluded_nodes, progress, error, hold_reason, created, finished)
+                       strikes, excluded_nodes, progress, error, hold_reason, created)
 SELECT job.id, 'piece', n, 'stt', true, '{"path": "piece.flac"}', 30,
-       CASE WHEN %(state)s = 'done' THEN 'done' ELSE 'queued' END, (%(state)s = 'done')::integer, 0, 0, '{}', 0, '', '',
-       now(), CASE WHEN %(state)s = 'done' THEN now() END
+       'queued', 0, 0, 0, '{}', 0, '', '', now()
 FROM unnest(%(ids)s::bigint[]) AS job(id), generate_series(1, %(units)s) AS n
 ORDER BY job.id, n
-"""
-_ATTEMPTS = """
-INSERT INTO jobs_attempt (unit_id, number, node_name, instance, boot_id, outcome, lease_until, started, ended, reason,
-                          served_by, fenced_results)
-SELECT u.id, 1, 'gone', gen_random_uuid(), '', 'done', now(), now(), now(), '',
-       '{"engine": "faster-whisper", "model": "small", "seconds": 2.5}', 0
-FROM jobs_unit u WHERE u.job_id = ANY(%(ids)s::bigint[])
 """
 
 
@@ -58,20 +50,17 @@ def add_jobs(
     jobs: int,
     units: int,
     *,
-    state: str = "running",
     priority: int = 0,
     engine: str = "",
     language: str = "en",
     floor: int | None = 0,
 ) -> list[int]:
-    """Adds jobs with so many units each, queued ones or, where the job is `done`, done ones; returns their ids."""
-    asked: dict[str, str | int | None] = {"kind": PIECES.name, "jobs": jobs, "state": state, "priority": priority}
+    """Adds running jobs with so many queued units each; returns their ids."""
+    asked: dict[str, str | int | None] = {"kind": PIECES.name, "jobs": jobs, "priority": priority}
     with connection.cursor() as cursor:
         cursor.execute(_JOBS, asked | {"engine": engine, "language": language, "floor": floor})
         ids = [row[0] for row in cursor.fetchall()]
-        cursor.execute(_UNITS, {"ids": ids, "units": units, "state": state})
-        if state == "done":
-            cursor.execute(_ATTEMPTS, {"ids": ids})
+        cursor.execute(_UNITS, {"ids": ids, "units": units})
     return ids
 
 

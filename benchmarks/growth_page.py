@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -120,7 +119,7 @@ def _of_one_wide_job(client: Client, owner: User) -> dict[str, float]:
     _page(client, f"/jobs/{job_id + 1}/")
     return {
         # What is dear and remembered for some seconds is read then.
-        "job_page_first_ms_100000": _once(lambda: _page(client, f"/jobs/{job_id}/")),
+        "job_page_first_ms_100000": harness.milliseconds(lambda: _page(client, f"/jobs/{job_id}/")),
         "job_page_ms_100000": _median(lambda: _page(client, f"/jobs/{job_id}/")),
         "job_page_kb_100000": len(_page(client, f"/jobs/{job_id}/")) / 1000,
         "job_live_ms_100000": _median(lambda: _live(key)),
@@ -183,15 +182,9 @@ def _live(key: str) -> str:
     return state + "".join(part.make() for part in JOB.parts(key, facts))
 
 
-def _once(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    work()
-    return (time.perf_counter() - began) * 1000
-
-
 def _median(work: Callable[[], object]) -> float:
     work()
-    return statistics.median(_once(work) for _ in range(TIMES))
+    return statistics.median(harness.milliseconds(work) for _ in range(TIMES))
 
 
 def _empty(keep: User | None = None) -> None:

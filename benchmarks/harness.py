@@ -251,3 +251,10 @@ def commit() -> str:
 def _git(*arguments: str) -> str:
     root = Path(__file__).parents[1]
     return subprocess.run(["git", *arguments], cwd=root, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def milliseconds(work: Callable[[], object]) -> float:
+    """How long it took, on the clock."""
+    began = time.perf_counter()
+    work()
+    return (time.perf_counter() - began) * 1000

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
 
 import pytest
+from django.db import connection, connections, transaction
 
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import NewUnit
@@ -68,3 +72,30 @@ def with_parts(count: int, **wishes: object) -> tuple[Job, list[Unit]]:
     Unit.objects.filter(job=job, stage="plan").update(state="done")
     queue_units(fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=n) for n in range(count)])
     return job, list(Unit.objects.filter(job=job, stage="part").order_by("ordinal"))
+
+
+@contextmanager
+def held_open(work: Callable[[], object]) -> Iterator[None]:
+    """Another connection does it in a transaction that lasts as long as the block; what waits for it there fails."""
+    is_done, may_commit = Event(), Event()
+
+    def slow() -> None:
+        try:
+            with transaction.atomic():
+                work()
+                is_done.set()
+                may_commit.wait(30)
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(slow)
+        try:
+            assert is_done.wait(30)
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout TO '100ms'")
+                yield
+        finally:
+            may_commit.set()
+        other.result(30)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from threading import Event
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection
 from django.db.models import Count, Sum
 
 from clustercore.jobs.models import Job, JobCount
 from clustercore.jobs.selectors.queueing import jobs_by_state
 from clustercore.jobs.selectors.visibility import visible_counts, visible_jobs
 from clustercore.jobs.services.control import cancel_job, edit_job, pause_job, remove_job
-from tests.integration.jobs.conftest import submitted
+from tests.integration.jobs.conftest import held_open, submitted
 from tests.people import identity, person
 
 BY = ("owner", "shared", "state")
@@ -77,25 +75,6 @@ def test_the_migration_counts_those_that_are_there() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_transaction_that_lasts_keeps_no_other_job_waiting() -> None:
     submitted()
-    submitted_there, may_commit = Event(), Event()
-
-    def slow() -> None:
-        try:
-            with transaction.atomic():
-                Job.objects.update(state="paused")
-                submitted_there.set()
-                may_commit.wait(30)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(slow)
-        try:
-            assert submitted_there.wait(30)
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SET LOCAL lock_timeout TO '100ms'")
-                Job.objects.create(kind="sums", title="meanwhile", created=Job.objects.get().created)
-        finally:
-            may_commit.set()
-        other.result(30)
+    with held_open(lambda: Job.objects.update(state="paused")):
+        Job.objects.create(kind="sums", title="meanwhile", created=Job.objects.get().created)
     assert kept() == counted() == {(None, False, "paused", 1), (None, False, "running", 1)}

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
-from threading import Event
 from typing import Any
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection
 
 from clustercore.jobs.domain.counters import UNIT_BUCKETS, bucket_of
 from clustercore.jobs.domain.verdict import Done, Fail
@@ -19,7 +17,7 @@ from clustercore.jobs.selectors.totals import EngineUnits, units_by_engine
 from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import cancel_job, remove_job
 from clustercore.jobs.services.settle import settle
-from tests.integration.jobs.conftest import taken, with_parts
+from tests.integration.jobs.conftest import held_open, taken, with_parts
 
 AROUND = [at for bound in UNIT_BUCKETS for at in (math.nextafter(bound, 0), bound, math.nextafter(bound, math.inf))]
 
@@ -127,28 +125,9 @@ def test_a_transaction_that_lasts_keeps_no_other_result_waiting(node: Claimant) 
         with_parts(1)
         keys.append(taken(node).key)
     settle(keys[0], Done({}), served_by=served)
-    ended, may_commit = Event(), Event()
-
-    def slow() -> None:
-        try:
-            with transaction.atomic():
-                settle(keys[1], Done({}), served_by=served)
-                ended.set()
-                may_commit.wait(30)
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(slow)
-        try:
-            assert ended.wait(30)
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SET LOCAL lock_timeout TO '100ms'")
-                settle(keys[2], Done({}), served_by=served)
-            assert by_bucket() == {1: 2}
-        finally:
-            may_commit.set()
-        other.result(30)
+    with held_open(lambda: settle(keys[1], Done({}), served_by=served)):
+        settle(keys[2], Done({}), served_by=served)
+        assert by_bucket() == {1: 2}
     assert by_bucket() == {1: 3}
     assert WorkDone.objects.count() == 2
     assert claim(node) is not None

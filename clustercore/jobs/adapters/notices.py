@@ -88,7 +88,12 @@ class Notices:
         # A socket of this machine has no such option, nor an end that vanishes in silence.
         kept = {} if settings.REDIS_URL.startswith("unix:") else {"socket_keepalive": True}
         client = redis.Redis.from_url(
-            settings.REDIS_URL, socket_connect_timeout=CONNECT_SECONDS, retry=Retry(NoBackoff(), 0), **kept
+            settings.REDIS_URL,
+            socket_connect_timeout=CONNECT_SECONDS,
+            # It listens for as long as nothing changes.
+            socket_timeout=None,
+            retry=Retry(NoBackoff(), 0),
+            **kept,
         )
         try:
             async with client.pubsub() as subscription:

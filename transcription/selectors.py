@@ -47,12 +47,18 @@ def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:
     `as_heard` gives what the engines said instead. Raises Recording.DoesNotExist.
     """
     recording = Recording.objects.select_related("job").get(job_id=job_id)
-    if as_heard:
-        segments = tuple(in_order(_segment(row) for row in _rows(recording)))
-    else:
-        segments = segments_shown(readings_of(recording))
+    segments = _as_heard(recording) if as_heard else segments_shown(readings_of(recording))
     gaps = gaps_by_job([job_id]).get(job_id, ())
     return heard.Transcript(segments, recording.job.language or "", recording.seconds or 0.0, gaps)
+
+
+def text_as_heard(job_id: int) -> str:
+    """The text alone, as the engines said it. Raises Recording.DoesNotExist."""
+    return heard.Transcript(_as_heard(Recording.objects.get(job_id=job_id)), "", 0.0).text
+
+
+def _as_heard(recording: Recording) -> tuple[heard.Segment, ...]:
+    return tuple(in_order(_segment(row) for row in _rows(recording)))
 
 
 def gaps_by_job(job_ids: Sequence[int]) -> dict[int, tuple[heard.Gap, ...]]:

@@ -178,6 +178,7 @@ def piece_event(path: Path, piece: Complete, sound: float) -> JsonObject:
             "start_sample": piece.start,
             "end_sample": piece.end,
             "sound_seconds": round(sound, 2),
+            "is_last": piece.is_last,
         }
     }
 

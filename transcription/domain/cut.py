@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +67,8 @@ class Complete:
     ordinal: int
     start: int
     end: int
+    is_last: bool = False
+    """Whether the recording ends with it."""
 
 
 Instruction = Append | Complete
@@ -121,7 +123,7 @@ class Cutting:
         """The recording has ended: what is left is the last piece."""
         yield from self._append(len(self._pending))
         if self._appended:
-            yield self._complete()
+            yield replace(self._complete(), is_last=True)
 
     def _append(self, count: int) -> Iterator[Instruction]:
         if count <= 0:

@@ -31,7 +31,10 @@ WAVE = 8
 
 @dataclass
 class Waves:
-    """Pieces cut and not yet queued: one for each slot goes out alone, so that work starts at once."""
+    """Pieces cut and not yet queued: one for each slot goes out alone, so that work starts at once.
+
+    The last ones are queued by the transaction that completes the cut.
+    """
 
     context: UnitContext
     slots: int
@@ -41,15 +44,18 @@ class Waves:
     def add(self, piece: Mapping[str, Any]) -> None:
         """Stores the piece and queues the wave when it is full."""
         self.waiting.append(self._unit(piece, stored(piece)))
-        if self.sent < self.slots or len(self.waiting) >= WAVE:
-            self.flush()
+        if not piece.get("is_last") and (self.sent < self.slots or len(self.waiting) >= WAVE):
+            self._flush()
 
-    def flush(self) -> None:
-        """Queues what waits."""
-        if self.waiting:
-            self.sent += len(self.waiting)
-            self.context.queue(self.waiting)
-            self.waiting = []
+    @property
+    def pieces(self) -> int:
+        """How many there are in all."""
+        return self.sent + len(self.waiting)
+
+    def _flush(self) -> None:
+        self.sent += len(self.waiting)
+        self.context.queue(self.waiting)
+        self.waiting = []
 
     def _unit(self, piece: Mapping[str, Any], blob: str) -> NewUnit:
         payload = {
@@ -113,12 +119,14 @@ def cut(context: UnitContext) -> Verdict:
         "track": context.parameters.get("track"),
     }
     described = context.call_engine("media", "pyav", request, on_event)
-    waves.flush()
-    return Done({**described, "remade": remade})
+    found = {**described, "remade": remade, "pieces": waves.pieces, "pieces_following": len(waves.waiting)}
+    return Done(found, then=tuple(waves.waiting))
 
 
 def lost_pieces(job_id: int, blobs: Sequence[str]) -> list[int]:
     """Which of the pieces, by their hashes in order, must be cut again: the ledger or who was to hear them says so."""
+    if not blobs:
+        return []
     missing = {*blobs} - existing(blobs) | awaited(job_id)
     return [ordinal for ordinal, blob in enumerate(blobs) if blob in missing]
 
@@ -156,12 +164,15 @@ def record_cut(unit_id: int, result: Mapping[str, Any]) -> None:
     remade = result.get("remade", [])
     for piece in remade:
         _point(recording.pieces.get(ordinal=piece["ordinal"]), recording.job_id, piece["blob"])
-    go_on_detecting(recording.job_id)
+    if not result.get("pieces_following"):
+        # Otherwise these are asked when they are queued, or tell that there is none left to ask.
+        go_on_detecting(recording.job_id)
+    # A node of the version before has queued all of them, and does not say how many.
+    pieces = result["pieces"] if "pieces" in result else recording.pieces.count()
     if remade:
-        text = f"cut again, because their sound was no longer stored: {len(remade)} of {recording.pieces.count()}"
+        text = f"cut again, because their sound was no longer stored: {len(remade)} of {pieces}"
         record_event(recording.job_id, "cut", text, unit_id=unit_id)
         return
-    pieces = recording.pieces.count()
     noun = "piece" if pieces == 1 else "pieces"
     record_event(
         recording.job_id, "cut", f"cut into {pieces} {noun} ({recording.seconds:.1f} s of sound)", unit_id=unit_id

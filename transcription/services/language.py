@@ -87,7 +87,7 @@ def _decide(job: Job, language: str, asked: list[Unit]) -> None:
         record_event(job.pk, "language", NOT_TOLD)
     else:
         _record_decision(job, told)
-    release_units(job.pk, "transcribe")
+    release_units(job.pk, ["transcribe"])
 
 
 def _record_decision(job: Job, told: Unit) -> None:

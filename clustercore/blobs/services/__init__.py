@@ -51,6 +51,12 @@ UPKEEP_SECONDS = 60.0
 _LOCK = """
 SELECT sha256 FROM blobs_blob WHERE sha256 = ANY(%s) AND deleted IS NULL ORDER BY sha256 FOR KEY SHARE
 """
+# Locked as it is found: what is marked as deleted must not go between the look and the lock.
+_ENTER = """
+INSERT INTO blobs_blob (sha256, size, media_type, created, stamped, seal)
+VALUES (%(sha256)s, %(size)s, %(media_type)s, statement_timestamp(), statement_timestamp(), '')
+ON CONFLICT (sha256) DO UPDATE SET stamped = excluded.stamped RETURNING seal, size
+"""
 _VERIFYING = [threading.Lock() for _ in range(256)]
 """By a hash's first byte: who comes for a blob that is being verified waits for that."""
 TOMBSTONE_HOURS = 24
@@ -125,13 +131,12 @@ def adopt(store: Store, arrived: Finished, media_type: str) -> str:
 def _enter(store: Store, arrived: Finished, media_type: str) -> None:
     size = arrived.path.stat().st_size
     with transaction.atomic():
-        # Locked as it is found: what is marked as deleted must not go between the look and the lock.
-        blob, _ = Blob.objects.select_for_update().get_or_create(
-            sha256=arrived.sha256, defaults={"size": size, "media_type": media_type[:100]}
-        )
-        if not store.holds(arrived.sha256, blob.seal):
-            blob.seal, blob.size = store.place(arrived), size
-        Blob.objects.filter(pk=blob.pk).update(seal=blob.seal, size=blob.size, deleted=None, stamped=Now())
+        with connection.cursor() as cursor:
+            cursor.execute(_ENTER, {"sha256": arrived.sha256, "size": size, "media_type": media_type[:100]})
+            seal, standing_size = cursor.fetchone()
+        if not store.holds(arrived.sha256, seal):
+            seal, standing_size = store.place(arrived), size
+        Blob.objects.filter(pk=arrived.sha256).update(seal=seal, size=standing_size, deleted=None, stamped=Now())
 
 
 def renew(sha256: str) -> bool:

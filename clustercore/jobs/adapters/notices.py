@@ -150,17 +150,19 @@ class Awaited:
         elif self._job_id in changes and not self._only_end:
             self._changed.set()
 
-    async def within(self, seconds: float) -> None:
+    async def within(self, seconds: float) -> bool:
         """Returns when the job has, or may have, changed since the last call, or when the time is over.
 
-        Changes that follow each other fast are one; an end is told at once.
+        Changes that follow each other fast are one; an end is told at once. Returns whether its end was told.
         """
         clock = asyncio.get_running_loop().time
         await _until(self._changed, seconds)
         await _until(self._over, self._looked + BETWEEN_SECONDS - clock())
         self._looked = clock()
+        is_over = self._over.is_set()
         self._changed.clear()
         self._over.clear()
+        return is_over
 
 
 async def _until(told: asyncio.Event, seconds: float) -> None:

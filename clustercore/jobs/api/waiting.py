@@ -69,7 +69,8 @@ async def _until_over(job_id: int, seconds: float) -> None:
     deadline, pause = clock() + seconds, FIRST_PAUSE_SECONDS
     with changes_of(job_id, only_end=True) as changes:
         while await in_thread(lambda: _is_open(job_id)) and (left := deadline - clock()) > 0:
-            await changes.within(min(left, LONGEST_PAUSE_SECONDS if changes.is_told else pause))
+            if await changes.within(min(left, LONGEST_PAUSE_SECONDS if changes.is_told else pause)):
+                return
             pause = min(LONGEST_PAUSE_SECONDS, pause * 1.3)
 
 

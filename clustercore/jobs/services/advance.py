@@ -5,22 +5,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES, JobState, UnitState
-from clustercore.jobs.domain.progression import Counts, Move, broken_stages, gaps, next_move
+from clustercore.jobs.domain.progression import Move, broken_stages, gaps, next_move
 from clustercore.jobs.domain.words import ended_words
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.asking import withdraw_from_job
 from clustercore.jobs.services.counting import count_finished
-from clustercore.jobs.services.events import record_event
-from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, counts_of, gather, open_joins
+from clustercore.jobs.services.joins import NOTHING_DONE, close_input, close_stages, gather, open_joins
 from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.snapshot import Snapshot, final_snapshot_of, snapshot_of
 from clustercore.jobs.services.telling import job_changed
-from clustercore.jobs.services.turn_locks import alone, alone_in
+from clustercore.jobs.services.turn_locks import alone
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,21 @@ SELECT EXISTS (SELECT 1 FROM jobs_unit WHERE job_id = %(job)s::bigint AND state 
        EXISTS (SELECT 1 FROM jobs_unitafter WHERE after_id = %(unit)s::bigint)
 """,
 )
+
+_END = """
+WITH ended AS (
+    UPDATE jobs_job
+    SET state = %(state)s, error = %(error)s, waiting = '', gaps = %(gaps)s, finished = statement_timestamp()
+    WHERE id = %(job)s RETURNING id, created, finished
+), told AS (
+    INSERT INTO jobs_jobevent (job_id, at, name, text, node_name)
+    SELECT id, finished, %(state)s, %(told)s, '' FROM ended
+)
+SELECT finished, extract(epoch FROM finished - created)::float8,
+       extract(epoch FROM (SELECT min(a.started) FROM jobs_unit u JOIN jobs_attempt a ON a.unit_id = u.id
+                           WHERE u.job_id = ended.id) - created)::float8
+FROM ended
+"""
 
 
 def advance(job_id: int) -> str:
@@ -63,7 +78,7 @@ def unit_ended(job_id: int, unit_id: int, stage: str, *, is_done: bool) -> None:
     if goes_on and not is_input:
         return
     job = Job.objects.get(pk=job_id)
-    failed = is_input and close_input(kind_named(job.kind), job, unit_id, is_done=is_done)
+    failed = is_input and close_input(kind_named(job.kind), job_id, unit_id, is_done=is_done)
     if failed or not goes_on:
         look_at(job)
 
@@ -75,34 +90,38 @@ def look_at(job: Job) -> None:
     """
     if job.state not in (JobState.RUNNING, JobState.PAUSED):
         return
-    alone_in(job.pk)
     job_changed(job.pk)
     kind = kind_named(job.kind)
-    counts = _with_barriers(kind, job)
-    if unknown := counts.keys() - kind.order.keys():
+    seen = _with_barriers(kind, job)
+    if unknown := seen.counts.keys() - kind.order.keys():
         logger.warning("job %s has stages that this version does not know: %s", job.pk, ", ".join(sorted(unknown)))
         return
-    close_stages(kind, job, counts)
-    while open_joins(kind, job, Unit.objects.filter(job=job)):
-        close_stages(kind, job, counts_of(job.pk))
-    counts = counts_of(job.pk)
-    timed = Unit.objects.filter(job=job, state=UnitState.BLOCKED, join_until__isnull=False).count()
-    match next_move(kind.rules, counts, timed=timed):
+    seen = _joined(kind, job.pk, seen)
+    match next_move(kind.rules, seen.counts, timed=seen.timed):
         case Move.GO_ON:
-            gather(kind, job, counts)
+            gather(kind, job.pk, seen)
         case Move.FAIL:
-            _give_up(job, broken_stages(kind.rules, counts))
+            _give_up(job, broken_stages(kind.rules, seen.counts))
         case Move.STUCK:
             _give_up(job, [])
         case Move.END:
-            _end(job, JobState.DONE, "", gaps(counts))
+            _end(job, JobState.DONE, "", gaps(seen.counts))
 
 
-def _with_barriers(kind: JobKind, job: Job) -> Counts:
+def _with_barriers(kind: JobKind, job: Job) -> Snapshot:
     """A job from before barriers were there from the start gets the units of those that it lacks."""
-    counts = counts_of(job.pk)
-    missing = [unit for unit in kind.barriers() if unit.stage not in counts]
-    return counts_of(job.pk) if missing and queue_units(kind, job.pk, missing) else counts
+    seen = final_snapshot_of(job.pk)
+    missing = [unit for unit in kind.barriers() if unit.stage not in seen.counts]
+    return snapshot_of(job.pk) if missing and queue_units(kind, job.pk, missing) else seen
+
+
+def _joined(kind: JobKind, job_id: int, seen: Snapshot) -> Snapshot:
+    """Opens and fails what waits, as far as it goes; returns the job as it is then."""
+    while close_stages(kind, job_id, seen) or seen.may_open:
+        if not open_joins(kind, job_id, Unit.objects.filter(job=job_id)):
+            return snapshot_of(job_id)
+        seen = snapshot_of(job_id)
+    return seen
 
 
 def _give_up(job: Job, stages: Sequence[str]) -> None:
@@ -131,9 +150,9 @@ def _named_error(job: Job, unit: Unit) -> str:
 
 def _end(job: Job, state: JobState, error: str, without: int) -> None:
     job.state, job.error, job.waiting, job.gaps = state, error, "", without
-    job.finished = Now()
-    job.save(update_fields=["state", "error", "waiting", "finished", "gaps"])
-    job.refresh_from_db(fields=["finished"])
+    with connection.cursor() as cursor:
+        told = f"{state}: {error}" if error else ended_words(state, without)
+        cursor.execute(_END, {"job": job.pk, "state": state, "error": error, "gaps": without, "told": told})
+        job.finished, took, waited = cursor.fetchone()
     job_changed(job.pk, at_once=True)
-    record_event(job.pk, str(state), f"{state}: {error}" if error else ended_words(state, without))
-    count_finished(job, state)
+    count_finished(job.kind, state, took=took, waited=waited)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -93,7 +93,7 @@ def _cancel(job: Job, reason: str) -> None:
     # A claim that committed while the line above waited for its unit has left one more live attempt.
     _cancel_attempts(job, reason)
     _set_state(job, JobState.CANCELLED, reason)
-    count_finished(job, JobState.CANCELLED)
+    count_finished(job.kind, JobState.CANCELLED)
 
 
 def _cancel_attempts(job: Job, reason: str) -> None:
@@ -160,18 +160,23 @@ def requeue_unit(unit_id: int) -> Unit:
     return unit
 
 
-@transaction.atomic
-def release_units(job_id: int, stage: str, hold_reason: str = "") -> int:
-    """Queues the held units of a stage, all or those held for one reason; returns how many."""
-    held_units = Unit.objects.select_for_update().filter(job_id=job_id, stage=stage, state=UnitState.HELD)
-    held = list(held_units.filter(hold_reason=hold_reason) if hold_reason else held_units)
-    Unit.objects.filter(pk__in=[unit.pk for unit in held]).update(state=UnitState.QUEUED, hold_reason="")
+@transaction.atomic(savepoint=False)
+def release_units(job_id: int, stages: Collection[str], hold_reason: str = "") -> int:
+    """Queues the held units of some stages, all or those held for one reason; returns how many."""
+    units = Unit.objects.select_for_update().filter(job_id=job_id, stage__in=stages, state=UnitState.HELD)
+    held = units.filter(hold_reason=hold_reason) if hold_reason else units
+    by_stage: dict[str, list[int]] = {}
+    for unit_id, stage in held.order_by("pk").values_list("pk", "stage"):
+        by_stage.setdefault(stage, []).append(unit_id)
+    if not by_stage:
+        return 0
+    released = [unit_id for ids in by_stage.values() for unit_id in ids]
+    Unit.objects.filter(pk__in=released).update(state=UnitState.QUEUED, hold_reason="")
     job_changed(job_id)
-    job = Job.objects.get(pk=job_id)
-    if held:
-        ids = [unit.pk for unit in held]
-        transaction.on_commit(partial(kind_named(job.kind).ring, job_id, stage, ids))
-    return len(held)
+    kind = kind_named(Job.objects.values_list("kind", flat=True).get(pk=job_id))
+    for stage, ids in by_stage.items():
+        transaction.on_commit(partial(kind.ring, job_id, stage, ids))
+    return len(released)
 
 
 @transaction.atomic

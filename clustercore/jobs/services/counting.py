@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import connection
-
 from clustercore.jobs.domain.counters import (
     FINISHED,
     JOB_BUCKETS,
@@ -14,14 +12,7 @@ from clustercore.jobs.domain.counters import (
     bucket_of,
     counter_name,
 )
-from clustercore.jobs.models import Job
 from clustercore.jobs.services.events import count_all
-
-_SECONDS = """
-SELECT extract(epoch FROM j.finished - j.created), extract(epoch FROM min(a.started) - j.created)
-FROM jobs_job j LEFT JOIN jobs_unit u ON u.job_id = j.id LEFT JOIN jobs_attempt a ON a.unit_id = u.id
-WHERE j.id = %s GROUP BY j.id
-"""
 
 
 def count_submitted(kind: str) -> None:
@@ -29,21 +20,16 @@ def count_submitted(kind: str) -> None:
     count_all({counter_name(SUBMITTED, kind): 1})
 
 
-def count_finished(job: Job, outcome: str) -> None:
-    """A job has ended so; one that is retried may end again. How long it took is told of those that were done."""
-    counts = {counter_name(FINISHED, job.kind, outcome): 1}
+def count_finished(kind: str, outcome: str, *, took: float | None = None, waited: float | None = None) -> None:
+    """A job has ended so; one that is retried may end again. How long it took is told of those that were done.
+
+    `took`: seconds since it was submitted; `waited`: until its first unit was begun.
+    """
+    counts = {counter_name(FINISHED, kind, outcome): 1}
     if outcome == "done":
-        took, waited = _seconds_of(job.pk)
-        counts |= _observed(TOOK, job.kind, took)
-        counts |= _observed(WAITED, job.kind, waited)
+        counts |= _observed(TOOK, kind, took)
+        counts |= _observed(WAITED, kind, waited)
     count_all(counts)
-
-
-def _seconds_of(job_id: int) -> tuple[float | None, float | None]:
-    with connection.cursor() as cursor:
-        cursor.execute(_SECONDS, [job_id])
-        took, waited = cursor.fetchone()
-    return (None if took is None else float(took)), (None if waited is None else float(waited))
 
 
 def _observed(name: str, kind: str, seconds: float | None) -> dict[str, int]:

@@ -8,6 +8,7 @@ from clustercore.jobs.services.available import AVAILABLE, BELOW_FLOOR
 from clustercore.jobs.services.claim import CLAIM
 from clustercore.jobs.services.ready import COME_DUE
 from clustercore.jobs.services.settle import COMPLETE, LOCK_JOB
+from clustercore.jobs.services.snapshot import SNAPSHOT, SNAPSHOT_ALONE
 from clustercore.jobs.services.sweep import LOOK
 from clustercore.jobs.services.turn import BESIDE, TURN
 
@@ -20,6 +21,8 @@ HOT_STATEMENTS = (
     COMPLETE,
     AFTER_END,
     LOOK,
+    SNAPSHOT,
+    SNAPSHOT_ALONE,
     BESIDE,
     TURN,
 )

@@ -20,6 +20,7 @@ from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.progression import Counts, broken_stages
 from clustercore.jobs.models import Job, Unit, UnitAfter
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.snapshot import Snapshot, snapshot_of
 
 NOTHING_DONE = "nothing that it waits for was done"
 
@@ -68,10 +69,9 @@ def set_waiting(kind: JobKind, job_id: int, created: Mapping[int, NewUnit]) -> N
     for new in joins.values():
         _refuse_stages(kind, new)
     _wait_for_inputs(job_id, joins)
-    job = Job.objects.get(pk=job_id)
-    if any(after.ordinal is None for new in joins.values() for after in new.after):
-        close_stages(kind, job, counts_of(job_id))
-    open_joins(kind, job, Unit.objects.filter(pk__in=joins))
+    seen = snapshot_of(job_id)
+    if close_stages(kind, job_id, seen) or seen.may_open:
+        open_joins(kind, job_id, Unit.objects.filter(pk__in=joins))
 
 
 def _refuse_stages(kind: JobKind, new: NewUnit) -> None:
@@ -156,26 +156,27 @@ def close_inputs(unit_ids: Collection[int], *, is_done: bool) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def close_input(kind: JobKind, job: Job, unit_id: int, *, is_done: bool) -> bool:
+def close_input(kind: JobKind, job_id: int, unit_id: int, *, is_done: bool) -> bool:
     """Tells those that wait for a unit that it is over; returns whether any of them failed by that."""
     waiting = close_inputs([unit_id], is_done=is_done)
-    return open_joins(kind, job, Unit.objects.filter(pk__in=waiting)) if waiting else False
+    return open_joins(kind, job_id, Unit.objects.filter(pk__in=waiting)) if waiting else False
 
 
-def close_stages(kind: JobKind, job: Job, counts: Counts) -> None:
-    """Tells those that wait for a stage, or a group of one, that it is over."""
-    edges = UnitAfter.objects.filter(job=job, after=None, outcome=InputOutcome.OPEN)
-    named = sorted(set(edges.values_list("stage", "group")))
-    by_group = _counts_by_group(job.pk) if any(group for _, group in named) else {}
-    for stage, group in named:
-        of_group = by_group.get(group, {}) if group else counts
+def close_stages(kind: JobKind, job_id: int, seen: Snapshot) -> bool:
+    """Tells those that wait for a stage, or a group of one, that it is over; returns whether any is."""
+    is_any_over = False
+    by_group = _counts_by_group(job_id) if any(group for _, group in seen.awaited) else {}
+    for stage, group in seen.awaited:
+        of_group = by_group.get(group, {}) if group else seen.counts
         # What has no group may queue more of any.
-        open_anywhere = (of_group, by_group.get("", {})) if group else (counts,)
+        open_anywhere = (of_group, by_group.get("", {})) if group else (seen.counts,)
         outcome = _outcome_of_stage(kind, stage, of_group, open_anywhere)
         if outcome == InputOutcome.OPEN:
             continue
+        is_any_over = True
         with connection.cursor() as cursor:
-            cursor.execute(_CLOSE_STAGE, {"outcome": outcome, "job": job.pk, "stage": stage, "group": group})
+            cursor.execute(_CLOSE_STAGE, {"outcome": outcome, "job": job_id, "stage": stage, "group": group})
+    return is_any_over
 
 
 def _outcome_of_stage(kind: JobKind, stage: str, of_group: Counts, open_anywhere: Sequence[Counts]) -> InputOutcome:
@@ -205,15 +206,6 @@ def _is_cut_off(kind: JobKind, stage: str, counts: Sequence[Counts]) -> bool:
     return any(broken_stages(earlier, one) for one in counts)
 
 
-def counts_of(job_id: int) -> dict[str, dict[str, int]]:
-    """Units of a job by stage and state."""
-    counted: dict[str, dict[str, int]] = {}
-    units = Unit.objects.filter(job_id=job_id).order_by()
-    for stage, state, number in units.values_list("stage", "state").annotate(number=Count("pk")):
-        counted.setdefault(stage, {})[state] = number
-    return counted
-
-
 def _counts_by_group(job_id: int) -> dict[str, dict[str, dict[str, int]]]:
     counted: dict[str, dict[str, dict[str, int]]] = {}
     units = Unit.objects.filter(job_id=job_id).order_by()
@@ -222,11 +214,11 @@ def _counts_by_group(job_id: int) -> dict[str, dict[str, dict[str, int]]]:
     return counted
 
 
-# `opening` decides; what this leaves out it would let wait, and thousands of such are neither read nor locked.
+# As a snapshot's `may_open`.
 _MAY_OPEN = Q(open_inputs=0) | Q(join_until__lte=Now()) | Q(quorum__isnull=False, done_inputs__gt=0)
 
 
-def open_joins(kind: JobKind, job: Job, units: QuerySet[Unit]) -> bool:
+def open_joins(kind: JobKind, job_id: int, units: QuerySet[Unit]) -> bool:
     """Opens, fails or leaves each blocked unit of these; returns whether any failed."""
     is_due = Case(When(join_until__lte=Now(), then=Value(True)), default=Value(False), output_field=BooleanField())
     blocked = units.filter(_MAY_OPEN, state=UnitState.BLOCKED).annotate(is_due=is_due).order_by("pk")
@@ -234,40 +226,42 @@ def open_joins(kind: JobKind, job: Job, units: QuerySet[Unit]) -> bool:
     for unit in blocked.select_for_update(of=("self",)):
         found = opening(Inputs(unit.open_inputs, unit.done_inputs), unit.quorum, is_due=unit.is_due)
         if found == Opening.RUN:
-            _open(kind, job, unit)
+            _open(kind, job_id, unit)
         elif found == Opening.FAIL:
-            _fail(kind, job, unit)
+            _fail(kind, job_id, unit)
             failed = True
     return failed
 
 
-def _open(kind: JobKind, job: Job, unit: Unit) -> None:
+def _open(kind: JobKind, job_id: int, unit: Unit) -> None:
     # A stage that this version does not know rings no bell here: nodes that know it look for its units.
     stage = kind.stage(unit.stage) if unit.stage in kind.order else None
-    held = stage.held(job.pk) if stage is not None and stage.held is not None else ""
+    held = stage.held(job_id) if stage is not None and stage.held is not None else ""
     state = UnitState.HELD if held else UnitState.QUEUED
     Unit.objects.filter(pk=unit.pk).update(state=moved(unit.state, state), hold_reason=held, unsent=False)
     if stage is not None and stage.opens == "barrier":
-        Job.objects.filter(pk=job.pk).update(stage=unit.stage)
+        Job.objects.filter(pk=job_id).update(stage=unit.stage)
     if unit.unsent and stage is not None and not held:
-        transaction.on_commit(partial(kind.ring, job.pk, unit.stage, [unit.pk]))
+        transaction.on_commit(partial(kind.ring, job_id, unit.stage, [unit.pk]))
 
 
-def _fail(kind: JobKind, job: Job, unit: Unit) -> None:
+def _fail(kind: JobKind, job_id: int, unit: Unit) -> None:
     Unit.objects.filter(pk=unit.pk).update(state=UnitState.FAILED, finished=Now(), error=NOTHING_DONE)
-    record_event(job.pk, str(UnitState.FAILED), f"{unit.stage} {unit.ordinal} failed: {NOTHING_DONE}", unit_id=unit.pk)
-    close_input(kind, job, unit.pk, is_done=False)
+    record_event(job_id, str(UnitState.FAILED), f"{unit.stage} {unit.ordinal} failed: {NOTHING_DONE}", unit_id=unit.pk)
+    close_input(kind, job_id, unit.pk, is_done=False)
 
 
-def gather(kind: JobKind, job: Job, counts: Counts) -> None:
-    """Sends the canvas of each join whose stage gets no more units, once. Nothing rests on it: a failure is logged."""
+def gather(kind: JobKind, job_id: int, seen: Snapshot) -> None:
+    """Sends the canvas of each join whose stage gets no more units, once. Nothing rests on it: a failure is logged.
+
+    Where one unit is left it takes none: whoever does that goes on with what waits for it.
+    """
     if kind.gather is None:
         return
-    edges = UnitAfter.objects.filter(job=job, after=None, outcome=InputOutcome.OPEN, group="")
-    waiting = edges.filter(unit__state=UnitState.BLOCKED, unit__unsent=True)
-    for stage, unit_id in waiting.values_list("stage", "unit"):
-        if not _may_grow(kind, stage, counts):
-            transaction.on_commit(_sending_canvas(kind.gather, job.pk, unit_id), robust=True)
+    for stage, unit_id in seen.unsent:
+        left = sum(seen.counts.get(stage, {}).get(state, 0) for state in OPEN_UNIT_STATES)
+        if left > 1 and not _may_grow(kind, stage, seen.counts):
+            transaction.on_commit(_sending_canvas(kind.gather, job_id, unit_id), robust=True)
 
 
 def _sending_canvas(gather: Callable[[int, int], None], job_id: int, unit_id: int) -> Callable[[], None]:

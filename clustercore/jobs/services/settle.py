@@ -302,9 +302,9 @@ def _await_remake(job: Job, attempt: Attempt, unit: Unit, verdict: Remake) -> No
 
 
 def _release_remade(kind: JobKind, job_id: int, maker: str) -> None:
-    for stage in kind.stages:
-        if stage.made_by == maker:
-            release_units(job_id, stage.name, BLOB_MISSING)
+    remade = [stage.name for stage in kind.stages if stage.made_by == maker]
+    if remade:
+        release_units(job_id, remade, BLOB_MISSING)
 
 
 def strike(job: Job, attempt: Attempt, unit: Unit, why: str) -> None:

@@ -65,6 +65,8 @@ class Asked:
     for_programs: bool
     is_told: bool = False
     """It was told that this has changed."""
+    has_ended: bool = False
+    """It was told that a job has ended that this has to do with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,8 +179,8 @@ class Looker:
 
 
 def _is_awaited(together: Sequence[Asked]) -> bool:
-    """Whether somebody knows nothing yet."""
-    return any(one.is_new for one in together)
+    """Whether somebody knows nothing yet, or waits for an end."""
+    return any(one.is_new or one.has_ended for one in together)
 
 
 def _found(asked: Asked, facts: Facts | None) -> Found | None:

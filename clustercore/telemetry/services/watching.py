@@ -146,6 +146,10 @@ class Watcher:
         self._told: set[Key] = set()
         """Keys that have changed since the last look began, as was told."""
         self._changed = asyncio.Event()
+        self._over: set[Key] = set()
+        """Keys that a job has to do with which has ended since the last look began, as was told: people wait for it."""
+        self._ended = asyncio.Event()
+        self._was_hurried = False
         self._task: asyncio.Task[None] | None = None
         self._looker = Looker()
 
@@ -184,6 +188,7 @@ class Watcher:
             while self.watched:
                 self._new.clear()
                 self._changed.clear()
+                self._ended.clear()
                 began = clock()
                 if await self._look():
                     pause = self._next_pause(pause, is_told=notices.are_told)
@@ -202,32 +207,37 @@ class Watcher:
         return min(last * 1.5, IDLE_LOOK_SECONDS) if self._looker.is_idle else LOOK_SECONDS
 
     async def _pause(self, ended: float, due: float, rest: float) -> None:
-        """Until it is due, something was told, or somebody new follows; what is told leaves the ledger some rest."""
-        clock = asyncio.get_running_loop().time
-        waiting = [asyncio.ensure_future(event.wait()) for event in (self._new, self._changed)]
-        try:
-            await asyncio.wait(waiting, timeout=due - clock(), return_when=asyncio.FIRST_COMPLETED)
-            if self._changed.is_set():
-                quiet = ended + min(max(rest, SHORTEST_PAUSE_SECONDS), LOOK_SECONDS)
-                await asyncio.wait(waiting[:1], timeout=quiet - clock())
-        finally:
-            for one in waiting:
-                one.cancel()
-        await asyncio.sleep(ended + SHORTEST_PAUSE_SECONDS - clock())
+        """Until it is due, something was told, or somebody new follows; what is told leaves the ledger some rest.
+
+        An end leaves it none, but for ends that follow each other at once.
+        """
+        await _any_of(self._ended, self._new, self._changed, until=due)
+        if self._changed.is_set():
+            quiet = min(max(rest, SHORTEST_PAUSE_SECONDS), LOOK_SECONDS)
+            await _any_of(self._ended, self._new, until=ended + quiet)
+        shortest, clock = ended + SHORTEST_PAUSE_SECONDS, asyncio.get_running_loop().time
+        if self._was_hurried:
+            await asyncio.sleep(shortest - clock())
+        else:
+            await _any_of(self._ended, until=shortest)
+        self._was_hurried = clock() < shortest
 
     def _hear(self, changes: Changes | None) -> None:
-        """Notes which of what is followed has changed, or may have, and wakes whoever looks; an end leaves no rest."""
+        """Notes which of what is followed has changed, or may have, and wakes whoever looks."""
         told = {key for key in self.watched if _concerns(key, changes)}
+        ended = {job_id: True for job_id, is_over in (changes or {}).items() if is_over}
         self._told |= told
+        self._over |= {key for key in told if ended and _concerns(key, ended)}
         if told:
             self._changed.set()
-        if told and changes is not None and any(changes.values()):
-            self._new.set()
+        if self._over:
+            self._ended.set()
 
     async def _look(self) -> bool:
         """One look at everything that is followed; whether the ledger answered."""
         asked = [*map(self._asked, self.watched)]
         self._told.clear()
+        self._over.clear()
         looking = asyncio.ensure_future(asyncio.to_thread(self._looker.look, asked))
         try:
             done, _ = await asyncio.wait({looking}, timeout=SILENCE_SECONDS)
@@ -260,6 +270,7 @@ class Watcher:
             for_pages=any(one.pages for one in watched.followers),
             for_programs=not all(one.pages for one in watched.followers),
             is_told=key in self._told,
+            has_ended=key in self._over,
         )
 
     def _say(self, notice: str) -> None:
@@ -288,6 +299,17 @@ class Watcher:
             self._unlooked.discard(key)
         for follower in watched.followers:
             follower.tell(key)
+
+
+async def _any_of(*events: asyncio.Event, until: float) -> None:
+    """Waits for one of them, or until that time of the event loop's clock."""
+    waiting = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        timeout = max(0.0, until - asyncio.get_running_loop().time())
+        await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for one in waiting:
+            one.cancel()
 
 
 def _concerns(key: Key, changes: Changes | None) -> bool:

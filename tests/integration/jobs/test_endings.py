@@ -66,7 +66,7 @@ def test_a_job_tried_again_holds_what_must_wait() -> None:
     retry_job(job.pk)
     assert Unit.objects.get(pk=parts[0].pk).state == "held"
     HELD.clear()
-    assert release_units(job.pk, "part") == 1
+    assert release_units(job.pk, ["part"]) == 1
     assert Unit.objects.get(pk=parts[0].pk).state == "queued"
 
 

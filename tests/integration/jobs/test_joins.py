@@ -200,7 +200,7 @@ def test_what_is_to_be_held_is_held_when_its_inputs_are_there(node: Claimant, mo
         settle(taken(node).key, Done({}))
     vote = Unit.objects.get(job=job, stage="vote")
     assert (vote.state, vote.hold_reason) == ("held", "till noon")
-    release_units(job.pk, "vote")
+    release_units(job.pk, ["vote"])
     assert state_of(job, "vote") == "queued"
 
 

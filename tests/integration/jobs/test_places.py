@@ -504,7 +504,7 @@ def test_a_canvas_is_sent_once_no_more_parts_come_and_again_only_where_none_is_o
     plan = claim(as_claimant(start_node(LAPTOP)), None)
     assert plan is not None
     with django_capture_on_commit_callbacks(execute=True):
-        queue_units(SUMS, job.pk, [NewUnit(stage="part", ordinal=0)])
+        queue_units(SUMS, job.pk, [NewUnit(stage="part", ordinal=ordinal) for ordinal in range(2)])
         advance(job.pk)
     assert gathered == []
     total = total_of(job).pk
@@ -521,6 +521,13 @@ def test_a_canvas_is_sent_once_no_more_parts_come_and_again_only_where_none_is_o
     assert gathered == [total, total]
 
 
+def test_one_part_alone_takes_no_canvas(monkeypatch: pytest.MonkeyPatch, rung: Rung) -> None:
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, gather=lambda *_: pytest.fail("a canvas was sent")))
+    job = with_parts(1)[0]
+    advance(job.pk)
+    assert rung(job) == [("total", [total_of(job).pk])]
+
+
 def test_a_canvas_that_cannot_be_made_spoils_no_result(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any, rung: Rung
 ) -> None:
@@ -531,7 +538,7 @@ def test_a_canvas_that_cannot_be_made_spoils_no_result(
     job = submitted()
     plan = claim(as_claimant(start_node(LAPTOP)), None)
     assert plan is not None
-    queue_units(SUMS, job.pk, [NewUnit(stage="part", ordinal=0)])
+    queue_units(SUMS, job.pk, [NewUnit(stage="part", ordinal=ordinal) for ordinal in range(2)])
     with django_capture_on_commit_callbacks(execute=True):
         assert settle(plan.key, Done({})) == "counted"
     assert rung(job) == [("total", [total_of(job).pk])]

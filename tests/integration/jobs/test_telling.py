@@ -121,7 +121,7 @@ def _nobody_is_there() -> None:
         pytest.param(lambda job, _node: cancel_job(job.pk), id="cancel"),
         pytest.param(lambda job, _node: (cancel_job(job.pk), retry_job(job.pk)), id="retry"),
         pytest.param(lambda job, _node: advance(job.pk), id="advance"),
-        pytest.param(lambda job, _node: (_hold(job), release_units(job.pk, "part")), id="release"),
+        pytest.param(lambda job, _node: (_hold(job), release_units(job.pk, ["part"])), id="release"),
         pytest.param(lambda _job, node: taken(node), id="claim"),
         pytest.param(lambda _job, node: settle(taken(node).key, Done({})), id="done"),
         pytest.param(lambda _job, node: settle(taken(node).key, Fail("broken")), id="fail"),

@@ -14,8 +14,8 @@ from redis import asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from clustercore.jobs.adapters.changes import BETWEEN_SECONDS, REDIS_AWAY, channel_for
-from clustercore.jobs.domain.changes import Changes, changes_in
+from clustercore.live.adapters.changes import BETWEEN_SECONDS, REDIS_AWAY, channel_for
+from clustercore.live.domain.changes import Changes, changes_in
 
 logger = logging.getLogger(__name__)
 

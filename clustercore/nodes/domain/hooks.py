@@ -151,7 +151,9 @@ class AgentHook(Protocol):
         ...
 
     def on_hand_back(self, agent: Agent) -> None:
-        """The grace is over: end what is still held so that another node may take it at once."""
+        """The grace is over: end what is still held so that another node may take it at once. Waits for nothing else,
+        as there is a second or so for all hooks together; the one that was registered last is the first to be called.
+        """
         ...
 
 

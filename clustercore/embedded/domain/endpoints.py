@@ -111,7 +111,7 @@ def database_settings(url: str, pool_size: int) -> dict[str, Any]:
     """
     address = parse_database_url(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "clustercore.embedded.adapters.postgresql",
         "NAME": address.database or DATABASE,
         "USER": address.user,
         "PASSWORD": Secret(address.password),

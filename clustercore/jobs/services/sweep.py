@@ -113,9 +113,7 @@ class Sweeper:
         """Begins the grace anew."""
         self._reachable_since = None
 
-    def sweep_if_due(
-        self, clock: Callable[[], float], lease_seconds: float, *, broker_away: str | None = None
-    ) -> None:
+    def sweep_if_due(self, clock: Callable[[], float], lease_seconds: float, *, broker_away: str | None = None) -> None:
         """Looks at the ledger, and does for the cluster what is due and nobody else has taken.
 
         `clock` is `elapsed_seconds`, as suspended time counts. It is read again after the look, for which one may have

@@ -146,7 +146,10 @@ def test_what_a_node_sends_after_its_link_broke_is_given_up_within_the_time_of_a
     database_url, _ = public_urls(services, *gateway)
     options = database_settings(database_url, 1)["OPTIONS"]
     options.pop("pool")
-    with psycopg.connect(database_url, **options) as connection, socket.socket(fileno=os.dup(connection.fileno())) as end:
+    with (
+        psycopg.connect(database_url, **options) as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as end,
+    ):
         assert 0 < end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) < 20_000
 
 

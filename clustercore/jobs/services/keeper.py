@@ -36,7 +36,7 @@ class LeaseKeeper:
 
     def __init__(self, knock: Knock, leases: HeldLeases) -> None:
         self._finder = WorkFinder(knock)
-        self._delivery = Delivery(survive)
+        self._delivery = Delivery()
         self._sweeper = Sweeper(leases.extended_since)
         self._noted = False
 

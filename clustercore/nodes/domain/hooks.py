@@ -68,6 +68,10 @@ class Spool(Protocol):
         """Forgets the document of this name and its files; nothing happens if there is none."""
         ...
 
+    def set_aside(self, name: str) -> None:
+        """Keeps the document of this name and its files where nobody looks for them but a person."""
+        ...
+
     def forget_older_than(self, seconds: float) -> None:
         """Removes what has been kept for longer."""
         ...

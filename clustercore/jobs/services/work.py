@@ -361,7 +361,7 @@ def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) ->
 
 
 def _as_document(execution: Execution, verdict: Verdict) -> tuple[SpooledResult, Mapping[str, Path]]:
-    """What is kept of a verdict, and its files; what no document holds is a failed try that says so, as in the ledger."""
+    """What is kept of a verdict, and its files; as in the ledger, what no document holds is a failed try."""
     attachments = execution.attachments
     kept = spooled(execution.claimed, verdict, execution.served_by, attachments.files)
     try:

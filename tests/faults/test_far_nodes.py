@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import select
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,6 +101,48 @@ def test_a_far_node_joins_a_running_job_by_two_urls_and_its_cable_may_be_pulled(
     assert seen.units_executed_again <= 1
     held.unit.refresh_from_db()
     assert held.unit.strikes == 0
+
+
+ASKS = """
+import json, sys, time
+import psycopg
+from clustercore.embedded.domain.endpoints import database_settings
+options = database_settings(sys.argv[1], 1)["OPTIONS"]
+options.pop("pool")
+with psycopg.connect(sys.argv[1], autocommit=True, **options) as connection:
+    connection.execute("SELECT 1")
+    print("connected", flush=True)
+    sys.stdin.readline()
+    began = time.monotonic()
+    try:
+        connection.execute("SELECT 2")
+    except psycopg.OperationalError:
+        print(time.monotonic() - began, flush=True)
+"""
+
+
+@pytest.mark.fault
+def test_what_is_sent_after_the_cable_was_pulled_is_given_up_within_a_lease_and_not_when_it_is_in_again(
+    cluster: Cluster, far: Namespace
+) -> None:
+    with subprocess.Popen(
+        [*far.prefix, sys.executable, "-c", ASKS, cluster.far_urls[0]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as asking:
+        assert asking.stdin is not None and asking.stdout is not None
+        assert asking.stdout.readline() == "connected\n"
+        far.link_down()
+        try:
+            asking.stdin.write("\n")
+            asking.stdin.flush()
+            answered, _, _ = select.select([asking.stdout], [], [], 25.0)
+            assert answered
+            assert 10.0 < float(asking.stdout.readline()) < 20.0
+        finally:
+            asking.kill()
+            far.link_up()
 
 
 def done_by(job_id: int, name: str) -> int:

@@ -8,6 +8,12 @@ BUSY_STATES = frozenset({"55P03", "40P01", "40001", "57014"})
 """lock_not_available, deadlock_detected, serialization_failure, query_canceled."""
 
 
+READ_ONLY = "25006"
+"""read_only_sql_transaction: a server that takes no writes now, as a standby, or after its disk was full."""
+_REFUSED_STATES = frozenset({READ_ONLY, "25P03", "25P04"})
+"""And idle_in_transaction_session_timeout, transaction_timeout: with the transaction its session has ended."""
+
+
 class DatabaseTrouble(StrEnum):
     """What may be wrong where a statement was sent and not done."""
 
@@ -29,6 +35,17 @@ def database_trouble(error: BaseException) -> DatabaseTrouble:
 def is_busy(error: BaseException) -> bool:
     """Whether the database answers, and the same may be asked again at once."""
     return database_trouble(error) is DatabaseTrouble.BUSY
+
+
+def is_refused_for_now(error: BaseException) -> bool:
+    """Whether nothing is wrong with the statement, although the driver files the error with those of the server's own
+    doing; it counts as absence."""
+    return sqlstate_of(error) in _REFUSED_STATES
+
+
+def absence_in_words(error: BaseException) -> str:
+    """What a database does that is away, or as good as away."""
+    return "takes no writes now" if sqlstate_of(error) == READ_ONLY else "does not answer"
 
 
 def sqlstate_of(error: BaseException) -> str:

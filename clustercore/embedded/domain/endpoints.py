@@ -111,7 +111,7 @@ def database_settings(url: str, pool_size: int) -> dict[str, Any]:
     """
     address = parse_database_url(url)
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "clustercore.embedded.adapters.postgresql",
         "NAME": address.database or DATABASE,
         "USER": address.user,
         "PASSWORD": Secret(address.password),
@@ -126,7 +126,9 @@ def database_settings(url: str, pool_size: int) -> dict[str, Any]:
 
 
 def _connection_options(pool_size: int) -> dict[str, Any]:
-    """A broken link is noticed within about 25 s instead of the kernel's hours.
+    """A broken link is noticed within about 25 s instead of the kernel's hours, by whoever waits for an answer
+    (`keepalives`), and within 15 s by whoever sends something after it broke: nothing but `tcp_user_timeout` bounds
+    what nobody acknowledges. libpq passes over it where the system has no such option, and on a socket of this machine.
 
     Nothing here is a setting of the server's session: see `role_settings`.
 
@@ -144,6 +146,7 @@ def _connection_options(pool_size: int) -> dict[str, Any]:
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
+        "tcp_user_timeout": 15_000,
     }
 
 

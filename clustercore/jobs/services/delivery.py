@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from django.db import connections
 
 from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.selectors import hub_identity
+from clustercore.embedded.domain.database_trouble import is_busy
+from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.spooling import SpooledResult
@@ -34,8 +37,6 @@ KEPT_FOR_ANOTHER_HUB_DAYS = 30
 
 SENDING_PAUSE_SECONDS = 5.0
 """Before files are offered again to a hub that did not take them."""
-
-Step = Callable[..., object]
 
 
 class Aside(Protocol):
@@ -68,8 +69,7 @@ class InThread:
 class Delivery:
     """Empties this node's spools, in the agent's upkeep; nothing else waits for results with files."""
 
-    def __init__(self, survive: Step, aside: Aside | None = None) -> None:
-        self._survive = survive
+    def __init__(self, aside: Aside | None = None) -> None:
         self._aside = aside or InThread()
         self._offered: set[tuple[str, str]] = set()
         self._sending_due = float("-inf")
@@ -100,17 +100,28 @@ class Delivery:
 
     def _deliver_all(self, agent: Agent, hub: str) -> None:
         spool = agent.spools.of(hub)
-        with_files = set()
-        for name, document in spool.items():
-            if has_files(document):
-                with_files.add(name)
-            else:
-                self._deliver_one(agent, spool, name, document)
-        self._send(agent, spool, with_files)
+        kept = spool.items()
+        self._send(agent, spool, {name for name, document in kept if has_files(document)})
+        each_in_turn(
+            partial(self._deliver_one, agent, spool, name, document)
+            for name, document in kept
+            if not has_files(document)
+        )
 
     def _deliver_one(self, agent: Agent, spool: Spool, name: str, document: Mapping[str, Any]) -> None:
-        self._survive(deliver_one, agent, spool, name, document)
-        spool.remove(name)
+        """Forgets what was delivered and nothing else. Raises HUB_AWAY."""
+        try:
+            deliver_one(agent, spool, name, document)
+        except HUB_AWAY:
+            raise
+        except Exception as error:
+            if short := shortage_in(error):
+                agent.hold_while_short(short)
+                return
+            logger.exception("the kept result %s cannot be delivered, and is set aside", name)
+            spool.set_aside(name)
+        else:
+            spool.remove(name)
         HOLDINGS.forget(keys_in([document]))
 
     def _send(self, agent: Agent, spool: Spool, names: Collection[str]) -> None:
@@ -121,9 +132,11 @@ class Delivery:
     def _send_all(self, agent: Agent, spool: Spool, names: Collection[str]) -> None:
         try:
             # Looked at again: what was being sent when the names were gathered may be delivered by now.
-            for name, document in spool.items():
-                if name in names:
-                    self._send_one(agent, spool, name, document)
+            each_in_turn(
+                partial(self._send_one, agent, spool, name, document)
+                for name, document in spool.items()
+                if name in names
+            )
         except HUB_AWAY as absence:
             logger.warning("results with files are kept on disk for now: %s", hub_trouble(absence))
             self._sending_due = time.monotonic() + SENDING_PAUSE_SECONDS
@@ -142,14 +155,33 @@ class Delivery:
         spool = agent.spools.of(hub)
         spool.forget_older_than(KEPT_FOR_ANOTHER_HUB_DAYS * 86_400)
         known = [(name, document) for name, document in spool.items() if is_known_here(document)]
-        for name, document in known:
-            if not has_files(document):
-                self._deliver_one(agent, spool, name, document)
         with_files = [name for name, document in known if has_files(document)]
         self._send(agent, spool, with_files)
+        each_in_turn(
+            partial(self._deliver_one, agent, spool, name, document)
+            for name, document in known
+            if not has_files(document)
+        )
         if not with_files and hub in agent.spools.hubs():
             logger.warning("results for another hub (%s…) are kept until this node works for it again", hub[:12])
         return not with_files
+
+
+def each_in_turn(calls: Iterable[Callable[[], None]]) -> None:
+    """Calls all of them, also where somebody has locked what one needs; that is raised at the end, an absence at once.
+
+    Raises HUB_AWAY.
+    """
+    busy: Exception | None = None
+    for call in calls:
+        try:
+            call()
+        except HUB_AWAY as trouble:
+            if not is_busy(trouble):
+                raise
+            busy = trouble
+    if busy is not None:
+        raise busy
 
 
 def keys_in(documents: Iterable[Mapping[str, Any]]) -> list[UUID]:

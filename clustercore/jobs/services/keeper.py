@@ -36,7 +36,7 @@ class LeaseKeeper:
 
     def __init__(self, knock: Knock, leases: HeldLeases) -> None:
         self._finder = WorkFinder(knock)
-        self._delivery = Delivery(survive)
+        self._delivery = Delivery()
         self._sweeper = Sweeper(leases.extended_since)
         self._noted = False
 
@@ -62,11 +62,10 @@ class LeaseKeeper:
             raise
 
     def _tick(self, agent: Agent) -> None:
-        now = elapsed_seconds()
         take_step(self._note_in_hand, agent)
         take_step(self._delivery.deliver, agent)
-        broker_away = self._finder.why_no_broker(now)
-        take_step(self._sweeper.sweep_if_due, now, environment().lease_seconds, broker_away=broker_away)
+        broker_away = self._finder.why_no_broker(elapsed_seconds())
+        take_step(self._sweeper.sweep_if_due, elapsed_seconds, environment().lease_seconds, broker_away=broker_away)
         if self._sweeper.work_is_open:
             take_step(self._finder.look, agent)
         elif agent.taking_work:

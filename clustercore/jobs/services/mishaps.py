@@ -30,7 +30,7 @@ HUB_AWAY_SECONDS = 5.0
 HUB_BUSY_SECONDS = 1.0
 
 
-def verdict_after(error: Exception, agent: Agent, stage: Stage, holding: Holding) -> Verdict | None:
+def verdict_after(error: BaseException, agent: Agent, stage: Stage, holding: Holding) -> Verdict | None:
     """Returns what an exception means for its attempt; None when the attempt no longer counts."""
     if isinstance(error, HostDied):
         return _after_host_death(holding, error)
@@ -54,7 +54,7 @@ def why_of(verdict: Verdict) -> str:
     return "" if isinstance(verdict, Ask | Done) else verdict.why
 
 
-def _verdict_on(agent: Agent, error: Exception) -> Verdict:
+def _verdict_on(agent: Agent, error: BaseException) -> Verdict:
     if short := shortage_in(error):
         agent.hold_while_short(short)
         return Hold(f"{agent.name} has {short}", seconds=SHORTAGE_PAUSE_SECONDS, not_here=True)
@@ -70,7 +70,7 @@ def _verdict_on(agent: Agent, error: Exception) -> Verdict:
     return Retry(f"{type(error).__name__}: {error}")
 
 
-def _after_hub_trouble(error: Exception) -> Hold:
+def _after_hub_trouble(error: BaseException) -> Hold:
     if is_busy(error):
         return Hold(hub_trouble(error), seconds=HUB_BUSY_SECONDS)
     # It may be this machine alone that does not reach it, and would take what it gave back again and again.

@@ -15,6 +15,7 @@ from django.db.models import DateTimeField, ExpressionWrapper, F, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
 
+from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.counters import FENCED, UNKNOWN_RESULTS
 from clustercore.jobs.domain.kinds import JobKind, kind_named
@@ -123,12 +124,17 @@ def settle(
 
 
 def settle_or_retry(key: UUID, verdict: Verdict, served_by: Mapping[str, Any], files: Files | None = None) -> Settled:
-    """Settles a verdict; one that the ledger cannot store counts as a failed try, so that it ends and says why."""
+    """Settles a verdict; one that the ledger cannot store counts as a failed try, so that it ends and says why.
+
+    Raises HUB_AWAY, and what says that this machine is short of something: neither says anything of the result.
+    """
     try:
         return settle(key, verdict, served_by=served_by, files=files)
     except HUB_AWAY:
         raise
     except Exception as bug:
+        if shortage_in(bug):
+            raise
         logger.exception("a result cannot be stored")
         return settle(key, Unknown(f"its result cannot be stored: {type(bug).__name__}: {bug}"))
 

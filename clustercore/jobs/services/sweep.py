@@ -29,6 +29,8 @@ from clustercore.nodes.services import mark_silent_nodes_offline
 logger = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 8
+LONGEST_LOOK_PER_LEASE = 1 / 4
+"""A look that took longer says that the database hardly answered, as an absence does."""
 
 # One statement answers all that a node asks at a tick, so that whoever has nothing to do for the others asks no more.
 LOOK = StoredStatement(
@@ -111,19 +113,24 @@ class Sweeper:
         """Begins the grace anew."""
         self._reachable_since = None
 
-    def sweep_if_due(self, now: float, lease_seconds: float, *, broker_away: str | None = None) -> None:
+    def sweep_if_due(self, clock: Callable[[], float], lease_seconds: float, *, broker_away: str | None = None) -> None:
         """Looks at the ledger, and does for the cluster what is due and nobody else has taken.
 
-        `now` is by `elapsed_seconds`, as suspended time counts.
+        `clock` is `elapsed_seconds`, as suspended time counts. It is read again after the look, for which one may have
+        to wait while nobody can extend.
 
         `broker_away` says why the broker does not answer; empty where it does, None where this node does not know.
         """
-        is_settled = self._is_settled(now, lease_seconds)
+        began = clock()
+        is_settled = self._is_settled(began, lease_seconds)
         # Within its grace a node may do but the smaller part of a sweep, and leaves it to those who may do all.
         seen = look(lease_seconds / SWEEPS_PER_LEASE * (1 if is_settled else 2))
         self.work_is_open = seen.is_open
         reading = self._clock.follow(seen.reading, lease_seconds)
-        is_settled = self._still_settled(now, lease_seconds, reading) and is_settled
+        looked = clock()
+        if looked - began > lease_seconds * LONGEST_LOOK_PER_LEASE:
+            self.hub_was_away()
+        is_settled = self._still_settled(looked, lease_seconds, reading) and is_settled
         if seen.takes_sweep:
             self._sweep(reading, lease_seconds, broker_away, is_settled=is_settled, is_open=seen.is_open)
         if seen.takes_timers:

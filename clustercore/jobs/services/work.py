@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 import time
@@ -169,7 +170,10 @@ class Execution:
         def on_report(fraction: float, event: JsonObject | None) -> None:
             self.report(fraction)
             if event is not None and on_event is not None:
-                on_event(event)
+                try:
+                    on_event(event)
+                finally:
+                    let_connection_go()
 
         kills_before = memory_kills()
         let_connection_go()
@@ -192,11 +196,12 @@ class Execution:
     @contextmanager
     def watched_elsewhere(self) -> Iterator[None]:
         """Around what has time limits of its own: the lease goes on without a report."""
+        outside = self.holding.watched_elsewhere
         self.holding.watched_elsewhere = True
         try:
             yield
         finally:
-            self.holding.watched_elsewhere = False
+            self.holding.watched_elsewhere = outside
             self.holding.last_report = time.monotonic()
 
 
@@ -298,7 +303,7 @@ def _run(execution: Execution) -> Verdict | None:
     except LeaseLost as lost:
         logger.info("attempt %s dropped: %s", execution.attempt_id, lost)
         return None
-    except Exception as error:
+    except BaseException as error:  # in a thread of Celery's pool a SystemExit would take the slot with it
         follows = verdict_after(error, execution.agent, stage, holding)
         return Unknown(why_of(follows)) if follows is not None and holding.is_in_doubt else follows
 
@@ -327,23 +332,43 @@ def deliver(execution: Execution, verdict: Verdict, onward: Callable[[], Onward]
             try:
                 verdict_now, files = stored(verdict, execution.attachments)
                 return turn(execution.claimed, verdict_now, execution.served_by, files, onward)
-            except HUB_AWAY as absence:
+            except (*HUB_AWAY, OSError, MemoryError) as absence:
+                if not isinstance(absence, HUB_AWAY) and not _is_shortage(execution.agent, absence):
+                    raise
                 if _kept_on_disk(execution, verdict, absence) or execution.holding.lost.wait(1.0):
                     return Turned(None)
 
 
+def _is_shortage(agent: Agent, trouble: Exception) -> bool:
+    """Whether the machine is short of something, which holds the node; it says nothing of the result."""
+    if short := shortage_in(trouble):
+        agent.hold_while_short(short)
+    return bool(short)
+
+
 def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) -> bool:
-    agent, attachments = execution.agent, execution.attachments
-    kept = spooled(execution.claimed, verdict, execution.served_by, attachments.files)
+    agent = execution.agent
+    kept, paths = _as_document(execution, verdict)
     try:
         spool = agent.spools.of(execution.claimed.hub)
-        spool.put(f"attempt-{kept.key}", kept.to_json(), attachments.paths)
+        spool.put(f"attempt-{kept.key}", kept.to_json(), paths)
         HOLDINGS.keep([kept.key])
-    except OSError as trouble:
+    except (OSError, MemoryError) as trouble:
         agent.hold_while_short(shortage_in(trouble) or f"no directory for results ({trouble})")
         return False
     logger.warning("%s; result of %s %s kept on disk", hub_trouble(absence), kept.stage, kept.ordinal)
     return True
+
+
+def _as_document(execution: Execution, verdict: Verdict) -> tuple[SpooledResult, Mapping[str, Path]]:
+    """What is kept of a verdict, and its files; as in the ledger, what no document holds is a failed try."""
+    attachments = execution.attachments
+    kept = spooled(execution.claimed, verdict, execution.served_by, attachments.files)
+    try:
+        json.dumps(kept.to_json(), allow_nan=False)
+    except (TypeError, ValueError) as bug:
+        return spooled(execution.claimed, Unknown(f"its result cannot be stored: {type(bug).__name__}: {bug}"), {}), {}
+    return kept, attachments.paths
 
 
 def spooled(

@@ -42,20 +42,24 @@ class AgentStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         settings = environment()
         subscription = Subscription(parent)
-        end_worker = _ending(subscription)
         slots = int(parent.concurrency)
-        agent = NodeAgent(settings, node_ledger(), subscription, slots=slots, end_worker=end_worker)
-        self._stopper = Stopper(agent, settings.grace_seconds, end_worker)
+        agent = NodeAgent(settings, node_ledger(), subscription, slots=slots, end_worker=self._end_worker)
+        self._stopper = Stopper(agent, settings.grace_seconds, _ending(subscription))
         self._stopper.start()
         agent.start()
 
-    def stop(self, parent: Any) -> None:  # noqa: ARG002 - Celery passes its worker
+    def stop(self, parent: Any) -> None:
         """The worker ends: by our own signals this is done already; by Celery's remote control it is not."""
         if self._stopper is not None:
-            self._stopper.hand_back()
+            self._stopper.hand_back("the worker's shutdown", 1 if parent.exitcode else 0)
 
     def terminate(self, parent: Any) -> None:
         self.stop(parent)
+
+    def _end_worker(self, code: int) -> None:
+        """As a signal does: an agent that failed must not leave its worker waiting for slots without an end."""
+        if self._stopper is not None:
+            self._stopper.request("the node agent failed", code)
 
 
 def _ending(subscription: Subscription) -> Callable[[int], None]:

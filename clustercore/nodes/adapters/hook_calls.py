@@ -31,10 +31,11 @@ class HookCalls:
             if waiting:
                 ended.wait(pause_seconds)
 
-    def run(self, moment: str) -> None:
+    def run(self, moment: str, *, last_first: bool = False) -> None:
         """Every hook is called even if another one finds the database away; that is raised at the end."""
         lost: Exception | None = None
-        for hook in registered_hooks():
+        hooks = registered_hooks()
+        for hook in reversed(hooks) if last_first else hooks:
             try:
                 self._call(hook, moment)
             except DATABASE_ERRORS as error:

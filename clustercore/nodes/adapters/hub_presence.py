@@ -11,7 +11,7 @@ from typing import Protocol
 from django.db import InterfaceError, OperationalError, connection
 from psycopg_pool import PoolTimeout
 
-from clustercore.embedded.domain.database_trouble import is_busy
+from clustercore.embedded.domain.database_trouble import absence_in_words, is_busy
 from clustercore.embedded.domain.shortage import database_shortage
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class HubPresence:
             self._missed_by.add(thread)
         if is_first:
             logger.warning("The hub's database is away; this node keeps what it has and takes nothing new: %s", error)
-        self._holder.hold(HUB, f"the hub's database {database_shortage(error) or 'does not answer'}")
+        self._holder.hold(HUB, f"the hub's database {database_shortage(error) or absence_in_words(error)}")
 
     def _answered(self, thread: str) -> None:
         with self._lock:

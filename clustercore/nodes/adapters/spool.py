@@ -56,7 +56,7 @@ class DirectorySpools:
     def forget_unfinished(self) -> None:
         """As `Spools.forget_unfinished`."""
         for folder in self._directory.glob(f"{FOLDER_PREFIX}*/*{FILES_SUFFIX}"):
-            if not folder.with_suffix(SUFFIX).exists():
+            if not any(folder.with_suffix(suffix).exists() for suffix in (SUFFIX, BROKEN_SUFFIX)):
                 shutil.rmtree(folder, ignore_errors=True)
         for path in self._directory.glob(f"{FOLDER_PREFIX}*/*{WRITING_SUFFIX}"):
             path.unlink(missing_ok=True)
@@ -110,6 +110,14 @@ class DirectorySpool:
             path = self._path_of(name)
             if path is not None:
                 _remove(path)
+                flush_directory(self._directory)
+
+    def set_aside(self, name: str) -> None:
+        """As `Spool.set_aside`."""
+        with self._lock:
+            path = self._path_of(name)
+            if path is not None:
+                path.replace(path.with_suffix(BROKEN_SUFFIX))
                 flush_directory(self._directory)
 
     def forget_older_than(self, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""How a node stops: hold, grace, kill the hosts, hand back, go. A second signal ends the grace at once.
+"""How a node stops: hold, grace, kill the hosts, hand back, go. A second request ends the grace at once.
 
 Celery's own soft shutdown does nothing for a pool of threads, so SIGTERM, SIGINT and SIGBREAK are ours.
 """
@@ -26,15 +26,26 @@ POLL_SECONDS = 0.05
 
 
 class Stopper:
-    """Ends the worker in order, and certainly: at most `grace_seconds` + 3 s after the first signal."""
+    """Ends the worker in order, and certainly: at most `grace_seconds` + 3 s after the first who asks for it, a signal,
+    Celery itself or an agent that failed. Whoever asks later ends the grace, and nothing else.
 
-    def __init__(self, agent: NodeAgent, grace_seconds: float, end_worker: Callable[[int], None]) -> None:
+    `end_worker` lets Celery end by itself; `leave` ends the process, whatever its slots and the broker do.
+    """
+
+    def __init__(
+        self,
+        agent: NodeAgent,
+        grace_seconds: float,
+        end_worker: Callable[[int], None],
+        leave: Callable[[int], None] | None = None,
+    ) -> None:
         self._agent = agent
         self._grace_seconds = grace_seconds
         self._end_worker = end_worker
+        self._leave = leave or _leave
         # A SimpleQueue may be used in a signal handler; locks and events may not.
-        self._requests: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._once = threading.Lock()
+        self._requests: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self._handed_back = threading.Event()
 
     def start(self) -> None:
         """Takes over the signals, if this is the main thread, and waits for them in a thread of its own."""
@@ -46,14 +57,31 @@ class Stopper:
             if number is not None:
                 signal.signal(number, self._on_signal)
 
-    def request(self, reason: str) -> None:
-        """Asks for the stop, as a signal does."""
-        self._requests.put(reason)
+    def request(self, reason: str, code: int = 0) -> None:
+        """Asks for the stop, as a signal does; the process ends with the code of the first who asks."""
+        self._requests.put((reason, code))
 
-    def hand_back(self) -> None:
-        """Grace, then the end of all hosts and leases; once, however often it is asked for."""
-        if not self._once.acquire(blocking=False):
-            return
+    def hand_back(self, reason: str, code: int = 0) -> None:
+        """Asks for the stop, and returns when all is handed back, or after as long as that may take."""
+        self.request(reason, code)
+        self._handed_back.wait(self._grace_seconds + HAND_BACK_SECONDS + EXIT_SECONDS)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.request(signal.Signals(number).name)
+
+    def _wait(self) -> None:
+        reason, code = self._requests.get()
+        logger.info("Stopping (%s): taking no new work, grace %g s", reason, self._grace_seconds)
+        try:
+            self._hand_back()
+        finally:
+            self._handed_back.set()
+            self._end_worker(code)
+            time.sleep(EXIT_SECONDS)
+            self._leave(code)
+
+    def _hand_back(self) -> None:
+        """Grace, then the end of all hosts and leases."""
         self._agent.intake.hold("stop", "the node is stopping")
         self._agent.stop_self_test()
         self._grace()
@@ -61,25 +89,21 @@ class Stopper:
         ending.start()
         ending.join(HAND_BACK_SECONDS)
         if ending.is_alive():
-            logger.warning("The hub does not answer; what was in hand will return when its lease runs out")
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._requests.put(signal.Signals(number).name)
-
-    def _wait(self) -> None:
-        logger.info("Stopping (%s): taking no new work, grace %g s", self._requests.get(), self._grace_seconds)
-        self.hand_back()
-        self._end_worker(0)
-        time.sleep(EXIT_SECONDS)
-        # A slot that does not come back, or a broker that does not answer, must not keep the machine waiting.
-        logger.warning("A slot did not come back in time; leaving without it")
-        logging.shutdown()
-        os._exit(0)
+            logger.warning(
+                "Not all was handed back within %g s; the rest returns when its leases run out", HAND_BACK_SECONDS
+            )
 
     def _grace(self) -> None:
         deadline = time.monotonic() + self._grace_seconds
         while self._agent.busy and (left := deadline - time.monotonic()) > 0:
             with suppress(queue.Empty):
-                reason = self._requests.get(timeout=min(POLL_SECONDS, left))
+                reason, _ = self._requests.get(timeout=min(POLL_SECONDS, left))
                 logger.warning("%s again: stopping at once", reason)
                 return
+
+
+def _leave(code: int) -> None:
+    """A slot that does not come back, or a broker that does not answer, must not keep the machine waiting."""
+    logger.warning("The worker did not end within %g s; the process ends without waiting for it", EXIT_SECONDS)
+    logging.shutdown()
+    os._exit(code)

@@ -74,22 +74,26 @@ def put_aside(channel: Any, queue: str, item: bytes, reason: str) -> None:
 
 class QoS(redis_transport.QoS):
     """Counts what the worker has in hand. A message that is over is over, also where the server cannot write that down:
-    the worker takes no more than it has slots, and would wait for ever for one that it still counts."""
+    the worker takes no more than it has slots, and would wait for ever for one that it still counts. One that is to be
+    served elsewhere is not over: it stays counted, and is put back when its connection is closed."""
 
     def ack(self, delivery_tag: str) -> None:
         with self._over_all_the_same(delivery_tag):
             super().ack(delivery_tag)
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        if requeue:
+            super().reject(delivery_tag, requeue=True)
+            return
         with self._over_all_the_same(delivery_tag):
-            super().reject(delivery_tag, requeue=requeue)
+            super().reject(delivery_tag)
 
     @contextmanager
     def _over_all_the_same(self, delivery_tag: str) -> Iterator[None]:
         """What the server keeps comes again after the visibility time-out, and finds nothing to do."""
         try:
             yield
-        except BROKER_ABSENCES:
+        except Exception:
             virtual.QoS.ack(self, delivery_tag)
             raise
 

@@ -68,6 +68,10 @@ class Spool(Protocol):
         """Forgets the document of this name and its files; nothing happens if there is none."""
         ...
 
+    def set_aside(self, name: str) -> None:
+        """Keeps the document of this name and its files where nobody looks for them but a person."""
+        ...
+
     def forget_older_than(self, seconds: float) -> None:
         """Removes what has been kept for longer."""
         ...
@@ -151,7 +155,9 @@ class AgentHook(Protocol):
         ...
 
     def on_hand_back(self, agent: Agent) -> None:
-        """The grace is over: end what is still held so that another node may take it at once."""
+        """The grace is over: end what is still held so that another node may take it at once. Waits for nothing else,
+        as there is a second or so for all hooks together; the one that was registered last is the first to be called.
+        """
         ...
 
 

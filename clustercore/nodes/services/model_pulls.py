@@ -36,8 +36,6 @@ logger = logging.getLogger(__name__)
 LOOK_SECONDS = 5.0
 TELL_SECONDS = 1.0
 FORGET_SECONDS = 3600.0
-END_SECONDS = 5.0
-"""How long a node that stops waits for a pull to end its child."""
 UNFINISHED = (PullState.ASKED, PullState.PULLING)
 MESSAGE_CHARACTERS = 400
 OF_THIS_MACHINE = frozenset({"budget_exceeded", "disk_full", "model_in_use", "pull_running"})
@@ -104,10 +102,9 @@ class ModelPuller:
             self._thread.start()
 
     def on_hand_back(self, agent: Agent) -> None:  # noqa: ARG002
-        """Ends the pull and its child; what was begun goes on after the next start."""
+        """Asks the pull to end, and waits for nothing: what was begun goes on after the next start, and its child ends
+        with this process if not before."""
         self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(END_SECONDS)
 
 
 def _begun(wanted: ModelPull) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import socket
 import struct
 import threading
@@ -25,7 +26,7 @@ from clustercore.embedded.adapters.gateway import (
     upstreams_of,
 )
 from clustercore.embedded.domain.admission import Quota
-from clustercore.embedded.domain.endpoints import Endpoints
+from clustercore.embedded.domain.endpoints import Endpoints, database_settings
 from clustercore.embedded.domain.protocols import Protocol
 from clustercore.embedded.services import EmbeddedError
 from tests.integration.embedded.servers import eventually
@@ -136,6 +137,20 @@ def test_who_has_authenticated_may_be_silent(services: Endpoints, web: Address) 
                 assert ends(stranger)
             assert connection.execute("SELECT 6 * 7").fetchone() == (42,)
             assert client.connection_pool.get_connection().can_read() is False
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no such option")
+def test_what_a_node_sends_after_its_link_broke_is_given_up_within_the_time_of_a_lease(
+    services: Endpoints, gateway: tuple[str, int]
+) -> None:
+    database_url, _ = public_urls(services, *gateway)
+    options = database_settings(database_url, 1)["OPTIONS"]
+    options.pop("pool")
+    with (
+        psycopg.connect(database_url, **options) as connection,
+        socket.socket(fileno=os.dup(connection.fileno())) as end,
+    ):
+        assert 0 < end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) < 20_000
 
 
 HELD = {

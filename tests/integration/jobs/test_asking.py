@@ -137,10 +137,10 @@ def test_an_answer_after_the_time_is_refused_though_no_sweep_has_come() -> None:
 
 def test_every_tick_looks_for_what_is_over_though_a_sweep_is_not_due() -> None:
     unit = asking(BRIEFLY)
-    sweeper, now = Sweeper(float), elapsed_seconds()
-    sweeper.sweep_if_due(now, LEASE)
+    sweeper = Sweeper(float)
+    sweeper.sweep_if_due(elapsed_seconds, LEASE)
     pass_the_time()
-    sweeper.sweep_if_due(now + 0.5, LEASE)
+    sweeper.sweep_if_due(elapsed_seconds, LEASE)
     assert states(unit)[0] == "failed"
 
 

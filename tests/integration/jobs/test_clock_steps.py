@@ -281,12 +281,14 @@ class Expired:
         self.held = held_by(WORKSTATION)
         Attempt.objects.update(lease_until=Now() - timedelta(seconds=1))
         self.extended_since: float | None = 0.0
-        self.sweeper = Sweeper(lambda _now: self.extended_since)
+        self.extended = float("inf")
+        self.sweeper = Sweeper(lambda now: self.extended_since if now <= self.extended else None)
 
-    def is_ended_at(self, now: float) -> bool:
+    def is_ended_at(self, now: float, *, look_seconds: float = 0.0) -> bool:
         """Whether a sweep at this second of the process's own clock ends it; nobody else has swept of late."""
         Sweep.objects.update_or_create(pk=1, defaults={"swept_at": LONG_AGO})
-        self.sweeper.sweep_if_due(now, LEASE)
+        read = iter([now, now + look_seconds])
+        self.sweeper.sweep_if_due(lambda: next(read), LEASE)
         return Attempt.objects.get(pk=self.held.attempt_id).outcome == "expired"
 
 
@@ -316,6 +318,21 @@ def test_nothing_is_ended_within_a_lease_after_the_database_started_anew() -> No
     lease.sweeper._server_started -= 60.0
     assert not lease.is_ended_at(121.0)
     assert lease.is_ended_at(142.0)
+
+
+def test_nothing_is_ended_by_a_sweep_whose_look_took_long_as_nobody_could_extend_meanwhile() -> None:
+    lease = Expired()
+    assert not lease.is_ended_at(100.0)
+    assert not lease.is_ended_at(121.0, look_seconds=6.0)
+    assert not lease.is_ended_at(146.0)
+    assert lease.is_ended_at(148.0)
+
+
+def test_nothing_is_ended_by_a_process_whose_own_leases_were_not_extended_while_it_looked() -> None:
+    lease = Expired()
+    assert not lease.is_ended_at(100.0)
+    lease.extended = 121.0
+    assert not lease.is_ended_at(121.0, look_seconds=4.0)
 
 
 @pytest.mark.parametrize("step", [WEEK, -HOUR])

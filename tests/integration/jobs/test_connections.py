@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,12 +57,20 @@ def open_connections() -> int:
     return int(row[0]) if row else 0
 
 
-def test_four_slots_inside_engines_leave_one_connection_open(node: Claimant, tmp_path: Path) -> None:
+def asked_again(claimed: Claimed) -> None:
+    """A handler that writes down what its engine reports, in the middle of the call."""
+    Unit.objects.get(pk=claimed.unit_id)
+
+
+@pytest.mark.parametrize("reports", [False, True], ids=["silent", "having reported something"])
+def test_four_slots_inside_engines_leave_one_connection_open(node: Claimant, tmp_path: Path, reports: bool) -> None:
     with_parts(SLOTS)
     held = [taken(node) for _ in range(SLOTS)]
     asked, inside, answer = Barrier(SLOTS), Barrier(SLOTS + 1), Event()
 
-    def engine(*_: object, **__: object) -> dict[str, Any]:
+    def engine(*_: object, on_report: Callable[[float, Any], None], **__: object) -> dict[str, Any]:
+        if reports:
+            on_report(0.5, {"piece": 1})
         inside.wait(20)
         answer.wait(60)
         return {}
@@ -75,7 +83,7 @@ def test_four_slots_inside_engines_leave_one_connection_open(node: Claimant, tmp
             Unit.objects.get(pk=claimed.unit_id)
             # So that each of them has had a connection of its own.
             asked.wait(20)
-            context.call_engine("echo", "plain", {})
+            context.call_engine("echo", "plain", {}, lambda _event: asked_again(claimed))
             return Unit.objects.get(pk=claimed.unit_id).state
         finally:
             connections.close_all()

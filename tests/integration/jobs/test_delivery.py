@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter as Tally
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
+from django.db import OperationalError
 
 from clustercore.blobs.models import Hub
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
+from clustercore.jobs.services import delivery
+from clustercore.jobs.services import settle as settling
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.delivery import Delivery
-from clustercore.jobs.services.steps import survive
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.work import spooled
+from clustercore.nodes.domain.hooks import Agent, Spool
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs.panel import PANEL, operation
 from tests.fakes.nodes.agent import StandingAgent, agent_of
@@ -49,7 +55,7 @@ def keep(agent: StandingAgent, claimed: Claimed, verdict: Verdict | None = None)
 
 
 def deliver(agent: StandingAgent) -> None:
-    Delivery(survive).deliver(agent)  # type: ignore[arg-type]
+    Delivery().deliver(agent)  # type: ignore[arg-type]
 
 
 def forget_attempts() -> None:
@@ -69,6 +75,97 @@ def test_a_kept_result_counts_for_its_attempt(agent: StandingAgent) -> None:
     unit.refresh_from_db()
     assert (unit.state, unit.result) == ("done", {"n": 1})
     assert agent.spools.hubs() == []
+
+
+class Failing:
+    """Stands before `deliver_one`: it fails for the unit of this ordinal, as long as there are troubles."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, ordinal: int, *troubles: Exception) -> None:
+        self._ordinal, self._troubles = ordinal, list(troubles)
+        self._deliver_one = delivery.deliver_one
+        monkeypatch.setattr(delivery, "deliver_one", self)
+
+    def __call__(self, agent: Agent, spool: Spool, name: str, document: Mapping[str, Any]) -> None:
+        if document["ordinal"] == self._ordinal and self._troubles:
+            raise self._troubles.pop(0)
+        self._deliver_one(agent, spool, name, document)
+
+
+def kept_parts(agent: StandingAgent, count: int) -> list[Unit]:
+    _, parts = with_parts(count)
+    for _ in parts:
+        keep(agent, taken())
+    return parts
+
+
+def results(parts: list[Unit]) -> list[Any]:
+    return [Unit.objects.get(pk=part.pk).result for part in parts]
+
+
+@pytest.mark.parametrize("trouble", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
+def test_a_result_that_this_machine_cannot_deliver_for_want_of_something_is_kept_and_delivered_later(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    parts = kept_parts(agent, 2)
+    Failing(monkeypatch, 0, trouble)
+    deliver(agent)
+    assert results(parts) == [None, {"n": 1}]
+    assert len(agent.short_of) == 1
+    deliver(agent)
+    assert results(parts) == [{"n": 1}, {"n": 1}]
+    assert agent.spools.hubs() == []
+
+
+def test_a_shortage_while_a_result_is_written_says_nothing_of_the_result(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = kept_parts(agent, 1)
+    with monkeypatch.context() as patched:
+
+        def short(*_: object, **__: object) -> None:
+            raise MemoryError
+
+        patched.setattr(settling, "settle", short)
+        deliver(agent)
+    deliver(agent)
+    assert results(parts) == [{"n": 1}]
+
+
+def test_a_result_that_can_never_be_delivered_is_set_aside_with_its_bytes_and_holds_up_no_other(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    parts = kept_parts(agent, 2)
+    Failing(monkeypatch, 0, KeyError("a bug"))
+    deliver(agent)
+    assert results(parts) == [None, {"n": 1}]
+    assert agent.spools.hubs() == []
+    (aside,) = tmp_path.rglob("*.broken")
+    assert '"n": 1' in aside.read_text()
+    assert "is set aside" in caplog.text
+
+
+def test_a_job_that_somebody_has_locked_holds_up_no_result_of_another(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = kept_parts(agent, 3)
+    locked = OperationalError("canceling statement due to lock timeout")
+    locked.__cause__ = psycopg.errors.LockNotAvailable()
+    Failing(monkeypatch, 1, locked)
+    with pytest.raises(OperationalError, match="lock timeout"):
+        deliver(agent)
+    assert results(parts) == [{"n": 1}, None, {"n": 1}]
+    deliver(agent)
+    assert results(parts) == [{"n": 1}] * 3
+
+
+def test_a_hub_that_is_away_again_is_not_asked_for_every_result(
+    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = kept_parts(agent, 2)
+    Failing(monkeypatch, 0, OperationalError("the server closed the connection"))
+    with pytest.raises(OperationalError):
+        deliver(agent)
+    assert results(parts) == [None, None]
 
 
 def test_a_result_of_another_cluster_is_never_counted_by_its_attempts_number(agent: StandingAgent) -> None:

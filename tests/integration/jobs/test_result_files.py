@@ -32,7 +32,6 @@ from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.leases import end_left_behind
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import collect_unreferenced
-from clustercore.jobs.services.steps import survive
 from clustercore.jobs.services.work import do, workspaces
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.models import Node
@@ -122,7 +121,7 @@ def works(agent: StandingAgent) -> Claimed:
 
 
 def deliver(agent: StandingAgent) -> None:
-    Delivery(survive, AtOnce()).deliver(cast(Agent, agent))
+    Delivery(AtOnce()).deliver(cast(Agent, agent))
 
 
 def kept_bytes(agent: StandingAgent) -> list[bytes]:
@@ -250,7 +249,7 @@ def test_a_new_process_of_the_node_holds_what_the_earlier_one_had_finished_with_
     works(agent)
     anew = agent_of(start_node(LAPTOP), tmp_path / "spool")
     assert anew.instance != agent.instance
-    Delivery(survive, AtOnce()).adopt(cast(Agent, anew))
+    Delivery(AtOnce()).adopt(cast(Agent, anew))
     assert end_left_behind(anew.name, anew.boot_id, anew.instance, None) == 0
     hub.trouble = None
     deliver(anew)
@@ -292,7 +291,7 @@ def test_a_hub_set_up_anew_over_a_restored_ledger_is_offered_files_until_it_take
     forget_attempts()
     (folder,) = agent.spools._directory.glob("hub-*")
     folder.rename(folder.with_name("hub-" + "f" * 64))
-    offers = Delivery(survive, AtOnce())
+    offers = Delivery(AtOnce())
     offers.deliver(cast(Agent, agent))
     assert agent.spools.hubs() == ["f" * 64]
     hub.trouble = None
@@ -309,7 +308,7 @@ def test_a_job_is_told_once_why_what_is_done_does_not_end(
     job, _ = with_parts(1)
     hub.trouble = StoreFull("no room left on the hub's disk")
     works(agent)
-    offers = Delivery(survive, AtOnce())
+    offers = Delivery(AtOnce())
     for _ in range(3):
         offers.deliver(cast(Agent, agent))
     (event,) = JobEvent.objects.filter(job=job, name="files_kept")
@@ -321,7 +320,7 @@ def test_files_are_sent_beside_the_thread_that_extends_leases(agent: StandingAge
     hub.trouble = BlobUnavailable("the web process is away")
     works(agent)
     hub.trouble = None
-    Delivery(survive).deliver(cast(Agent, agent))
+    Delivery().deliver(cast(Agent, agent))
     for thread in threading.enumerate():
         if thread.name == "delivery of files":
             thread.join(20)

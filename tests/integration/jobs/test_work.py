@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -9,14 +11,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from clustercore.jobs.adapters.holdings import Holding
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
-from clustercore.jobs.domain.verdict import Done, Fail, Verdict
+from clustercore.jobs.domain.spooling import SpooledResult
+from clustercore.jobs.domain.verdict import Done, Fail, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Unit
+from clustercore.jobs.services import work
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import cancel_job, remove_job
 from clustercore.jobs.services.leases import extend_leases
@@ -24,7 +28,7 @@ from clustercore.jobs.services.work import SLICE, Execution, do, told
 from clustercore.nodes.domain.hooks import Agent
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.kinds import SUMS
-from tests.fakes.nodes.agent import agent_of
+from tests.fakes.nodes.agent import StandingAgent, agent_of
 from tests.integration.jobs.conftest import submitted, with_parts
 
 pytestmark = pytest.mark.services
@@ -60,6 +64,73 @@ def test_what_no_longer_counts_is_told_as_dropped(
     assert claimed is not None
     tried = do(cast(Agent, agent_of(node, tmp_path)), claimed)
     assert told(claimed, tried.verdict).endswith(": dropped, it no longer counted")
+
+
+def tried_with(
+    handler: Callable[[UnitContext], Verdict], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[StandingAgent, Unit]:
+    """What the laptop's slot leaves of one part with this handler."""
+    stages = tuple(replace(stage, handler=handler) for stage in SUMS.stages)
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, stages=stages))
+    _, (part,) = with_parts(1)
+    node = start_node(LAPTOP)
+    claimed = claim(as_claimant(node))
+    assert claimed is not None
+    agent = agent_of(node, tmp_path)
+    do(cast(Agent, agent), claimed)
+    part.refresh_from_db()
+    return agent, part
+
+
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt(), CancelledError("stopped")])
+def test_a_handler_that_ends_its_thread_fails_and_takes_no_slot_with_it(
+    sums: kinds.JobKind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, end: BaseException
+) -> None:
+    def handler(_context: UnitContext) -> Verdict:
+        raise end
+
+    _, part = tried_with(handler, monkeypatch, tmp_path)
+    assert part.state == "queued"
+    assert type(end).__name__ in part.error
+
+
+@pytest.mark.parametrize("away", [OperationalError("gone"), MemoryError(), OSError(errno.EMFILE, "too many")])
+def test_a_result_that_is_not_delivered_at_once_is_kept_on_disk_as_it_is(
+    sums: kinds.JobKind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, away: Exception
+) -> None:
+    def fail(*_: object) -> None:
+        raise away
+
+    monkeypatch.setattr(work, "turn", fail)
+    agent, part = tried_with(lambda _: Done({"n": 1}), monkeypatch, tmp_path)
+    assert part.state == "leased"
+    ((_, document),) = agent.spools.of(agent.spools.hubs()[0]).items()
+    assert SpooledResult.from_json(document).verdict == Done({"n": 1})
+    assert len(agent.short_of) == (0 if isinstance(away, OperationalError) else 1)
+
+
+@pytest.mark.parametrize("result", [{"n": float("nan")}, {"n": object()}], ids=["NaN", "no JSON"])
+def test_of_a_result_that_no_document_holds_it_is_kept_that_it_failed_and_why(
+    sums: kinds.JobKind, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, result: dict[str, Any]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(work, "turn", fail)
+    agent, _ = tried_with(lambda _: Done(result), monkeypatch, tmp_path)
+    ((_, document),) = agent.spools.of(agent.spools.hubs()[0]).items()
+    verdict = SpooledResult.from_json(document).verdict
+    assert isinstance(verdict, Unknown)
+    assert "its result cannot be stored" in verdict.why
+
+
+def test_what_is_watched_elsewhere_within_such_a_watch_leaves_the_outer_one_on(tmp_path: Path) -> None:
+    context = handler_at_work(tmp_path)
+    with context.watched_elsewhere():
+        with context.watched_elsewhere():
+            assert context.holding.watched_elsewhere
+        assert context.holding.watched_elsewhere
+    assert not context.holding.watched_elsewhere
 
 
 def kind_that_rings(monkeypatch: pytest.MonkeyPatch, ring: Callable[[int, str, Sequence[int]], Any]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -235,8 +236,21 @@ def test_a_node_that_stops_ends_its_pull_and_leaves_the_wish_as_it_is(monkeypatc
     assert begun.wait(30)
     puller.on_hand_back(agent)
     assert puller._thread is not None
+    puller._thread.join(30)
     assert not puller._thread.is_alive()
     assert ends == []
+
+
+def test_a_pull_that_does_not_end_keeps_a_node_that_stops_from_nothing() -> None:
+    puller, reads = ModelPuller(), Event()
+    puller._thread = Thread(target=reads.wait, args=[30])
+    puller._thread.start()
+    began = time.monotonic()
+    puller.on_hand_back(cast(Agent, SimpleNamespace(node_id=1)))
+    assert time.monotonic() - began < 0.5
+    assert puller._stopping.is_set()
+    reads.set()
+    puller._thread.join(30)
 
 
 class TestFallingBack:

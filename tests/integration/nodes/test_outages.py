@@ -177,3 +177,38 @@ def test_a_node_outlives_the_loss_of_all_its_database_connections(start_worker: 
     seen = worker.node().last_seen
     until(lambda: worker.node().last_seen > seen)
     until(lambda: worker.node().hold_reason == "")
+
+
+def end_sessions_of(worker: Worker) -> None:
+    """It begins new ones, with the settings of that time."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [worker.name]
+        )
+
+
+@contextmanager
+def read_only_sessions(worker: Worker) -> Iterator[None]:
+    """The database takes no writes from the worker, as a standby or one after a switch-over."""
+    role = f'ALTER ROLE CURRENT_USER IN DATABASE "{connection.settings_dict["NAME"]}"'
+    with connection.cursor() as cursor:
+        cursor.execute(f"{role} SET default_transaction_read_only = on")
+        end_sessions_of(worker)
+        try:
+            yield
+        finally:
+            cursor.execute(f"{role} RESET default_transaction_read_only")
+            end_sessions_of(worker)
+
+
+def test_a_database_that_takes_no_writes_for_a_while_ends_no_node(start_worker: StartWorker, send: Send) -> None:
+    worker = start_worker().until_taking_work()
+    running = send("steady", {"steps": 20, "seconds": 3.0})
+    until(worker.hosts)
+    with read_only_sessions(worker):
+        worker.until_said("The hub's database is away")
+        assert "read-only transaction" in worker.log
+        assert running.get()["result"]["steps"] == 20
+    assert "result" in send("echo", {}).get(30)
+    until_it_beats(worker)
+    until(lambda: worker.node().hold_reason == "")

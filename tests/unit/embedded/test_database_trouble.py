@@ -7,7 +7,13 @@ import pytest
 from django.db import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
-from clustercore.embedded.domain.database_trouble import DatabaseTrouble, database_trouble, is_busy
+from clustercore.embedded.domain.database_trouble import (
+    DatabaseTrouble,
+    absence_in_words,
+    database_trouble,
+    is_busy,
+    is_refused_for_now,
+)
 
 
 def wrapped(cause: Exception) -> OperationalError:
@@ -43,7 +49,23 @@ def test_whoever_was_in_the_way_of_another_only_has_to_ask_again(cause: psycopg.
         wrapped(psycopg.errors.CrashShutdown("57P02")),
         wrapped(psycopg.errors.CannotConnectNow("57P03")),
         wrapped(psycopg.errors.TooManyConnections("53300")),
+        wrapped(psycopg.errors.ReadOnlySqlTransaction("25006")),
     ],
 )
 def test_whoever_does_not_answer_or_takes_nobody_is_away(error: Exception) -> None:
     assert database_trouble(error) is DatabaseTrouble.AWAY
+
+
+@pytest.mark.parametrize(
+    ("cause", "is_refused", "words"),
+    [
+        (psycopg.errors.ReadOnlySqlTransaction("25006"), True, "takes no writes now"),
+        (psycopg.errors.IdleInTransactionSessionTimeout("25P03"), True, "does not answer"),
+        (psycopg.errors.TransactionTimeout("25P04"), True, "does not answer"),
+        (psycopg.errors.InFailedSqlTransaction("25P02"), False, "does not answer"),
+        (psycopg.errors.UndefinedTable("42P01"), False, "does not answer"),
+        (ValueError("a bug"), False, "does not answer"),
+    ],
+)
+def test_what_is_refused_for_now_is_told_from_what_is_wrong(cause: Exception, is_refused: bool, words: str) -> None:
+    assert (is_refused_for_now(cause), absence_in_words(wrapped(cause))) == (is_refused, words)

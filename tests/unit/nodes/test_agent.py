@@ -228,6 +228,25 @@ def test_a_hook_that_fails_is_told_once_and_the_others_run(
     assert running.ledger.offline == [agent.instance]
 
 
+def test_the_hook_that_began_last_is_the_first_to_hand_back(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    handed_back: list[str] = []
+
+    class Hook(Counted):
+        def __init__(self, room: str) -> None:
+            super().__init__()
+            self._room = room
+
+        def on_hand_back(self, agent: Agent) -> None:
+            handed_back.append(self._room)
+
+    hooks = (Hook("nodes"), Hook("jobs"))
+    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: hooks)
+    agent = running.start()
+    until(running.takes(EVERYTHING))
+    agent.end()
+    assert handed_back == ["jobs", "nodes"]
+
+
 class Counted:
     """A hook and a lease extender that count what they are called for; the hook may hang."""
 

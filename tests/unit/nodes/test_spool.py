@@ -148,3 +148,15 @@ def test_files_that_were_kept_when_the_process_was_killed_before_their_document_
     spools.forget_unfinished()
     assert spools.of("hub").file("b", "cd34").exists()
     assert folders(directory) == [".files"], "only what a document names is left"
+
+
+def test_what_is_set_aside_is_found_by_a_person_alone_and_keeps_its_files(tmp_path: Path) -> None:
+    spools = DirectorySpools(tmp_path)
+    spool = spools.of("hub")
+    spool.put("a", {"n": 1}, {"ab12": made(tmp_path / "workspace", "page.png", b"a page")})
+    spool.set_aside("a")
+    spool.set_aside("nothing")
+    spools.forget_unfinished()
+    assert (spool.items(), spools.hubs()) == ([], [])
+    (aside,) = tmp_path.rglob("*.broken")
+    assert (aside.with_suffix(".files") / "ab12").read_bytes() == b"a page"

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, by the name that `ENGINE` gives it."""

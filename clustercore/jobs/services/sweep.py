@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,12 +20,10 @@ from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.ready import ReadyUpkeep, mark_due
-from clustercore.jobs.services.steps import take_step
+from clustercore.jobs.services.steps import take_each, take_step
 from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.services import mark_silent_nodes_offline
-
-logger = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 8
 
@@ -214,8 +211,4 @@ def finish_forgotten_jobs() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_FORGOTTEN)
         forgotten = [row[0] for row in cursor.fetchall()]
-    for job_id in forgotten:
-        try:
-            advance(job_id)
-        except KeyError:
-            logger.exception("job %s is of a kind that this node does not know", job_id)
+    take_each(advance, forgotten)

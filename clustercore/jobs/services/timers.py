@@ -15,6 +15,7 @@ from clustercore.jobs.services.advance import look_at
 from clustercore.jobs.services.asking import withdraw_from_unit
 from clustercore.jobs.services.events import record_events
 from clustercore.jobs.services.joins import close_inputs
+from clustercore.jobs.services.steps import take_each
 
 PAST_DEADLINE = "it was not begun by its deadline"
 _NOT_BEGUN = (UnitState.BLOCKED, UnitState.QUEUED, UnitState.HELD)
@@ -41,7 +42,7 @@ def run_due(as_of: ClockReading, lease_seconds: float) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_DUE, wanted)
         ids = [row[0] for row in cursor.fetchall()]
-    return sum(_run_due(job_id) for job_id in ids)
+    return take_each(_run_due, ids)
 
 
 @transaction.atomic

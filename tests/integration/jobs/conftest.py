@@ -74,6 +74,17 @@ def with_parts(count: int, **wishes: object) -> tuple[Job, list[Unit]]:
     return job, list(Unit.objects.filter(job=job, stage="part").order_by("ordinal"))
 
 
+def failing_for(broken: Job) -> Callable[..., bool]:
+    """Returns a step that fails for this job, by itself or its number, and does nothing for others."""
+
+    def take(job: Job | int, *_: object, **__: object) -> bool:
+        if broken.pk == (job.pk if isinstance(job, Job) else job):
+            raise ValueError("what is written of this job cannot be read")
+        return True
+
+    return take
+
+
 @contextmanager
 def held_open(work: Callable[[], object]) -> Iterator[None]:
     """Another connection does it in a transaction that lasts as long as the block; what waits for it there fails."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Event
@@ -14,10 +15,11 @@ from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.models import Job, JobEvent, Sweep, Unit
+from clustercore.jobs.services import advance
 from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.sweep import finish_forgotten_jobs, look, sweep
 from tests.cast import LAPTOP, start_node
-from tests.integration.jobs.conftest import with_parts
+from tests.integration.jobs.conftest import failing_for, with_parts
 
 pytestmark = pytest.mark.services
 
@@ -126,3 +128,17 @@ def test_all_jobs_that_wait_are_told_why_at_once_and_once() -> None:
     Unit.objects.filter(stage="part").update(state="held")
     explain_waiting_jobs()
     assert set(Job.objects.values_list("waiting", flat=True)) == {""}
+
+
+def test_a_forgotten_job_that_cannot_be_moved_on_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    (broken, _), (job, _) = with_parts(1), with_parts(1)
+    Unit.objects.exclude(stage="total").update(state="done")
+    monkeypatch.setattr(advance, "look_at", _failing_first(broken, advance.look_at))
+    finish_forgotten_jobs()
+    opened = Unit.objects.filter(stage="total", state="queued")
+    assert list(opened.values_list("job", flat=True)) == [job.pk]
+
+
+def _failing_first(broken: Job, look_at: Callable[[Job], None]) -> Callable[[Job], None]:
+    fails = failing_for(broken)
+    return lambda job: look_at(job) if fails(job) else None

@@ -44,7 +44,7 @@ def test_a_statement_runs_alike_with_its_function_and_without() -> None:
 
 
 def test_another_text_is_another_function_so_that_two_versions_share_a_database() -> None:
-    older = replace(CLAIM, query=CLAIM.query.replace("FOR UPDATE SKIP LOCKED", "FOR UPDATE"))
+    older = replace(CLAIM, query=CLAIM.query.replace("FOR NO KEY UPDATE SKIP LOCKED", "FOR NO KEY UPDATE"))
     establish([older])
     assert older.function != CLAIM.function
     assert {older.function, CLAIM.function} <= functions()

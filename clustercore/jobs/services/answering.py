@@ -18,6 +18,7 @@ from clustercore.jobs.services.control import NotPossible
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.settle import end_unit
 from clustercore.jobs.services.steps import take_each
+from clustercore.jobs.services.turn_locks import alone_in
 
 # By chance, so that those that always fail fill no slice for ever.
 _DUE = """
@@ -84,6 +85,7 @@ def _locked(question_id: int) -> tuple[Question, Unit]:
     job = Job.objects.select_for_update(no_key=True, of=("self",)).filter(questions=question_id).first()
     if job is None:
         raise NotPossible(f"there is no question {question_id}")
+    alone_in(job.pk)
     question = Question.objects.select_for_update().get(pk=question_id)
     unit = Unit.objects.select_for_update().get(pk=question.unit_id)
     unit.job = job

@@ -16,6 +16,7 @@ from clustercore.jobs.services.asking import withdraw_from_unit
 from clustercore.jobs.services.events import record_events
 from clustercore.jobs.services.joins import close_inputs
 from clustercore.jobs.services.steps import take_each
+from clustercore.jobs.services.turn_locks import alone_in
 
 PAST_DEADLINE = "it was not begun by its deadline"
 _NOT_BEGUN = (UnitState.BLOCKED, UnitState.QUEUED, UnitState.HELD)
@@ -51,6 +52,7 @@ def _run_due(job_id: int) -> bool:
     job = Job.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=job_id, state=JobState.RUNNING).first()
     if job is None:
         return False
+    alone_in(job_id)
     _end_overdue(job)
     look_at(job)
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 
@@ -14,6 +15,8 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.kinds import JobKind
 from clustercore.jobs.models import Job, JobEvent, Sweep, Unit
 from clustercore.jobs.services import advance
 from clustercore.jobs.services.explaining import explain_waiting_jobs
@@ -103,6 +106,29 @@ def test_jobs_that_wait_for_a_person_or_a_time_cost_a_sweep_nothing(waits: dict[
         finish_forgotten_jobs()
     assert len(queries) == 1
     assert set(Job.objects.values_list("state", flat=True)) == {"running"}
+
+
+def test_a_job_that_waits_for_a_person_in_vain_ends_though_whoever_broke_it_was_killed() -> None:
+    job, (asked, broken) = with_parts(2)
+    Unit.objects.filter(pk=asked.pk).update(state="held", hold_reason="a person is asked")
+    Unit.objects.filter(pk=broken.pk).update(state="failed", error="no such file")
+    finish_forgotten_jobs()
+    job.refresh_from_db()
+    assert (job.state, job.error) == ("failed", f"part {broken.ordinal}: no such file")
+
+
+@pytest.mark.parametrize(("tolerance", "ends"), [(1.0, False), (0.5, False), (0.3, True)])
+def test_what_a_stage_bears_ends_no_job_that_waits_for_a_person(
+    tolerance: float, ends: bool, sums: JobKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bearing = [replace(stage, tolerance=tolerance) if stage.name == "part" else stage for stage in sums.stages]
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(sums, stages=tuple(bearing)))
+    job, (asked, broken) = with_parts(2)
+    Unit.objects.filter(pk=asked.pk).update(state="held", hold_reason="a person is asked")
+    Unit.objects.filter(pk=broken.pk).update(state="failed", error="no such file")
+    with CaptureQueriesContext(connection) as queries:
+        finish_forgotten_jobs()
+    assert (Job.objects.get(pk=job.pk).state == "failed", len(queries) > 1) == (ends, ends)
 
 
 def test_a_whole_sweep_reads_and_writes_nothing_where_all_jobs_wait_for_a_person() -> None:

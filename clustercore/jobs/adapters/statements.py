@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
+from math import inf
+from time import monotonic
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -23,7 +25,10 @@ _PARAMETER = re.compile(r"%\((\w+)\)s")
 # statements look a few rows up, in the order of an index.
 _UNWANTED = ("seqscan", "bitmapscan", "hashjoin", "mergejoin", "sort", "incremental_sort")
 _BY_INDEX = " ".join(f"SET enable_{way} = off" for way in _UNWANTED)
-_PRESENT: WeakKeyDictionary[psycopg.Connection[Any], dict[str, bool]] = WeakKeyDictionary()
+_PRESENT: WeakKeyDictionary[psycopg.Connection[Any], set[str]] = WeakKeyDictionary()
+_MISSED: WeakKeyDictionary[psycopg.Connection[Any], dict[str, float]] = WeakKeyDictionary()
+MISSED_SECONDS = 60.0
+"""For so long a connection takes a function that it did not find for absent: a migration may bring it meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +71,17 @@ class _Stored(ABC):
         return f"SELECT * FROM {self.function}({arguments})".encode()
 
     def _is_present(self, cursor: psycopg.Cursor[Any]) -> bool:
-        """Asks once per connection; a transaction that rolls the function back ends in tests only."""
-        known = _PRESENT.setdefault(cursor.connection, {})
-        if self.function not in known:
-            known[self.function] = self.function in _present(cursor, [self.function])
-        return known[self.function]
+        """Asks once per connection, and now and then while there is none.
+
+        A transaction that rolls the function back ends in tests only.
+        """
+        found = _PRESENT.setdefault(cursor.connection, set())
+        missed = _MISSED.setdefault(cursor.connection, {})
+        now = monotonic()
+        if self.function not in found and now - missed.get(self.function, -inf) >= MISSED_SECONDS:
+            missed[self.function] = now
+            found.update(_present(cursor, [self.function]))
+        return self.function in found
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,15 @@ from clustercore.jobs.selectors.questions import OPEN
 from clustercore.jobs.services.control import NotPossible
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.settle import end_unit
+from clustercore.jobs.services.steps import take_each
+from clustercore.jobs.services.turn_locks import alone_in
 
+# By chance, so that those that always fail fill no slice for ever.
 _DUE = """
 SELECT q.id FROM jobs_question q JOIN jobs_job j ON j.id = q.job_id
 WHERE q.answer = '' AND q.withdrawn IS NULL AND q.until <= now() AND j.kind = ANY(%(kinds)s)
   AND abs(extract(epoch FROM now()) - %(as_of)s) <= %(trusted)s
-ORDER BY q.until LIMIT 100
+ORDER BY random() LIMIT 100
 """
 _ENDS = {SKIP: UnitState.SKIPPED, FAIL: UnitState.FAILED}
 
@@ -82,6 +85,7 @@ def _locked(question_id: int) -> tuple[Question, Unit]:
     job = Job.objects.select_for_update(no_key=True, of=("self",)).filter(questions=question_id).first()
     if job is None:
         raise NotPossible(f"there is no question {question_id}")
+    alone_in(job.pk)
     question = Question.objects.select_for_update().get(pk=question_id)
     unit = Unit.objects.select_for_update().get(pk=question.unit_id)
     unit.job = job
@@ -116,7 +120,7 @@ def expire_questions(as_of: ClockReading, lease_seconds: float) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_DUE, wanted)
         due = [row[0] for row in cursor.fetchall()]
-    return sum(_expire(question_id) for question_id in due)
+    return take_each(_expire, due)
 
 
 @transaction.atomic

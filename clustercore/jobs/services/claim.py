@@ -50,7 +50,7 @@ _CHOSEN = f"""
     ORDER BY {_IN_LINE} LIMIT 1"""
 _FIRST = f"""
     SELECT u.id, d.id AS demand_id FROM chosen d CROSS JOIN LATERAL (SELECT d.job_id) r CROSS JOIN LATERAL (
-        SELECT u.id FROM jobs_unit u WHERE {QUEUED} AND {ELIGIBLE} {IN_ORDER} LIMIT 1 FOR UPDATE SKIP LOCKED
+        SELECT u.id FROM jobs_unit u WHERE {QUEUED} AND {ELIGIBLE} {IN_ORDER} LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
     ) u"""
 
 # Whoever takes the last unit that is due removes the job from the list, or puts it off until the next one is; likewise

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from heapq import heappop, merge
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from clustercore.blobs.domain.names import without_controls
@@ -24,7 +26,7 @@ from clustercore.jobs.domain.lifecycle import (
 from clustercore.jobs.models import Attempt, Job, JobBlob, Unit
 from clustercore.jobs.services.advance import look_at
 from clustercore.jobs.services.asking import ask_about_outcome, withdraw_from_job
-from clustercore.jobs.services.counting import count_finished
+from clustercore.jobs.services.counting import count_cancelled
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.joins import reopen_inputs, wait_again
 from clustercore.jobs.services.queueing import queue_units
@@ -65,23 +67,36 @@ def cancel_job(job_id: int, reason: str = "cancelled by a user") -> Job:
     job = _locked(job_id)
     if job.state in FINAL_JOB_STATES:
         raise NotPossible(f"job {job_id} is already {job.state}")
+    descendants = _locked_descendants(job)
     _cancel(job, reason)
-    over = [job]
-    while over:
-        over += _cancel_children(over.pop(), reason)
+    for child in descendants:
+        _cancel(child, f"job {child.parent_id}, for which it was done, is over: {reason}"[:300])
+    # At the very end: whoever waits for these rows must hold no job that is locked above.
+    count_cancelled(each.kind for each in (job, *descendants))
     return job
 
 
-def _cancel_children(parent: Job, reason: str) -> list[Job]:
-    """Those that were open; one that has ended meanwhile, by itself or as an ancestor of its own, stays as it is."""
-    children = Job.objects.filter(parent=parent).exclude(state__in=FINAL_JOB_STATES)
-    # A child has a higher number than its parent: locks are taken upwards. Each is looked at again under its own.
-    ids = list(children.order_by("pk").values_list("pk", flat=True))
-    locked = [children.select_for_update(no_key=True).filter(pk=pk).first() for pk in ids]
-    cancelled = [child for child in locked if child is not None]
-    for child in cancelled:
-        _cancel(child, f"job {parent.pk}, for which it was done, is over: {reason}"[:300])
-    return cancelled
+def _locked_descendants(job: Job) -> list[Job]:
+    """Locks the open jobs that are done for this one; one that has ended meanwhile, by itself, stays as it is.
+
+    A child has a higher number than its parent, so that taking the lowest first locks the whole tree upwards.
+    """
+    open_jobs = Job.objects.exclude(state__in=FINAL_JOB_STATES)
+    found = {job.pk: job}
+    to_lock = _children(open_jobs, job)
+    while to_lock:
+        child_id = heappop(to_lock)
+        child = None if child_id in found else open_jobs.select_for_update(no_key=True).filter(pk=child_id).first()
+        if child is None:
+            continue
+        alone_in(child_id)
+        found[child_id] = child
+        to_lock = list(merge(to_lock, _children(open_jobs, child)))
+    return list(found.values())[1:]
+
+
+def _children(jobs: QuerySet[Job], parent: Job) -> list[int]:
+    return list(jobs.filter(parent=parent).order_by("pk").values_list("pk", flat=True))
 
 
 def _cancel(job: Job, reason: str) -> None:
@@ -93,7 +108,6 @@ def _cancel(job: Job, reason: str) -> None:
     # A claim that committed while the line above waited for its unit has left one more live attempt.
     _cancel_attempts(job, reason)
     _set_state(job, JobState.CANCELLED, reason)
-    count_finished(job.kind, JobState.CANCELLED)
 
 
 def _cancel_attempts(job: Job, reason: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from clustercore.jobs.domain.counters import (
     FINISHED,
     JOB_BUCKETS,
@@ -12,6 +15,7 @@ from clustercore.jobs.domain.counters import (
     bucket_of,
     counter_name,
 )
+from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.services.events import count_all
 
 
@@ -30,6 +34,12 @@ def count_finished(kind: str, outcome: str, *, took: float | None = None, waited
         counts |= _observed(TOOK, kind, took)
         counts |= _observed(WAITED, kind, waited)
     count_all(counts)
+
+
+def count_cancelled(kinds: Iterable[str]) -> None:
+    """Jobs of these kinds were cancelled together."""
+    cancelled = Counter(counter_name(FINISHED, kind, JobState.CANCELLED) for kind in kinds)
+    count_all(cancelled)
 
 
 def _observed(name: str, kind: str, seconds: float | None) -> dict[str, int]:

@@ -13,6 +13,8 @@ from clustercore.jobs.domain.floor import WAITED_AS_ASKED, FloorKept, FloorSeen,
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.floors import floors_seen
 from clustercore.jobs.services.events import record_event
+from clustercore.jobs.services.mishaps import HUB_AWAY
+from clustercore.jobs.services.steps import take_each
 from clustercore.jobs.services.telling import job_changed
 
 SLICE = 500
@@ -22,13 +24,32 @@ SLICE = 500
 def keep_floors(wait_seconds: float, *, may_fall: bool) -> None:
     """Decides floors that are not decided, notes which nobody reaches, and lets those fall that waited long enough."""
     alike: dict[tuple[int | None, FloorKept, str], list[int]] = defaultdict(list)
-    for seen in floors_seen():
+    seen_by_job = {seen.job_id: seen for seen in floors_seen()}
+
+    def decide_floor(job_id: int) -> None:
+        seen = seen_by_job[job_id]
         kept = next_floor(seen, wait_seconds, may_fall=may_fall)
         if (kept.floor, kept.is_unserved) != (seen.floor, seen.unserved_seconds is not None):
-            alike[seen.floor, kept, _told(seen, kept, wait_seconds)].append(seen.job_id)
+            alike[seen.floor, kept, _told(seen, kept, wait_seconds)].append(job_id)
+
+    take_each(decide_floor, seen_by_job)
     for (before, kept, text), job_ids in alike.items():
         for at in range(0, len(job_ids), SLICE):
-            _write(job_ids[at : at + SLICE], before, kept, text)
+            _write_slice(job_ids[at : at + SLICE], before, kept, text)
+
+
+def _write_slice(job_ids: Sequence[int], before: int | None, kept: FloorKept, text: str) -> None:
+    """All at once; where that cannot be done, job by job, so that one of them keeps no other from its floor."""
+    try:
+        _write(job_ids, before, kept, text)
+    except HUB_AWAY:
+        raise
+    except Exception:
+
+        def write_floor(job_id: int) -> None:
+            _write([job_id], before, kept, text)
+
+        take_each(write_floor, job_ids)
 
 
 def _told(seen: FloorSeen, kept: FloorKept, wait_seconds: float) -> str:

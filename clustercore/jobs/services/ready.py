@@ -124,14 +124,12 @@ def mark_due() -> int:
     return len(COME_DUE.fetch())
 
 
-def tidy_ready() -> int:
-    """Removes what claims at the same moment left behind, and demands long unused; returns how many rows went."""
+def tidy_ready() -> None:
+    """Removes or puts off what claims at the same moment left behind, and removes demands long unused."""
     with connection.cursor() as cursor:
         cursor.execute(_LEFT_OVER)
-        removed: int = cursor.rowcount
         cursor.execute(_NOTE_UNUSED)
     _remove_unused()
-    return removed
 
 
 @transaction.atomic

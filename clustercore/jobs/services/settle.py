@@ -115,7 +115,7 @@ def settle(
             return complete(key, job_id, kind, verdict, served_by, files)
         attempt = _locked_attempt(key)
         if not isinstance(verdict, Unknown | Crashed):
-            _take_up(attempt)
+            _take_up(attempt, UnitState.HELD)
         if attempt.outcome != AttemptOutcome.LIVE or attempt.unit.state != UnitState.LEASED:
             return _count_late(key)
         attempt.served_by = served_by
@@ -143,14 +143,15 @@ def _locked_attempt(key: UUID) -> Attempt:
     return Attempt.objects.select_related("unit").select_for_update(of=("self", "unit")).get(key=key)
 
 
-def _take_up(attempt: Attempt) -> bool:
+def _take_up(attempt: Attempt, *states: UnitState) -> bool:
     """Lets a verdict count that comes after all: the last attempt's, of a unit held because nobody knew its outcome.
 
-    One that a person has released counts too, while nobody has begun again and only as done.
+    `states`: of the unit. One that is queued was released by a person, and nobody has begun it again: it counts as
+    done, and any other verdict would undo what the person said.
     """
     unit = attempt.unit
     is_last = attempt.outcome == AttemptOutcome.UNKNOWN and attempt.number == unit.attempts_made
-    if not is_last or unit.state not in (UnitState.HELD, UnitState.QUEUED):
+    if not is_last or unit.state not in states:
         return False
     withdraw_from_unit(unit.pk)
     released = moved(unit.state, UnitState.QUEUED) if unit.state == UnitState.HELD else UnitState.QUEUED
@@ -180,7 +181,7 @@ def complete(
     """
     documents = {"result": json.dumps(dict(verdict.result)), "served_by": json.dumps(dict(served_by))}
     done = COMPLETE.fetch(key=key, **documents)
-    if not done and _take_up(_locked_attempt(key)):
+    if not done and _take_up(_locked_attempt(key), UnitState.HELD, UnitState.QUEUED):
         done = COMPLETE.fetch(key=key, **documents)
     if not done:
         return _count_late(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.clock import ClockReading
 from clustercore.jobs.domain.counters import CLOCK_MILLISECONDS
 from clustercore.jobs.domain.kinds import kinds
+from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES
 from clustercore.jobs.models import Sweep
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.answering import expire_questions
@@ -21,12 +21,10 @@ from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.ready import ReadyUpkeep, mark_due
-from clustercore.jobs.services.steps import take_step
+from clustercore.jobs.services.steps import take_each, take_step
 from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.services import mark_silent_nodes_offline
-
-logger = logging.getLogger(__name__)
 
 SWEEPS_PER_LEASE = 8
 LONGEST_LOOK_PER_LEASE = 1 / 4
@@ -207,22 +205,31 @@ def sweep(reading: ClockReading, lease_seconds: float, broker_away: str | None) 
     take_step(finish_forgotten_jobs)
 
 
-# Jobs that a person or a time keeps waiting are not forgotten; each is looked up by an index of its own open units.
-_FORGOTTEN = """
+# Jobs that a person or a time keeps waiting are not forgotten, unless more is broken than its stage bears: that ends
+# them. Each is looked up by an index of its own open units.
+_FORGOTTEN = f"""
 SELECT j.id FROM jobs_job j
 WHERE j.state = 'running'
-  AND NOT EXISTS (SELECT FROM jobs_unit u WHERE u.job_id = j.id AND u.state IN ('queued', 'leased', 'held'))
-  AND NOT EXISTS (SELECT FROM jobs_unit u WHERE u.job_id = j.id AND u.state = 'blocked' AND u.join_until IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM jobs_unit u WHERE u.job_id = j.id AND u.state IN ('queued', 'leased'))
+  AND (NOT EXISTS (SELECT FROM jobs_unit u WHERE u.job_id = j.id
+                   AND (u.state = 'held' OR u.state = 'blocked' AND u.join_until IS NOT NULL))
+       OR EXISTS (SELECT FROM unnest(%(kinds)s::text[], %(stages)s::text[], %(tolerances)s::float8[])
+                                  AS rule (kind, stage, tolerance)
+                  CROSS JOIN LATERAL (SELECT count(*) AS units FROM jobs_unit u
+                                      WHERE u.job_id = j.id AND u.stage = rule.stage
+                                        AND u.state IN ({", ".join(f"'{state}'" for state in BROKEN_UNIT_STATES)})
+                  ) broken
+                  WHERE rule.kind = j.kind AND broken.units > 0 AND CASE WHEN rule.tolerance = 0 THEN true ELSE
+                      broken.units > rule.tolerance * (SELECT count(*) FROM jobs_unit u
+                                                       WHERE u.job_id = j.id AND u.stage = rule.stage) END))
 """
 
 
 def finish_forgotten_jobs() -> None:
-    """Advances running jobs of which nothing moves and nothing is held: their last transaction should have."""
+    """Advances running jobs of which nothing moves and nothing is to come: their last transaction should have."""
+    rules = [(kind.name, rule.name, rule.tolerance) for kind in kinds() for rule in kind.rules if rule.tolerance < 1]
+    names, stages, tolerances = (list(column) for column in zip(*rules, strict=True)) if rules else ([], [], [])
     with connection.cursor() as cursor:
-        cursor.execute(_FORGOTTEN)
+        cursor.execute(_FORGOTTEN, {"kinds": names, "stages": stages, "tolerances": tolerances})
         forgotten = [row[0] for row in cursor.fetchall()]
-    for job_id in forgotten:
-        try:
-            advance(job_id)
-        except KeyError:
-            logger.exception("job %s is of a kind that this node does not know", job_id)
+    take_each(advance, forgotten)

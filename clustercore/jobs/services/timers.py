@@ -15,6 +15,8 @@ from clustercore.jobs.services.advance import look_at
 from clustercore.jobs.services.asking import withdraw_from_unit
 from clustercore.jobs.services.events import record_events
 from clustercore.jobs.services.joins import close_inputs
+from clustercore.jobs.services.steps import take_each
+from clustercore.jobs.services.turn_locks import alone_in
 
 PAST_DEADLINE = "it was not begun by its deadline"
 _NOT_BEGUN = (UnitState.BLOCKED, UnitState.QUEUED, UnitState.HELD)
@@ -41,7 +43,7 @@ def run_due(as_of: ClockReading, lease_seconds: float) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_DUE, wanted)
         ids = [row[0] for row in cursor.fetchall()]
-    return sum(_run_due(job_id) for job_id in ids)
+    return take_each(_run_due, ids)
 
 
 @transaction.atomic
@@ -50,6 +52,7 @@ def _run_due(job_id: int) -> bool:
     job = Job.objects.select_for_update(no_key=True, skip_locked=True).filter(pk=job_id, state=JobState.RUNNING).first()
     if job is None:
         return False
+    alone_in(job_id)
     _end_overdue(job)
     look_at(job)
     return True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from threading import Event
@@ -72,6 +72,22 @@ def with_parts(count: int, **wishes: object) -> tuple[Job, list[Unit]]:
     Unit.objects.filter(job=job, stage="plan").update(state="done")
     queue_units(fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=n) for n in range(count)])
     return job, list(Unit.objects.filter(job=job, stage="part").order_by("ordinal"))
+
+
+def first_of(queries: Iterable[dict[str, str]], words: str) -> int:
+    """Returns the place of the first statement with these words."""
+    return next(at for at, query in enumerate(queries) if words in query["sql"])
+
+
+def failing_for(broken: Job) -> Callable[..., bool]:
+    """Returns a step that fails for this job, by itself or its number, and does nothing for others."""
+
+    def take(job: Job | int, *_: object, **__: object) -> bool:
+        if broken.pk == (job.pk if isinstance(job, Job) else job):
+            raise ValueError("what is written of this job cannot be read")
+        return True
+
+    return take
 
 
 @contextmanager

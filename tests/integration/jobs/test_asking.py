@@ -15,6 +15,7 @@ from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.questions import Answer
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, Verdict
 from clustercore.jobs.models import Job, Question, Unit
+from clustercore.jobs.services import answering
 from clustercore.jobs.services.answering import answer_question, expire_questions, release_unit, skip_unit
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import NotPossible, cancel_job, retry_job
@@ -25,6 +26,7 @@ from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.kinds import RUNG
 from tests.fakes.jobs.letters import SENDING
+from tests.integration.jobs.conftest import failing_for, first_of
 from tests.integration.jobs.letters import asked, done_by, is_asked, letter, lose_the_lease, states, taken
 
 pytestmark = [pytest.mark.services, pytest.mark.usefixtures("letters")]
@@ -178,3 +180,18 @@ def test_a_job_that_has_failed_elsewhere_asks_nobody() -> None:
     other.refresh_from_db()
     assert (other.state, Job.objects.get().state) == ("failed", "failed")
     assert not is_asked(unit)
+
+
+def test_a_question_that_cannot_be_ended_keeps_none_behind_it_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, unit = asking(BRIEFLY), asking(BRIEFLY)
+    pass_the_time()
+    monkeypatch.setattr(answering, "end_unit", failing_for(broken.job))
+    assert expire_questions(read_clocks(), LEASE) == 1
+    assert (is_asked(broken), is_asked(unit)) == (True, False)
+
+
+def test_whoever_answers_lets_no_turn_of_the_job_in_before_he_locks_its_unit() -> None:
+    question = asked(asking())
+    with CaptureQueriesContext(connection) as queries:
+        answer_question(question.pk, "approve", "otto")
+    assert first_of(queries, "pg_advisory_xact_lock") == first_of(queries, "FOR NO KEY UPDATE") + 1

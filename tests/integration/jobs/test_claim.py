@@ -24,7 +24,7 @@ from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.nodes.models import Node, NodeModel
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
 from tests.fakes.jobs import kinds as fake_kinds
-from tests.integration.jobs.conftest import submitted, with_parts
+from tests.integration.jobs.conftest import held_open, submitted, with_parts
 
 
 def test_a_unit_is_taken_once() -> None:
@@ -313,3 +313,17 @@ def test_a_wait_that_no_clock_can_count_keeps_nobody_from_claiming(seconds: floa
     node = as_claimant(start_node(LAPTOP))
     with_parts(1, accept_lower_after=seconds)
     assert claim(node) is not None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_unit_that_somebody_refers_to_just_now_is_not_passed_over() -> None:
+    node = as_claimant(start_node(LAPTOP))
+    _, parts = with_parts(2)
+
+    def refer() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM jobs_unit WHERE id = %s FOR KEY SHARE", [parts[0].pk])
+
+    with held_open(refer):
+        taken = claim(node)
+        assert taken is not None and taken.unit_id == parts[0].pk

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail
-from clustercore.jobs.models import Job, Unit, UnitAfter
-from clustercore.jobs.services import control
+from clustercore.jobs.models import Counter, Job, Unit, UnitAfter
+from clustercore.jobs.services import control, turn_locks
 from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import cancel_job, remove_job, requeue_unit
 from clustercore.jobs.services.queueing import queue_units
@@ -53,18 +55,45 @@ def test_cancelling_reaches_the_last_of_a_long_line() -> None:
     assert set(states(*line)) == {"cancelled"}
 
 
+def test_cancelling_locks_the_whole_tree_upwards_before_it_changes_any_of_it() -> None:
+    first = submitted()
+    second, third = submitted(first), submitted(first)
+    fourth, fifth = submitted(second), submitted(third)
+    with CaptureQueriesContext(connection) as queries:
+        cancel_job(first.pk)
+    sent = [query["sql"] for query in queries]
+    locks = [at for at, sql in enumerate(sent) if "jobs_job" in sql and "FOR NO KEY UPDATE" in sql]
+    tree = (first, second, third, fourth, fifth)
+    for at, job in zip(locks, tree, strict=True):
+        assert f'"jobs_job"."id" = {job.pk}' in sent[at] and "pg_advisory_xact_lock" in sent[at + 1]
+    assert locks[-1] < min(at for at, sql in enumerate(sent) if sql.startswith("UPDATE"))
+    assert set(states(*tree)) == {"cancelled"}
+
+
+def test_what_was_cancelled_together_is_counted_in_the_end_and_at_once() -> None:
+    parent = submitted()
+    submitted(parent), submitted(parent)
+    with CaptureQueriesContext(connection) as queries:
+        cancel_job(parent.pk)
+    counted = [at for at, query in enumerate(queries) if "jobs_counter" in query["sql"]]
+    changed = [at for at, query in enumerate(queries) if query["sql"].startswith("UPDATE")]
+    assert len(counted) == 1 and counted > changed[-1:]
+    assert Counter.objects.get(name="jobs.finished/panel/cancelled").value == 3
+
+
 def test_a_child_that_ends_by_itself_meanwhile_keeps_no_parent_from_being_cancelled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     parent = submitted()
-    quick, slow = submitted(parent), submitted(parent)
-    cancel = control._cancel
+    slow, quick = submitted(parent), submitted(parent)
+    lock = turn_locks.alone_in
 
-    def cancel_and_meanwhile(job: Job, reason: str) -> None:
-        cancel(job, reason)
-        Job.objects.filter(pk=quick.pk).update(state="done")
+    def lock_and_meanwhile(job_id: int) -> None:
+        lock(job_id)
+        if job_id == slow.pk:
+            Job.objects.filter(pk=quick.pk).update(state="done")
 
-    monkeypatch.setattr(control, "_cancel", cancel_and_meanwhile)
+    monkeypatch.setattr(control, "alone_in", lock_and_meanwhile)
     cancel_job(parent.pk)
     assert states(parent, quick, slow) == ["cancelled", "done", "cancelled"]
 

@@ -11,7 +11,9 @@ from django.db import connection, connections, transaction
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
+from clustercore.jobs.domain.floor import FloorSeen
 from clustercore.jobs.models import Job, JobEvent
+from clustercore.jobs.services import floors
 from clustercore.jobs.services.available import below_floor, claimable
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.clock import _shift
@@ -149,3 +151,22 @@ def look_elsewhere() -> None:
         keep_floors(WAIT, may_fall=True)
     finally:
         connections.close_all()
+
+
+@pytest.mark.parametrize("fails", ["next_floor", "job_changed"])
+def test_a_job_whose_floor_cannot_be_kept_keeps_no_other_from_its_own(
+    fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_node(WORKSTATION)
+    (broken, _), (job, _) = with_parts(1), with_parts(1)
+    kept = getattr(floors, fails)
+
+    def keep(job_or_seen: FloorSeen | int, *wishes: float, **named: bool) -> object:
+        if broken.pk == (job_or_seen if isinstance(job_or_seen, int) else job_or_seen.job_id):
+            raise ValueError("what is written of this job cannot be read")
+        return kept(job_or_seen, *wishes, **named)
+
+    monkeypatch.setattr(floors, fails, keep)
+    look(job)
+    broken.refresh_from_db()
+    assert (broken.floor, job.floor) == (None, 4)

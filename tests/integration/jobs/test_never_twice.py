@@ -14,7 +14,7 @@ from django.db import OperationalError
 from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
-from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Retry, Unknown, Verdict
+from clustercore.jobs.domain.verdict import Ask, Crashed, Done, Fail, HandBack, Hold, Retry, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Counter, Question, Unit
 from clustercore.jobs.services import keeper, work
 from clustercore.jobs.services.answering import release_unit
@@ -192,6 +192,17 @@ def test_a_late_result_after_the_release_saves_doing_it_again() -> None:
     assert settle(held.key, Done({"sent": 1})) is Settled.COUNTED
     assert states(unit)[0] == "done"
     assert Unit.objects.filter(stage="send", state="queued").count() == 0
+
+
+@pytest.mark.parametrize("late", [Fail("no such address"), Retry("the letter box was full"), Ask("Send it?", ["yes"])])
+def test_a_late_word_other_than_done_does_not_undo_the_release(late: Verdict) -> None:
+    unit = letter()
+    held = taken()
+    lose_the_lease()
+    release_unit(unit.pk)
+    assert settle(held.key, late) is Settled.FENCED
+    assert states(unit) == ("queued", "running")
+    assert (unit.failures, unit.run_after) == (0, None)
 
 
 def test_a_late_result_is_fenced_once_another_attempt_is_live() -> None:

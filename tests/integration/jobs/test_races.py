@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from threading import Barrier
 
@@ -15,7 +16,7 @@ from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.verdict import Done, Fail
 from clustercore.jobs.models import Job, JobEvent, Unit
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
-from clustercore.jobs.services.control import cancel_job, requeue_unit
+from clustercore.jobs.services.control import NotPossible, cancel_job, requeue_unit
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, ParentCancelled, submit_job
 from clustercore.jobs.services.timers import run_due
@@ -124,3 +125,17 @@ def test_a_child_that_comes_while_its_parent_is_cancelled_does_not_outlive_it() 
         at_once(partial(submit_child, parent), partial(cancel_job, parent.pk), partial(submit_child, parent))
         states = set(Job.objects.filter(parent=parent).values_list("state", flat=True))
         assert states <= {"cancelled"}
+
+
+def test_a_child_and_its_parent_that_are_cancelled_at_once_do_not_wait_for_each_other() -> None:
+    def cancel(job: Job) -> None:
+        with suppress(NotPossible):
+            cancel_job(job.pk)
+
+    for _ in range(ROUNDS):
+        parent = submitted()
+        child = submitted(parent)
+        family = [parent, child, submitted(child), submitted(parent)]
+        at_once(*(partial(cancel, job) for job in family))
+        states = Job.objects.filter(pk__in=[job.pk for job in family]).values_list("state", flat=True)
+        assert set(states) == {"cancelled"}

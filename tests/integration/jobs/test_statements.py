@@ -8,7 +8,8 @@ import pytest
 from django.core.management import call_command
 from django.db import connection
 
-from clustercore.jobs.adapters.statements import StoredStatement, establish
+from clustercore.jobs.adapters import statements
+from clustercore.jobs.adapters.statements import StoredFunction, StoredStatement, establish
 from clustercore.jobs.services.advance import AFTER_END
 from clustercore.jobs.services.claim import CLAIM
 from clustercore.jobs.services.hot_statements import HOT_STATEMENTS
@@ -44,7 +45,7 @@ def test_a_statement_runs_alike_with_its_function_and_without() -> None:
 
 
 def test_another_text_is_another_function_so_that_two_versions_share_a_database() -> None:
-    older = replace(CLAIM, query=CLAIM.query.replace("FOR UPDATE SKIP LOCKED", "FOR UPDATE"))
+    older = replace(CLAIM, query=CLAIM.query.replace("FOR NO KEY UPDATE SKIP LOCKED", "FOR NO KEY UPDATE"))
     establish([older])
     assert older.function != CLAIM.function
     assert {older.function, CLAIM.function} <= functions()
@@ -55,3 +56,14 @@ def test_each_migration_brings_back_a_function_that_is_missing() -> None:
         cursor.execute(f"DROP FUNCTION {AFTER_END.function}")
     call_command("migrate", verbosity=0)
     assert AFTER_END.function in functions()
+
+
+def test_a_connection_that_missed_a_function_finds_it_once_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    tripled = StoredFunction(
+        "test_triple", {"number": "integer"}, {"thrice": "integer"}, text="RETURN QUERY SELECT %(number)s::integer * 3;"
+    )
+    assert tripled.fetch(number=21) is None
+    establish([tripled])
+    assert tripled.fetch(number=21) is None
+    monkeypatch.setattr(statements, "MISSED_SECONDS", 0.0)
+    assert tripled.fetch(number=21) == [(63,)]

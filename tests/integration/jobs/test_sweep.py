@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 
@@ -13,11 +15,14 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.kinds import JobKind
 from clustercore.jobs.models import Job, JobEvent, Sweep, Unit
+from clustercore.jobs.services import advance
 from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.sweep import finish_forgotten_jobs, look, sweep
 from tests.cast import LAPTOP, start_node
-from tests.integration.jobs.conftest import with_parts
+from tests.integration.jobs.conftest import failing_for, with_parts
 
 pytestmark = pytest.mark.services
 
@@ -103,6 +108,29 @@ def test_jobs_that_wait_for_a_person_or_a_time_cost_a_sweep_nothing(waits: dict[
     assert set(Job.objects.values_list("state", flat=True)) == {"running"}
 
 
+def test_a_job_that_waits_for_a_person_in_vain_ends_though_whoever_broke_it_was_killed() -> None:
+    job, (asked, broken) = with_parts(2)
+    Unit.objects.filter(pk=asked.pk).update(state="held", hold_reason="a person is asked")
+    Unit.objects.filter(pk=broken.pk).update(state="failed", error="no such file")
+    finish_forgotten_jobs()
+    job.refresh_from_db()
+    assert (job.state, job.error) == ("failed", f"part {broken.ordinal}: no such file")
+
+
+@pytest.mark.parametrize(("tolerance", "ends"), [(1.0, False), (0.5, False), (0.3, True)])
+def test_what_a_stage_bears_ends_no_job_that_waits_for_a_person(
+    tolerance: float, ends: bool, sums: JobKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bearing = [replace(stage, tolerance=tolerance) if stage.name == "part" else stage for stage in sums.stages]
+    monkeypatch.setitem(kinds._KINDS, "sums", replace(sums, stages=tuple(bearing)))
+    job, (asked, broken) = with_parts(2)
+    Unit.objects.filter(pk=asked.pk).update(state="held", hold_reason="a person is asked")
+    Unit.objects.filter(pk=broken.pk).update(state="failed", error="no such file")
+    with CaptureQueriesContext(connection) as queries:
+        finish_forgotten_jobs()
+    assert (Job.objects.get(pk=job.pk).state == "failed", len(queries) > 1) == (ends, ends)
+
+
 def test_a_whole_sweep_reads_and_writes_nothing_where_all_jobs_wait_for_a_person() -> None:
     for _ in range(3):
         with_parts(1)
@@ -126,3 +154,17 @@ def test_all_jobs_that_wait_are_told_why_at_once_and_once() -> None:
     Unit.objects.filter(stage="part").update(state="held")
     explain_waiting_jobs()
     assert set(Job.objects.values_list("waiting", flat=True)) == {""}
+
+
+def test_a_forgotten_job_that_cannot_be_moved_on_keeps_no_other_from_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    (broken, _), (job, _) = with_parts(1), with_parts(1)
+    Unit.objects.exclude(stage="total").update(state="done")
+    monkeypatch.setattr(advance, "look_at", _failing_first(broken, advance.look_at))
+    finish_forgotten_jobs()
+    opened = Unit.objects.filter(stage="total", state="queued")
+    assert list(opened.values_list("job", flat=True)) == [job.pk]
+
+
+def _failing_first(broken: Job, look_at: Callable[[Job], None]) -> Callable[[Job], None]:
+    fails = failing_for(broken)
+    return lambda job: look_at(job) if fails(job) else None

@@ -13,6 +13,7 @@ from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.new_unit import After, Join, NewUnit
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Job, JobEvent, Unit
+from clustercore.jobs.services import timers
 from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import pause_job, resume_job, retry_job
 from clustercore.jobs.services.queueing import queue_units
@@ -20,7 +21,7 @@ from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import JobRequest, submit_job
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
 from tests.fakes.jobs.panel import PANEL
-from tests.integration.jobs.conftest import taken
+from tests.integration.jobs.conftest import failing_for, first_of, taken
 
 PAST = timedelta(seconds=1)
 
@@ -131,3 +132,20 @@ def test_a_job_of_an_unknown_kind_keeps_no_other_from_its_time(node: Claimant) -
     let_time_pass(job)
     assert due() == 1
     assert (states(foreign, "ask"), states(job, "ask")) == (["queued"], ["overdue"])
+
+
+def test_a_job_that_cannot_be_moved_on_keeps_none_behind_it_from_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, job = planned(*asked(1)), planned(*asked(1))
+    let_time_pass(broken)
+    let_time_pass(job)
+    monkeypatch.setattr(timers, "look_at", failing_for(broken))
+    assert due() == 1
+    assert (states(broken, "ask"), states(job, "ask")) == (["queued"], ["overdue"])
+
+
+def test_whoever_ends_what_is_overdue_lets_no_turn_of_the_job_in_before_it_locks_units() -> None:
+    job = planned(*asked(1))
+    let_time_pass(job)
+    with CaptureQueriesContext(connection) as queries:
+        assert due() == 1
+    assert first_of(queries, "pg_advisory_xact_lock") == first_of(queries, "FOR NO KEY UPDATE") + 1

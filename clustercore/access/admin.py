@@ -15,10 +15,10 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Refused
+from clustercore.access.http.identification import identity_of
 from clustercore.access.models import ApiToken, AuditEntry
 from clustercore.access.selectors import role_of
-from clustercore.access.services.identification import identity_of
 from clustercore.access.services.people import set_active
 from clustercore.access.services.tokens import revoke_token_of
 
@@ -96,16 +96,14 @@ def act(
     request: HttpRequest,
     rows: Iterable[Any],
     deed: Callable[[Any], object],
-    *also_refused: type[Exception],
 ) -> None:
     """Does `deed` to each row; says how many it was done to, and why not to the others."""
-    refusals: tuple[type[Exception], ...] = (RequestRefused, *also_refused)
     done = 0
     for row in rows:
         try:
             deed(row)
             done += 1
-        except refusals as reason:
+        except Refused as reason:
             model_admin.message_user(request, str(reason), messages.WARNING)
     if done:
         model_admin.message_user(request, f"done: {done}", messages.SUCCESS)

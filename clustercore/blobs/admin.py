@@ -14,8 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from clustercore.access.admin import ReadOnlyAdmin, display
+from clustercore.access.http.identification import identity_of
 from clustercore.access.services import audit
-from clustercore.access.services.identification import identity_of
 from clustercore.blobs.domain.errors import BlobError
 from clustercore.blobs.models import Blob, Hub, Upload
 from clustercore.blobs.selectors import download_path

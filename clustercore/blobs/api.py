@@ -13,10 +13,10 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clustercore.access.api import requester
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
-from clustercore.blobs.domain.upload_schema import COLLECTION, ONE
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.blobs.domain.uploads import UploadState
+from clustercore.blobs.http.upload_schema import COLLECTION, ONE
 from clustercore.blobs.models import Upload
 from clustercore.blobs.selectors import uploads_of
 

@@ -15,10 +15,10 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.jobs.domain.chart import counts_of
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES, JobState, UnitState
 from clustercore.jobs.domain.pieces import chunks_of, groups_of

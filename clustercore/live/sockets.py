@@ -22,10 +22,10 @@ from typing import Any
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.db import DatabaseError
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import NotIdentified, NotPermitted, Refused
 from clustercore.access.domain.identity import ANONYMOUS, Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of_scope
+from clustercore.access.http.identification import identity_of_scope
 from clustercore.access.services.idling import in_thread
 from clustercore.live.services.broadcasting import broadcaster_here
 from clustercore.live.services.streaming import RECHECK_SECONDS, key_for
@@ -148,8 +148,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """Who this is; None when the connection was closed because they may not be here."""
         try:
             identity = await in_thread(lambda: identity_of_scope(self.scope))
-        except RequestRefused as refused:
-            is_nobody = refused.status in (401, 403)
+        except Refused as refused:
+            is_nobody = isinstance(refused, NotIdentified | NotPermitted)
             await self.close(NOBODY if is_nobody else TRY_LATER, reason=refused.message[:100])
             return None
         if not identity.is_known:

@@ -12,8 +12,8 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
 from clustercore.access.admin import ReadOnlyAdmin, ReadOnlyInline, display
+from clustercore.access.http.identification import identity_of
 from clustercore.access.services import audit
-from clustercore.access.services.identification import identity_of
 from clustercore.nodes import services
 from clustercore.nodes.models import Node, NodeModel
 

@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clustercore.access.api import requester
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.access.services import audit
 from clustercore.nodes.domain.standing import NodeStanding
 from clustercore.nodes.models import Node

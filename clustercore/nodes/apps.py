@@ -8,11 +8,9 @@ class NodesConfig(AppConfig):
     verbose_name = "Nodes"
 
     def ready(self) -> None:
-        """The agent learns of the ledger here, and the API of a refusal; a process that only reads has neither."""
+        """The agent learns of the ledger here; a process that only reads has none."""
         if settings.ONLY_READS:
             return
-        from clustercore.access.domain.errors import RequestRefused  # noqa: PLC0415
-        from clustercore.access.domain.refusals import refuse_as  # noqa: PLC0415
         from clustercore.nodes import services  # noqa: PLC0415
         from clustercore.nodes.domain.hooks import register_hook  # noqa: PLC0415
         from clustercore.nodes.domain.ledger import use_ledger  # noqa: PLC0415
@@ -20,4 +18,3 @@ class NodesConfig(AppConfig):
 
         use_ledger(services)
         register_hook(ModelPuller())
-        refuse_as(services.StillThere, lambda error: RequestRefused(409, str(error), code="still_there"))

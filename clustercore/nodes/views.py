@@ -12,10 +12,10 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.access.services import audit
-from clustercore.access.services.identification import require
 from clustercore.blobs.domain.errors import BlobUnavailable
 from clustercore.blobs.domain.signing import refusal
 from clustercore.blobs.selectors import hub_now

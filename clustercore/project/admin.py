@@ -10,8 +10,8 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from unfold.sites import UnfoldAdminSite
 
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of, require
-from clustercore.access.services.sign_in import sign_out
+from clustercore.access.http.identification import identity_of, require
+from clustercore.access.http.sessions import sign_out
 
 
 class AdministratorsSite(UnfoldAdminSite):  # type: ignore[misc]

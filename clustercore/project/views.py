@@ -11,10 +11,10 @@ from django.urls import NoReverseMatch, reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Refused
 from clustercore.access.domain.identity import ANONYMOUS, Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of, require
+from clustercore.access.http.identification import identity_of, require
 from clustercore.jobs.domain.chart import chart_of
 from clustercore.jobs.domain.figures import figures_of
 from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
@@ -58,7 +58,7 @@ def _identity(request: HttpRequest) -> Identity:
         return ANONYMOUS
     try:
         return identity_of(request)
-    except RequestRefused:
+    except Refused:
         return ANONYMOUS
 
 

@@ -72,6 +72,12 @@ LEASE_THREAD = {
         | {"keys", "values", "set", "kill", "float"},
     ),
 }
+# What is asked, and by whom, in the words of every way in: pages, programs, the command line.
+ROOMS_WITHOUT_HTTP = {"services", "selectors", "domain", "adapters", "models", "workflows", "tasks"}
+KNOWING_HTTP = re.compile(
+    r"django\.http|django\.core\.handlers|clustercore\.\w+\.http|http$|rest_framework(?!\.utils\.)|starlette|uvicorn"
+)
+STATUSES = range(400, 600)
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc", "tools_lib"}
 SENDING = {"delay", "apply_async", "send_task"}
 CLOCK_AND_CHANCE = {
@@ -281,6 +287,28 @@ def the_lease_thread_only_beats_and_extends(module: Module) -> Iterator[str]:
                 yield module.at(node, elsewhere)
 
 
+def services_know_no_http(module: Module) -> Iterator[str]:
+    """They raise the errors of `access/domain/errors.py`; `access/http/refusals.py` says which status each kind is."""
+    if not ROOMS_WITHOUT_HTTP & set(module.parts):
+        return
+    for node in module.nodes:
+        match node:
+            case ast.Import(names=names) if any(KNOWING_HTTP.match(name.name) for name in names):
+                yield module.at(
+                    node, "imports HTTP; raise an error of access/domain/errors.py, which every way in tells"
+                )
+            case ast.ImportFrom(module=str(name)) if KNOWING_HTTP.match(name):
+                yield module.at(
+                    node, "imports HTTP; raise an error of access/domain/errors.py, which every way in tells"
+                )
+            case ast.Raise(exc=ast.Call(args=arguments)) if any(is_status(argument) for argument in arguments):
+                yield module.at(node, "raises a status; raise one of the kinds in access/domain/errors.py")
+
+
+def is_status(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value in STATUSES
+
+
 RULES: tuple[Rule, ...] = (
     modules_are_short,
     functions_are_short,
@@ -297,6 +325,7 @@ RULES: tuple[Rule, ...] = (
     nobody_waits_inside_a_task,
     public_names_are_explained,
     the_lease_thread_only_beats_and_extends,
+    services_know_no_http,
 )
 
 

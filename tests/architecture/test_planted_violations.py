@@ -69,6 +69,10 @@ BROKEN_RULES: list[tuple[Rule, str, str]] = [
     (rules.domain_asks_no_clock_and_no_dice, "dellm/domain/vote.py", "uuid.uuid4()\n"),
     (rules.nobody_waits_inside_a_task, "dellm/services.py", "AsyncResult('x').get()\n"),
     (rules.public_names_are_explained, "dellm/services.py", "def decide():\n    pass\n"),
+    (rules.services_know_no_http, "dellm/services.py", "from django.http import HttpRequest\n"),
+    (rules.services_know_no_http, "dellm/selectors/votes.py", "from http import HTTPStatus\n"),
+    (rules.services_know_no_http, "dellm/services.py", "from clustercore.access.http.refusals import RequestRefused\n"),
+    (rules.services_know_no_http, "dellm/domain/vote.py", "raise Veto(409, 'it was cast already')\n"),
     (
         rules.the_lease_thread_only_beats_and_extends,
         "clustercore/nodes/adapters/lease_thread.py",

@@ -7,9 +7,9 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.openai_request import BEHAVIOURS
 from transcription.domain.openai_schema import PATHS

@@ -19,10 +19,12 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services import audit
 from clustercore.blobs.adapters.files import hash_of_open
-from clustercore.blobs.adapters.received import ReceivedFile, received_with
+from clustercore.blobs.adapters.received import ReceivedFile
 from clustercore.blobs.domain.uploads import UploadState
+from clustercore.blobs.http.received import received_with
 from clustercore.blobs.selectors import uploads_of
-from clustercore.blobs.services import keep, keep_upload, store_open_file
+from clustercore.blobs.services import keep, store_open_file
+from clustercore.blobs.services.receiving import keep_upload
 from clustercore.jobs.api.bodies import job_detail_body
 from clustercore.jobs.api.serializers import JobDetailSerializer
 from clustercore.jobs.models import Job

@@ -15,12 +15,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from clustercore.access.domain.errors import RequestRefused, error_body
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused, error_body
 from clustercore.access.services.idling import hold_nothing, in_thread
-from clustercore.blobs.adapters.received import ReceivedFile, received_with
+from clustercore.blobs.adapters.received import ReceivedFile
+from clustercore.blobs.http.received import received_with
 from clustercore.blobs.services import keep
 from clustercore.config.environment import environment
 from clustercore.live.adapters.notices import changes_of

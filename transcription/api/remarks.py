@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from clustercore.access.api import StrictSerializer, requester
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.jobs.api.pages import PAGE_PARAMETERS, page_body, page_of
 from transcription.domain.reading import Reading
 from transcription.domain.speakers import LABEL_CHARACTERS, NAME_CHARACTERS

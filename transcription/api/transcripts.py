@@ -14,8 +14,8 @@ from rest_framework.views import APIView
 
 from clustercore.access.api import requester
 from clustercore.access.api.negotiation import AnyAccepted
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.visibility import visible_jobs

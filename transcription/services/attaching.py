@@ -13,7 +13,7 @@ from datetime import timedelta
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Invalid, NotFound, Unavailable
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services import audit
 from clustercore.jobs.domain.lifecycle import JobState
@@ -30,8 +30,27 @@ NOBODY_TRANSLATES = (
 )
 
 
+class ModelUnknown(NotFound):
+    """No live node has the model."""
+
+    code = "model_not_found"
+
+
+class NoAbleNode(Unavailable):
+    """No live node can do it."""
+
+    code = "no_able_node"
+
+
+class ModelCannotTranslate(Invalid):
+    """The model that was named cannot translate."""
+
+    code = None
+
+
 def find_or_submit(identity: Identity, wanted: Wanted, sent: Sent, key: str | None) -> int:
-    """The id of the job that serves a request. Raises RequestRefused, InvalidRequest, KeyReused, BacklogFull."""
+    """The id of the job that serves a request. Raises as `refuse_unknown_model`, InvalidRequest,
+    KeyReused, BacklogFull."""
     refuse_unknown_model(wanted)
     start = f"v1:{wanted.digest(sent.sha256())}:"
     if key is None:
@@ -55,23 +74,19 @@ def find_or_submit(identity: Identity, wanted: Wanted, sent: Sent, key: str | No
 
 
 def refuse_unknown_model(wanted: Wanted) -> None:
-    """Raises RequestRefused: 404 for a model that no live node has, 503 where nobody can translate."""
+    """Raises ModelUnknown, ModelCannotTranslate, and NoAbleNode where nobody can translate."""
     capability = capability_for({"task": wanted.task})
     able = {f"{model.engine}:{model.model}" for model in usable_models(capability)}
     if wanted.model in BEHAVIOURS:
         if wanted.task == Task.TRANSLATE and not able:
-            raise RequestRefused(503, NOBODY_TRANSLATES, param="model", code="no_able_node", retry_after=30)
+            raise NoAbleNode(NOBODY_TRANSLATES, field="model", retry_after=30)
         return
     if wanted.model in able:
         return
     if wanted.model in {f"{model.engine}:{model.model}" for model in usable_models("stt")}:
-        raise RequestRefused(400, f"model: {wanted.model!r} cannot translate; {NOBODY_TRANSLATES}", param="model")
-    raise RequestRefused(
-        404,
-        f"model: no live node has {wanted.model[:200]!r}; GET /v1/models lists what there is",
-        param="model",
-        code="model_not_found",
-    )
+        raise ModelCannotTranslate(f"model: {wanted.model!r} cannot translate; {NOBODY_TRANSLATES}", field="model")
+    message = f"model: no live node has {wanted.model[:200]!r}; GET /v1/models lists what there is"
+    raise ModelUnknown(message, field="model")
 
 
 def _same_requests(identity: Identity, start: str) -> tuple[list[int], int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Invalid, NotFound
 from clustercore.access.domain.identity import Identity
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
 from clustercore.jobs.services.deeds import require_operable
@@ -13,15 +13,15 @@ from transcription.models import Recording, Segment
 
 
 def recording_to_read(identity: Identity, job_id: int) -> Recording:
-    """Raises RequestRefused (404) for what is not there or not theirs to see: nobody can tell which."""
+    """Returns a job's recording. Raises NotFound where there is none, or not theirs to see: nobody can tell which."""
     recording = Recording.objects.select_related("job").filter(job__in=visible_jobs(identity), job_id=job_id).first()
     if recording is None:
-        raise RequestRefused(404, f"there is no transcript {job_id} that you may read", code="not_found")
+        raise NotFound(f"there is no transcript {job_id} that you may read")
     return recording
 
 
 def recording_to_change(identity: Identity, job_id: int) -> Recording:
-    """As `recording_to_read`, and 403 for who may only read."""
+    """Returns the same. Raises NotFound, and NotYours for who may only read."""
     recording = recording_to_read(identity, job_id)
     require_operable(identity, job_id)
     return recording
@@ -33,16 +33,16 @@ def may_change(identity: Identity, recording: Recording) -> bool:
 
 
 def segment_of(recording: Recording, segment_id: int) -> Segment:
-    """Raises RequestRefused (404) for a segment that is not of this recording."""
+    """Returns a segment. Raises NotFound for one that is not of this recording."""
     segment = Segment.objects.select_related("recording", "piece").filter(recording=recording, pk=segment_id).first()
     if segment is None:
-        raise RequestRefused(404, f"there is no segment {segment_id} in this transcript", code="not_found")
+        raise NotFound(f"there is no segment {segment_id} in this transcript")
     return segment
 
 
 def layout_asked(query: Mapping[str, str]) -> Layout:
-    """Returns the layout of captions that a query asks for. Raises RequestRefused (400)."""
+    """Returns the layout of captions that a query asks for. Raises Invalid."""
     try:
         return layout_from({name: query.get(name) for name in ("max_line_width", "max_line_count")})
     except LayoutRefused as error:
-        raise RequestRefused(400, f"{error.name}: {error}", param=error.name, code="invalid") from None
+        raise Invalid(f"{error.name}: {error}", field=error.name) from None

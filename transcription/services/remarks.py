@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models.functions import Now
 
+from clustercore.access.domain.errors import Conflict
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services.audit import record
 from transcription.domain.corrections import is_place, what_stands
@@ -20,8 +21,10 @@ TEXT_CHARACTERS = 5000
 WORD_CHARACTERS = 200
 
 
-class NothingToUndo(Exception):
+class NothingToUndo(Conflict):
     """There is nothing said there that still counts."""
+
+    code = "nothing_to_undo"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import transaction
 
+from clustercore.access.domain.errors import Invalid
 from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.domain.errors import BlobGone
 from clustercore.blobs.domain.names import without_controls
@@ -30,12 +31,11 @@ LONGEST_WAIT = 366 * 86_400
 MOST_TRACKS = 1000
 
 
-class InvalidRequest(ValueError):
+class InvalidRequest(Invalid):
     """A field that cannot be right. `field` names it, the message says what to give instead."""
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
+        super().__init__(f"{field}: {message}", field=field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.http import content_disposition_header, parse_etags
 from django.views.decorators.http import require_safe
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.jobs.domain.progress import FINAL_STATES
 from transcription.domain.exports import EXPORTS, export
 from transcription.domain.naming import download_name

@@ -11,16 +11,15 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from transcription.domain.corrections import is_place, what_stands
 from transcription.models import Correction, Recording, Segment, SpeakerTurn
 from transcription.selectors import heard_segment, standing_of, voices_of
 from transcription.services.readers import recording_to_change, segment_of
 from transcription.services.remarks import (
-    NothingToUndo,
     Where,
     correct,
     name_speaker,
@@ -166,8 +165,3 @@ def _to_segment(segment: Segment) -> HttpResponse:
 
 def _by_script(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
-
-
-def refusal_of_nothing(error: NothingToUndo) -> RequestRefused:
-    """How `NothingToUndo` reads as an answer."""
-    return RequestRefused(409, str(error), code="nothing_to_undo")

@@ -10,9 +10,9 @@ from django.http.response import HttpResponseBase
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.blobs.domain.errors import BlobMissing
 from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store, stored_paths

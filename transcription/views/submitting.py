@@ -17,11 +17,11 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.access.services import audit
-from clustercore.access.services.identification import require
 from clustercore.blobs.domain.errors import BlobError
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment

@@ -13,11 +13,10 @@ from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from clustercore.access.domain.errors import error_body
 from clustercore.access.domain.identity import Identity
-from clustercore.access.domain.refusals import refusal_of
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of, refuse_forged
+from clustercore.access.http.identification import identity_of, refuse_forged
+from clustercore.access.http.refusals import error_body, refusal_of
 
 if TYPE_CHECKING:  # REST framework imports this module while it imports its views
     from rest_framework.views import APIView

@@ -1,48 +1,82 @@
-"""The one shape of an error, for `/api` and `/v1` alike: the OpenAI clients read it, and people can."""
+"""Why something that was asked for is not done, whichever way it was asked: each class is one kind of reason.
+
+Services raise these, or classes of their own below them. `access.http.refusals` says which status each kind is.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 
-TYPES: Mapping[int, str] = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    405: "method_not_allowed",
-    409: "conflict_error",
-    412: "precondition_failed",
-    413: "request_too_large",
-    415: "unsupported_media_type",
-    422: "unprocessable_entity",
-    429: "rate_limit_error",
-    503: "service_unavailable",
-}
+class Refused(Exception):
+    """Is not done; the message says why and what to do instead. Raise one of the kinds below."""
 
+    code: str | None = None
+    """The word by which programs tell the reason apart."""
 
-def error_body(status: int, message: str, *, param: str | None = None, code: str | None = None) -> dict[str, Any]:
-    """`{"error": {"message", "type", "param", "code"}}`: `param` names the field, `message` says the remedy."""
-    kind = TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    retry_after: int | None = None
+    """Seconds after which trying again may help."""
 
-
-class RequestRefused(Exception):
-    """A request that cannot be served, with what the client is told."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        param: str | None = None,
-        code: str | None = None,
-        retry_after: int | None = None,
-    ) -> None:
+    def __init__(self, message: str, *, field: str | None = None, retry_after: int | None = None) -> None:
         super().__init__(message)
-        self.status, self.message, self.param, self.code = status, message, param, code
-        self.retry_after = retry_after
+        self.message, self.field = message, field
+        if retry_after is not None:
+            self.retry_after = retry_after
 
-    @property
-    def body(self) -> dict[str, Any]:
-        return error_body(self.status, self.message, param=self.param, code=self.code)
+
+class Invalid(Refused):
+    """A value that cannot be right; `field` names it."""
+
+    code: str | None = "invalid"
+
+
+class Unacceptable(Refused):
+    """A value that is understood and breaks a rule, such as that of passwords."""
+
+
+class NotIdentified(Refused):
+    """Nobody is known who asks."""
+
+    code: str | None = "not_authenticated"
+
+
+class NotPermitted(Refused):
+    """Who asks is known and may not."""
+
+    code: str | None = "not_permitted"
+
+
+class NotFound(Refused):
+    """It is not there, or not theirs to see: nobody can tell which."""
+
+    code: str | None = "not_found"
+
+
+class Conflict(Refused):
+    """What stands already does not allow it."""
+
+
+class Expired(Refused):
+    """It was good once."""
+
+
+class TooLarge(Refused):
+    """More than is taken."""
+
+    code: str | None = "too_large"
+
+
+class InUse(Refused):
+    """Somebody else is at it: trying again soon helps."""
+
+
+class TooMany(Refused):
+    """More than one may have or do at once: waiting or ending something helps."""
+
+
+class Unavailable(Refused):
+    """Cannot be done at present by anybody: trying again later helps."""
+
+
+class NoRoom(Refused):
+    """The disk is full, or kept for others."""
+
+    code: str | None = "disk_full"

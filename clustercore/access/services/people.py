@@ -11,18 +11,50 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Conflict, Expired, NotFound, Unacceptable
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Role
 from clustercore.access.selectors import administrators, role_of
 from clustercore.access.services import audit
 from clustercore.embedded.domain.advisory_locks import AdvisoryLock
 
+LINK_DEAD = "This link was used already, or is too old: ask an administrator for another."
 NAME_RULE = "A name has letters, digits and @ . + - _ only, at most 150 of them, and no spaces."
 
 
+class NameTaken(Conflict):
+    """There is a person of that name."""
+
+
+class LastAdministrator(Conflict):
+    """Nobody could administer any more."""
+
+    code = "last_administrator"
+
+
+class PersonDisabled(Conflict):
+    """Who is disabled gets nothing new."""
+
+
+class LinkDead(Expired):
+    """A link that sets a password was used, or is too old."""
+
+    def __init__(self) -> None:
+        super().__init__(LINK_DEAD)
+
+
+class NoSuchPerson(NotFound):
+    """Nobody is called so."""
+
+    code = None
+
+
+class RuleBroken(Unacceptable):
+    """A name or a password that the rules do not allow; `field` says which."""
+
+
 def add_person(actor: Identity, name: str, role: Role, password: str | None = None) -> User:
-    """A new person; without a password, one sets it by `password_link`. Raises RequestRefused (409, 422)."""
+    """A new person; without a password, one sets it by `password_link`. Raises NameTaken, RuleBroken."""
     user = User(username=User.normalize_username(name.strip()))
     _require_valid(user, password)
     if password is None:
@@ -36,12 +68,12 @@ def add_person(actor: Identity, name: str, role: Role, password: str | None = No
             _set_group(user, role)
             audit.record(actor, "person.added", _named(user), role=role.value)
     except IntegrityError as error:
-        raise RequestRefused(409, f"there is a person named {user.username!r} already", param="name") from error
+        raise NameTaken(f"there is a person named {user.username!r} already", field="name") from error
     return user
 
 
 def set_role(actor: Identity, user_id: int, role: Role) -> User:
-    """Gives a person this role and no other. Raises RequestRefused: 404, 409 for the last administrator."""
+    """Gives a person this role and no other. Raises NoSuchPerson, LastAdministrator."""
     with transaction.atomic():
         user = _locked(user_id)
         before = role_of(user)
@@ -57,7 +89,7 @@ def set_role(actor: Identity, user_id: int, role: Role) -> User:
 
 
 def set_active(actor: Identity, user_id: int, active: bool) -> User:
-    """Disables a person, whose sessions and tokens stop at once, or lets them in again. Raises RequestRefused."""
+    """Disables a person, whose sessions and tokens stop at once, or lets them in again. Raises as `set_role`."""
     with transaction.atomic():
         user = _locked(user_id)
         if user.is_active == active:
@@ -75,7 +107,7 @@ def password_link(actor: Identity, user_id: int) -> str:
     with transaction.atomic():
         user = _locked(user_id)
         if not user.is_active:
-            raise RequestRefused(409, f"{user.username} is disabled: enable them first")
+            raise PersonDisabled(f"{user.username} is disabled: enable them first")
         audit.record(actor, "person.link_made", _named(user))
     key = urlsafe_base64_encode(force_bytes(user.pk))
     return reverse("access:set-password", args=[key, default_token_generator.make_token(user)])
@@ -88,13 +120,13 @@ def person_of_link(key: str, token: str) -> User | None:
 
 
 def use_link(key: str, token: str, password: str) -> User:
-    """Sets the password by a link, which is dead afterwards. Raises RequestRefused: 410 dead, 422 weak."""
+    """Sets the password by a link, which is dead afterwards. Raises LinkDead, RuleBroken."""
     with transaction.atomic():
         found = _person_of_key(key)
         # Of two that use a link at once the second finds it dead: it waits here for the first.
         user = User.objects.select_for_update().filter(pk=found.pk, is_active=True).first() if found else None
         if user is None or not default_token_generator.check_token(user, token):
-            raise RequestRefused(410, "This link was used already, or is too old: ask an administrator for another.")
+            raise LinkDead
         require_password(user, password)
         user.set_password(password)
         user.save(update_fields=["password"])
@@ -103,7 +135,7 @@ def use_link(key: str, token: str, password: str) -> User:
 
 
 def change_password(actor: Identity, user: User, password: str) -> None:
-    """The person's own new password; other sessions end with it. Raises RequestRefused (422) for a weak one."""
+    """The person's own new password; other sessions end with it. Raises RuleBroken for a weak one."""
     require_password(user, password)
     with transaction.atomic():
         user.set_password(password)
@@ -112,19 +144,19 @@ def change_password(actor: Identity, user: User, password: str) -> None:
 
 
 def person_named(name: str) -> User:
-    """Raises RequestRefused (404)."""
+    """Returns the person of that name. Raises NoSuchPerson."""
     user = User.objects.filter(username=User.normalize_username(name.strip())).first()
     if user is None:
-        raise RequestRefused(404, f"there is no person named {name!r}", param="name")
+        raise NoSuchPerson(f"there is no person named {name!r}", field="name")
     return user
 
 
 def require_password(user: User, password: str) -> None:
-    """Raises RequestRefused (422) that says what is wrong with a password."""
+    """Raises RuleBroken that says what is wrong with a password."""
     try:
         validate_password(password, user)
     except ValidationError as error:
-        raise RequestRefused(422, " ".join(error.messages), param="password") from error
+        raise RuleBroken(" ".join(error.messages), field="password") from error
 
 
 def lock_administrators() -> None:
@@ -151,20 +183,20 @@ def problems_of(name: str, password: str | None) -> dict[str, str]:
 
 def _require_valid(user: User, password: str | None) -> None:
     for field, message in problems_of(user.username, password).items():
-        raise RequestRefused(422, message, param=field)
+        raise RuleBroken(message, field=field)
 
 
 def _require_another_administrator(user: User) -> None:
     if administrators().filter(pk=user.pk).exists() and not administrators().exclude(pk=user.pk).exists():
         message = f"{user.username} is the last administrator: make somebody else one first"
-        raise RequestRefused(409, message, code="last_administrator")
+        raise LastAdministrator(message)
 
 
 def _locked(user_id: int) -> User:
     lock_administrators()
     user = User.objects.select_for_update().filter(pk=user_id).first()
     if user is None:
-        raise RequestRefused(404, "there is no such person")
+        raise NoSuchPerson("there is no such person")
     return user
 
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.urls import reverse
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Expired
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Role
 from clustercore.access.domain.tokens import digest_of
@@ -22,6 +22,15 @@ from clustercore.embedded.adapters.secrets import replace
 
 DEAD = "This link is dead: there is an administrator already, or a newer link was made."
 SETUP = Identity(None, "setup link", None)
+
+
+class SetupClosed(Expired):
+    """There is an administrator already, or a newer link."""
+
+    code = "setup_closed"
+
+    def __init__(self) -> None:
+        super().__init__(DEAD)
 
 
 def make_setup_path() -> str:
@@ -48,12 +57,12 @@ def is_setup_open(token: str) -> bool:
 
 
 def make_first_administrator(token: str, name: str, password: str) -> User:
-    """Raises RequestRefused: 410 for a dead link, 422 for a bad name or password."""
+    """Makes the first administrator. Raises SetupClosed, RuleBroken."""
     with transaction.atomic():
         # Of two that hold the link, the second waits here and then finds an administrator.
         lock_administrators()
         if not is_setup_open(token):
-            raise RequestRefused(410, DEAD, code="setup_closed")
+            raise SetupClosed
         user = add_person(SETUP, name, Role.ADMINISTRATOR, password)
     close_setup()
     return user

@@ -7,21 +7,18 @@ person (OWASP calls such cookies "device cookies").
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from django.contrib.auth import authenticate, login, logout
+from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
-from django.http import HttpRequest
 
 from clustercore.access.adapters.counters import CountersAway
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import NotIdentified, TooMany, Unavailable
 from clustercore.access.domain.identity import Identity
-from clustercore.access.selectors import identity_of_user
 from clustercore.access.services import audit, limits
-from clustercore.access.services.known_devices import device_of, digest_of_name, is_known_address
-from clustercore.access.services.origin import address_of
+from clustercore.access.services.known_devices import digest_of_name, is_known_address
 from clustercore.embedded.domain.addresses import household
 
 FAILURES = 10
@@ -33,46 +30,57 @@ WRONG = "The name or the password is wrong."
 _logger = logging.getLogger(__name__)
 
 
-def sign_in(request: HttpRequest, name: str, password: str) -> User:
-    """Signs the session in. Raises RequestRefused: 401 wrong, 429 locked (with the wait), 503 nobody can count.
+class WrongCredentials(NotIdentified):
+    """The name or the password is wrong, and nobody is told which."""
+
+    code = "wrong_credentials"
+
+
+class Locked(TooMany):
+    """Too many wrong tries; `retry_after` says how long to wait."""
+
+    code = "locked"
+
+
+class SignInUnavailable(Unavailable):
+    """Tries cannot be counted."""
+
+    code = "sign_in_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From where somebody signs in: an address, and the number of a browser that this person used before, if any."""
+
+    address: str
+    device: str | None
+
+
+def authenticated(name: str, password: str, origin: Origin) -> User:
+    """Returns whose name and password these are. Raises WrongCredentials, Locked, SignInUnavailable.
 
     A try is counted before the password is looked at and taken back when it was right, so that of any number of tries
     at once no more than the limit reach the password. What is said does not tell whether the name exists.
     """
-    address = address_of(request)
-    buckets = _count_try(request, name, address)
-    user = authenticate(request, username=name, password=password)
+    buckets = _count_try(name, origin)
+    user = authenticate(None, username=name, password=password)
     if not isinstance(user, User):
-        raise RequestRefused(401, WRONG, code="wrong_credentials")
+        raise WrongCredentials(WRONG)
     _take_back(buckets)
-    begin_session(request, user, "signed_in", address=address)
     return user
 
 
-def check_password_of(request: HttpRequest, user: User, password: str) -> None:
-    """Whether somebody who is signed in knows the password. Raises RequestRefused as above.
+def require_present_password(user: User, password: str, session: str, address: str) -> None:
+    """Makes sure that somebody who is signed in knows the password. Raises as `authenticated` does.
 
-    Counted by session: nobody but who is in it can use up its tries.
+    Counted by `session`, a digest: nobody but who is in it can use up its tries.
     """
-    key = hashlib.sha256(str(request.session.session_key).encode()).hexdigest()[:32]
     name = user.get_username()
-    buckets = {f"{_buckets_of(name)}session:{key}": FAILURES}
-    _count(buckets, name, address_of(request))
+    buckets = {f"{_buckets_of(name)}session:{session}": FAILURES}
+    _count(buckets, name, address)
     if not user.check_password(password):
-        raise RequestRefused(401, "This is not your present password.", param="current", code="wrong_credentials")
+        raise WrongCredentials("This is not your present password.", field="current")
     _take_back(buckets)
-
-
-def begin_session(request: HttpRequest, user: User, action: str, **detail: str) -> None:
-    """Signs `user` in on this session, whose key changes with it."""
-    login(request, user, backend="django.contrib.auth.backends.ModelBackend")
-    audit.record(identity_of_user(user), f"session.{action}", f"user {user.get_username()}", **detail)
-
-
-def sign_out(request: HttpRequest, identity: Identity) -> None:
-    """Ends the session."""
-    logout(request)
-    audit.record(identity, "session.signed_out", f"user {identity.name}")
 
 
 def unlock(name: str) -> None:
@@ -83,22 +91,21 @@ def unlock(name: str) -> None:
         _logger.warning("the lock of a name could not be lifted: Redis does not answer (%s)", error)
 
 
-def _count_try(request: HttpRequest, name: str, address: str) -> Mapping[str, int]:
-    """Counts a try where it belongs; returns the buckets, with their limits. Raises RequestRefused: 429, 503."""
+def _count_try(name: str, origin: Origin) -> Mapping[str, int]:
+    """Counts a try where it belongs; returns the buckets, with their limits. Raises Locked, SignInUnavailable."""
     try:
-        buckets = _buckets(request, name, address)
+        buckets = _buckets(name, origin)
     except CountersAway as error:
         raise _uncountable() from error
-    _count(buckets, name, address)
+    _count(buckets, name, origin.address)
     return buckets
 
 
-def _buckets(request: HttpRequest, name: str, address: str) -> Mapping[str, int]:
-    device = device_of(request, name)
-    if device is not None:
-        return {f"{_buckets_of(name)}device:{device}": FAILURES}
-    where = household(address)
-    if is_known_address(name, address):
+def _buckets(name: str, origin: Origin) -> Mapping[str, int]:
+    if origin.device is not None:
+        return {f"{_buckets_of(name)}device:{origin.device}": FAILURES}
+    where = household(origin.address)
+    if is_known_address(name, origin.address):
         # By name as well: neighbours behind the same address lock themselves out, and nobody else.
         return {f"{_buckets_of(name)}known:{where}": FAILURES}
     return {f"sign-in:address:{where}": FAILURES, f"{_buckets_of(name)}strangers": STRANGERS_FAILURES}
@@ -114,14 +121,14 @@ def _count(buckets: Mapping[str, int], name: str, address: str) -> None:
     _note_lock(name, address)
     minutes = -(-wait // 60)
     message = f"Too many wrong tries. Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again."
-    raise RequestRefused(429, message, code="locked", retry_after=wait)
+    raise Locked(message, retry_after=wait)
 
 
-def _uncountable() -> RequestRefused:
+def _uncountable() -> SignInUnavailable:
     # Without counters a password could be guessed as fast as the machine answers.
     _logger.exception("sign-in is refused: Redis does not answer")
     message = "Nobody can sign in just now: the hub's Redis does not answer, so tries cannot be counted."
-    return RequestRefused(503, message, code="sign_in_unavailable", retry_after=30)
+    return SignInUnavailable(message, retry_after=30)
 
 
 def _note_lock(name: str, address: str) -> None:

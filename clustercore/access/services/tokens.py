@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Invalid, NotFound, NotIdentified, NotPermitted
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.domain.tokens import SHOWN_LETTERS, START, digest_of
@@ -24,6 +24,24 @@ _noted: dict[int, float] = {}
 """When this process last noted a token's use, by its own clock; one entry for each token that was ever good here."""
 
 LONGEST_NAME = 80
+
+
+class TokenRefused(Invalid):
+    """A token cannot be made so; `field` names what is wrong."""
+
+    code: str | None = None
+
+
+class ScopeNotHeld(TokenRefused):
+    """A token would be allowed more than its owner is."""
+
+    code = "scope_not_held"
+
+
+class SessionNeeded(NotPermitted):
+    """A token asks for what only a signed-in person may do."""
+
+    code = "session_needed"
 
 
 def create_token(
@@ -62,19 +80,19 @@ def make_token(
 ) -> tuple[ApiToken, str]:
     """`create_token` as people and programs may ask for it, noted in the audit log.
 
-    `actor` makes it for `owner`, whose role bounds the scopes. Raises RequestRefused: 403 where the actor is a token
-    itself, 400 for scopes that the owner does not hold, an empty name, or an end that has passed.
+    `actor` makes it for `owner`, whose role bounds the scopes. Raises SessionNeeded where the
+    actor is a token itself, NotIdentified, ScopeNotHeld, and TokenRefused for an empty name, or an end that has passed.
     """
     _require_session(actor)
     if owner.user_id is None:
-        raise RequestRefused(401, "sign in first", code="not_authenticated")
+        raise NotIdentified("sign in first")
     _require_held(owner, scopes)
     if not name.strip():
-        raise RequestRefused(400, "name: say what the token is for", param="name")
+        raise TokenRefused("name: say what the token is for", field="name")
     if len(name.strip()) > LONGEST_NAME:
-        raise RequestRefused(400, f"name: {LONGEST_NAME} characters at most", param="name")
+        raise TokenRefused(f"name: {LONGEST_NAME} characters at most", field="name")
     if expires is not None and expires <= timezone.now():
-        raise RequestRefused(400, "expires: this moment has passed", param="expires")
+        raise TokenRefused("expires: this moment has passed", field="expires")
     with transaction.atomic():
         user = User.objects.get(pk=owner.user_id)
         row, token = create_token(user, name.strip(), scopes, expires=expires)
@@ -84,16 +102,16 @@ def make_token(
 
 
 def revoke_token_of(actor: Identity, token_id: int, *, owner_id: int | None) -> None:
-    """Revokes a token of this owner, or of anybody (None). Raises RequestRefused: 404 where there is no such token.
+    """Revokes a token of this owner, or of anybody (None). Raises SessionNeeded, NotFound.
 
     Revoking a revoked one changes nothing and is no error: what was wanted is so.
     """
     if actor.token_id is not None and actor.token_id != token_id:
-        raise RequestRefused(403, "a token can revoke nothing but itself: sign in", code="session_needed")
+        raise SessionNeeded("a token can revoke nothing but itself: sign in")
     rows = ApiToken.objects.select_related("user").filter(pk=token_id)
     row = (rows if owner_id is None else rows.filter(user_id=owner_id)).first()
     if row is None:
-        raise RequestRefused(404, "there is no such token", code="not_found")
+        raise NotFound("there is no such token")
     with transaction.atomic():
         if revoke_token(row.pk):
             record(actor, "token.revoked", f"token {row.prefix} of {row.user.get_username()}")
@@ -102,14 +120,14 @@ def revoke_token_of(actor: Identity, token_id: int, *, owner_id: int | None) -> 
 def _require_session(actor: Identity) -> None:
     """A token that makes tokens would outlive its own end."""
     if actor.token_id is not None:
-        raise RequestRefused(403, "a token cannot make tokens: sign in, or ask on the hub", code="session_needed")
+        raise SessionNeeded("a token cannot make tokens: sign in, or ask on the hub")
 
 
 def _require_held(owner: Identity, scopes: frozenset[Permission]) -> None:
     if not scopes:
-        raise RequestRefused(400, "scopes: name at least one", param="scopes")
+        raise TokenRefused("scopes: name at least one", field="scopes")
     beyond = sorted(scopes - owner.permissions)
     if beyond:
         held = ", ".join(sorted(owner.permissions)) or "nothing"
         message = f"scopes: {', '.join(beyond)} is more than {owner.name} may, which is {held}"
-        raise RequestRefused(400, message, param="scopes", code="scope_not_held")
+        raise ScopeNotHeld(message, field="scopes")

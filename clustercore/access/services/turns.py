@@ -9,16 +9,11 @@ lane of its address, apart from the others there.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
 
-from django.conf import settings
-
-from clustercore.access.domain.addresses import client_address
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import TooMany, Unavailable
 from clustercore.access.domain.turns import LaneFull, Place, Ticket, Turns
 from clustercore.embedded.domain.addresses import household
 
@@ -31,6 +26,18 @@ _known: dict[str, int] = {}
 _present: ContextVar[Visitor | None] = ContextVar("visitor", default=None)
 
 
+class TooManyAtOnce(TooMany):
+    """One lane holds as many as may wait in it."""
+
+    code = "too_many_at_once"
+
+
+class HubBusy(Unavailable):
+    """No turn came in time."""
+
+    code = "busy"
+
+
 class Waiter(Ticket):
     """A ticket that can be awaited, once."""
 
@@ -40,15 +47,14 @@ class Waiter(Ticket):
 
 
 class Visitor:
-    """Who is behind a request or a WebSocket, as far as it can be told without asking the ledger."""
+    """Who is behind a request or a WebSocket, as far as it can be told without asking the ledger.
 
-    def __init__(self, scope: Mapping[str, Any], turns: Turns[Waiter]) -> None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        peer = (scope.get("client") or ("", 0))[0]
-        forwarded = headers.get("x-forwarded-for", "")
-        address = household(client_address(peer, forwarded, settings.TRUSTED_PROXIES))
-        self._credential = _credential_of(headers)
-        self._stranger = Place(f"address:{address}", self._credential)
+    `credential` is a digest of the token or session that was sent, so that these stay out of lists; empty for none.
+    """
+
+    def __init__(self, address: str, credential: str, turns: Turns[Waiter]) -> None:
+        self._credential = credential
+        self._stranger = Place(f"address:{household(address)}", credential)
         self._turns, self._loop = turns, asyncio.get_running_loop()
         self._held: Waiter | None = None
         self._was_served = False
@@ -73,7 +79,7 @@ class Visitor:
     async def hold_turn(self) -> None:
         """Waits for a turn and keeps it until `end_turn`.
 
-        Raises RequestRefused: 429 too many wait in this lane, 503 it took too long.
+        Raises TooManyAtOnce where too many wait in this lane, HubBusy where it took too long.
         """
         if self._held is None:
             self._held = await self.begin()
@@ -114,7 +120,7 @@ class Visitor:
                 raise _too_many() from None
             if isinstance(error, TimeoutError):
                 message = "too much is asked of the hub at this moment: try again"
-                raise RequestRefused(503, message, code="busy", retry_after=_RETRY_SECONDS) from None
+                raise HubBusy(message, retry_after=_RETRY_SECONDS) from None
             raise
 
     def _go_home(self) -> None:
@@ -158,15 +164,6 @@ def receive_visitor(visitor: Visitor) -> None:
     _present.set(visitor)
 
 
-def _too_many() -> RequestRefused:
+def _too_many() -> TooManyAtOnce:
     message = f"{MOST_WAITING} of your requests are waiting already: send fewer at once"
-    return RequestRefused(429, message, code="too_many_at_once", retry_after=_RETRY_SECONDS)
-
-
-def _credential_of(headers: Mapping[str, str]) -> str:
-    """A digest: tokens and sessions stay out of lists. Empty where nothing was sent."""
-    sent = headers.get("authorization", "")
-    if not sent:
-        cookies = (pair.partition("=") for pair in headers.get("cookie", "").split(";"))
-        sent = next((value for name, _, value in cookies if name.strip() == settings.SESSION_COOKIE_NAME), "")
-    return hashlib.sha256(sent.encode()).hexdigest() if sent else ""
+    return TooManyAtOnce(message, retry_after=_RETRY_SECONDS)

@@ -15,14 +15,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import NotIdentified, Refused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.identification import identity_of, whom_to_ask
+from clustercore.access.http.sessions import check_password_of
 from clustercore.access.selectors import tokens_of
 from clustercore.access.services import people
-from clustercore.access.services.identification import identity_of, whom_to_ask
-from clustercore.access.services.sign_in import check_password_of
-from clustercore.access.services.tokens import make_token, revoke_token_of
+from clustercore.access.services.tokens import SessionNeeded, make_token, revoke_token_of
 from clustercore.access.views.forms import MEANINGS, ROLE_MEANINGS, ChangePasswordForm, TokenForm
 
 
@@ -45,7 +45,7 @@ def change_password(request: HttpRequest) -> HttpResponse:
         try:
             check_password_of(request, user, form.cleaned_data["current"])
             people.change_password(identity, user, form.cleaned_data["password"])
-        except RequestRefused as refused:
+        except Refused as refused:
             form.refuse(refused)
         else:
             update_session_auth_hash(request, user)
@@ -80,12 +80,12 @@ def revoke_token(request: HttpRequest, token_id: int) -> HttpResponse:
 
 
 def person_of_session(request: HttpRequest) -> Identity:
-    """Who is signed in. Raises RequestRefused: 401 for nobody, 403 for a program with a token."""
+    """Who is signed in. Raises NotIdentified, and SessionNeeded for a program with a token."""
     identity = identity_of(request)
     if not identity.is_known:
-        raise RequestRefused(401, "sign in first", code="not_authenticated")
+        raise NotIdentified("sign in first")
     if identity.token_id is not None:
-        raise RequestRefused(403, "a token cannot be used here: sign in", code="session_needed")
+        raise SessionNeeded("a token cannot be used here: sign in")
     return identity
 
 

@@ -13,12 +13,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from clustercore.access.domain.audit_chain import canonical_json
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.access.models import AuditEntry
 from clustercore.access.selectors import audit_entries
 from clustercore.access.services.audit_verification import chain_report, verify_chain
-from clustercore.access.services.identification import require
 
 PAGE_ROWS = 50
 _LONGEST_FILTER = 200

@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Refused
 from clustercore.access.domain.lifetimes import CHOICES, DEFAULT_DAYS
 from clustercore.access.domain.roles import Permission, Role
 from clustercore.access.services.people import problems_of
@@ -37,9 +37,9 @@ class Form(forms.Form):
         named.setdefault("label_suffix", "")
         super().__init__(*arguments, **named)
 
-    def refuse(self, refused: RequestRefused) -> None:
+    def refuse(self, refused: Refused) -> None:
         """Shows a refusal at the field that it names."""
-        self.add_error(refused.param if refused.param in self.fields else None, refused.message)
+        self.add_error(refused.field if refused.field in self.fields else None, refused.message)
 
 
 def _name(**attributes: Any) -> forms.CharField:

@@ -14,12 +14,12 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Conflict, Refused, Unacceptable
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission, Role
+from clustercore.access.http.identification import require
 from clustercore.access.selectors import people_with_roles
 from clustercore.access.services import people
-from clustercore.access.services.identification import require
 from clustercore.access.views.forms import ROLE_CHOICES, PersonForm, RoleForm
 
 Arguments = ParamSpec("Arguments")
@@ -34,7 +34,7 @@ def people_page(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         try:
             user = people.add_person(actor, form.cleaned_data["name"], Role(form.cleaned_data["role"]))
-        except RequestRefused as refused:
+        except Refused as refused:
             form.refuse(refused)
         else:
             return _link_page(request, actor, user)
@@ -53,9 +53,7 @@ def _deed(
         actor = require(request, Permission.ADMINISTER)
         try:
             return deed(request, actor, *arguments, **named)
-        except RequestRefused as refused:
-            if refused.status != 409:
-                raise
+        except Conflict as refused:
             messages.error(request, refused.message)
             return HttpResponseRedirect(reverse("access:people"))
 
@@ -66,7 +64,7 @@ def _deed(
 def change_role(request: HttpRequest, actor: Identity, user_id: int) -> HttpResponse:
     form = RoleForm(request.POST)
     if not form.is_valid():
-        raise RequestRefused(422, f"role: one of {', '.join(Role)}", param="role")
+        raise Unacceptable(f"role: one of {', '.join(Role)}", field="role")
     user = people.set_role(actor, user_id, Role(form.cleaned_data["role"]))
     messages.success(request, f"{user.get_username()} is {form.cleaned_data['role']} now.")
     return HttpResponseRedirect(reverse("access:people"))
@@ -90,7 +88,7 @@ def enable(request: HttpRequest, actor: Identity, user_id: int) -> HttpResponse:
 def make_link(request: HttpRequest, actor: Identity, user_id: int) -> HttpResponse:
     user = User.objects.filter(pk=user_id).first()
     if user is None:
-        raise RequestRefused(404, "there is no such person")
+        raise people.NoSuchPerson("there is no such person")
     return _link_page(request, actor, user)
 
 

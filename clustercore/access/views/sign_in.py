@@ -12,11 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Expired, Refused
+from clustercore.access.http.identification import identity_of
+from clustercore.access.http.refusals import status_of
+from clustercore.access.http.sessions import begin_session, remember, sign_in, sign_out
 from clustercore.access.services import people, setup
-from clustercore.access.services.identification import identity_of
-from clustercore.access.services.known_devices import remember
-from clustercore.access.services.sign_in import begin_session, sign_in, sign_out, unlock
+from clustercore.access.services.sign_in import unlock
 from clustercore.access.views.forms import NewPasswordForm, SetupForm, SignInForm
 
 page = require_http_methods(["GET", "HEAD", "POST"])
@@ -36,9 +37,9 @@ def sign_in_page(request: HttpRequest) -> HttpResponse:
         return _sign_in_form(request, form, status=400)
     try:
         user = sign_in(request, form.cleaned_data["name"], form.cleaned_data["password"])
-    except RequestRefused as refused:
+    except Refused as refused:
         form.refuse(refused)
-        response = _sign_in_form(request, form, status=refused.status)
+        response = _sign_in_form(request, form, status=status_of(refused))
         if refused.retry_after is not None:
             response["Retry-After"] = str(refused.retry_after)
         return response
@@ -62,15 +63,15 @@ def sign_out_page(request: HttpRequest) -> HttpResponse:
 def setup_page(request: HttpRequest, token: str) -> HttpResponse:
     """Makes the first administrator, for whoever holds the link."""
     if not setup.is_setup_open(token):
-        raise RequestRefused(410, setup.DEAD, code="setup_closed")
+        raise setup.SetupClosed
     form = SetupForm(request.POST) if request.method == "POST" else SetupForm()
     if form.is_valid():
         given = form.cleaned_data
         try:
             user = setup.make_first_administrator(token, given["name"], given["password"])
-        except RequestRefused as refused:
-            if refused.status == 410:
-                raise
+        except Expired:
+            raise
+        except Refused as refused:
             form.refuse(refused)
         else:
             begin_session(request, user, "signed_in", by="setup link")
@@ -86,14 +87,14 @@ def set_password_page(request: HttpRequest, key: str, token: str) -> HttpRespons
     """Sets the password of the person whom an administrator gave this link."""
     user = people.person_of_link(key, token)
     if user is None:
-        raise RequestRefused(410, "This link was used already, or is too old: ask an administrator for another.")
+        raise people.LinkDead
     form = NewPasswordForm(request.POST) if request.method == "POST" else NewPasswordForm()
     if form.is_valid():
         try:
             user = people.use_link(key, token, form.cleaned_data["password"])
-        except RequestRefused as refused:
-            if refused.status == 410:
-                raise
+        except Expired:
+            raise
+        except Refused as refused:
             form.refuse(refused)
         else:
             unlock(user.get_username())

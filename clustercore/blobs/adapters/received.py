@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from clustercore.blobs.adapters.files import Finished
 from clustercore.blobs.adapters.store import Store
-
-SCOPE_KEY = "clustercore.received"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +27,3 @@ class ReceivedFile:
     def discard(self) -> None:
         """Frees the disk now, where the request goes on for long."""
         self.finished.path.unlink(missing_ok=True)
-
-
-def received_with(scope: Mapping[str, Any]) -> ReceivedFile | None:
-    """The file that the form of a request brought; None when it brought none."""
-    found = scope.get(SCOPE_KEY)
-    return found if isinstance(found, ReceivedFile) else None

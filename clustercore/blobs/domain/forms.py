@@ -8,6 +8,7 @@ from email.message import Message
 from email.utils import collapse_rfc2231_value
 
 from clustercore.access.domain.roles import Permission
+from clustercore.blobs.domain.errors import BrokenForm
 
 MOST_PARTS = 100
 MOST_FIELD_BYTES = 512 << 10
@@ -20,10 +21,6 @@ _CHARSETS = frozenset({"utf-8", "iso-8859-1"})
 """In which RFC 5987 lets a parameter be written."""
 _MEDIA = ("audio/", "video/")
 FILE_FIELD = "file"
-
-
-class BrokenForm(ValueError):
-    """A form that cannot be read; the message says what is wrong with it."""
 
 
 @dataclass(frozen=True, slots=True)

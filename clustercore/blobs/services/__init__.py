@@ -11,36 +11,29 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
-from uuid import UUID
 
 from django.db import DatabaseError, connection, connections, transaction
 from django.db.models.functions import Now
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.blobs.adapters.cache import Cache
 from clustercore.blobs.adapters.files import BLOCK_BYTES, Finished, hash_of
-from clustercore.blobs.adapters.partial import PartialFile, forget
 from clustercore.blobs.adapters.received import ReceivedFile
 from clustercore.blobs.adapters.remote import Remote
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.addresses import checked_hash, hub_base_url
 from clustercore.blobs.domain.errors import (
-    BlobCorrupt,
     BlobError,
     BlobMissing,
     BlobUnavailable,
     HubElsewhere,
     StoreFull,
-    UploadBusy,
 )
 from clustercore.blobs.domain.retention import to_drop
-from clustercore.blobs.domain.uploads import UploadState
-from clustercore.blobs.models import Blob, Hub, Upload
+from clustercore.blobs.models import Blob, Hub
 from clustercore.blobs.selectors import HubNow, existing, hub_now, settled_blobs, signed_for_transfer
 from clustercore.blobs.services.leftovers import mark_unknown_files, sweep_uploads
 from clustercore.config.environment import environment
@@ -123,12 +116,13 @@ def adopt(store: Store, arrived: Finished, media_type: str) -> str:
 
     A file that stands there already is believed only as long as its seal holds. Raises BlobCorrupt, OSError.
     """
-    _enter(store, arrived, media_type)
+    enter(store, arrived, media_type)
     arrived.path.unlink(missing_ok=True)
     return arrived.sha256
 
 
-def _enter(store: Store, arrived: Finished, media_type: str) -> None:
+def enter(store: Store, arrived: Finished, media_type: str) -> None:
+    """Writes down that finished bytes are stored, and gives them their name unless they have it. Raises BlobCorrupt."""
     size = arrived.path.stat().st_size
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -149,76 +143,6 @@ def lock_stored(sha256s: Collection[str]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [list(sha256s)])
         return {row[0] for row in cursor.fetchall()}
-
-
-def end_upload(store: Store, upload_id: UUID) -> None:
-    """Forgets an upload and what came of it; a blob that was made of it stays."""
-    Upload.objects.filter(pk=upload_id).delete()
-    forget(store.upload_path(upload_id))
-
-
-def keep_upload(upload_id: UUID) -> str:
-    """Makes a whole upload a blob, or finds that it is one; its SHA-256. Raises RequestRefused (409, 423)."""
-    store = local_store(hub_now())
-    if store is None:
-        raise BlobUnavailable("this process does not have the hub's store")
-    _verify_whole(store, upload_id)
-    with transaction.atomic():
-        upload = Upload.objects.select_for_update().get(pk=upload_id)
-        path = store.upload_path(upload_id)
-        if upload.state == UploadState.OPEN:
-            raise RequestRefused(
-                409,
-                f"{upload.offset} of {upload.size} bytes have come: send the rest first",
-                param="upload",
-                code="upload_incomplete",
-            )
-        if upload.state == UploadState.WHOLE and path.exists():
-            _adopt_upload(store, upload, path)
-        elif not renew(upload.sha256) and not _adopt_standing(store, upload):
-            raise RequestRefused(409, "what was uploaded has been deleted: upload it again", param="upload")
-        Upload.objects.filter(pk=upload_id).update(state=UploadState.KEPT)
-    return upload.sha256
-
-
-def _verify_whole(store: Store, upload_id: UUID) -> None:
-    """Hashes a whole upload again if its seal is broken: in no transaction, which the ledger ends when it idles."""
-    upload = Upload.objects.filter(pk=upload_id, state=UploadState.WHOLE).first()
-    if upload is not None:
-        with suppress(FileNotFoundError), _corrupt_is_refused(upload):
-            path = store.upload_path(upload_id)
-            path = path if path.exists() else store.path(upload.sha256)
-            whole = Finished(path, upload.sha256, upload.seal).verified()
-            Upload.objects.filter(pk=upload_id).update(seal=whole.seal)
-
-
-def _adopt_upload(store: Store, upload: Upload, path: Path) -> None:
-    try:
-        with _corrupt_is_refused(upload), PartialFile(path):
-            adopt(store, Finished(path, upload.sha256, upload.seal), upload.media_type)
-        forget(path)
-    except UploadBusy as error:
-        raise RequestRefused(423, str(error), param="upload", code="upload_busy", retry_after=5) from error
-
-
-def _adopt_standing(store: Store, upload: Upload) -> bool:
-    """The file got its name and the commit failed that would have said so; whether that was it."""
-    if upload.state != UploadState.WHOLE:
-        return False
-    with suppress(FileNotFoundError), _corrupt_is_refused(upload):
-        _enter(store, Finished(store.path(upload.sha256), upload.sha256, upload.seal), upload.media_type)
-        return True
-    return False
-
-
-@contextmanager
-def _corrupt_is_refused(upload: Upload) -> Iterator[None]:
-    try:
-        yield
-    except BlobCorrupt as error:
-        logger.error("upload %s came to harm: %s", upload.pk, error)
-        message = "what was uploaded came to harm on the hub's disk: delete this upload and send the file again"
-        raise RequestRefused(409, message, param="upload", code="upload_corrupt") from error
 
 
 def local_path(sha256: str) -> Path:

@@ -11,11 +11,15 @@ from typing import Any, TypeVar
 
 from django.db import DatabaseError, connections
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import NotIdentified, NotPermitted, TooLarge
+from clustercore.access.domain.identity import Identity
+from clustercore.access.domain.roles import Permission
+from clustercore.access.http.identification import identity_of_scope
+from clustercore.access.http.refusals import RequestRefused, refusal_of
 from clustercore.access.services.turns import turn
 from clustercore.blobs.adapters.files import SPARE_BYTES
 from clustercore.blobs.adapters.store import Store
-from clustercore.blobs.domain.errors import BlobRefused, BlobUnavailable, StoreFull, UploadBusy
+from clustercore.blobs.domain.errors import BlobUnavailable, StoreFull
 from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store
 from clustercore.config.environment import environment
@@ -31,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 BLOCK_BYTES = 256 << 10
 """What one upload keeps in memory; smaller than a block of the store, because many upload at once."""
-_FULL_DISK_RETRY_SECONDS = 60
 _SILENCE_SECONDS = 30.0
 _PATIENCE_SECONDS = 60.0
 _SLOWEST_BYTES_PER_SECOND = 1000
@@ -91,30 +94,43 @@ def length_of(headers: Mapping[str, str]) -> int:
 
 
 def hubs_store() -> Store:
-    """The store of this hub. Raises RequestRefused (503) where this process does not have it."""
-    try:
-        store = local_store(hub_now())
-    except BlobUnavailable as error:
-        raise RequestRefused(503, str(error), code="no_hub") from error
+    """Returns the store of this hub. Raises BlobUnavailable where this process does not have it."""
+    store = local_store(hub_now())
     if store is None:
-        raise RequestRefused(503, "this process does not have the hub's store", code="no_hub")
+        raise BlobUnavailable("this process does not have the hub's store")
     return store
 
 
 def refuse_too_much(store: Store, size: int) -> None:
-    """Raises RequestRefused (413, 507)."""
+    """Makes sure that so many bytes may come, and fit. Raises TooLarge, StoreFull."""
     limit_gb = environment().max_upload_gb
     if size > limit_gb * 1e9:
-        raise RequestRefused(413, f"more than {limit_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)", code="too_large")
+        raise TooLarge(f"more than {limit_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)")
     free = store.free_bytes() - SPARE_BYTES
     if size > free:
         message = f"{size} bytes do not fit: {max(free, 0)} are free on the hub's disk; remove jobs that are done with"
-        raise RequestRefused(507, message, code="disk_full", retry_after=_FULL_DISK_RETRY_SECONDS)
+        raise StoreFull(message)
+
+
+class CredentialMissing(NotIdentified):
+    """Nobody known sends this."""
+
+    code = "missing_api_key"
+
+
+def require_sender(scope: Scope, permission: Permission, otherwise: str, *, changes: bool) -> Identity:
+    """Returns who sends a request. Raises CredentialMissing, NotPermitted (`otherwise`), and as `identity_of_scope`."""
+    identity = identity_of_scope(scope, changes=changes)
+    if not identity.is_known:
+        raise CredentialMissing("send `Authorization: Bearer cc_…`, or sign in")
+    if not identity.may(permission):
+        raise NotPermitted(otherwise)
+    return identity
 
 
 async def with_database(work: Callable[[], T]) -> T:
     """Runs it in a thread that gives its database connection back, when its turn has come. Raises what it raises, and
-    RequestRefused (429, 503) where no turn came."""
+    TooManyAtOnce, HubBusy where no turn came."""
 
     def run() -> T:
         try:
@@ -129,15 +145,10 @@ async def with_database(work: Callable[[], T]) -> T:
 
 def as_refusal(error: Exception) -> RequestRefused:
     """What a client is told of an error that may end an upload. Raises the error when it is none of those."""
+    foreseen = refusal_of(error)
+    if foreseen is not None:
+        return foreseen
     match error:
-        case RequestRefused():
-            return error
-        case StoreFull():
-            return RequestRefused(507, str(error), code="disk_full", retry_after=_FULL_DISK_RETRY_SECONDS)
-        case UploadBusy():
-            return RequestRefused(423, str(error), code="upload_busy", retry_after=5)
-        case BlobRefused():
-            return RequestRefused(400, str(error), code="refused")
         case DatabaseError():
             logger.warning("an upload failed: %s", error)
             return RequestRefused(503, "the ledger does not answer: try again", code="no_ledger", retry_after=5)

@@ -1,6 +1,6 @@
 """Forms with a file: the file goes to the store's disk as it comes, the fields go on to Django as a small form.
 
-The view finds the file by `blobs.adapters.received.received_with(scope)`.
+The view finds the file by `blobs.http.received.received_with(scope)`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from urllib.parse import urlencode
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Invalid, TooLarge
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of_scope
 from clustercore.blobs.adapters.files import Incoming
-from clustercore.blobs.adapters.received import SCOPE_KEY, ReceivedFile
+from clustercore.blobs.adapters.received import ReceivedFile
 from clustercore.blobs.adapters.store import Store
-from clustercore.blobs.domain.forms import MOST_FIELD_BYTES, MOST_PARTS, BrokenForm, Part, part_of, permission_at
+from clustercore.blobs.domain.errors import BrokenForm
+from clustercore.blobs.domain.forms import MOST_FIELD_BYTES, MOST_PARTS, Part, part_of, permission_at
+from clustercore.blobs.http.received import SCOPE_KEY
 from clustercore.blobs.sockets.bodies import (
     BLOCK_BYTES,
     STOPPED,
@@ -35,6 +36,7 @@ from clustercore.blobs.sockets.bodies import (
     length_of,
     refuse,
     refuse_too_much,
+    require_sender,
     with_database,
 )
 from clustercore.config.environment import environment
@@ -67,16 +69,24 @@ async def serve_form(application: Application, scope: Scope, receive: Receive, s
 
 
 def _admit(scope: Scope) -> Store:
-    """The store to read into. Raises RequestRefused before a byte of the body was read."""
-    identity = identity_of_scope(scope, changes=True)
-    if not identity.is_known:
-        raise RequestRefused(401, "send `Authorization: Bearer cc_…`, or sign in", code="missing_api_key")
+    """Returns the store to read into. Raises Refused, before a byte of the body was read."""
     wanted = permission_at(scope["path"]) or Permission.ADMINISTER
-    if not identity.may(wanted):
-        raise RequestRefused(403, f"this needs the permission {wanted.value!r}", code="not_permitted")
+    require_sender(scope, wanted, f"this needs the permission {wanted.value!r}", changes=True)
     store = hubs_store()
     refuse_too_much(store, max(0, length_of(headers_of(scope)) - MOST_FIELD_BYTES))
     return store
+
+
+class TooManyParts(TooLarge):
+    """A form of so many parts is no form of ours."""
+
+    code = "too_many_parts"
+
+
+class SecondFile(Invalid):
+    """A form may bring one file; `field` is where the second one was."""
+
+    code = None
 
 
 class Form:
@@ -85,7 +95,7 @@ class Form:
     def __init__(self, incoming: Incoming, content_type: str) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
         if not boundary:
-            raise RequestRefused(400, "the Content-Type of the form names no boundary", code="broken_form")
+            raise BrokenForm("the Content-Type of the form names no boundary")
         callbacks = {
             "on_part_begin": self._begin,
             "on_header_begin": self._header_begins,
@@ -111,7 +121,7 @@ class Form:
         self._field_bytes = 0
 
     def feed(self, block: bytes) -> None:
-        """Takes what came. Raises BrokenForm, RequestRefused."""
+        """Takes what came. Raises BrokenForm, Refused."""
         try:
             self._parser.write(block)
         except FormParserError as error:
@@ -127,7 +137,7 @@ class Form:
         self._headers = {}
         self._parts += 1
         if self._parts > MOST_PARTS:
-            raise RequestRefused(413, f"the form has more than {MOST_PARTS} parts", code="too_many_parts")
+            raise TooManyParts(f"the form has more than {MOST_PARTS} parts")
 
     def _header_begins(self) -> None:
         self._header_name.clear()
@@ -142,9 +152,7 @@ class Form:
         self._value.clear()
         if self._part.file_name is not None:
             if self.file is not None:
-                raise RequestRefused(
-                    400, "one file a request: send the next one in a request of its own", param=self._part.name
-                )
+                raise SecondFile("one file a request: send the next one in a request of its own", field=self._part.name)
             self.file = self._part
 
     def _data(self, data: bytes, start: int, end: int) -> None:
@@ -153,9 +161,7 @@ class Form:
             return
         self._field_bytes += end - start
         if self._field_bytes > MOST_FIELD_BYTES:
-            raise RequestRefused(
-                413, f"the fields of the form are larger than {MOST_FIELD_BYTES} bytes", code="too_large"
-            )
+            raise TooLarge(f"the fields of the form are larger than {MOST_FIELD_BYTES} bytes")
         self._value += data[start:end]
 
     def _part_ends(self) -> None:
@@ -176,20 +182,15 @@ def _header_text(value: bytes) -> str:
 
 async def _read(form: Form, body: Body) -> None:
     limit = environment().max_upload_gb * 1e9
-    try:
-        while body.more:
-            form.feed(await body.next_block())
-            if body.size > limit + MOST_FIELD_BYTES:
-                raise RequestRefused(
-                    413, f"more than {environment().max_upload_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)", code="too_large"
-                )
-            if len(form.waiting) >= BLOCK_BYTES or not body.more:
-                block, form.waiting = form.waiting, bytearray()
-                await asyncio.to_thread(form.incoming.write, block)
-        if not form.is_whole:
-            raise BrokenForm("the form breaks off before its last boundary")
-    except BrokenForm as error:
-        raise RequestRefused(400, str(error), code="broken_form") from error
+    while body.more:
+        form.feed(await body.next_block())
+        if body.size > limit + MOST_FIELD_BYTES:
+            raise TooLarge(f"more than {environment().max_upload_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)")
+        if len(form.waiting) >= BLOCK_BYTES or not body.more:
+            block, form.waiting = form.waiting, bytearray()
+            await asyncio.to_thread(form.incoming.write, block)
+    if not form.is_whole:
+        raise BrokenForm("the form breaks off before its last boundary")
 
 
 def _received(store: Store, incoming: Incoming, form: Form) -> ReceivedFile | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Refused, TooLarge
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of_scope
+from clustercore.access.http.identification import identity_of_scope
 from clustercore.blobs.sockets.bodies import (
     Application,
     Body,
@@ -32,13 +32,13 @@ async def serve_plain(application: Application, scope: Scope, receive: Receive, 
         if length > SMALL_BYTES:
             await with_database(lambda: _admit(scope, length))
         await application(scope, _counted(receive, max(length, SMALL_BYTES)), send)
-    except RequestRefused as error:
+    except Refused as error:
         await refuse(as_refusal(error), Body(receive), send)
 
 
 def _admit(scope: Scope, length: int) -> None:
     if not identity_of_scope(scope).may(Permission.SUBMIT):
-        raise RequestRefused(413, f"more than {SMALL_BYTES // 1_000_000} MB", code="too_large")
+        raise TooLarge(f"more than {SMALL_BYTES // 1_000_000} MB")
     refuse_too_much(hubs_store(), length)
 
 
@@ -51,7 +51,7 @@ def _counted(receive: Receive, most: int) -> Receive:
         message = await receive()
         come += len(message.get("body", b""))
         if come > most:
-            raise RequestRefused(413, f"more than {most // 1_000_000} MB without a Content-Length", code="too_large")
+            raise TooLarge(f"more than {most // 1_000_000} MB without a Content-Length")
         return message
 
     return counting

@@ -18,10 +18,9 @@ from uuid import UUID
 from django.db import DatabaseError
 from django.utils.http import http_date
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of_scope
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.blobs.adapters.partial import PartialFile
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.uploads import (
@@ -34,8 +33,7 @@ from clustercore.blobs.domain.uploads import (
 )
 from clustercore.blobs.models import Upload
 from clustercore.blobs.selectors import uploads_of
-from clustercore.blobs.services import end_upload
-from clustercore.blobs.services.receiving import note_upload, open_partial, open_upload
+from clustercore.blobs.services.receiving import end_upload, note_upload, open_partial, open_upload
 from clustercore.blobs.sockets.bodies import (
     BLOCK_BYTES,
     STOPPED,
@@ -52,6 +50,7 @@ from clustercore.blobs.sockets.bodies import (
     length_of,
     refuse,
     refuse_too_much,
+    require_sender,
     with_database,
 )
 from clustercore.blobs.sockets.writers import Writers
@@ -140,12 +139,8 @@ async def _answer(request: Request, body: Body) -> Answer:
 
 def _sender(request: Request) -> Identity:
     changes = request.method != "HEAD"
-    identity = identity_of_scope(request.scope, changes=changes)
-    if not identity.is_known:
-        raise RequestRefused(401, "send `Authorization: Bearer cc_…`, or sign in", code="missing_api_key")
-    if not identity.may(Permission.SUBMIT):
-        raise RequestRefused(403, f"uploading needs the permission {Permission.SUBMIT.value!r}", code="not_permitted")
-    return identity
+    otherwise = f"uploading needs the permission {Permission.SUBMIT.value!r}"
+    return require_sender(request.scope, Permission.SUBMIT, otherwise, changes=changes)
 
 
 def _create(request: Request) -> Answer:

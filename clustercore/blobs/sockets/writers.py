@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.blobs.domain.errors import UploadTakenOver
 
 T = TypeVar("T")
 
@@ -29,14 +29,12 @@ class Turn:
                 self._work.cancel()
 
     def check(self) -> None:
-        """Raises RequestRefused (409) when the turn is over."""
+        """Raises UploadTakenOver when the turn is over."""
         if self._is_over:
-            raise RequestRefused(
-                409, "another connection goes on with this upload: ask how much of it came", code="taken_over"
-            )
+            raise UploadTakenOver("another connection goes on with this upload: ask how much of it came")
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Does the work, unless or until the turn is over; returns when it is at rest. Raises RequestRefused (409)."""
+        """Does the work, unless or until the turn is over; returns when it is at rest. Raises UploadTakenOver."""
         task: asyncio.Task[T] = asyncio.create_task(work)
         self._work = task
         if self._is_over:
@@ -64,7 +62,7 @@ class Writers:
     async def turn(self, upload_id: UUID) -> AsyncIterator[Turn]:
         """Ends every earlier turn with this upload, waits until it is at rest, and begins one's own.
 
-        Raises RequestRefused (409) when somebody came meanwhile.
+        Raises UploadTakenOver when somebody came meanwhile.
         """
         queue = self._queues.setdefault(upload_id, _Queue())
         for earlier in queue.turns:

@@ -11,8 +11,8 @@ from rest_framework.views import APIView
 
 from clustercore.access.api import requester
 from clustercore.access.api.negotiation import AnyAccepted
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.blobs.domain.errors import BlobMissing
 from clustercore.blobs.selectors import hub_now
 from clustercore.blobs.services import local_store, stored_paths

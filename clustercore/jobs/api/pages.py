@@ -11,7 +11,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.http.refusals import RequestRefused
 
 USUAL, MOST = 50, 200
 _LARGEST_ID = 2**63 - 1

@@ -11,7 +11,7 @@ from rest_framework.views import APIView
 from clustercore.access.api import requester
 from clustercore.access.api.negotiation import AnyAccepted
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import identity_of_scope
+from clustercore.access.http.identification import identity_of_scope
 from clustercore.jobs.domain.progress import FINAL_STATES
 from clustercore.jobs.services.deeds import require_visible
 from clustercore.live.services.streaming import event_stream

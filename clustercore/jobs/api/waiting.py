@@ -13,9 +13,9 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.access.services.idling import hold_nothing, in_thread
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from clustercore.access.domain.errors import Conflict
 from clustercore.blobs.domain.names import without_controls
 from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import (
@@ -46,8 +47,10 @@ _CLEAN_SLATE: Mapping[str, Any] = {
 )
 
 
-class NotPossible(Exception):
+class NotPossible(Conflict):
     """The job's state does not allow it; the message says why and what to do instead."""
+
+    code = "not_possible"
 
 
 def _locked(job_id: int) -> Job:

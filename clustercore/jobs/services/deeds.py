@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from django.db import transaction
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Invalid, NotFound, NotPermitted
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services import audit
 from clustercore.jobs.selectors.questions import question_of
@@ -23,21 +23,23 @@ from clustercore.jobs.services.control import (
 )
 
 
+class NotYours(NotPermitted):
+    """A job is shared with somebody to read, who wants to change it."""
+
+    code = "not_yours"
+
+
 def require_visible(identity: Identity, job_id: int) -> None:
-    """Raises RequestRefused (404) for a job that is not there or not for this person to see: nobody can tell which."""
+    """Raises NotFound for a job that is not there or not for this person to see: nobody can tell which."""
     if not visible_jobs(identity).filter(pk=job_id).exists():
-        raise RequestRefused(404, f"there is no job {job_id} that you may see", code="not_found")
+        raise NotFound(f"there is no job {job_id} that you may see")
 
 
 def require_operable(identity: Identity, job_id: int) -> None:
-    """Raises RequestRefused: 404 where the person may not see the job, 403 where they may only look."""
+    """Raises NotFound where the person may not see the job, NotYours where they may only look."""
     require_visible(identity, job_id)
     if not operable_jobs(identity).filter(pk=job_id).exists():
-        raise RequestRefused(
-            403,
-            f"job {job_id} is shared with you to read: its owner or an administrator may change it",
-            code="not_yours",
-        )
+        raise NotYours(f"job {job_id} is shared with you to read: its owner or an administrator may change it")
 
 
 def _cancel(identity: Identity, job_id: int) -> None:
@@ -54,7 +56,7 @@ DEEDS: Mapping[str, Callable[[Identity, int], object]] = {
 
 
 def do(identity: Identity, verb: str, job_id: int) -> None:
-    """Does one of `DEEDS`. Raises RequestRefused (403, 404), and NotPossible where the job's state is against it."""
+    """Does one of `DEEDS`. Raises NotFound, NotYours, and NotPossible where the job's state is against it."""
     require_operable(identity, job_id)
     with transaction.atomic():
         DEEDS[verb](identity, job_id)
@@ -62,7 +64,7 @@ def do(identity: Identity, verb: str, job_id: int) -> None:
 
 
 def requeue(identity: Identity, unit_id: int) -> None:
-    """Gives one failed, dead or cancelled unit a clean slate. Raises RequestRefused (403, 404), NotPossible."""
+    """Gives one failed, dead or cancelled unit a clean slate. Raises NotFound, NotYours, NotPossible."""
     with transaction.atomic():
         unit = requeue_unit(unit_id)
         require_operable(identity, unit.job_id)
@@ -70,23 +72,18 @@ def requeue(identity: Identity, unit_id: int) -> None:
 
 
 def answer(identity: Identity, job_id: int, question_id: int, option: str, bound_to: str) -> None:
-    """Chooses for a person, who was shown `bound_to`. Raises RequestRefused (400, 403, 404), NotPossible."""
+    """Chooses for a person, who was shown `bound_to`. Raises NotFound, NotYours, Invalid, NotPossible."""
     require_operable(identity, job_id)
     question = question_of(job_id, question_id)
     if question is None:
-        raise RequestRefused(404, f"there is no question {question_id} of job {job_id}", code="not_found")
+        raise NotFound(f"there is no question {question_id} of job {job_id}")
+    target = f"unit {question.unit_id} of job {job_id}"
     try:
         with transaction.atomic():
             answer_question(question_id, option, identity.name, bound_to)
-            audit.record(
-                identity,
-                "question.answer",
-                f"unit {question.unit_id} of job {job_id}",
-                option=option,
-                bound_to=bound_to,
-            )
+            audit.record(identity, "question.answer", target, option=option, bound_to=bound_to)
     except NoSuchOption as unknown:
-        raise RequestRefused(400, f"option: {unknown}", param="option", code="invalid") from unknown
+        raise Invalid(f"option: {unknown}", field="option") from unknown
 
 
 def edit(
@@ -97,7 +94,7 @@ def edit(
     priority: int | None = None,
     shared: bool | None = None,
 ) -> None:
-    """Changes a job's title, priority (-100 to 100) or whether everybody may read it. Raises RequestRefused."""
+    """Changes a job's title, priority (-100 to 100) or whether everybody may read it. Raises NotFound, NotYours."""
     require_operable(identity, job_id)
     given = {"title": title, "priority": priority, "shared": shared}
     with transaction.atomic():

@@ -11,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
+from clustercore.access.domain.errors import Conflict, Unavailable
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
 from clustercore.jobs.domain.new_unit import NewUnit
@@ -21,15 +22,17 @@ from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.queueing import queue_units
 
 
-class BacklogFull(Exception):
+class BacklogFull(Unavailable):
     """Too much is waiting already; `retry_after` says in how many seconds to ask again."""
+
+    code = "backlog_full"
 
     def __init__(self, waiting: int, limit: int, retry_after: int = 60) -> None:
         super().__init__(
             f"{waiting} pieces of work are waiting and the limit is {limit}: try again in {retry_after} s, "
-            "add a node, or raise CLUSTERCORE_BACKLOG_LIMIT"
+            "add a node, or raise CLUSTERCORE_BACKLOG_LIMIT",
+            retry_after=retry_after,
         )
-        self.retry_after = retry_after
 
 
 class ParentCancelled(Exception):
@@ -39,13 +42,16 @@ class ParentCancelled(Exception):
         super().__init__(f"job {job_id}, for which this one would be done, was cancelled: nothing more is done for it")
 
 
-class KeyReused(Exception):
+class KeyReused(Conflict):
     """An idempotency key came with another request than the one whose job has it."""
+
+    code = "idempotency_key_reused"
 
     def __init__(self, job_id: int) -> None:
         super().__init__(
             f"Idempotency-Key: job {job_id} has this key, and was asked for with other content or other options: "
-            "send each request with a key of its own"
+            "send each request with a key of its own",
+            field="Idempotency-Key",
         )
         self.job_id = job_id
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rest_framework.utils.encoders import JSONEncoder
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import NotFound, Refused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services.idling import hold_nothing, in_thread
 from clustercore.live.domain.topics import State, split_address, topic_named
@@ -24,7 +24,7 @@ RECHECK_SECONDS = 60.0
 """How often it is asked again whether somebody may still follow."""
 LONGEST_ADDRESS = 200
 Identify = Callable[[], Identity]
-"""Who asks, asked anew each time; runs in a thread. Raises RequestRefused for a token that opens nothing any more."""
+"""Who asks, asked anew each time; runs in a thread. Raises Refused for a token that opens nothing any more."""
 
 
 def key_for(identity: Identity, address: str) -> Key | None:
@@ -50,7 +50,7 @@ class StreamEvent:
 async def follow(address: str, identify: Identify) -> AsyncGenerator[State, None]:
     """The state of a topic: whole at once, then whenever it changed; ends when the key is gone or no longer theirs.
 
-    Raises RequestRefused: 404 when there is no such topic or they may not follow it, and what `identify` raises.
+    Raises NotFound when there is no such topic or they may not follow it, and what `identify` raises.
     """
     async with aclosing(events_of(address, identify)) as news:
         async for one in news:
@@ -122,14 +122,14 @@ async def _still(address: str, identify: Identify) -> Key | None:
     """Whom nobody knows any more follows nothing."""
     try:
         return await in_thread(lambda: key_for(identify(), address))
-    except RequestRefused:
+    except Refused:
         return None
 
 
 async def _require(address: str, identify: Identify) -> Key:
     key = await in_thread(lambda: key_for(identify(), address))
     if key is None:
-        raise RequestRefused(404, f"there is no {address!r} to follow", code="not_found")
+        raise NotFound(f"there is no {address!r} to follow")
     return key
 
 

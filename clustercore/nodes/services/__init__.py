@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection, transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F
 from django.db.models.functions import Least, Now
 
+from clustercore.access.domain.errors import Conflict
 from clustercore.nodes.adapters.hardware import process_is_alive
 from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS, PROTOCOL, BeatAnswer, NodeFacts
@@ -105,8 +106,10 @@ def undrain(name: str) -> bool:
     return bool(Node.objects.filter(name=name).update(drained=False))
 
 
-class StillThere(Exception):
+class StillThere(Conflict):
     """A node that lives or holds work cannot be forgotten; the message says what to do."""
+
+    code = "still_there"
 
 
 @transaction.atomic

@@ -15,7 +15,7 @@ from drf_spectacular.utils import PolymorphicProxySerializer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from clustercore.access.api import StrictSerializer
-from clustercore.access.domain.errors import error_body
+from clustercore.access.http.refusals import error_body
 from clustercore.jobs.api.serializers import FactsField, fact_serializers
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")

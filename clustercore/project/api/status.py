@@ -16,9 +16,9 @@ from rest_framework.views import APIView
 
 from clustercore import __version__
 from clustercore.access.api import requester
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.selectors.queueing import jobs_by_state, queue_now

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Context, Option, Typer
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Refused
 from clustercore.access.domain.identity import Identity, at_terminal
 from clustercore.access.domain.lifetimes import DEFAULT_DAYS, LONGEST_DAYS
 from clustercore.access.domain.roles import Permission, Role
@@ -163,7 +163,7 @@ def create(
     with _asking() as actor:
         identity = identity_of_user(people.person_named(owner))
         if not identity.is_known:
-            raise RequestRefused(409, f"{owner} is disabled")
+            raise people.PersonDisabled(f"{owner} is disabled")
         row, token = make_token(actor, identity, name, frozenset(scope), expires)
     remark(
         f"Token {row.pk} of {owner}: {', '.join(row.scopes)}, {f'until {expires:%Y-%m-%d}' if expires else 'for ever'}"
@@ -188,7 +188,7 @@ def _asking() -> Iterator[Identity]:
     with cluster():
         try:
             yield at_terminal(getpass.getuser())
-        except RequestRefused as refused:
+        except Refused as refused:
             raise CommandError(refused.message, ExitCode.USAGE) from refused
 
 

@@ -13,11 +13,11 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.access.services import audit
-from clustercore.access.services.identification import require
 from clustercore.project.flower.process import PREFIX, credentials, socket_path, wanted_path
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")

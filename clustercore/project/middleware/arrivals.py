@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import DatabaseError
 
-from clustercore.access.domain.errors import RequestRefused
-from clustercore.access.services.identification import request_of
+from clustercore.access.http.identification import request_of
+from clustercore.access.http.refusals import RequestRefused, answer_to
 from clustercore.blobs.sockets.bodies import Application, Body, Receive, Scope, Send, refuse, with_database
 from clustercore.blobs.sockets.forms import takes_form
 from clustercore.blobs.sockets.resumable import takes_upload
@@ -37,7 +37,9 @@ def guarded_uploads(application: Application) -> Application:
 def _refused(scope: Scope) -> RequestRefused | None:
     try:
         request = request_of(scope)
-        return refused_place(request) or refused_haste(request)
+        place = refused_place(request)
+        haste = None if place else refused_haste(request)
+        return place or (answer_to(haste) if haste else None)
     except DatabaseError:
         return RequestRefused(503, "the ledger does not answer: try again", code="no_ledger", retry_after=5)
 

@@ -15,8 +15,7 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.http import urlencode
 
-from clustercore.access.domain.errors import RequestRefused, error_body
-from clustercore.access.domain.refusals import refusal_of
+from clustercore.access.http.refusals import RequestRefused, error_body, refusal_of
 from clustercore.project.middleware.passage import Passage
 
 PROGRAM_PREFIXES = ("/api/", "/v1/")

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 from clustercore.access.domain.addresses import is_among
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.hosts import host_name, is_own_name, is_own_origin
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.project.middleware.errors import is_for_programs, refusal
 from clustercore.project.middleware.passage import Passage
 

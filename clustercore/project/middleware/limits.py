@@ -12,10 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from clustercore.access.adapters.counters import CountersAway
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Refused, TooMany
+from clustercore.access.http.identification import identity_of
+from clustercore.access.http.origin import address_of
+from clustercore.access.http.refusals import answer_to
 from clustercore.access.services import limits
-from clustercore.access.services.identification import identity_of
-from clustercore.access.services.origin import address_of
 from clustercore.embedded.domain.addresses import household
 from clustercore.project.middleware.errors import PROGRAM_PREFIXES, ledger_away, refusal
 from clustercore.project.middleware.passage import Passage
@@ -25,6 +26,12 @@ COUNTED = "clustercore.counted"
 """The key in the scope of a request that was counted before Django saw it."""
 
 _logger = logging.getLogger(__name__)
+
+
+class RateLimited(TooMany):
+    """More requests in a minute than one may send."""
+
+    code = "rate_limit_exceeded"
 
 
 class Limits(Passage):
@@ -48,10 +55,10 @@ class Limits(Passage):
             refused = refused_haste(request)
         except (OperationalError, InterfaceError) as error:
             return ledger_away(request, error)
-        return refusal(request, refused) if refused is not None else None
+        return refusal(request, answer_to(refused)) if refused is not None else None
 
 
-def refused_haste(request: HttpRequest) -> RequestRefused | None:
+def refused_haste(request: HttpRequest) -> RateLimited | None:
     """Counts a request of whoever sends it; why it is not served, if it is one too many."""
     if not request.path.startswith(PROGRAM_PREFIXES):
         return None
@@ -65,14 +72,14 @@ def refused_haste(request: HttpRequest) -> RequestRefused | None:
     if wait == 0:
         return None
     message = f"more than {settings.REQUESTS_PER_MINUTE} requests in a minute: wait {wait} s"
-    return RequestRefused(429, message, code="rate_limit_exceeded", retry_after=wait)
+    return RateLimited(message, retry_after=wait)
 
 
 def _bucket(request: HttpRequest) -> str:
     """One for each person, whatever their tokens; who is not known, or sends a wrong token, counts by address."""
     try:
         identity = identity_of(request)
-    except RequestRefused:
+    except Refused:
         identity = None
     if identity is None or not identity.is_known:
         return f"requests:address:{household(address_of(request))}"

@@ -8,8 +8,10 @@ from functools import lru_cache
 from django.conf import settings
 from django.template.loader import render_to_string
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Refused
 from clustercore.access.domain.turns import Turns
+from clustercore.access.http.refusals import RequestRefused, answer_to
+from clustercore.access.http.visitors import visitor_of
 from clustercore.access.services.idling import hold_nothing
 from clustercore.access.services.turns import MOST_WAITING, Visitor, Waiter, receive_visitor, visitor_here
 from clustercore.blobs.sockets.bodies import Application, Body, Message, Receive, Scope, Send, refuse
@@ -29,15 +31,15 @@ def with_visitors(application: Application) -> Application:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
-            receive_visitor(Visitor(scope, turns))
+            receive_visitor(visitor_of(scope, turns))
         if scope["type"] != "http":
             await application(scope, receive, send)
             return
         try:
             await application(scope, receive, send)
-        except RequestRefused as refused:
+        except Refused as refused:
             # What takes bytes in front of Django was refused a turn before it had read any.
-            await refuse(refused, Body(receive), with_headers(scope, send))
+            await refuse(answer_to(refused), Body(receive), with_headers(scope, send))
 
     return serve
 
@@ -86,8 +88,8 @@ class _NoTurn(Exception):
 async def _hold_turn(visitor: Visitor) -> None:
     try:
         await visitor.hold_turn()
-    except RequestRefused as refused:
-        raise _NoTurn(refused) from refused
+    except Refused as refused:
+        raise _NoTurn(answer_to(refused)) from refused
 
 
 async def _refuse(scope: Scope, refused: RequestRefused, send: Send) -> None:

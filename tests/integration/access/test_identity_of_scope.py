@@ -8,9 +8,9 @@ import pytest
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission, Role
-from clustercore.access.services.identification import identity_of_scope
+from clustercore.access.http.identification import Forged, TokenUnknown, identity_of_scope
+from clustercore.access.http.refusals import status_of
 from tests.people import person, token_of
 
 pytestmark = pytest.mark.django_db
@@ -58,9 +58,9 @@ def test_nothing_sent_is_nobody() -> None:
 
 
 def test_a_wrong_token_beside_a_good_session_is_refused() -> None:
-    with pytest.raises(RequestRefused) as refused:
+    with pytest.raises(TokenUnknown) as refused:
         identity_of_scope(scope_with(cookie=session_of("otto"), authorization="Bearer cc_wrong"))
-    assert refused.value.status == 401
+    assert status_of(refused.value) == 401
 
 
 def test_a_session_of_a_disabled_user_is_nobody() -> None:
@@ -72,9 +72,9 @@ def test_a_session_of_a_disabled_user_is_nobody() -> None:
 
 
 def test_a_session_changes_nothing_without_its_csrf_token() -> None:
-    with pytest.raises(RequestRefused) as refused:
+    with pytest.raises(Forged) as refused:
         identity_of_scope(scope_with(cookie=session_of("otto")), changes=True)
-    assert (refused.value.status, refused.value.code) == (403, "csrf_failed")
+    assert (status_of(refused.value), refused.value.code) == (403, "csrf_failed")
 
 
 def test_a_session_with_its_csrf_token_may_change_things() -> None:
@@ -87,5 +87,5 @@ def test_a_session_with_its_csrf_token_may_change_things() -> None:
 def test_a_session_from_a_foreign_origin_changes_nothing() -> None:
     secret = _get_new_csrf_string()
     cookie = f"{session_of('otto')}; csrftoken={secret}"
-    with pytest.raises(RequestRefused):
+    with pytest.raises(Forged):
         identity_of_scope(scope_with(cookie=cookie, x_csrftoken=secret, origin="http://evil.example"), changes=True)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connections
 from django.test import Client
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import Refused
 from clustercore.access.domain.identity import at_terminal
 from clustercore.access.domain.roles import Role
 from clustercore.access.models import AuditEntry
@@ -90,7 +90,7 @@ def test_a_disabled_persons_link_is_dead() -> None:
     link = people.password_link(HUB, user.pk)
     people.set_active(HUB, user.pk, False)
     assert Client().get(link).status_code == 410
-    with pytest.raises(RequestRefused):
+    with pytest.raises(Refused):
         people.password_link(HUB, user.pk)
 
 
@@ -146,7 +146,7 @@ def test_two_administrators_who_disable_each_other_at_once_leave_one() -> None:
     def disable(user: User) -> None:
         try:
             people.set_active(HUB, user.pk, False)
-        except RequestRefused:
+        except Refused:
             pass
         finally:
             connections.close_all()

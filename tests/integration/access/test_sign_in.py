@@ -15,9 +15,9 @@ from django.test import Client
 from django.urls import reverse
 
 from clustercore.access.adapters import counters
+from clustercore.access.http.sessions import COOKIE
 from clustercore.access.models import AuditEntry
 from clustercore.access.services import people
-from clustercore.access.services.known_devices import COOKIE
 from clustercore.access.services.sign_in import FAILURES, STRANGERS_FAILURES, WINDOW_SECONDS, unlock
 from tests.people import PASSWORD, identity, person
 

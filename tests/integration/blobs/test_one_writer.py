@@ -12,12 +12,13 @@ import httpx
 import pytest
 from django.db import connection
 
-from clustercore.access.domain.errors import RequestRefused
-from clustercore.blobs import services
+from clustercore.access.http.refusals import status_of
 from clustercore.blobs.adapters import files
 from clustercore.blobs.adapters.partial import PartialFile
 from clustercore.blobs.adapters.store import Store
+from clustercore.blobs.domain.errors import UploadCorrupt
 from clustercore.blobs.models import Blob, Upload
+from clustercore.blobs.services import receiving
 from tests.fakes.nodes.polling import until
 from tests.integration.blobs.conftest import RunningHub
 from tests.integration.blobs.test_resumable import BYTES, begin, client_of, id_in, offset_of, send
@@ -73,7 +74,7 @@ def test_a_hanging_connection_is_at_rest_before_the_next_one_is_told_where_to_go
         refused = send(otto, place, 0, OTHER)
         assert (refused.status_code, "700000 bytes have come" in refused.text) == (409, True)
         assert send(otto, place, 700_000, ONE[700_000:]).status_code == 204
-    assert services.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
+    assert receiving.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
 
 
 def test_what_another_process_writes_to_waits_for_it(hub: RunningHub, otto: httpx.Client) -> None:
@@ -86,7 +87,7 @@ def test_what_another_process_writes_to_waits_for_it(hub: RunningHub, otto: http
         assert otto.head(place).status_code == 423
     assert offset_of(otto, place) == 1000
     assert send(otto, place, 1000, ONE[1000:]).status_code == 204
-    assert services.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
+    assert receiving.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
 
 
 def test_after_a_power_cut_only_what_was_flushed_counts(hub: RunningHub, otto: httpx.Client) -> None:
@@ -97,7 +98,7 @@ def test_after_a_power_cut_only_what_was_flushed_counts(hub: RunningHub, otto: h
     Upload.objects.filter(pk=id_in(place)).update(seal="another-start 1 1300000 1")
     assert offset_of(otto, place) == 1_000_000
     assert send(otto, place, 1_000_000, ONE[1_000_000:]).status_code == 204
-    assert services.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
+    assert receiving.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
 
 
 def test_the_hash_of_bytes_that_somebody_else_changed_is_not_believed(hub: RunningHub, otto: httpx.Client) -> None:
@@ -114,9 +115,9 @@ def test_what_changed_after_it_was_hashed_becomes_no_blob(hub: RunningHub, otto:
     send(otto, place, 0, ONE)
     with upload_file(hub, place).open("rb+") as file:
         file.write(b"2")
-    with pytest.raises(RequestRefused, match="send the file again") as refused:
-        services.keep_upload(id_in(place))
-    assert (refused.value.status, refused.value.code) == (409, "upload_corrupt")
+    with pytest.raises(UploadCorrupt, match="send the file again") as refused:
+        receiving.keep_upload(id_in(place))
+    assert (status_of(refused.value), refused.value.code) == (409, "upload_corrupt")
     assert not Blob.objects.exists()
 
 
@@ -133,5 +134,5 @@ def test_a_whole_upload_is_hashed_again_in_no_transaction(
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     monkeypatch.setattr(files, "hash_of", hash_of)
-    assert services.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
+    assert receiving.keep_upload(id_in(place)) == hashlib.sha256(ONE).hexdigest()
     assert in_transaction == [False]

@@ -18,15 +18,16 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 from django.test import Client
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
 from clustercore.blobs import services
 from clustercore.blobs.adapters.files import SPARE_BYTES
 from clustercore.blobs.adapters.partial import PartialFile
 from clustercore.blobs.adapters.store import Store
+from clustercore.blobs.domain.errors import UploadCorrupt
 from clustercore.blobs.domain.reservations import RESERVED_SECONDS
 from clustercore.blobs.models import Blob, Upload
 from clustercore.blobs.selectors import reserved_bytes
+from clustercore.blobs.services import receiving
 from clustercore.blobs.services.leftovers import sweep_uploads
 from clustercore.blobs.services.receiving import _upload_expiry
 from clustercore.blobs.sockets import bodies, resumable
@@ -95,9 +96,9 @@ def test_parts_make_the_whole_and_the_whole_becomes_a_blob(hub: RunningHub, otto
     assert "GMT" in last.headers["Upload-Expires"]
     upload = Upload.objects.get(pk=id_in(place))
     assert (upload.state, upload.sha256, upload.name) == ("whole", HASH, "talk.flac")
-    assert services.keep_upload(upload.pk) == HASH
+    assert receiving.keep_upload(upload.pk) == HASH
     assert services.local_path(HASH).read_bytes() == CONTENT
-    assert services.keep_upload(upload.pk) == HASH
+    assert receiving.keep_upload(upload.pk) == HASH
 
 
 def test_an_upload_whose_commit_failed_becomes_a_blob_when_it_is_asked_for_again(
@@ -106,10 +107,10 @@ def test_an_upload_whose_commit_failed_becomes_a_blob_when_it_is_asked_for_again
     place = begin(otto)
     send(otto, place, 0, CONTENT)
     with pytest.raises(RuntimeError), transaction.atomic():
-        services.keep_upload(id_in(place))
+        receiving.keep_upload(id_in(place))
         raise RuntimeError("the commit fails")
     assert not Blob.objects.exists()
-    assert services.keep_upload(id_in(place)) == HASH
+    assert receiving.keep_upload(id_in(place)) == HASH
     assert services.local_path(HASH).read_bytes() == CONTENT
 
 
@@ -117,11 +118,11 @@ def test_bytes_that_came_to_harm_after_a_failed_commit_are_not_believed(hub: Run
     place = begin(otto)
     send(otto, place, 0, CONTENT)
     with pytest.raises(RuntimeError), transaction.atomic():
-        services.keep_upload(id_in(place))
+        receiving.keep_upload(id_in(place))
         raise RuntimeError("the commit fails")
     Store(hub.data_dir).path(HASH).write_bytes(b"harm")
-    with pytest.raises(RequestRefused, match="came to harm"):
-        services.keep_upload(id_in(place))
+    with pytest.raises(UploadCorrupt, match="came to harm"):
+        receiving.keep_upload(id_in(place))
     assert not Blob.objects.exists()
 
 

@@ -18,6 +18,7 @@ from clustercore.blobs import services
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobMissing
 from clustercore.blobs.models import Blob
+from clustercore.blobs.services import receiving
 from tests.integration.blobs.conftest import RunningHub
 from tests.integration.blobs.test_resumable import begin, client_of, id_in, send
 from tests.people import token_of
@@ -98,7 +99,7 @@ def test_honest_bytes_take_the_place_of_damaged_ones(
         with client_of(hub, token_of("otto")) as otto:
             place = begin(otto, size=len(CONTENT))
             send(otto, place, 0, CONTENT)
-        services.keep_upload(id_in(place))
+        receiving.keep_upload(id_in(place))
     assert services.local_path(HASH).read_bytes() == CONTENT
 
 

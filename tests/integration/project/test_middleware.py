@@ -17,9 +17,9 @@ from django.test import AsyncClient, Client
 from django.urls import path
 
 from clustercore.access.adapters import counters
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
-from clustercore.access.services.identification import require
+from clustercore.access.http.identification import require
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.project import urls
 from clustercore.project.middleware.headers import EXCEPTIONS, OWN_PAGES, policy_of
 from tests.people import person, token_of

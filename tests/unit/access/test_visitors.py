@@ -6,14 +6,13 @@ import asyncio
 
 import pytest
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.turns import Turns
-from clustercore.access.services.turns import Visitor, Waiter
+from clustercore.access.http.refusals import status_of
+from clustercore.access.services.turns import TooManyAtOnce, Visitor, Waiter
 
 
 def visitor(token: str, turns: Turns[Waiter]) -> Visitor:
-    headers = [(b"authorization", f"Bearer {token}".encode())]
-    return Visitor({"headers": headers, "client": ("192.0.2.1", 1)}, turns)
+    return Visitor("192.0.2.1", f"digest of {token}", turns)
 
 
 async def waiting(one: Visitor) -> asyncio.Task[None]:
@@ -23,14 +22,14 @@ async def waiting(one: Visitor) -> asyncio.Task[None]:
 
 
 def test_invented_tokens_that_fill_an_address_do_not_keep_out_who_is_new_there() -> None:
-    async def attack() -> tuple[RequestRefused, int]:
+    async def attack() -> tuple[TooManyAtOnce, int]:
         turns: Turns[Waiter] = Turns(together=1, each=1, waiting=2)
         served = visitor("first", turns)
         await served.hold_turn()
         burst = [await waiting(visitor(token, turns)) for token in "xyzw" for _ in range(2)]
         new = visitor("new", turns)
         entered = await waiting(new)
-        with pytest.raises(RequestRefused) as refused:
+        with pytest.raises(TooManyAtOnce) as refused:
             await burst[1]
         served.end_turn()
         await burst[0]
@@ -41,5 +40,5 @@ def test_invented_tokens_that_fill_an_address_do_not_keep_out_who_is_new_there()
         return refused.value, sum(isinstance(end, asyncio.CancelledError) for end in ended)
 
     refused, cancelled = asyncio.run(attack())
-    assert (refused.status, refused.code) == (429, "too_many_at_once")
+    assert (status_of(refused), refused.code) == (429, "too_many_at_once")
     assert cancelled == 7

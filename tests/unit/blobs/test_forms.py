@@ -6,7 +6,8 @@ import base64
 
 import pytest
 
-from clustercore.blobs.domain.forms import BrokenForm, Part, part_of
+from clustercore.blobs.domain.errors import BrokenForm
+from clustercore.blobs.domain.forms import Part, part_of
 from clustercore.blobs.domain.uploads import metadata_of, plain_number
 
 

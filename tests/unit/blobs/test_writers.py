@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.blobs.domain.errors import UploadTakenOver
 from clustercore.blobs.sockets.writers import Writers
 
 UPLOAD = uuid4()
@@ -40,7 +40,7 @@ def test_of_many_that_come_at_once_only_the_last_writes_and_after_the_one_before
 
     told, ends = asyncio.run(scene())
     assert told == ["first writes", "first rests", "fourth writes", "fourth rests"]
-    assert [end.status if isinstance(end, RequestRefused) else end for end in ends] == [409, 409, 409, None]
+    assert [type(end) if isinstance(end, UploadTakenOver) else end for end in ends] == [UploadTakenOver] * 3 + [None]
 
 
 def test_uploads_do_not_wait_for_one_another() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.test import RequestFactory
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.http.refusals import RequestRefused
 from clustercore.project.middleware.errors import refusal
 
 

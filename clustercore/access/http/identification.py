@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.module_loading import import_string
 
-from clustercore.access.domain.errors import RequestRefused
+from clustercore.access.domain.errors import NotIdentified, NotPermitted
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.selectors import administrator_names, identity_of_token, identity_of_user
@@ -24,20 +24,49 @@ _ATTRIBUTE = "_clustercore_identity"
 BEARER = "bearer "
 
 
+class TokenUnknown(NotIdentified):
+    """A token opens nothing."""
+
+    code = "invalid_api_key"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the token is unknown, revoked or expired: make one under Account, and send `Authorization: Bearer cc_…`"
+        )
+
+
+class NoRole(NotPermitted):
+    """A person was not given a role yet."""
+
+    code = "no_role"
+
+
+class PermissionMissing(NotPermitted):
+    """The role, or the token, does not allow it."""
+
+    code = "permission_denied"
+
+
+class Forged(NotPermitted):
+    """A session's change that does not come from a page of ours."""
+
+    code = "csrf_failed"
+
+
 class _Check(CsrfViewMiddleware):
     def _reject(self, request: HttpRequest, reason: str) -> str:  # noqa: ARG002
         return reason
 
 
 def identity_of(request: HttpRequest) -> Identity:
-    """Who asks. Raises RequestRefused (401) for a token that opens nothing: it is never taken for nobody."""
+    """Who asks. Raises TokenUnknown for a token that opens nothing: it is never taken for nobody."""
     known = getattr(request, _ATTRIBUTE, None)
     if isinstance(known, Identity):
         return known
     header = request.headers.get("Authorization", "")
     try:
         identity = _from_token(header) if header else identity_of_user(request.user)
-    except RequestRefused:
+    except TokenUnknown:
         _tell_visitor(None)
         raise
     _tell_visitor(identity.user_id)
@@ -52,18 +81,19 @@ def _tell_visitor(user_id: int | None) -> None:
 
 
 def require(request: HttpRequest, permission: Permission) -> Identity:
-    """Who asks, and may: what a page begins with. Raises RequestRefused, which leads a stranger to the sign-in page."""
+    """Returns who asks, and may: what a page begins with. Raises NotPermitted, and NotIdentified, which leads a
+    stranger to the sign-in page."""
     identity = identity_of(request)
     if identity.may(permission):
         return identity
     if not identity.is_known:
-        raise RequestRefused(401, "sign in first", code="not_authenticated")
+        raise NotIdentified("sign in first")
     if identity.role is None:
         message = f"{identity.name} has no role yet, so nothing can be shown. {whom_to_ask()}"
-        raise RequestRefused(403, message, code="no_role")
+        raise NoRole(message)
     limited = "the token" if identity.scopes is not None else f"the role {identity.role}"
     message = f"{limited} does not allow this ({permission}). {whom_to_ask()}"
-    raise RequestRefused(403, message, code="permission_denied")
+    raise PermissionMissing(message)
 
 
 def whom_to_ask() -> str:
@@ -75,7 +105,7 @@ def whom_to_ask() -> str:
 def identity_of_scope(scope: Mapping[str, Any], *, changes: bool = False) -> Identity:
     """Who asks, where ASGI itself is served: uploads and WebSockets. It reads the ledger, so call it in a thread.
 
-    With `changes`, a session must also send its CSRF token from an origin of ours. Raises RequestRefused (401, 403).
+    With `changes`, a session must also send its CSRF token from an origin of ours. Raises TokenUnknown, Forged.
     """
     request = request_of(scope)
     identity = identity_of(request)
@@ -95,23 +125,19 @@ def request_of(scope: Mapping[str, Any]) -> HttpRequest:
 
 
 def refuse_forged(request: HttpRequest) -> None:
-    """Raises RequestRefused (403) where a session's change comes without the token of our own pages."""
+    """Raises Forged where a session's change comes without the token of our own pages."""
     check = _Check(lambda _request: None)  # type: ignore[arg-type]
     check.process_request(request)
     reason = check.process_view(request, None, (), {})  # type: ignore[arg-type]
     if reason:
-        raise RequestRefused(403, f"the session's CSRF token is missing or wrong: {reason}", code="csrf_failed")
+        raise Forged(f"the session's CSRF token is missing or wrong: {reason}")
 
 
 def _from_token(header: str) -> Identity:
     token = header[len(BEARER) :].strip() if header[: len(BEARER)].lower() == BEARER else ""
     identity = identity_of_token(token) if token else None
     if identity is None:
-        raise RequestRefused(
-            401,
-            "the token is unknown, revoked or expired: make one under Account, and send `Authorization: Bearer cc_…`",
-            code="invalid_api_key",
-        )
+        raise TokenUnknown
     if identity.token_id is not None:
         note_use(identity.token_id)
     return identity

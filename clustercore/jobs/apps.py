@@ -17,6 +17,7 @@ class JobsConfig(AppConfig):
             return
         from clustercore.access.domain.errors import RequestRefused
         from clustercore.access.domain.refusals import refuse_as
+        from clustercore.jobs.domain.job_request import InvalidRequest
         from clustercore.jobs.domain.kinds import known_contracts
         from clustercore.jobs.services.control import NotPossible
         from clustercore.jobs.services.held_leases import HeldLeases
@@ -36,6 +37,7 @@ class JobsConfig(AppConfig):
             KeyReused,
             lambda error: RequestRefused(409, str(error), param="Idempotency-Key", code="idempotency_key_reused"),
         )
+        refuse_as(InvalidRequest, lambda error: RequestRefused(400, str(error), param=error.field, code="invalid"))
         refuse_as(NotPossible, lambda error: RequestRefused(409, str(error), code="not_possible"))
         refuse_as(
             BacklogFull,

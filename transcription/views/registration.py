@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.refusals import refuse_as
 from clustercore.access.domain.roles import Permission
 from clustercore.blobs.domain.forms import take_files_at
 from clustercore.jobs.domain.presentation import present
 from clustercore.telemetry.domain.topics import register_topic
 from transcription.services.remarks import NothingToUndo
-from transcription.services.submit import InvalidRequest
 from transcription.views.presenting import PRESENTATION
 from transcription.views.reading import HEARING
 from transcription.views.remarks import refusal_of_nothing
@@ -22,6 +20,5 @@ def register_pages() -> None:
     present(PRESENTATION)
     register_topic(HEARING)
     refuse_as(NothingToUndo, refusal_of_nothing)
-    refuse_as(InvalidRequest, lambda error: RequestRefused(400, str(error), param=error.field, code="invalid"))
     for path in TAKE_FILES:
         take_files_at(path, Permission.SUBMIT)

@@ -46,7 +46,7 @@ def merged(title: str, seed: int) -> Job:
     path = Path(DATA_DIRECTORY) / f"{title}-{seed}.flac"
     noise = np.random.default_rng(seed).integers(-2000, 2000, SECONDS * SAMPLE_RATE)
     write_flac(path, noise.astype(np.int16))
-    job, _ = submit_transcription(path, path.name, Wishes(language="en", piece_seconds=PIECE_SECONDS))
+    job, _ = submit_transcription(None, path, path.name, Wishes(language="en", piece_seconds=PIECE_SECONDS))
     path.unlink()
     done = Job.objects.filter(pk=job.pk, state="done")
     harness.wait_until(done.exists, 120, f"job {job.pk}", every=0.1)

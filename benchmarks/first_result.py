@@ -43,7 +43,7 @@ def submit_all(recordings: int, number: int) -> list[int]:
     for one in range(recordings):
         path = Path(DATA_DIRECTORY) / f"recording-{number}-{one}.flac"
         write_flac(path, sounds.integers(-2000, 2000, 3 * SAMPLE_RATE).astype(np.int16))
-        jobs.append(submit_transcription(path, path.name, Wishes(language="en"))[0].pk)
+        jobs.append(submit_transcription(None, path, path.name, Wishes(language="en"))[0].pk)
         path.unlink()
     return jobs
 

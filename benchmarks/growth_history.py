@@ -13,11 +13,12 @@ from django.db import connection
 from benchmarks import harness
 from benchmarks.empty_units import EMPTY
 from benchmarks.past_jobs import fill_past
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.models import Job, JobCount
 from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
 from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour, work_of_nodes
 from clustercore.jobs.selectors.queueing import jobs_by_state, queue_now
-from clustercore.jobs.services.submit import JobRequest, refuse_over_backlog, submit_job
+from clustercore.jobs.services.submit import refuse_over_backlog, submit
 from clustercore.jobs.services.sweep import finish_forgotten_jobs
 from clustercore.telemetry.services.metrics import exposition
 
@@ -29,7 +30,7 @@ BARS: harness.Bars = {"submit_ms_history": ("<=", 10.0), "metrics_scrape_ms": ("
 
 
 def _submit() -> None:
-    submit_job(JobRequest(kind=EMPTY.name, title="another one"), backlog_limit=BACKLOG_LIMIT)
+    submit(None, JobRequest(kind=EMPTY.name, title="another one"), backlog_limit=BACKLOG_LIMIT)
 
 
 QUESTIONS: Mapping[str, Callable[[], object]] = {

@@ -16,10 +16,11 @@ from django.db import transaction
 from benchmarks import harness
 from benchmarks.empty_units import EMPTY, bare, unit
 from clustercore.embedded.services import ensure_running, stop
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.queueing import queue_units
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.jobs.workflows import worth_a_message
 from clustercore.nodes.domain.queues import queue_for
 from clustercore.nodes.models import Node
@@ -33,7 +34,7 @@ BARS: harness.Bars = {"unit_minus_bare_median_ms": ("<=", 2.0)}
 def open_job() -> Job:
     """A job that stays open: one of its units belongs to nobody."""
     with transaction.atomic():
-        job, _ = submit_job(JobRequest(kind=EMPTY.name, title="overhead"), backlog_limit=10**9)
+        job, _ = submit(None, JobRequest(kind=EMPTY.name, title="overhead"), backlog_limit=10**9)
         Unit.objects.filter(job=job).update(capability="nobody")
     return job
 

@@ -16,10 +16,11 @@ from django.core.management import call_command
 from benchmarks import harness
 from benchmarks.fan_out import FAN_OUT
 from clustercore.embedded.services import ensure_running, stop
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.services.control import cancel_job
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.nodes.models import Node
 
 DATA_DIRECTORY = harness.data_directory()
@@ -42,7 +43,7 @@ def short_leased_worker() -> AbstractContextManager[Any]:
 def measure(units: int, singles: int) -> dict[str, float]:
     """What one handler found, and how many attempts lost their lease meanwhile."""
     request = JobRequest(kind=FAN_OUT.name, title="queueing", payload={"many": units, "singles": singles})
-    job, _ = submit_job(request, backlog_limit=10**9)
+    job, _ = submit(None, request, backlog_limit=10**9)
     spread = Unit.objects.filter(job=job, stage="spread")
     harness.wait_until(spread.filter(state="done").exists, 300, "the unit that queues others", every=0.1)
     _all_there(job.pk, units + singles)

@@ -112,7 +112,7 @@ def cluster_seconds(contestant: Contestant, recording: Path) -> float:
     """Seconds from submitting until the transcript is merged."""
     wishes = Wishes(language="en", engine=f"{contestant.engine}:{contestant.model}")
     began = time.time()
-    job, _ = submit_transcription(recording, recording.name, wishes)
+    job, _ = submit_transcription(None, recording, recording.name, wishes)
     harness.wait_until(lambda: Job.objects.get(pk=job.pk).state in ("done", "failed"), 900, "the job", every=0.5)
     ended = Job.objects.get(pk=job.pk)
     if ended.state != "done" or ended.gaps or ended.finished is None:

@@ -26,7 +26,8 @@ from benchmarks.upload_load import BLOCK, MEGABYTE
 from clustercore.access.domain.roles import Permission, Role
 from clustercore.access.services.tokens import create_token
 from clustercore.blobs.models import Blob, Upload
-from clustercore.blobs.services import establish_hub, keep_upload
+from clustercore.blobs.services import establish_hub
+from clustercore.blobs.services.receiving import keep_upload
 from clustercore.embedded.services import ensure_running, stop
 from clustercore.jobs.models import Job
 from clustercore.project.web import command

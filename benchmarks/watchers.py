@@ -33,6 +33,7 @@ from benchmarks import harness
 from clustercore.access.domain.roles import Permission, Role
 from clustercore.access.services.tokens import create_token
 from clustercore.embedded.services import ensure_running, stop
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.kinds import kind_named, known_contracts
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
@@ -41,7 +42,7 @@ from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.leases import extend_leases
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import Settled, settle
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.nodes.domain.facts import PROTOCOL
 from clustercore.nodes.models import Node, NodeModel
 from clustercore.project.web import command
@@ -114,7 +115,7 @@ def running_job(owner: User, number: int) -> Running:
     request = JobRequest(
         kind=KIND, title=f"meeting {number}.flac", language="en", owner_id=owner.pk, engine=claimant.node_name
     )
-    job, _ = submit_job(request, backlog_limit=10**9)
+    job, _ = submit(None, request, backlog_limit=10**9)
     Recording.objects.create(job=job, blob=f"{number:064x}", name=job.title, seconds=PIECES * 30.0)
     Unit.objects.filter(job=job).update(state="done", finished=Now())
     pieces = [_piece(number, ordinal) for ordinal in range(PIECES)]

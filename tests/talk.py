@@ -8,13 +8,14 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from tests.cast import WORKSTATION, as_claimant, start_node
 from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Recording
@@ -43,7 +44,7 @@ def talk(
         language="en",
         owner_id=owner.pk if owner else None,
     )
-    job, _ = submit_job(request, backlog_limit=10_000)
+    job, _ = submit(None, request, backlog_limit=10_000)
     Job.objects.filter(pk=job.pk).update(shared=shared)
     Recording.objects.create(
         job=job, blob=known[0], name=name, container="wav", codec="pcm_s16le", seconds=pieces * PIECE_SECONDS

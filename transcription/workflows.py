@@ -26,6 +26,7 @@ from transcription.services.cutting import cut, record_cut, record_pieces
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.language import held_until_language
 from transcription.services.merging import merge, record_transcript
+from transcription.services.submit import keep_recording
 
 MOST_PLACES = 100
 """A chord's cost grows faster than its width: thousands at once take many seconds to build."""
@@ -61,6 +62,7 @@ TRANSCRIPTION = JobKind(
     name=KIND,
     ring=ring_stage,
     gather=gather,
+    submitted=keep_recording,
     main_stage=OUTLINE.main_stage,
     stages=(
         Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),

@@ -131,7 +131,7 @@ class Cluster:
     def submit(self, recording: Recording, **wishes: object) -> Job:
         """A transcription in the shortest pieces, in English so that nothing waits for a language."""
         wanted = Wishes(**{"language": "en", "piece_seconds": PIECE_SECONDS, **wishes})  # type: ignore[arg-type]
-        job, _ = submit_transcription(recording.path, recording.path.name, wanted)
+        job, _ = submit_transcription(None, recording.path, recording.path.name, wanted)
         return job
 
     def until_ended(self, job: Job, seconds: float = 60.0) -> str:

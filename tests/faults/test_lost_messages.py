@@ -10,10 +10,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.services.queueing import queue_units
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from tests.cast import LAPTOP, WORKSTATION
 from tests.faults.cluster import Cluster
 from tests.faults.conftest import Record
@@ -36,7 +37,7 @@ def kind(monkeypatch: pytest.MonkeyPatch) -> None:
 def many_errands() -> Job:
     """A job with all its units, whose messages are sent."""
     with transaction.atomic():
-        job, _ = submit_job(JobRequest(kind="errands", title="errands"), backlog_limit=2 * UNITS)
+        job, _ = submit(None, JobRequest(kind="errands", title="errands"), backlog_limit=2 * UNITS)
         Job.objects.select_for_update(no_key=True).get(pk=job.pk)
         queue_units(ERRANDS, job.pk, [NewUnit(stage="errand", ordinal=ordinal) for ordinal in range(1, UNITS)])
     return job

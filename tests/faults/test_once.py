@@ -9,11 +9,12 @@ import pytest
 
 from clustercore.blobs.selectors import hub_identity
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.spooling import SpooledResult
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Question, Unit
 from clustercore.jobs.services.answering import release_unit, skip_unit
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.nodes.adapters.spool import DirectorySpools, spool_directory
 from tests.cast import LAPTOP, WORKSTATION
 from tests.faults.cluster import RESUMED_SECONDS, Cluster
@@ -31,7 +32,7 @@ def kind(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def letter() -> Unit:
-    job, _ = submit_job(JobRequest(kind="letters", title="a letter"), backlog_limit=1000)
+    job, _ = submit(None, JobRequest(kind="letters", title="a letter"), backlog_limit=1000)
     return Unit.objects.get(job=job)
 
 

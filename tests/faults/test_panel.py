@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.models import Job, JobEvent, Unit
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from tests.cast import LAPTOP, WORKSTATION
 from tests.fakes.jobs.panel import CANDIDATES, QUORUM
 from tests.faults.cluster import Cluster, attempts_at
@@ -80,7 +81,7 @@ def halted(cluster: Cluster, step: str, stage: str, ordinal: int) -> tuple[Job, 
 
 def ask_panel() -> Job:
     request = JobRequest(kind="panel", title="which way?", parameters={"operations": OPERATIONS})
-    job, _ = submit_job(request, backlog_limit=1000)
+    job, _ = submit(None, request, backlog_limit=1000)
     return job
 
 

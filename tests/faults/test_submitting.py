@@ -34,7 +34,7 @@ from pathlib import Path
 import tests.faults.failpoints
 from transcription.services.submit import Wishes, submit_transcription
 wishes = Wishes(language="en", piece_seconds=2.0, idempotency_key="killed")
-submit_transcription(Path(sys.argv[1]), "killed.flac", wishes)
+submit_transcription(None, Path(sys.argv[1]), "killed.flac", wishes)
 """
 SAMPLES = ROOT / "transcription" / "samples"
 CLIP = Recording(SAMPLES / "clip.flac", ())

@@ -102,7 +102,7 @@ def submitted(name: str, owner: str, source: Path, **wishes: object) -> Job:
     from clustercore.jobs.models import Job
     from transcription.services.submit import Wishes, submit_transcription
 
-    job, _ = submit_transcription(source, name, Wishes(**{"language": "en", **wishes}))  # type: ignore[arg-type]
+    job, _ = submit_transcription(None, source, name, Wishes(**{"language": "en", **wishes}))  # type: ignore[arg-type]
     Job.objects.filter(pk=job.pk).update(owner=User.objects.get(username=owner), shared=owner == "otto")
     return job
 

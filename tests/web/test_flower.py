@@ -40,7 +40,7 @@ def failed_unit(hub: Hub) -> Unit:
     """The cutting of a file that is no recording."""
     path = hub.cluster.directory / "notes.mp3"
     path.write_bytes(b"this is text, whatever its name says\n" * 200)
-    job, _ = submit_transcription(path, path.name, Wishes(language="en"))
+    job, _ = submit_transcription(None, path, path.name, Wishes(language="en"))
     assert hub.cluster.until_ended(job) == "failed"
     return Unit.objects.get(job=job, stage="cut")
 

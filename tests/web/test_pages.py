@@ -42,7 +42,7 @@ def jobs(hub: Hub) -> dict[str, Job]:
     text.write_bytes(b"no sound at all\n" * 300)
     made = {}
     for name, path in (("done", recording.path), ("failed", text)):
-        job, _ = submit_transcription(path, path.name, Wishes(language="en", piece_seconds=2.0))
+        job, _ = submit_transcription(None, path, path.name, Wishes(language="en", piece_seconds=2.0))
         assert hub.cluster.until_ended(job) == name
         made[name] = job
     Job.objects.filter(pk__in=[job.pk for job in made.values()]).update(owner=person("otto"), shared=True)

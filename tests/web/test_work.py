@@ -181,7 +181,7 @@ def shared(hub_at_work: Hub) -> Job:
     """A transcript of Otto's that everybody may read."""
     recording = hub_at_work.recording("shared")
     hub_at_work.cluster.pull(seconds="")
-    job, _ = submit_transcription(recording.path, recording.path.name, Wishes(language="en", piece_seconds=2.0))
+    job, _ = submit_transcription(None, recording.path, recording.path.name, Wishes(language="en", piece_seconds=2.0))
     Job.objects.filter(pk=job.pk).update(owner=person("otto"), shared=True)
     hub_at_work.cluster.until_done(job)
     return job
@@ -191,7 +191,7 @@ def test_a_viewer_reads_hears_and_takes_away_what_is_shared_and_changes_nothing(
     browser: Browser, hub_at_work: Hub, shared: Job
 ) -> None:
     recording = hub_at_work.recording("shared")
-    private, _ = submit_transcription(recording.path, "private", Wishes(language="en"))
+    private, _ = submit_transcription(None, recording.path, "private", Wishes(language="en"))
     browser.forgiven = ["403 (Forbidden)", "404 (Not Found)"]
     browser.sign_in("vera")
     assert not browser.all("a[href='/transcribe/']")

@@ -22,8 +22,8 @@ from clustercore.access.http.refusals import RequestRefused, error_body
 from clustercore.access.services.idling import hold_nothing, in_thread
 from clustercore.blobs.adapters.received import ReceivedFile
 from clustercore.blobs.http.received import received_with
-from clustercore.blobs.services import keep
 from clustercore.config.environment import environment
+from clustercore.jobs.services.sent_files import received_file
 from clustercore.live.adapters.notices import changes_of
 from transcription.domain.openai_answers import NoSpeakers, Stream, answer, event, refuse_without_speakers
 from transcription.domain.openai_request import BadParameter, Wanted, wanted_from
@@ -31,7 +31,6 @@ from transcription.domain.speech_task import Task
 from transcription.selectors import transcript_of
 from transcription.services.attaching import find_or_submit
 from transcription.services.outcomes import Outcome, leading_pieces, outcome_of, segments_between
-from transcription.services.submit import Sent
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0
 """Between two looks at the ledger, where nobody is told of changes; where they are, always the longest."""
@@ -67,8 +66,7 @@ async def _hear(request: HttpRequest, task: str) -> HttpResponseBase:
     # First of all: whoever holds a connection while it asks for another one can wait for ever.
     await hold_nothing()
     key = request.headers.get("Idempotency-Key")
-    sent = Sent(name=received.name, size=received.size, sha256=lambda: received.sha256, store=lambda: keep(received))
-    job_id = await in_thread(lambda: find_or_submit(identity, wanted, sent, key))
+    job_id = await in_thread(lambda: find_or_submit(identity, wanted, received_file(received), key))
     received.discard()
     if wanted.stream:
         response: HttpResponseBase = StreamingHttpResponse(

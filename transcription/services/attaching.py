@@ -15,13 +15,13 @@ from django.db.models.functions import Now
 
 from clustercore.access.domain.errors import Invalid, NotFound, Unavailable
 from clustercore.access.domain.identity import Identity
-from clustercore.access.services import audit
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.models import Job
+from clustercore.jobs.services.sent_files import Sent
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.openai_request import BEHAVIOURS, Wanted
 from transcription.domain.speech_task import Task, capability_for
-from transcription.services.submit import Sent, Wishes, submit_sent
+from transcription.services.submit import Wishes, submit_sent
 
 SAME_REQUEST = timedelta(minutes=10)
 """As long as the clients' own time limit."""
@@ -65,11 +65,8 @@ def find_or_submit(identity: Identity, wanted: Wanted, sent: Sent, key: str | No
         quality=wanted.quality,
         engine=wanted.engine,
         idempotency_key=key,
-        owner_id=identity.user_id,
     )
-    job, is_new = submit_sent(sent, wishes)
-    if is_new:
-        audit.record(identity, "job.submit", f"job {job.pk}")
+    job, _ = submit_sent(identity, sent, wishes)
     return job.pk
 
 

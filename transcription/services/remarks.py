@@ -10,12 +10,12 @@ from django.db.models.functions import Now
 from clustercore.access.domain.errors import Conflict
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services.audit import record
+from clustercore.jobs.domain.job_request import InvalidRequest
 from transcription.domain.corrections import is_place, what_stands
 from transcription.domain.speakers import LABEL_CHARACTERS, NAME_CHARACTERS, next_label
 from transcription.domain.transcript import one_line
 from transcription.models import Correction, Recording, Segment, Speaker, SpeakerTurn
 from transcription.selectors import counting_corrections, heard_segment, standing_of, voices_of
-from transcription.services.submit import InvalidRequest
 
 TEXT_CHARACTERS = 5000
 WORD_CHARACTERS = 200

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from django.db import transaction
-
-from clustercore.access.domain.errors import Invalid
-from clustercore.blobs.adapters.files import hash_of
-from clustercore.blobs.domain.errors import BlobGone
-from clustercore.blobs.domain.names import without_controls
-from clustercore.blobs.services import store_file
+from clustercore.access.domain.identity import Identity
 from clustercore.config.environment import environment
+from clustercore.jobs.domain.job_request import InvalidRequest, JobRequest
 from clustercore.jobs.models import Job
-from clustercore.jobs.services.submit import JobRequest, job_with_key, refuse_over_backlog, submit_job
+from clustercore.jobs.services.sent_files import Sent, file_at, printable
+from clustercore.jobs.services.submit import submit
 from transcription.domain.language import parse_language
 from transcription.domain.speech_task import Task
 from transcription.domain.stages import KIND
 from transcription.models import Recording
 
 QUALITIES = ("any", "normal", "best")
+NAMELESS = "recording"
 LONGEST_PROMPT = 10_000
 LONGEST_WAIT = 366 * 86_400
 """Seconds: a year."""
 MOST_TRACKS = 1000
-
-
-class InvalidRequest(Invalid):
-    """A field that cannot be right. `field` names it, the message says what to give instead."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}", field=field)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,67 +50,28 @@ class Wishes:
     title: str = ""
     """What the job is called; empty: the file's name."""
     idempotency_key: str | None = None
-    owner_id: int | None = None
-    """Who asks; None for the command line."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """A recording that somebody sent, not a blob yet."""
-
-    name: str
-    size: int
-    sha256: Callable[[], str]
-    store: Callable[[], str]
-    """Makes it a blob; returns its SHA-256."""
-
-
-def sent_file(path: Path, name: str) -> Sent:
-    """A recording that lies at a path, hashed once at most before it is stored. Raises InvalidRequest, OSError."""
-    if not path.is_file():
-        raise InvalidRequest("file", f"{printable(path.name)!r} is not a file")
-    return Sent(
-        name=name, size=path.stat().st_size, sha256=cache(lambda: hash_of(path)), store=lambda: store_file(path)
-    )
-
-
-def submit_transcription(path: Path, name: str, wishes: Wishes) -> tuple[Job, bool]:
+def submit_transcription(identity: Identity | None, path: Path, name: str, wishes: Wishes) -> tuple[Job, bool]:
     """Stores the file and queues its job; returns the job and whether it is new.
 
     Raises InvalidRequest, KeyReused, BacklogFull, OSError.
     """
-    return submit_sent(sent_file(path, name), wishes)
+    return submit_sent(identity, file_at(path, name), wishes)
 
 
-def submit_sent(sent: Sent, wishes: Wishes) -> tuple[Job, bool]:
-    """Queues a job for a recording, which is stored once nothing else can refuse it.
-
-    A job that is known by its idempotency key is returned as it is. Raises InvalidRequest, KeyReused, BacklogFull,
-    OSError.
-    """
-    name = printable(sent.name)
+def submit_sent(identity: Identity | None, sent: Sent, wishes: Wishes) -> tuple[Job, bool]:
+    """Queues a job for a recording. Raises InvalidRequest, KeyReused, BacklogFull, OSError."""
+    name = printable(sent.name, NAMELESS)
     request = _request(name, wishes)
     if sent.size == 0:
         raise InvalidRequest("file", f"{name!r} is empty: nothing was recorded, or the copy failed")
-    if request.idempotency_key is not None:
-        known = job_with_key(_about(request, sent.sha256()))
-        if known is not None:
-            return known, False
-    limit = environment().backlog_limit
-    refuse_over_backlog(limit)
-    blob = sent.store()
-    try:
-        with transaction.atomic():
-            job, new = submit_job(_about(request, blob), backlog_limit=limit)
-            if new:
-                Recording.objects.create(job=job, blob=blob, name=name)
-    except BlobGone:
-        raise InvalidRequest("file", "what came was deleted before its job was written down: send it again") from None
-    return job, new
+    return submit(identity, request, sent)
 
 
-def _about(request: JobRequest, blob: str) -> JobRequest:
-    return replace(request, parameters={**request.parameters, "blob": blob}, blobs=[blob])
+def keep_recording(job_id: int, request: JobRequest) -> None:
+    """In the transaction that writes the job: which recording it is about."""
+    Recording.objects.create(job_id=job_id, blob=request.parameters["blob"], name=request.fallback_title)
 
 
 def _request(name: str, wishes: Wishes) -> JobRequest:
@@ -131,7 +80,7 @@ def _request(name: str, wishes: Wishes) -> JobRequest:
     _check(wishes)
     return JobRequest(
         kind=KIND,
-        title=printable(wishes.title) if wishes.title else "",
+        title=printable(wishes.title, NAMELESS) if wishes.title else "",
         fallback_title=name,
         parameters=_parameters(wishes),
         language=language,
@@ -142,7 +91,6 @@ def _request(name: str, wishes: Wishes) -> JobRequest:
         engine=engine,
         model=model,
         idempotency_key=wishes.idempotency_key,
-        owner_id=wishes.owner_id,
     )
 
 
@@ -150,11 +98,6 @@ def _parameters(wishes: Wishes) -> dict[str, Any]:
     """A track is named only where one is wanted: the digest of a request without one is what it always was."""
     track = {} if wishes.track is None else {"track": wishes.track}
     return {"prompt": wishes.prompt, "piece_seconds": wishes.piece_seconds, "task": wishes.task, **track}
-
-
-def printable(name: str) -> str:
-    """A file name as one line of text: control characters become spaces, at most 255 characters."""
-    return without_controls(name)[:255] or "recording"
 
 
 def _language(text: str | None) -> str | None:

@@ -15,6 +15,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import require
 from clustercore.access.http.refusals import RequestRefused
+from clustercore.jobs.domain.job_request import InvalidRequest
 from transcription.domain.corrections import is_place, what_stands
 from transcription.models import Correction, Recording, Segment, SpeakerTurn
 from transcription.selectors import heard_segment, standing_of, voices_of
@@ -27,7 +28,6 @@ from transcription.services.remarks import (
     undo_correction,
     undo_speaker,
 )
-from transcription.services.submit import InvalidRequest
 from transcription.views.lines import short_clock
 from transcription.views.reading import segment_html
 

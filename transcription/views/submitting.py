@@ -21,25 +21,18 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import require
 from clustercore.access.http.refusals import RequestRefused
-from clustercore.access.services import audit
 from clustercore.blobs.domain.errors import BlobError
 from clustercore.blobs.services import local_path
 from clustercore.config.environment import environment
+from clustercore.jobs.domain.job_request import InvalidRequest
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.visibility import visible_jobs
+from clustercore.jobs.services.sent_files import Sent, file_at
 from clustercore.jobs.services.submit import BacklogFull
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.language import LANGUAGES, language_name
 from transcription.models import Recording
-from transcription.services.submit import (
-    LONGEST_PROMPT,
-    MOST_TRACKS,
-    InvalidRequest,
-    Sent,
-    Wishes,
-    sent_file,
-    submit_sent,
-)
+from transcription.services.submit import LONGEST_PROMPT, MOST_TRACKS, Wishes, submit_sent
 
 QUALITIES = (
     ("normal", "Normal", "The best machine that is on, and those one step below it."),
@@ -83,18 +76,16 @@ def _source(request: HttpRequest, identity: Identity) -> Recording | None:
 
 
 def _submit(request: HttpRequest, identity: Identity, source: Recording | None) -> list[Job]:
-    wishes = _wishes(request.POST, identity)
+    wishes = _wishes(request.POST)
     files = [file for file in request.FILES.getlist("file") if isinstance(file, TemporaryUploadedFile)]
-    given = [sent_file(Path(file.temporary_file_path()), str(file.name)) for file in files]
+    given = [file_at(Path(file.temporary_file_path()), str(file.name)) for file in files]
     if not given and source is not None:
         given = [_again(source)]
     if not given:
         raise InvalidRequest("file", "choose a recording first: audio or video")
     jobs = []
     for number, sent in enumerate(given):
-        job, is_new = submit_sent(sent, _once(wishes, f"{number} {sent.name}", sent))
-        if is_new:
-            audit.record(identity, "job.submit", f"job {job.pk}")
+        job, _ = submit_sent(identity, sent, _once(wishes, f"{number} {sent.name}", sent))
         jobs.append(job)
     return jobs
 
@@ -109,12 +100,12 @@ def _once(wishes: Wishes, name: str, sent: Sent) -> Wishes:
 
 def _again(source: Recording) -> Sent:
     try:
-        return replace(sent_file(local_path(source.blob), source.name), sha256=lambda: source.blob)
+        return replace(file_at(local_path(source.blob), source.name), sha256=lambda: source.blob)
     except BlobError as error:
         raise InvalidRequest("file", f"the recording is not on the hub any more ({error}): choose it again") from error
 
 
-def _wishes(given: Mapping[str, Any], identity: Identity) -> Wishes:
+def _wishes(given: Mapping[str, Any]) -> Wishes:
     prompt = " ".join(str(given.get("prompt", "")).split())
     if len(prompt) > LONGEST_PROMPT:
         raise InvalidRequest("prompt", f"{len(prompt)} characters; at most {LONGEST_PROMPT} can be used")
@@ -124,7 +115,6 @@ def _wishes(given: Mapping[str, Any], identity: Identity) -> Wishes:
         quality=str(given.get("quality", "normal")),
         engine=str(given.get("engine", "")),
         track=_track(str(given.get("track", "")).strip()),
-        owner_id=identity.user_id,
         idempotency_key=str(given.get("key", ""))[:100] or None,
     )
 

@@ -34,7 +34,7 @@ def record(identity: Identity, action: str, target: str = "", **detail: Any) -> 
     transaction and goes with it, so that a deed without its entry, or an entry without its deed, cannot be. Call it
     last there: until the transaction ends, nobody else can write the log.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         previous = _locked_head()
         by_token = {} if identity.token_id is None else {"token_id": identity.token_id}
         at, stored = _as_stored(clean_detail({**detail, **by_token}))

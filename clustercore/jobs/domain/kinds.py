@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.progression import StageRule
 from clustercore.jobs.domain.questions import Answer
@@ -199,6 +200,8 @@ class JobKind:
     gather: Callable[[int, int], None] | None = None
     """Sends the canvas that works a stage off and then runs the unit that waits for it, given (job id, unit id);
     called after the commit of what queued the last unit of that stage."""
+    submitted: Callable[[int, JobRequest], None] | None = None
+    """Called with (job id, request) inside the transaction that writes the job: what the kind keeps of it."""
 
     @property
     def outline(self) -> KindOutline:

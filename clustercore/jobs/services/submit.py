@@ -1,25 +1,30 @@
-"""Enqueue: rows in the caller's transaction, bells after its commit."""
+"""The one way in: what a person or a program asks for becomes a job, of whatever kind it is.
+
+The key is looked up, the backlog asked, the file stored, and then all is written in one transaction: the job, its first
+units, what its kind keeps of it, and who asked. Messages are sent after the commit.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any
+from dataclasses import replace
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from clustercore.access.domain.errors import Conflict, Unavailable
+from clustercore.access.domain.identity import Identity
+from clustercore.access.services import audit
+from clustercore.blobs.domain.errors import BlobGone
+from clustercore.config.environment import environment
+from clustercore.jobs.domain.job_request import InvalidRequest, JobRequest
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
 from clustercore.jobs.domain.new_unit import NewUnit
-from clustercore.jobs.models import Job, Question, Unit
-from clustercore.jobs.selectors.questions import OPEN
+from clustercore.jobs.models import Job
 from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.queueing import queue_units
+from clustercore.jobs.services.sent_files import Sent
 
 
 class BacklogFull(Unavailable):
@@ -56,66 +61,40 @@ class KeyReused(Conflict):
         self.job_id = job_id
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobRequest:
-    """What a user asked for, validated by its kind."""
-
-    kind: str
-    title: str
-    """What the job is called; empty: `fallback_title`, which does not make it another request."""
-    fallback_title: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    payload: Mapping[str, Any] = field(default_factory=dict)
-    """The first stage's payload."""
-    blobs: Sequence[str] = ()
-    """The blobs that the first stage needs, by their SHA-256."""
-    language: str | None = None
-    priority: int = 0
-    min_rung: int | None = None
-    accept_lower_after: float | None = None
-    critical_accuracy: bool = False
-    engine: str = ""
-    model: str = ""
-    idempotency_key: str | None = None
-    owner_id: int | None = None
-    """Who asked; None for the command line."""
-    parent_id: int | None = None
-    """The job for which this one is done; cancelling that cancels this."""
-
-    def digest(self) -> str:
-        """The same for two requests that ask for the same, whoever asks and by whichever key."""
-        # What is as by default is left out, so that a field that comes later changes no digest of before.
-        given = {one.name: (getattr(self, one.name), _default_of(one)) for one in fields(self)}
-        asked = {name: value for name, (value, default) in given.items() if name not in _NOT_ASKED and value != default}
-        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
-
-
-def _default_of(one: Field[Any]) -> Any:
-    return one.default if one.default_factory is MISSING else one.default_factory()
-
-
-_NOT_ASKED = ("fallback_title", "idempotency_key", "owner_id", "parent_id")
 _OVER_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELLED)
 
+_WAITING = f"""
+SELECT (SELECT count(*) FROM jobs_unit WHERE state IN ({", ".join(f"'{state}'" for state in BACKLOG_UNIT_STATES)}))
+    - (SELECT count(*) FROM jobs_question WHERE answer = '' AND withdrawn IS NULL)"""
 
-def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
-    """Writes the job and its first unit; returns it and whether it is new.
 
-    A known idempotency key gives the job that has it, unless that one failed or was cancelled: then the key goes to
-    the new job. Raises KeyReused, BacklogFull, BlobGone, ParentCancelled.
+def submit(
+    identity: Identity | None, request: JobRequest, store: Sent | None = None, *, backlog_limit: int | None = None
+) -> tuple[Job, bool]:
+    """Returns the job that serves a request, and whether it is new; what is new is in the audit log.
+
+    `store` is the file that it is about, which is stored once nothing else can refuse the request. `identity` owns the
+    job; without one the request says who does. A known idempotency key gives the job that has it, unless that one
+    failed or was cancelled: then the key goes to the new job.
+    Raises InvalidRequest, KeyReused, BacklogFull, BlobGone, ParentCancelled, OSError.
     """
-    known = job_with_key(request)
+    if identity is not None:
+        request = replace(request, owner_id=identity.user_id)
+    holder, known = _known(request, store)
     if known is not None:
         return known, False
-    refuse_over_backlog(backlog_limit)
+    refuse_over_backlog(environment().backlog_limit if backlog_limit is None else backlog_limit)
+    if store is not None:
+        request = request.about(store.store())
     try:
         with transaction.atomic():
-            if request.parent_id is not None:
-                _refuse_orphan(request.parent_id)
-            _free_key(request)
-            return _create(request), True
+            return _write(identity, request, holder), True
+    except BlobGone:
+        if store is None:
+            raise
+        raise InvalidRequest("file", "what came was deleted before its job was written down: send it again") from None
     except IntegrityError:
-        known = job_with_key(request)
+        _, known = _known(request)
         if known is None:
             raise
         return known, False
@@ -123,22 +102,25 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
 
 def refuse_over_backlog(limit: int) -> None:
     """Raises BacklogFull when more than `limit` units wait for nodes, but for those that wait for a person."""
-    waiting = Unit.objects.filter(state__in=BACKLOG_UNIT_STATES).count() - Question.objects.filter(OPEN).count()
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING)
+        waiting = int(cursor.fetchone()[0])
     if waiting >= limit:
         raise BacklogFull(waiting, limit)
 
 
-def job_with_key(request: JobRequest) -> Job | None:
-    """The job that serves this request already, by its idempotency key. Raises KeyReused."""
+def _known(request: JobRequest, store: Sent | None = None) -> tuple[Job | None, Job | None]:
+    """The job that has the request's key, and the same if it serves it. Raises KeyReused."""
     if not request.idempotency_key:
-        return None
-    job = holder_of_key(request.owner_id, request.idempotency_key)
-    if job is None or job.state in _OVER_WITHOUT_RESULT:
-        return None
+        return None, None
+    holder = holder_of_key(request.owner_id, request.idempotency_key)
+    if holder is None or holder.state in _OVER_WITHOUT_RESULT:
+        return holder, None
+    asked = request if store is None else request.about(store.sha256())
     # Jobs from before there were digests have none.
-    if job.request_digest and job.request_digest != request.digest():
-        raise KeyReused(job.pk)
-    return job
+    if holder.request_digest and holder.request_digest != asked.digest():
+        raise KeyReused(holder.pk)
+    return holder, holder
 
 
 def holder_of_key(owner_id: int | None, key: str) -> Job | None:
@@ -146,12 +128,17 @@ def holder_of_key(owner_id: int | None, key: str) -> Job | None:
     return Job.objects.filter(owner=owner_id, idempotency_key=key).first()
 
 
-def _free_key(request: JobRequest) -> None:
-    """Takes the key from a job that came to nothing; one that is tried again at this moment keeps it."""
-    if request.idempotency_key:
-        Job.objects.filter(
-            owner=request.owner_id, idempotency_key=request.idempotency_key, state__in=_OVER_WITHOUT_RESULT
-        ).update(idempotency_key=None)
+def _write(identity: Identity | None, request: JobRequest, holder: Job | None) -> Job:
+    """All rows of a submission, in the caller's transaction; the entry of the audit log last, as it asks for."""
+    if request.parent_id is not None:
+        _refuse_orphan(request.parent_id)
+    if holder is not None:
+        # One that is tried again at this moment keeps its key.
+        Job.objects.filter(pk=holder.pk, state__in=_OVER_WITHOUT_RESULT).update(idempotency_key=None)
+    job = _create(request)
+    if identity is not None:
+        audit.record(identity, "job.submit", f"job {job.pk}")
+    return job
 
 
 def _refuse_orphan(parent_id: int) -> None:
@@ -186,4 +173,6 @@ def _create(request: JobRequest) -> Job:
     count_submitted(kind.name)
     begin = NewUnit(stage=first.name, ordinal=0, payload=request.payload, blobs=request.blobs)
     queue_units(kind, job.pk, [begin, *kind.barriers()])
+    if kind.submitted is not None:
+        kind.submitted(job.pk, request)
     return job

@@ -22,6 +22,7 @@ from clustercore.embedded.services import stop
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import cancel_job, remove_job
+from clustercore.project.command_line.cluster import account
 from clustercore.project.command_line.console import CommandError, ExitCode, output, remark, say
 from clustercore.project.command_line.demo_model import bring_model
 from clustercore.project.command_line.figures import PIECES_STAGE, JobFigures, UnitFigures
@@ -89,7 +90,7 @@ def demo(file: FileArgument = None, engine: EngineOption = "", pull: PullOption 
             # The nodes stay with the servers: it asked its last question.
             hub.ledger.close()
             forget_earlier_demos()
-            job, _ = submit_transcription(recording.path, recording.path.name, recording.wishes)
+            job, _ = submit_transcription(account(), recording.path, recording.path.name, recording.wishes)
             try:
                 [figures] = watch([job.pk], _keeping(hub))
             except StoppedWatching:

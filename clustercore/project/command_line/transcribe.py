@@ -17,11 +17,12 @@ from rich.text import Text
 from typer import Argument, Option
 
 from clustercore.blobs.adapters.files import hash_of
+from clustercore.jobs.domain.job_request import InvalidRequest
 from clustercore.jobs.domain.words import ended_words
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import NotPossible, retry_job
 from clustercore.jobs.services.submit import BacklogFull, KeyReused, holder_of_key
-from clustercore.project.command_line.cluster import cluster
+from clustercore.project.command_line.cluster import account, cluster
 from clustercore.project.command_line.console import (
     CommandError,
     ExitCode,
@@ -54,7 +55,7 @@ from clustercore.project.command_line.watching import StoppedWatching, say_how_t
 from transcription.domain.cues import DEFAULT_LAYOUT, Layout
 from transcription.domain.transcript import Gap
 from transcription.selectors import transcript_of
-from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
+from transcription.services.submit import Wishes, submit_transcription
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ def _submit(path: Path, wishes: Wishes, *, idempotent: bool) -> Submitted:
                     _take_up_again(known)
                     return Submitted(path, known.pk, False)
                 wishes = replace(wishes, idempotency_key=key)
-            job, is_new = submit_transcription(path, path.name, wishes)
+            job, is_new = submit_transcription(account(), path, path.name, wishes)
         except InvalidRequest as error:
             raise CommandError(f"{printable_path(path)}: {error}", ExitCode.USAGE) from error
         except (BacklogFull, KeyReused) as error:
@@ -199,7 +200,8 @@ def _take_up_again(job: Job) -> None:
 def idempotency_key(path: Path, wishes: Wishes) -> str:
     """The same for the same bytes and the same wishes; priority does not change the text and does not count."""
     left_out = {"priority", "idempotency_key"} | ({"track"} if wishes.track is None else set())
-    said = {name: value for name, value in asdict(wishes).items() if name not in left_out}
+    # Keys of before named an owner, and the command line has none.
+    said = {name: value for name, value in asdict(wishes).items() if name not in left_out} | {"owner_id": None}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
     return f"transcribe-{hash_of(path)}-{digest}"
 

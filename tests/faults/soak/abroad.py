@@ -34,7 +34,7 @@ def establish() -> None:
 def submit(file: str, key: str) -> int:
     """Queues a recording; returns its job."""
     wishes = Wishes(language="en", piece_seconds=PIECE_SECONDS, idempotency_key=key)
-    return submit_transcription(Path(file), key, wishes)[0].pk
+    return submit_transcription(None, Path(file), key, wishes)[0].pk
 
 
 def seen() -> list[dict[str, Any]]:

@@ -51,7 +51,7 @@ class Load:
         wishes = Wishes(language="en", piece_seconds=piece_seconds, idempotency_key=key)
         while True:
             try:
-                job, _ = submit_transcription(recording.path, recording.path.name, wishes)
+                job, _ = submit_transcription(None, recording.path, recording.path.name, wishes)
             except REFUSED:
                 self._refuse()
                 continue

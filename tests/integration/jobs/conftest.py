@@ -11,11 +11,12 @@ import pytest
 from django.db import connection, connections, transaction
 
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.queueing import queue_units
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs import kinds as fake_kinds
 from tests.fakes.jobs.letters import LETTERS, SENDING
@@ -62,7 +63,7 @@ def submitted(**wishes: object) -> Job:
     """A job of the tests' kind, with its first unit queued."""
     wishes.setdefault("language", "en")
     request = JobRequest(kind="sums", title="add them up", **wishes)  # type: ignore[arg-type]
-    job, _ = submit_job(request, backlog_limit=1000)
+    job, _ = submit(None, request, backlog_limit=1000)
     return job
 
 

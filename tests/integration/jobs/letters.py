@@ -9,11 +9,12 @@ from typing import Any, cast
 from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.verdict import Verdict
 from clustercore.jobs.models import Attempt, Job, Question, Unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.leases import reap
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.jobs.services.work import do
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.models import Node
@@ -23,7 +24,7 @@ from tests.fakes.nodes.agent import agent_of
 
 def letter(**wishes: Any) -> Unit:
     """The unit that sends it."""
-    job, _ = submit_job(JobRequest(kind="letters", title="a letter", **wishes), backlog_limit=1000)
+    job, _ = submit(None, JobRequest(kind="letters", title="a letter", **wishes), backlog_limit=1000)
     return Unit.objects.get(job=job, stage="send")
 
 

@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt, Job, Unit
@@ -20,7 +21,7 @@ from clustercore.jobs.services.control import pause_job
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.nodes.models import Node, NodeModel
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
 from tests.fakes.jobs import kinds as fake_kinds
@@ -286,7 +287,7 @@ def test_a_claim_reads_little_though_one_job_holds_nearly_all_units() -> None:
         cursor.execute(_WIDE, [wide.pk])
         cursor.execute("ANALYZE jobs_unit, jobs_job")
     small = JobRequest(kind="sums", title="small", language="en")
-    jobs = [submit_job(small, backlog_limit=10**9)[0] for _ in range(6)]
+    jobs = [submit(None, small, backlog_limit=10**9)[0] for _ in range(6)]
     assert max(pages_read(node) for _ in jobs) < 300
     Job.objects.filter(pk=wide.pk).update(priority=1)
     assert pages_read(node) < 300

@@ -16,6 +16,7 @@ from django.db import OperationalError
 
 from clustercore.blobs.models import Hub
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Unit
 from clustercore.jobs.services import delivery
@@ -24,7 +25,7 @@ from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.delivery import Delivery
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.jobs.services.work import spooled
 from clustercore.nodes.domain.hooks import Agent, Spool
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
@@ -303,7 +304,7 @@ def panel(monkeypatch: pytest.MonkeyPatch, db: None) -> Job:
     """A job of two operations of a panel, whose candidates' answers stand by themselves."""
     stages = tuple(replace(stage, self_contained=stage.name == "ask") for stage in PANEL.stages)
     monkeypatch.setitem(kinds._KINDS, "panel", replace(PANEL, stages=stages))
-    job, _ = submit_job(JobRequest(kind="panel", title="which way?"), backlog_limit=100)
+    job, _ = submit(None, JobRequest(kind="panel", title="which way?"), backlog_limit=100)
     return job
 
 

@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail
 from clustercore.jobs.models import Counter, Job, Unit, UnitAfter
@@ -14,7 +15,7 @@ from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import cancel_job, remove_job, requeue_unit
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, ParentCancelled, submit_job
+from clustercore.jobs.services.submit import ParentCancelled, submit
 from tests.fakes.jobs.panel import PANEL, operation
 from tests.integration.jobs.conftest import taken
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.usefixtures("panel")
 
 def submitted(parent: Job | None = None) -> Job:
     request = JobRequest(kind="panel", title="a part", parent_id=parent.pk if parent else None)
-    job, _ = submit_job(request, backlog_limit=10_000)
+    job, _ = submit(None, request, backlog_limit=10_000)
     return job
 
 

@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import ANY, After, Join, NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Hold
 from clustercore.jobs.models import Job, JobEvent, Unit, UnitAfter
@@ -20,7 +21,7 @@ from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import NotPossible, cancel_job, release_units, requeue_unit, retry_job
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle, settle_or_retry
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
 from tests.fakes.jobs import panel
 from tests.fakes.jobs.panel import PANEL, operation
@@ -32,7 +33,7 @@ pytestmark = pytest.mark.usefixtures("panel")
 def planned(node: Claimant, operations: int = 1) -> Job:
     """A job whose plan is done."""
     request = JobRequest(kind="panel", title="which way?", parameters={"operations": operations})
-    job, _ = submit_job(request, backlog_limit=100)
+    job, _ = submit(None, request, backlog_limit=100)
     settle(taken(node).key, panel.planned(operations))
     return job
 
@@ -170,7 +171,7 @@ def test_a_stage_that_cannot_be_over_before_is_refused(node: Claimant, stage: st
 
 
 def test_a_plan_whose_units_are_refused_is_a_failed_try_that_says_why(node: Claimant) -> None:
-    job, _ = submit_job(JobRequest(kind="panel", title="which way?"), backlog_limit=100)
+    job, _ = submit(None, JobRequest(kind="panel", title="which way?"), backlog_limit=100)
     wrong = Done({}, then=[NewUnit(stage="vote", ordinal=0, after=[After(stage="conclude")])])
     settle_or_retry(taken(node).key, wrong, {})
     plan = Unit.objects.get(job=job, stage="plan")
@@ -221,7 +222,7 @@ def test_a_job_with_stages_of_another_version_is_neither_ended_nor_harmed_here(n
 
 @pytest.mark.parametrize("groups", [2, 20])
 def test_however_many_groups_are_open_one_of_them_ends_in_as_many_statements(node: Claimant, groups: int) -> None:
-    job, _ = submit_job(JobRequest(kind="panel", title="pages"), backlog_limit=100)
+    job, _ = submit(None, JobRequest(kind="panel", title="pages"), backlog_limit=100)
     pages = [NewUnit(stage="ask", ordinal=number, group=f"page {number}") for number in range(groups)]
     votes = [
         NewUnit(stage="vote", ordinal=number, after=[After(stage="ask", group=f"page {number}")])
@@ -295,8 +296,8 @@ def test_a_part_that_is_tried_again_makes_what_was_made_of_it_anew(node: Claiman
 
 def test_cancelling_a_job_cancels_those_that_are_done_for_it(node: Claimant) -> None:
     parent = planned(node)
-    child, _ = submit_job(JobRequest(kind="panel", title="a part of it", parent_id=parent.pk), backlog_limit=100)
-    over, _ = submit_job(JobRequest(kind="panel", title="another", parent_id=parent.pk), backlog_limit=100)
+    child, _ = submit(None, JobRequest(kind="panel", title="a part of it", parent_id=parent.pk), backlog_limit=100)
+    over, _ = submit(None, JobRequest(kind="panel", title="another", parent_id=parent.pk), backlog_limit=100)
     cancel_job(over.pk)
     cancel_job(parent.pk)
     child.refresh_from_db()

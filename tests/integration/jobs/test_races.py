@@ -13,12 +13,13 @@ from django.db import connections
 from django.db.models import F
 
 from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.verdict import Done, Fail
 from clustercore.jobs.models import Job, JobEvent, Unit
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.control import NotPossible, cancel_job, requeue_unit
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, ParentCancelled, submit_job
+from clustercore.jobs.services.submit import ParentCancelled, submit
 from clustercore.jobs.services.timers import run_due
 from tests.fakes.jobs.kinds import RUNG
 from tests.fakes.jobs.panel import operation
@@ -49,7 +50,7 @@ def at_once(*steps: Callable[[], object]) -> list[object]:
 
 def submitted(parent: Job | None = None) -> Job:
     request = JobRequest(kind="panel", title="at once", parent_id=parent.pk if parent else None)
-    job, _ = submit_job(request, backlog_limit=10_000)
+    job, _ = submit(None, request, backlog_limit=10_000)
     return job
 
 

@@ -20,6 +20,7 @@ from clustercore.access.domain.roles import Role
 from clustercore.access.selectors import identity_of_user
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Job, JobCount, Unit
@@ -39,7 +40,7 @@ from clustercore.jobs.services.leases import extend_leases, reap
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.retention import shorten_stories
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, refuse_over_backlog, submit_job
+from clustercore.jobs.services.submit import refuse_over_backlog, submit
 from clustercore.jobs.services.sweep import finish_forgotten_jobs, look
 from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.selectors import node_standings
@@ -148,7 +149,7 @@ QUESTIONS: Mapping[str, Question] = {
     "sweep: why jobs wait": Question(always(explain_waiting_jobs), reads_what_is_open=True),
     "sweep: forgotten jobs": Question(always(finish_forgotten_jobs), reads_what_is_open=True),
     "submit": Question(
-        always(lambda: submit_job(JobRequest(kind="sums", title="one more"), backlog_limit=10**6)),
+        always(lambda: submit(None, JobRequest(kind="sums", title="one more"), backlog_limit=10**6)),
         reads_what_is_open=True,
     ),
     "backlog": Question(always(lambda: refuse_over_backlog(10**6)), reads_what_is_open=True),
@@ -218,7 +219,7 @@ def _measure() -> Reads:
 
 
 def _running(title: str, priority: int) -> Job:
-    job, _ = submit_job(JobRequest(kind="sums", title=title, priority=priority, language="en"), backlog_limit=10**6)
+    job, _ = submit(None, JobRequest(kind="sums", title=title, priority=priority, language="en"), backlog_limit=10**6)
     Unit.objects.filter(job=job, stage="plan").update(state="done")
     _queue(job, 0, FEW)
     return job

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Hold, Retry
 from clustercore.jobs.models import Attempt, Counter, Job, Unit
 from clustercore.jobs.services.advance import advance
@@ -26,7 +27,7 @@ from clustercore.jobs.services.control import (
 from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.leases import extend_leases, reap
 from clustercore.jobs.services.settle import EXCLUDED_SECONDS, Settled, settle
-from clustercore.jobs.services.submit import BacklogFull, JobRequest, submit_job
+from clustercore.jobs.services.submit import BacklogFull, submit
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs.kinds import RECORDED, RUNG
@@ -296,7 +297,7 @@ def test_pause_and_resume_ring_again_for_what_waits(django_capture_on_commit_cal
 def test_a_full_backlog_refuses_politely() -> None:
     with_parts(3)
     with pytest.raises(BacklogFull, match="try again in 60 s") as refused:
-        submit_job(JobRequest(kind="sums", title="too much"), backlog_limit=3)
+        submit(None, JobRequest(kind="sums", title="too much"), backlog_limit=3)
     assert refused.value.retry_after == 60
 
 

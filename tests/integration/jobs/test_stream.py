@@ -14,9 +14,10 @@ from django.test import AsyncClient, Client
 
 from clustercore.access.models import ApiToken
 from clustercore.jobs.domain import kinds
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import cancel_job, pause_job
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.live.services import streaming
 from tests.fakes.jobs.kinds import SUMS
 from tests.people import person, token_of
@@ -32,7 +33,7 @@ def sums(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def job_of(name: str) -> Job:
-    job, _ = submit_job(JobRequest(kind="sums", title="add", owner_id=person(name).pk), backlog_limit=100)
+    job, _ = submit(None, JobRequest(kind="sums", title="add", owner_id=person(name).pk), backlog_limit=100)
     return job
 
 

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import After, Join, NewUnit
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Job, JobEvent, Unit
@@ -18,7 +19,7 @@ from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import pause_job, resume_job, retry_job
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
 from tests.fakes.jobs.panel import PANEL
 from tests.integration.jobs.conftest import failing_for, first_of, taken
@@ -35,7 +36,7 @@ def due() -> int:
 
 def planned(*units: NewUnit) -> Job:
     """A job whose plan is done, with these units."""
-    job, _ = submit_job(JobRequest(kind="panel", title="in time?"), backlog_limit=1000)
+    job, _ = submit(None, JobRequest(kind="panel", title="in time?"), backlog_limit=1000)
     Unit.objects.filter(job=job, stage="plan").update(state="done")
     queue_units(PANEL, job.pk, units)
     return job

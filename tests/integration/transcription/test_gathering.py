@@ -6,8 +6,9 @@ import pytest
 from celery.canvas import chord
 from django.db.models.functions import Now
 
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.models import Job, Unit
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from tests.cast import LAPTOP, WORKSTATION, start_node
 from transcription import workflows
 
@@ -18,7 +19,7 @@ def gathered(monkeypatch: pytest.MonkeyPatch, pieces: int, done: int = 0, slots:
     """The canvas that is sent for a job of so many pieces, where so many slots can hear, and for which unit."""
     start_node(WORKSTATION, slots=slots - 1)
     start_node(LAPTOP, slots=1)
-    job, _ = submit_job(JobRequest(kind="transcription", title="talk.wav"), backlog_limit=100)
+    job, _ = submit(None, JobRequest(kind="transcription", title="talk.wav"), backlog_limit=100)
     Unit.objects.bulk_create(
         Unit(
             job=job,

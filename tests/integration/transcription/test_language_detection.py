@@ -12,12 +12,13 @@ from django.test.utils import CaptureQueriesContext
 
 from clustercore.blobs import services as blobs
 from clustercore.config.environment import environment
+from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Job, JobBlob, JobEvent, Unit
 from clustercore.jobs.services.queueing import queue_units
-from clustercore.jobs.services.submit import JobRequest, submit_job
+from clustercore.jobs.services.submit import submit
 from clustercore.nodes.domain.engine import ModelRecord
 from tests.cast import WORKSTATION, start_node
 from tests.talk import ended, heard_in, merge, taken
@@ -35,7 +36,7 @@ def job(tmp_path: Any) -> Job:
     blobs.establish_hub(environment().data_dir, "http://127.0.0.1:1")
     start_node(WORKSTATION)
     request = JobRequest(kind="transcription", title="talk.wav", parameters={"prompt": "", "piece_seconds": None})
-    made, _ = submit_job(request, backlog_limit=100)
+    made, _ = submit(None, request, backlog_limit=100)
     Recording.objects.create(job=made, blob="0" * 64, name="talk.wav")
     return made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from clustercore.access.models import AuditEntry
+from clustercore.jobs.domain.job_request import InvalidRequest
 from clustercore.jobs.domain.verdict import Done, Fail
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import retry_job
@@ -21,7 +22,6 @@ from transcription.services.remarks import (
     undo_correction,
     undo_speaker,
 )
-from transcription.services.submit import InvalidRequest
 
 pytestmark = pytest.mark.django_db
 

@@ -14,12 +14,13 @@ from django.urls import reverse
 from clustercore.access.models import AuditEntry
 from clustercore.blobs import services as blobs
 from clustercore.config.environment import environment
+from clustercore.jobs.domain.job_request import InvalidRequest
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.submit import BacklogFull
 from tests.cast import LAPTOP, WORKSTATION, start_node
 from tests.people import person
 from transcription.models import Recording
-from transcription.services.submit import InvalidRequest, Wishes, submit_transcription
+from transcription.services.submit import Wishes, submit_transcription
 from transcription.views import submitting
 
 pytestmark = pytest.mark.django_db
@@ -192,4 +193,4 @@ def test_a_wait_for_lower_rungs_is_within_a_year(tmp_path: Path, seconds: float)
     path = tmp_path / "talk.wav"
     path.write_bytes(b"RIFF....")
     with pytest.raises(InvalidRequest, match="accept_lower_after"):
-        submit_transcription(path, path.name, Wishes(accept_lower_after=seconds))
+        submit_transcription(None, path, path.name, Wishes(accept_lower_after=seconds))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transcription.services.submit import InvalidRequest, Wishes, _request
+from clustercore.jobs.domain.job_request import InvalidRequest
+from transcription.services.submit import Wishes, _request
 
 
 @pytest.mark.parametrize("prompt", ["a\x00b", "Z\udcfcrich", "\ud83d"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from clustercore.config.environment import environment
-from transcription.services.submit import InvalidRequest
+from clustercore.jobs.domain.job_request import InvalidRequest
 
 _TRUE_NAMES = Path("/proc/self/fd")
 

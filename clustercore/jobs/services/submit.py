@@ -12,10 +12,10 @@ from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from clustercore.jobs.domain.kinds import kind_named
-from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
+from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.domain.new_unit import NewUnit
-from clustercore.jobs.models import Job, Question, Unit
-from clustercore.jobs.selectors.questions import OPEN
+from clustercore.jobs.models import Job
+from clustercore.jobs.selectors.backlog import units_waiting
 from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.queueing import queue_units
@@ -117,7 +117,7 @@ def submit_job(request: JobRequest, *, backlog_limit: int) -> tuple[Job, bool]:
 
 def refuse_over_backlog(limit: int) -> None:
     """Raises BacklogFull when more than `limit` units wait for nodes, but for those that wait for a person."""
-    waiting = Unit.objects.filter(state__in=BACKLOG_UNIT_STATES).count() - Question.objects.filter(OPEN).count()
+    waiting = units_waiting(limit)
     if waiting >= limit:
         raise BacklogFull(waiting, limit)
 

@@ -47,12 +47,8 @@ SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_post
                      OR s.swept_at > clock_timestamp() + interval '1 second' FROM jobs_sweep s), true),
        opened.is_open AND (
            EXISTS (SELECT FROM jobs_ready WHERE NOT is_due AND due_at <= now())
-           OR EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
-                      WHERE u.state = 'blocked' AND u.join_until <= now()
-                        AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
-           OR EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
-                      WHERE u.state IN ('blocked', 'queued', 'held') AND u.deadline <= now()
-                        AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
+           OR EXISTS (SELECT FROM unnest(%(kinds)s::text[]) AS known (kind) CROSS JOIN LATERAL
+                      (SELECT FROM jobs_timer t WHERE t.kind = known.kind AND t.due_at <= now() LIMIT 1) due)
            OR EXISTS (SELECT FROM jobs_question q JOIN jobs_job j ON j.id = q.job_id
                       WHERE q.answer = '' AND q.withdrawn IS NULL AND q.until <= now()
                         AND j.kind = ANY(%(kinds)s::text[])))

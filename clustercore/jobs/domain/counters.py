@@ -19,8 +19,12 @@ WAITED, TOOK = "jobs.waited", "jobs.took"
 MILLISECONDS = "ms"
 
 
+SHARE = "#"
+"""Between the name of a count and the number of one of its shares, which are summed up."""
+
+
 def counter_name(*parts: object) -> str:
-    """Parts joined by `/`, which no kind, engine or outcome holds."""
+    """Parts joined by `/`; no kind, engine or outcome holds that, or `SHARE`."""
     return "/".join(str(part) for part in parts)
 
 

@@ -188,12 +188,14 @@ class Unit(models.Model):
             # A claim clears it, and need not write here for that.
             models.Index(fields=["avoid_node"], condition=Q(avoid_node__isnull=False), name="unit_by_avoided_node"),
             models.Index(
-                fields=["join_until"], condition=Q(state="blocked", join_until__isnull=False), name="unit_blocked_until"
+                fields=["job", "join_until"],
+                condition=Q(state="blocked", join_until__isnull=False),
+                name="unit_by_job_and_join_until",
             ),
             models.Index(
-                fields=["deadline"],
+                fields=["job", "deadline"],
                 condition=Q(state__in=["blocked", "queued", "held"], deadline__isnull=False),
-                name="unit_by_deadline",
+                name="unit_by_job_and_deadline",
             ),
         ]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.db import connection
 from django.db.models import Count
 
+from clustercore.jobs.domain.counters import SHARE
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.models import Counter, Unit
 from clustercore.jobs.selectors.occupation import RECENTLY
@@ -65,7 +67,10 @@ def real_time_factors() -> Mapping[str, float]:
 
 def counters() -> Mapping[str, int]:
     """Every count that nothing resets, by name. One query."""
-    return dict(Counter.objects.values_list("name", "value"))
+    sums: dict[str, int] = defaultdict(int)
+    for name, value in Counter.objects.values_list("name", "value"):
+        sums[name.partition(SHARE)[0]] += value
+    return sums
 
 
 def queued_by_capability() -> Mapping[str, int]:

@@ -16,12 +16,12 @@ from clustercore.jobs.domain.counters import (
     counter_name,
 )
 from clustercore.jobs.domain.lifecycle import JobState
-from clustercore.jobs.services.events import count_all
+from clustercore.jobs.services.events import count_all, count_without_waiting
 
 
 def count_submitted(kind: str) -> None:
-    """A job was created."""
-    count_all({counter_name(SUBMITTED, kind): 1})
+    """A job was created, in a transaction that goes on to queue its units: no other submission waits for it."""
+    count_without_waiting(counter_name(SUBMITTED, kind))
 
 
 def count_finished(kind: str, outcome: str, *, took: float | None = None, waited: float | None = None) -> None:

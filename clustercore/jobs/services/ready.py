@@ -93,20 +93,15 @@ SELECT DISTINCT s.job_id FROM stages s JOIN jobs_job j ON j.id = s.job_id WHERE 
 """
 
 
-class ReadyUpkeep:
-    """Keeps one process from looking after the list more often than is of use."""
+def keep_ready(last_sweep: float, this_sweep: float) -> None:
+    """Tidies and repairs the list in the first sweep of each so many seconds, whichever nodes take the sweeps.
 
-    def __init__(self) -> None:
-        self._tidied = self._repaired = float("-inf")
-
-    def run(self, now: float) -> None:
-        """Does what is due; `now` is by a clock that nobody sets, in seconds."""
-        if now - self._tidied >= TIDY_SECONDS:
-            self._tidied = now
-            tidy_ready()
-        if now - self._repaired >= REPAIR_SECONDS:
-            self._repaired = now
-            repair_ready()
+    Both times are by the database's clock.
+    """
+    if last_sweep // TIDY_SECONDS != this_sweep // TIDY_SECONDS:
+        tidy_ready()
+    if last_sweep // REPAIR_SECONDS != this_sweep // REPAIR_SECONDS:
+        repair_ready()
 
 
 # A dump of another server brings its numbers of transactions. One that is still to come here would later pass for the

@@ -18,9 +18,10 @@ from clustercore.blobs.domain.errors import BlobGone
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.job_request import InvalidRequest, JobRequest
 from clustercore.jobs.domain.kinds import kind_named
-from clustercore.jobs.domain.lifecycle import BACKLOG_UNIT_STATES, JobState
+from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.models import Job
+from clustercore.jobs.selectors.backlog import units_waiting
 from clustercore.jobs.services.counting import count_submitted
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.queueing import queue_units
@@ -63,10 +64,6 @@ class KeyReused(Conflict):
 
 _OVER_WITHOUT_RESULT = (JobState.FAILED, JobState.CANCELLED)
 
-_WAITING = f"""
-SELECT (SELECT count(*) FROM jobs_unit WHERE state IN ({", ".join(f"'{state}'" for state in BACKLOG_UNIT_STATES)}))
-    - (SELECT count(*) FROM jobs_question WHERE answer = '' AND withdrawn IS NULL)"""
-
 
 def submit(
     identity: Identity | None, request: JobRequest, store: Sent | None = None, *, backlog_limit: int | None = None
@@ -102,9 +99,7 @@ def submit(
 
 def refuse_over_backlog(limit: int) -> None:
     """Raises BacklogFull when more than `limit` units wait for nodes, but for those that wait for a person."""
-    with connection.cursor() as cursor:
-        cursor.execute(_WAITING)
-        waiting = int(cursor.fetchone()[0])
+    waiting = units_waiting(limit)
     if waiting >= limit:
         raise BacklogFull(waiting, limit)
 

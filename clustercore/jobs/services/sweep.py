@@ -20,7 +20,7 @@ from clustercore.jobs.services.clock import ClockWatch
 from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.jobs.services.leases import reap
-from clustercore.jobs.services.ready import ReadyUpkeep, mark_due
+from clustercore.jobs.services.ready import keep_ready, mark_due
 from clustercore.jobs.services.steps import take_each, take_step
 from clustercore.jobs.services.timers import run_due
 from clustercore.nodes.adapters.elapsed import elapsed_seconds
@@ -49,12 +49,8 @@ SELECT extract(epoch FROM clock_timestamp())::float8, extract(epoch FROM pg_post
                      OR s.swept_at > clock_timestamp() + interval '1 second' FROM jobs_sweep s), true),
        opened.is_open AND (
            EXISTS (SELECT FROM jobs_ready WHERE NOT is_due AND due_at <= now())
-           OR EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
-                      WHERE u.state = 'blocked' AND u.join_until <= now()
-                        AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
-           OR EXISTS (SELECT FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
-                      WHERE u.state IN ('blocked', 'queued', 'held') AND u.deadline <= now()
-                        AND j.state = 'running' AND j.kind = ANY(%(kinds)s::text[]))
+           OR EXISTS (SELECT FROM unnest(%(kinds)s::text[]) AS known (kind) CROSS JOIN LATERAL
+                      (SELECT FROM jobs_timer t WHERE t.kind = known.kind AND t.due_at <= now() LIMIT 1) due)
            OR EXISTS (SELECT FROM jobs_question q JOIN jobs_job j ON j.id = q.job_id
                       WHERE q.answer = '' AND q.withdrawn IS NULL AND q.until <= now()
                         AND j.kind = ANY(%(kinds)s::text[])))
@@ -66,7 +62,7 @@ FROM (SELECT EXISTS (SELECT FROM jobs_job WHERE state = 'running')
 # Whoever comes second finds the row locked, or taken. A time to come there is that of a clock set back since.
 _TAKE = """
 WITH free AS MATERIALIZED (
-    SELECT id, wanted.sweep AND (swept_at < clock_timestamp() - %(age)s * interval '1 second'
+    SELECT id, swept_at, wanted.sweep AND (swept_at < clock_timestamp() - %(age)s * interval '1 second'
                                  OR swept_at > clock_timestamp() + interval '1 second') AS sweep,
            wanted.timers AND (timed_at < clock_timestamp() - interval '0.4 seconds'
                               OR timed_at > clock_timestamp() + interval '1 second') AS timers
@@ -76,7 +72,7 @@ WITH free AS MATERIALIZED (
 UPDATE jobs_sweep s SET swept_at = CASE WHEN free.sweep THEN clock_timestamp() ELSE s.swept_at END,
                         timed_at = CASE WHEN free.timers THEN clock_timestamp() ELSE s.timed_at END
 FROM free WHERE s.id = free.id AND (free.sweep OR free.timers)
-RETURNING free.sweep, free.timers
+RETURNING free.sweep, free.timers, extract(epoch FROM free.swept_at)::float8, extract(epoch FROM s.swept_at)::float8
 """
 
 
@@ -89,6 +85,8 @@ class Looked:
     """Whether any job runs or any piece is in hand; where not, no unit can wait, be lost or need a reason."""
     takes_sweep: bool
     takes_timers: bool
+    sweeps: tuple[float, float] = (0.0, 0.0)
+    """When the last sweep was taken, and this one where it was, by the database's clock."""
 
 
 class Sweeper:
@@ -103,7 +101,6 @@ class Sweeper:
         self._clock = ClockWatch()
         self._reachable_since: float | None = None
         self._server_started = 0.0
-        self._ready = ReadyUpkeep()
         self.work_is_open = False
         """What the last look said."""
 
@@ -130,7 +127,7 @@ class Sweeper:
             self.hub_was_away()
         is_settled = self._still_settled(looked, lease_seconds, reading) and is_settled
         if seen.takes_sweep:
-            self._sweep(reading, lease_seconds, broker_away, is_settled=is_settled, is_open=seen.is_open)
+            self._sweep(seen, reading, lease_seconds, broker_away, is_settled=is_settled)
         if seen.takes_timers:
             take_step(mark_due)
             take_step(expire_questions, reading, lease_seconds)
@@ -149,15 +146,15 @@ class Sweeper:
         return self._is_settled(now, lease_seconds)
 
     def _sweep(
-        self, reading: ClockReading, lease_seconds: float, broker_away: str | None, *, is_settled: bool, is_open: bool
+        self, seen: Looked, reading: ClockReading, lease_seconds: float, broker_away: str | None, *, is_settled: bool
     ) -> None:
         if is_settled:
             take_step(mark_silent_nodes_offline)
-        if is_open:
+        if seen.is_open:
             # A floor is decided before the first node has done much; it falls only when all had the chance to beat.
             take_step(keep_floors, environment().floor_wait_seconds, may_fall=is_settled)
-            take_step(self._ready.run, elapsed_seconds())
-        if is_open and is_settled:
+            take_step(keep_ready, *seen.sweeps)
+        if seen.is_open and is_settled:
             sweep(reading, lease_seconds, broker_away)
 
 
@@ -180,22 +177,25 @@ def look(age_seconds: float) -> Looked:
         server_started=server_started,
         steps=steps / 1000,
     )
-    if sweep or timers:
-        sweep, timers = _take(age_seconds, sweep=sweep, timers=timers)
-    return Looked(reading, is_open, sweep, timers)
+    taken = _take(age_seconds, sweep=sweep, timers=timers) if sweep or timers else _NOTHING
+    return Looked(reading, is_open, *taken)
 
 
-def _take(age_seconds: float, *, sweep: bool, timers: bool) -> tuple[bool, bool]:
+_Taken = tuple[bool, bool, tuple[float, float]]
+_NOTHING: _Taken = (False, False, (0.0, 0.0))
+
+
+def _take(age_seconds: float, *, sweep: bool, timers: bool) -> _Taken:
     """Takes of these what no other node has taken meanwhile."""
     wanted = {"age": age_seconds, "sweep": sweep, "timers": timers}
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, wanted)
         if (taken := cursor.fetchone()) is not None:
-            return bool(taken[0]), bool(taken[1])
+            return bool(taken[0]), bool(taken[1]), (taken[2], taken[3])
     if not Sweep.objects.exists():
         # Its first value is long ago: the next look takes it.
         Sweep.objects.bulk_create([Sweep(pk=1)], ignore_conflicts=True)
-    return False, False
+    return _NOTHING
 
 
 def sweep(reading: ClockReading, lease_seconds: float, broker_away: str | None) -> None:

@@ -21,11 +21,9 @@ from clustercore.jobs.services.turn_locks import alone_in
 PAST_DEADLINE = "it was not begun by its deadline"
 _NOT_BEGUN = (UnitState.BLOCKED, UnitState.QUEUED, UnitState.HELD)
 _DUE = """
-SELECT DISTINCT u.job_id FROM jobs_unit u JOIN jobs_job j ON j.id = u.job_id
-WHERE j.state = 'running' AND j.kind = ANY(%(kinds)s) AND abs(extract(epoch FROM now()) - %(as_of)s) <= %(trusted)s
-  AND (u.state = 'blocked' AND u.join_until <= now()
-       OR u.state IN ('blocked', 'queued', 'held') AND u.deadline <= now())
-ORDER BY u.job_id
+SELECT t.job_id FROM jobs_timer t
+WHERE t.kind = ANY(%(kinds)s) AND t.due_at <= now() AND abs(extract(epoch FROM now()) - %(as_of)s) <= %(trusted)s
+ORDER BY t.job_id
 """
 
 
@@ -55,6 +53,8 @@ def _run_due(job_id: int) -> bool:
     alone_in(job_id)
     _end_overdue(job)
     look_at(job)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT jobs_reset_timer(%s)", [job_id])
     return True
 
 

@@ -8,8 +8,9 @@ import pytest
 from django.db import connection
 from django.db.models import Count, Sum
 
-from clustercore.jobs.models import Job, JobCount
+from clustercore.jobs.models import Counter, Job, JobCount
 from clustercore.jobs.selectors.queueing import jobs_by_state
+from clustercore.jobs.selectors.totals import counters
 from clustercore.jobs.selectors.visibility import visible_counts, visible_jobs
 from clustercore.jobs.services.control import cancel_job, edit_job, pause_job, remove_job
 from tests.integration.jobs.conftest import held_open, submitted
@@ -78,3 +79,13 @@ def test_a_transaction_that_lasts_keeps_no_other_job_waiting() -> None:
     with held_open(lambda: Job.objects.update(state="paused")):
         Job.objects.create(kind="sums", title="meanwhile", created=Job.objects.get().created)
     assert kept() == counted() == {(None, False, "paused", 1), (None, False, "running", 1)}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_submissions_of_one_kind_do_not_wait_for_each_other_and_all_are_counted() -> None:
+    submitted()
+    with held_open(submitted):
+        submitted()
+    submitted()
+    assert counters()["jobs.submitted/sums"] == 4
+    assert Counter.objects.filter(name__startswith="jobs.submitted").count() <= 2

@@ -152,7 +152,7 @@ QUESTIONS: Mapping[str, Question] = {
         always(lambda: submit(None, JobRequest(kind="sums", title="one more"), backlog_limit=10**6)),
         reads_what_is_open=True,
     ),
-    "backlog": Question(always(lambda: refuse_over_backlog(10**6)), reads_what_is_open=True),
+    "backlog": Question(always(lambda: refuse_over_backlog(10**6))),
     "queue": Question(always(queue_now), reads_what_is_open=True),
     "queue by capability": Question(always(queued_by_capability), reads_what_is_open=True),
     "dead units": Question(always(dead_units)),

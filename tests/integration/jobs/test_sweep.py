@@ -18,9 +18,9 @@ from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import JobKind
 from clustercore.jobs.models import Job, JobEvent, Sweep, Unit
-from clustercore.jobs.services import advance
+from clustercore.jobs.services import advance, ready
 from clustercore.jobs.services.explaining import explain_waiting_jobs
-from clustercore.jobs.services.sweep import finish_forgotten_jobs, look, sweep
+from clustercore.jobs.services.sweep import Looked, Sweeper, finish_forgotten_jobs, look, sweep
 from tests.cast import LAPTOP, start_node
 from tests.integration.jobs.conftest import failing_for, with_parts
 
@@ -168,3 +168,29 @@ def test_a_forgotten_job_that_cannot_be_moved_on_keeps_no_other_from_it(monkeypa
 def _failing_first(broken: Job, look_at: Callable[[Job], None]) -> Callable[[Job], None]:
     fails = failing_for(broken)
     return lambda job: look_at(job) if fails(job) else None
+
+
+def test_however_many_nodes_sweep_in_turn_the_list_is_tidied_as_often(
+    swept_long_ago: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(ready, "tidy_ready", lambda: done.append("tidied"))
+    monkeypatch.setattr(ready, "repair_ready", lambda: done.append("repaired"))
+    with_parts(1)
+    nodes = [Sweeper(lambda now: now) for _ in range(3)]
+    for second in (0, 3, 6, 9, 12, 15, 18, 21, 24, 27, 30):
+        sweep_at(second, nodes[second % 3])
+    assert (done.count("tidied"), done.count("repaired")) == (4, 2)
+
+
+def sweep_at(second: int, node: Sweeper) -> None:
+    """As if the last sweep was then, in a minute that has just begun, and this one is three seconds later."""
+    last, this = 600.0 + second - 3, 600.0 + second
+    seen = Looked(read_clocks(), is_open=True, takes_sweep=True, takes_timers=False, sweeps=(last, this))
+    node._sweep(seen, seen.reading, 20.0, None, is_settled=False)
+
+
+def test_whoever_takes_a_sweep_is_told_when_the_last_one_was(swept_long_ago: None) -> None:
+    last, this = look(AGE).sweeps
+    assert this - last == pytest.approx(3600, abs=60)
+    assert look(AGE).sweeps == (0.0, 0.0)

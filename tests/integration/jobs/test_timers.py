@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.db import connection
@@ -13,13 +15,15 @@ from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import After, Join, NewUnit
 from clustercore.jobs.domain.verdict import Done, Retry
-from clustercore.jobs.models import Job, JobEvent, Unit
+from clustercore.jobs.models import Attempt, Job, JobEvent, Timer, Unit
 from clustercore.jobs.services import timers
 from clustercore.jobs.services.claim import Claimant, claim
 from clustercore.jobs.services.control import pause_job, resume_job, retry_job
+from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import submit
+from clustercore.jobs.services.sweep import look
 from clustercore.jobs.services.timers import PAST_DEADLINE, run_due
 from tests.fakes.jobs.panel import PANEL
 from tests.integration.jobs.conftest import failing_for, first_of, taken
@@ -150,3 +154,77 @@ def test_whoever_ends_what_is_overdue_lets_no_turn_of_the_job_in_before_it_locks
     with CaptureQueriesContext(connection) as queries:
         assert due() == 1
     assert first_of(queries, "pg_advisory_xact_lock") == first_of(queries, "FOR NO KEY UPDATE") + 1
+
+
+def units_read(run: Callable[[], object]) -> int:
+    """How many rows of units it reads."""
+    rows = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'jobs_unit'"
+    with connection.cursor() as cursor:
+        before, _, after = cursor.execute(rows).fetchone(), run(), cursor.execute(rows).fetchone()
+    return int(after[0] - before[0])
+
+
+def test_what_is_overdue_in_jobs_that_do_not_run_or_are_of_an_unknown_kind_is_not_read_again_and_again() -> None:
+    paused, foreign = planned(*asked(50), vote(0, of=3, join=Join(until_seconds=60))), planned(*asked(50))
+    pause_job(paused.pk)
+    Job.objects.filter(pk=foreign.pk).update(kind="of a later version")
+    for job in (paused, foreign):
+        let_time_pass(job)
+        Unit.objects.filter(job=job, join_until__isnull=False).update(join_until=Now() - PAST)
+    planned(*asked(1))
+    assert (units_read(lambda: look(1e9)), units_read(due)) == (0, 0)
+
+
+def lose_the_lease(job: Job) -> None:
+    Attempt.objects.update(lease_until=Now() - PAST)
+    reap(read_clocks(), 20.0)
+
+
+def pause_and_resume(job: Job) -> None:
+    pause_job(job.pk)
+    let_time_pass(job)
+    resume_job(job.pk)
+
+
+def retry_in_hand(job: Job) -> None:
+    settle(Attempt.objects.get(outcome="live").key, Retry("once more"))
+
+
+@pytest.mark.parametrize("change", [let_time_pass, lose_the_lease, retry_in_hand, pause_and_resume])
+def test_however_a_unit_comes_to_wait_past_its_deadline_its_job_is_due(
+    change: Callable[[Job], object], node: Claimant
+) -> None:
+    job = planned(*asked(2))
+    taken(node)
+    Unit.objects.filter(job=job, state="leased").update(deadline=Now() - PAST)
+    assert due() == 0
+    change(job)
+    assert due() == 1
+    assert "overdue" in states(job, "ask")
+
+
+def test_what_is_in_hand_past_its_deadline_is_looked_at_every_few_seconds_only(node: Claimant) -> None:
+    job = planned(*asked(1))
+    taken(node)
+    let_time_pass(job)
+    Timer.objects.update(due_at=Now() - PAST)
+    assert (due(), due()) == (1, 0)
+    assert Timer.objects.filter(job=job, due_at__gt=Now()).exists()
+
+
+def test_a_job_with_nothing_to_come_at_a_time_has_no_timer(node: Claimant) -> None:
+    job = planned(*asked(1), NewUnit(stage="ask", ordinal=9))
+    let_time_pass(job)
+    due()
+    assert not Timer.objects.exists()
+
+
+def test_the_timers_of_a_ledger_of_before_are_those_that_triggers_would_have_set() -> None:
+    jobs = [planned(*asked(2), vote(0, of=2, join=Join(until_seconds=30))), planned(*asked(1))]
+    pause_job(planned(*asked(1)).pk)
+    kept = list(Timer.objects.order_by("job").values_list("job", "kind", "due_at"))
+    Timer.objects.all().delete()
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("clustercore.jobs.migrations.0020_overdue").FILLED)
+    assert [job for job, _, _ in kept] == [job.pk for job in jobs]
+    assert list(Timer.objects.order_by("job").values_list("job", "kind", "due_at")) == kept

@@ -7,7 +7,7 @@ from typing import Any, cast
 from django.db import connection
 
 THREADS_BESIDE_SLOTS = 8
-"""The worker's own, leases, upkeep, the self-test, telling changes, a delivery of files, a model pull, the hand-back."""
+"""The worker's own, leases, upkeep, self-test, telling changes, delivery of files, model pull, hand-back."""
 
 
 def make_room_for(slots: int) -> None:

@@ -82,7 +82,7 @@ class WorkFinder:
             self._knocking = self._knocker.submit(self._ring_own_queue, node_name, waiting)
 
     def _ring_own_queue(self, node_name: str, waiting: Sequence[Waiting]) -> None:
-        """Whatever it fails with is told as the broker's absence is: nobody looks at what a thread of its own raises."""
+        """What it fails with is told as the broker's absence is: nobody looks at what a thread of its own raises."""
         try:
             away = self._knock(node_name, waiting)
             self._failures.over(KNOCKING)

@@ -368,6 +368,14 @@ def test_a_node_that_has_ended_does_not_beat_itself_back_online(running: Running
     assert len(running.ledger.beats) == beats
 
 
+def test_a_registration_that_comes_through_after_the_node_went_offline_does_not_bring_it_back(running: Running) -> None:
+    agent = running.start()
+    until(lambda: bool(running.ledger.beats))
+    agent.end()
+    agent._registration.write(running.ledger.inventories[0])
+    assert running.ledger.offline == [agent.instance, agent.instance]
+
+
 def test_what_a_slot_has_in_hand_is_counted(running: Running) -> None:
     agent = running.start()
     with agent.working("unit 1"), agent.working("unit 2"):

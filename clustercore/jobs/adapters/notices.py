@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 
 from clustercore.jobs.adapters.changes import BETWEEN_SECONDS, REDIS_AWAY, channel_for
 from clustercore.jobs.domain.changes import Changes, changes_in
+from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Notices:
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.TimerHandle | None = None
         self._is_away = False
+        self._failures = RepeatedFailures(logger)
 
     @property
     def is_running(self) -> bool:
@@ -72,9 +74,11 @@ class Notices:
         while True:
             try:
                 await self._subscribed()
-            except Exception as absence:
-                # Whatever it was: who waits looks, and does not rely on being told.
+            except REDIS_AWAY as absence:
                 self._say(absence)
+            except Exception as error:
+                # Whatever it was: who waits looks, and does not rely on being told.
+                self._failures.tell("Listening to changes of jobs", error)
             pause = SHORTEST_AWAY_SECONDS if self.are_told else min(pause * 2, LONGEST_AWAY_SECONDS)
             self.are_told = False
             await asyncio.sleep(pause)
@@ -113,7 +117,11 @@ class Notices:
 
     def _tell(self, changes: Changes | None) -> None:
         for listener in list(self._listeners):
-            listener(changes)
+            try:
+                listener(changes)
+            except Exception as error:
+                # It keeps none of the others from being told.
+                self._failures.tell("Telling one who waits for a job", error)
 
 
 _NOTICES: WeakKeyDictionary[asyncio.AbstractEventLoop, Notices] = WeakKeyDictionary()

@@ -20,7 +20,7 @@ from benchmarks import harness
 from clustercore.access.domain.roles import Role
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.progress import job_progress
-from clustercore.telemetry.services.job_topics import JOB
+from clustercore.jobs.topics import JOB
 from transcription.domain.stages import KIND
 from transcription.models import Recording
 

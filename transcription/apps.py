@@ -1,7 +1,7 @@
 from django.apps import AppConfig, apps
 from django.conf import settings
 
-PAGES = "clustercore.telemetry"
+PAGES = "clustercore.live"
 """Installed where pages are served, and nowhere else."""
 
 

@@ -1,4 +1,4 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings
 
 
@@ -41,3 +41,9 @@ class JobsConfig(AppConfig):
             BacklogFull,
             lambda error: RequestRefused(503, str(error), code="backlog_full", retry_after=error.retry_after),
         )
+        if apps.is_installed("clustercore.live"):
+            from clustercore.jobs.topics import JOB, JOBS
+            from clustercore.live.domain.topics import register_topic
+
+            for topic in (JOB, JOBS):
+                register_topic(topic)

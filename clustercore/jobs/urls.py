@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from clustercore.jobs import views
 from clustercore.jobs.api import details, files, lists, questions
+from clustercore.jobs.api.stream import JobStream
 from clustercore.jobs.api.waiting import answers_when_over
 
 app_name = "jobs"
@@ -25,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         questions.QuestionAnswer.as_view(),
         name="api-answer",
     ),
+    path(f"{_API}/<int:job_id>/stream", JobStream.as_view(), name="job-stream"),
     path(f"{_API}/<int:job_id>/cancel", details.JobCancel.as_view(), name="api-cancel"),
     path(f"{_API}/<int:job_id>/retry", details.JobRetry.as_view(), name="api-retry"),
     path(f"{_API}/<int:job_id>/pause", details.JobPause.as_view(), name="api-pause"),

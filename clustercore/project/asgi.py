@@ -17,10 +17,10 @@ _django = get_asgi_application()
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from clustercore.blobs.sockets import with_uploads  # noqa: E402
+from clustercore.live.sockets import LiveConsumer  # noqa: E402
 from clustercore.project.middleware.arrivals import guarded_uploads  # noqa: E402
 from clustercore.project.middleware.handshakes import guarded  # noqa: E402
 from clustercore.project.middleware.turns import in_turn, with_visitors  # noqa: E402
-from clustercore.telemetry.sockets import LiveConsumer  # noqa: E402
 
 application: Any = with_visitors(
     ProtocolTypeRouter(

@@ -69,6 +69,7 @@ PAGE_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "clustercore.live",
     "clustercore.telemetry",
 ]
 INSTALLED_APPS = [*PAGE_APPS, *LEDGER_APPS]

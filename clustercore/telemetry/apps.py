@@ -7,10 +7,9 @@ class TelemetryConfig(AppConfig):
     verbose_name = "Telemetry"
 
     def ready(self) -> None:
-        """What can be followed of the rooms below, which do not know of this one."""
-        from clustercore.telemetry.domain.topics import register_topic
-        from clustercore.telemetry.services.cluster_topics import CLUSTER, NODES
-        from clustercore.telemetry.services.job_topics import JOB, JOBS
+        """What can be followed of all machines together."""
+        from clustercore.live.domain.topics import register_topic
+        from clustercore.telemetry.topics import CLUSTER, NODES
 
-        for topic in (JOB, JOBS, NODES, CLUSTER):
+        for topic in (NODES, CLUSTER):
             register_topic(topic)

@@ -23,7 +23,7 @@ from clustercore.access.services.idling import hold_nothing, in_thread
 from clustercore.blobs.adapters.received import ReceivedFile, received_with
 from clustercore.blobs.services import keep
 from clustercore.config.environment import environment
-from clustercore.jobs.adapters.notices import changes_of
+from clustercore.live.adapters.notices import changes_of
 from transcription.domain.openai_answers import NoSpeakers, Stream, answer, event, refuse_without_speakers
 from transcription.domain.openai_request import BadParameter, Wanted, wanted_from
 from transcription.domain.speech_task import Task

@@ -24,8 +24,7 @@ from clustercore.jobs.selectors.pulse import activity_now
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.jobs.services import deeds
 from clustercore.jobs.services.control import NotPossible
-from clustercore.telemetry.domain.topics import Known, Topic
-from clustercore.telemetry.domain.topics import Part as TopicPart
+from clustercore.live.domain.topics import Known, PagePart, Topic
 from transcription.domain.language import language_name
 from transcription.domain.playing import playable_type
 from transcription.domain.sampling import SAMPLE_RATE
@@ -177,14 +176,14 @@ def hearing_state(_key: str, hearing: Mapping[str, Any]) -> Mapping[str, Any]:
     return hearing
 
 
-def hearing_parts(key: str, hearing: Mapping[str, Any]) -> list[TopicPart]:
+def hearing_parts(key: str, hearing: Mapping[str, Any]) -> list[PagePart]:
     """The part of the reader that says how far the hearing is; the page fetches the pieces that it names."""
 
     def make() -> str:
         context = {"hearing": progress_of(hearing), "job_id": int(key), "live": True}
         return render_to_string("transcription/progress.html", context)
 
-    return [TopicPart(id="transcript-progress", of=hearing, make=make)]
+    return [PagePart(id="transcript-progress", of=hearing, make=make)]
 
 
 HEARING = Topic(

@@ -7,7 +7,7 @@ from clustercore.access.domain.refusals import refuse_as
 from clustercore.access.domain.roles import Permission
 from clustercore.blobs.domain.forms import take_files_at
 from clustercore.jobs.domain.presentation import present
-from clustercore.telemetry.domain.topics import register_topic
+from clustercore.live.domain.topics import register_topic
 from transcription.services.remarks import NothingToUndo
 from transcription.services.submit import InvalidRequest
 from transcription.views.presenting import PRESENTATION

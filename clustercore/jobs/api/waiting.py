@@ -17,10 +17,10 @@ from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import require
 from clustercore.access.services.idling import hold_nothing, in_thread
-from clustercore.jobs.adapters.notices import changes_of
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.deeds import require_visible
+from clustercore.live.adapters.notices import changes_of
 
 LONGEST_WAIT_SECONDS = 60
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from django.db import connection
 from django.db.models import Max
 
-from clustercore.jobs.domain.activity import Activity
 from clustercore.jobs.models import JobEvent
+from clustercore.live.domain.activity import Activity
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS
 
 # An attempt never changes without its unit, an event or the job: it need not be read.

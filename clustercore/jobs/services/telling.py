@@ -16,8 +16,8 @@ from functools import partial
 
 from django.db import DatabaseError, InterfaceError, connection, connections, transaction
 
-from clustercore.jobs.adapters.changes import Publisher
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
+from clustercore.live.adapters.changes import Publisher
 
 logger = logging.getLogger(__name__)
 

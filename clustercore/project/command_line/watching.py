@@ -19,7 +19,7 @@ from clustercore.project.command_line.rendering import live_jobs, printable
 
 POLL_SECONDS, TOLD_SECONDS = 0.35, 1.0
 """Between two looks: where nobody is told of changes, and at most where they are."""
-_FEED = "clustercore.jobs.adapters.changes:ChangeFeed"
+_FEED = "clustercore.live.adapters.changes:ChangeFeed"
 """Imported by whoever waits: who only lists jobs needs no client of Redis."""
 PATIENCE_SECONDS = 60.0
 """For so long a watcher waits for a database that went away."""

@@ -15,11 +15,7 @@ from django.conf import LazySettings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from clustercore.jobs.adapters import changes as adapter
-from clustercore.jobs.adapters.changes import ChangeFeed, Publisher, channel_for
 from clustercore.jobs.adapters.clocks import read_clocks
-from clustercore.jobs.adapters.notices import changes_of, notices_here
-from clustercore.jobs.domain.changes import Changes, changes_in
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, HandBack
 from clustercore.jobs.models import Attempt, Job, Question, Unit
 from clustercore.jobs.services import telling
@@ -38,6 +34,10 @@ from clustercore.jobs.services.control import (
 from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.leases import end_left_behind, extend_leases, reap
 from clustercore.jobs.services.settle import settle
+from clustercore.live.adapters import changes as adapter
+from clustercore.live.adapters.changes import ChangeFeed, Publisher, channel_for
+from clustercore.live.adapters.notices import changes_of, notices_here
+from clustercore.live.domain.changes import Changes, changes_in
 from clustercore.nodes.models import Node
 from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import submitted, taken, with_parts
@@ -351,7 +351,7 @@ def test_one_who_fails_when_told_keeps_nobody_else_from_being_told_and_is_not_ca
 
 
 def test_the_subscription_ends_a_while_after_the_last_who_waited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clustercore.jobs.adapters.notices.LINGER_SECONDS", 0.05)
+    monkeypatch.setattr("clustercore.live.adapters.notices.LINGER_SECONDS", 0.05)
 
     async def scene() -> None:
         notices = notices_here()

@@ -21,7 +21,7 @@ from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.settle import settle
-from clustercore.telemetry.services.job_topics import JOB
+from clustercore.jobs.topics import JOB
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs import kinds as fake_kinds
 from tests.integration.jobs.conftest import submitted, with_parts

@@ -18,12 +18,12 @@ from clustercore.jobs.services.answering import answer_question
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import cancel_job
 from clustercore.jobs.services.settle import settle
+from clustercore.jobs.topics import JOB, JOBS
+from clustercore.live.domain.topics import Facts, Topic
+from clustercore.live.domain.viewers import viewer_key
 from clustercore.nodes import services as node_services
 from clustercore.nodes.models import ModelPull, Node
-from clustercore.telemetry.domain.topics import Facts, Topic
-from clustercore.telemetry.domain.viewers import viewer_key
-from clustercore.telemetry.services.cluster_topics import CLUSTER, NODES
-from clustercore.telemetry.services.job_topics import JOB, JOBS
+from clustercore.telemetry.topics import CLUSTER, NODES
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import with_parts

@@ -1,4 +1,4 @@
-"""The looker: without activity in the ledger it reads nothing, and with it at the next look."""
+"""The poller: without activity in the ledger it reads nothing, and with it at the next look."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from clustercore.jobs.domain.activity import Activity
-from clustercore.telemetry.services import looking
-from clustercore.telemetry.services.looking import LONGEST_BACKOFF_SECONDS, LONGEST_UNREAD_SECONDS, Asked, Key, Looker
-from tests.fakes.telemetry.topics import Written
+from clustercore.live.domain.activity import Activity
+from clustercore.live.services import polling
+from clustercore.live.services.polling import LONGEST_BACKOFF_SECONDS, LONGEST_UNREAD_SECONDS, Key, Poller, PollRequest
+from tests.fakes.live.topics import Written
 
 
 class Clock:
-    """The monotonic clock of the looker, which the test moves; looking takes no time."""
+    """The monotonic clock of the poller, which the test moves; looking takes no time."""
 
     now = 1000.0
 
@@ -34,8 +34,8 @@ class Scene:
         self.activity = Activity(mark=1, written="0/1", is_working=False)
         self.asked_for_activity = 0
         self._key = Key(replace(self.written.topic(), activity=self._activity_now), "a", "written:a")
-        self._looker = Looker()
-        self._asked = Asked(self._key, None, None, {}, True, False, for_pages=True, for_programs=False)
+        self._poller = Poller()
+        self._asked = PollRequest(self._key, None, None, {}, True, False, for_pages=True, for_programs=False)
         self.look()
 
     def _activity_now(self) -> Activity:
@@ -46,22 +46,22 @@ class Scene:
         """Whether a look was taken at all; what it found is known afterwards."""
         self.clock.now += seconds_later
         before = self.written.looks
-        for found in self._looker.look([replace(self._asked, is_told=is_told)]):
+        for found in self._poller.look([replace(self._asked, is_told=is_told)]):
             self._asked = replace(self._asked, facts=found.facts, parts=found.parts)
         self._asked = replace(self._asked, is_new=False)
         return self.written.looks > before
 
     @property
     def is_idle(self) -> bool:
-        return self._looker.is_idle
+        return self._poller.is_idle
 
     def rest(self, seconds: float) -> None:
         """The last look cost so much that the topic is left alone for so long."""
-        self._looker._due[self._key.topic.name] = self.clock.now + seconds
+        self._poller._due[self._key.topic.name] = self.clock.now + seconds
 
     @property
     def is_behind(self) -> bool:
-        return self._looker.is_behind
+        return self._poller.is_behind
 
     def sign_of_life(self) -> None:
         """Something is written that nobody is shown."""
@@ -71,7 +71,7 @@ class Scene:
 @pytest.fixture
 def scene(monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     clock = Clock()
-    monkeypatch.setattr(looking, "time", clock)
+    monkeypatch.setattr(polling, "time", clock)
     yield Scene(clock)
 
 
@@ -150,11 +150,11 @@ def test_who_comes_anew_is_told_at_once(scene: Scene) -> None:
 
 def test_a_topic_that_cannot_tell_is_looked_at_each_time(scene: Scene) -> None:
     key = Key(scene.written.topic("other"), "a", "other:a")
-    asked = Asked(key, None, None, {}, False, False, for_pages=True, for_programs=False)
-    looker = Looker()
+    asked = PollRequest(key, None, None, {}, False, False, for_pages=True, for_programs=False)
+    poller = Poller()
     before = scene.written.looks
     for _ in range(3):
         scene.clock.now += 0.25
-        looker.look([asked])
+        poller.look([asked])
     assert scene.written.looks == before + 3
-    assert not looker.is_idle
+    assert not poller.is_idle

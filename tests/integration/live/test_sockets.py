@@ -16,13 +16,13 @@ from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job, pause_job, remove_job
 from clustercore.jobs.services.leases import extend_leases
 from clustercore.jobs.services.settle import settle
+from clustercore.live import sockets
+from clustercore.live.services import pacing
 from clustercore.nodes.models import Node
-from clustercore.telemetry import sockets
-from clustercore.telemetry.services import watching
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import with_parts
-from tests.integration.telemetry.conftest import Web, follow, heard, heard_until
+from tests.integration.live.conftest import Web, follow, heard, heard_until
 from tests.people import person, token_of
 
 
@@ -257,8 +257,8 @@ def test_a_quiet_connection_has_a_beat(web: Web, monkeypatch: pytest.MonkeyPatch
 def test_a_page_that_does_not_read_does_not_hold_up_the_others_and_then_gets_the_newest(
     web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.02)
-    monkeypatch.setattr(watching, "IDLE_LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(pacing, "LOOK_SECONDS", 0.02)
+    monkeypatch.setattr(pacing, "IDLE_LOOK_SECONDS", 0.02)
     job = job_of("otto", parts=1)
     with web.open(user=person("otto")) as slow, web.open(user=person("otto")) as quick:
         follow(slow, f"job:{job.pk}")

@@ -27,8 +27,9 @@ from clustercore.access.domain.identity import ANONYMOUS, Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import identity_of_scope
 from clustercore.access.services.idling import in_thread
-from clustercore.telemetry.services.following import RECHECK_SECONDS, key_for
-from clustercore.telemetry.services.watching import Follower, watcher_here
+from clustercore.live.services.broadcasting import broadcaster_here
+from clustercore.live.services.streaming import RECHECK_SECONDS, key_for
+from clustercore.live.services.subscriptions import Subscription
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def connect(self) -> None:
         self.identity: Identity = ANONYMOUS
-        self.follower: Follower | None = None
+        self.subscription: Subscription | None = None
         self.tasks: list[asyncio.Task[None]] = []
         self.addresses: list[str] = []
         self.mistakes = 0
@@ -69,21 +70,21 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         if _open[identity.user_id] > MOST_CONNECTIONS:
             await self.close(TOO_MANY, reason="too many connections: close some pages")
             return
-        self.follower = Follower(watcher_here(), pages=True)
-        self.tasks = [asyncio.create_task(one) for one in (self._send_news(self.follower), self._recheck())]
+        self.subscription = Subscription(broadcaster_here(), pages=True)
+        self.tasks = [asyncio.create_task(one) for one in (self._send_changes(self.subscription), self._recheck())]
 
     async def disconnect(self, code: int) -> None:  # noqa: ARG002
         for task in self.tasks:
             task.cancel()
-        if self.follower is not None:
-            self.follower.close()
+        if self.subscription is not None:
+            self.subscription.close()
         if self.identity.is_known:
             _open[self.identity.user_id] -= 1
             if not _open[self.identity.user_id]:
                 del _open[self.identity.user_id]
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if self.follower is None:
+        if self.subscription is None:
             return
         wanted = _wanted(text_data if bytes_data is None else None)
         if isinstance(wanted, str):
@@ -93,10 +94,10 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await self.close(MISUSED, reason="too many messages that mean nothing")
             return
         self.addresses = wanted
-        await self._follow(self.follower)
+        await self._follow(self.subscription)
         await asyncio.sleep(LEAST_SECONDS_BETWEEN_LISTS)
 
-    async def _follow(self, follower: Follower) -> None:
+    async def _follow(self, subscription: Subscription) -> None:
         identity, addresses = self.identity, self.addresses
         try:
             keys = await in_thread(lambda: [key_for(identity, address) for address in addresses])
@@ -106,22 +107,22 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         for address, key in zip(addresses, keys, strict=True):
             if key is None:
                 await self._tell({"topic": address, "error": "there is nothing of this name that you may follow"})
-        follower.follow([key for key in keys if key is not None])
+        subscription.follow([key for key in keys if key is not None])
 
-    async def _send_news(self, follower: Follower) -> None:
+    async def _send_changes(self, subscription: Subscription) -> None:
         # Sending fails once the other end is gone; that is told to `disconnect`, which ends this task.
         with suppress(OSError, RuntimeError):
             while True:
-                await self._send_next(follower)
+                await self._send_next(subscription)
 
-    async def _send_next(self, follower: Follower) -> None:
+    async def _send_next(self, subscription: Subscription) -> None:
         try:
             async with asyncio.timeout(BEAT_SECONDS):
-                news = await follower.news()
+                news = await subscription.changes()
         except TimeoutError:
             await self._tell({"beat": BEAT_SECONDS})
             return
-        notice = follower.take_notice()
+        notice = subscription.take_notice()
         if notice is not None:
             await self._tell({"notice": notice})
         for key, watched, known in news:
@@ -140,8 +141,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             if identity is None:
                 return
             self.identity = identity
-            if self.follower is not None:
-                await self._follow(self.follower)
+            if self.subscription is not None:
+                await self._follow(self.subscription)
 
     async def _identify(self) -> Identity | None:
         """Who this is; None when the connection was closed because they may not be here."""

@@ -13,10 +13,11 @@ from rest_framework.utils.encoders import JSONEncoder
 from clustercore.access.domain.errors import RequestRefused
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services.idling import hold_nothing, in_thread
-from clustercore.telemetry.domain.topics import State, split_address, topic_named
-from clustercore.telemetry.domain.viewers import viewer_key
-from clustercore.telemetry.services.looking import Key
-from clustercore.telemetry.services.watching import Follower, Watched, watcher_here
+from clustercore.live.domain.topics import State, split_address, topic_named
+from clustercore.live.domain.viewers import viewer_key
+from clustercore.live.services.broadcasting import broadcaster_here
+from clustercore.live.services.polling import Key
+from clustercore.live.services.subscriptions import Subscription, TopicState
 
 KEEP_ALIVE_SECONDS = 15.0
 RECHECK_SECONDS = 60.0
@@ -39,7 +40,7 @@ def key_for(identity: Identity, address: str) -> Key | None:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class StreamEvent:
     """One thing that a program is told: a whole state, or a notice (the ledger is away; empty when it is back)."""
 
     state: State | None = None
@@ -51,7 +52,7 @@ async def follow(address: str, identify: Identify) -> AsyncGenerator[State, None
 
     Raises RequestRefused: 404 when there is no such topic or they may not follow it, and what `identify` raises.
     """
-    async with aclosing(news_of(address, identify)) as news:
+    async with aclosing(events_of(address, identify)) as news:
         async for one in news:
             if one.state is not None:
                 yield one.state
@@ -66,7 +67,7 @@ async def event_stream(
     before the first event.
     """
     await hold_nothing()
-    async with aclosing(news_of(address, identify, remark_after=KEEP_ALIVE_SECONDS)) as news:
+    async with aclosing(events_of(address, identify, remark_after=KEEP_ALIVE_SECONDS)) as news:
         async for one in news:
             if one.notice is not None:
                 yield _event("notice", {"message": one.notice})
@@ -79,40 +80,40 @@ async def event_stream(
     yield _event("end", {})
 
 
-async def news_of(
+async def events_of(
     address: str, identify: Identify, *, remark_after: float = RECHECK_SECONDS
-) -> AsyncGenerator[News, None]:
-    """Everything a follower is told; empty news when nothing happened for so many seconds."""
+) -> AsyncGenerator[StreamEvent, None]:
+    """Everything a subscription is told; empty news when nothing happened for so many seconds."""
     key = await _require(address, identify)
-    follower = Follower(watcher_here(), pages=False)
+    subscription = Subscription(broadcaster_here(), pages=False)
     clock = asyncio.get_running_loop().time
     due = clock() + RECHECK_SECONDS
     try:
-        follower.follow([key])
+        subscription.follow([key])
         while True:
-            found = await _within(follower, min(remark_after, max(0.0, due - clock())))
-            notice = follower.take_notice()
+            found = await _within(subscription, min(remark_after, max(0.0, due - clock())))
+            notice = subscription.take_notice()
             if notice is not None:
-                yield News(notice=notice)
+                yield StreamEvent(notice=notice)
             for _, watched, _ in found:
                 if watched.is_gone:
                     return
                 if watched.state is not None:
-                    yield News(state=watched.state)
+                    yield StreamEvent(state=watched.state)
             if not found and notice is None:
-                yield News()
+                yield StreamEvent()
             if clock() >= due:
                 if await _still(address, identify) != key:
                     return
                 due = clock() + RECHECK_SECONDS
     finally:
-        follower.close()
+        subscription.close()
 
 
-async def _within(follower: Follower, seconds: float) -> list[tuple[Key, Watched, int]]:
+async def _within(subscription: Subscription, seconds: float) -> list[tuple[Key, TopicState, int]]:
     try:
         async with asyncio.timeout(seconds):
-            return await follower.news()
+            return await subscription.changes()
     except TimeoutError:
         return []
 

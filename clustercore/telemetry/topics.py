@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
+from clustercore.jobs.domain.chart import chart_of
 from clustercore.jobs.domain.figures import figures_of
 from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
 from clustercore.jobs.selectors.pulse import activity_now, pulse_of_nodes
 from clustercore.jobs.selectors.queueing import queue_now
+from clustercore.live.domain.topics import Facts, Known, PagePart, State, Topic
+from clustercore.live.services.fragments import fragment
 from clustercore.nodes.selectors import node_colours, node_standings
-from clustercore.telemetry.domain.topics import Facts, Known, State, Topic
-from clustercore.telemetry.services.fragments import cluster_parts, node_parts
+
+CHART_SECONDS = 2.0
 
 
 def _may_see(identity: Identity, key: str) -> bool:
@@ -21,7 +24,7 @@ def _may_see(identity: Identity, key: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _NodesFingerprint:
     """The nodes' pulse before they were read. One that has changed is no change of what is shown."""
 
     pulse: str | None = field(compare=False)
@@ -29,7 +32,7 @@ class _Read:
 
 def _read_again(known: Known, read: Callable[[], Facts]) -> Mapping[str, Facts]:
     """One query while nodes give signs of life and nothing else; what is known then is still true."""
-    now = _Read(pulse_of_nodes())
+    now = _NodesFingerprint(pulse_of_nodes())
     return {
         key: facts
         if facts is not None and now.pulse is not None and facts["read"].pulse == now.pulse
@@ -63,12 +66,37 @@ def _cluster_state(_key: str, facts: Facts) -> State:
     }
 
 
+def _node_parts(_key: str, facts: Facts) -> Sequence[PagePart]:
+    """Every node: in the list, on its own page, and in the strip of the first page."""
+    nodes, colours = facts["nodes"], facts["colours"]
+    cards = [
+        fragment(f"node-{node.id}-{name}", f"nodes/live/{name}.html", {"node": node, "colours": colours})
+        for node in nodes
+        for name in ("card", "standing")
+    ]
+    return [*cards, fragment("nodes-strip", "nodes/live/strip.html", {"nodes": nodes, "colours": colours})]
+
+
+def _cluster_parts(_key: str, facts: Facts) -> Sequence[PagePart]:
+    """The cluster in figures, and the last hour."""
+    return [
+        fragment("cluster-figures", "project/live/figures.html", {"figures": facts["figures"]}),
+        fragment(
+            "cluster-throughput",
+            "project/live/throughput.html",
+            {"chart": chart_of(facts["minutes"])},
+            of=facts["minutes"],
+            every=CHART_SECONDS,
+        ),
+    ]
+
+
 NODES = Topic(
     name="nodes",
     allowed=_may_see,
     load=_load_nodes,
     state=_node_state,
-    parts=node_parts,
+    parts=_node_parts,
     activity=activity_now,
     every=1.0,
 )
@@ -77,7 +105,7 @@ CLUSTER = Topic(
     allowed=_may_see,
     load=_load_cluster,
     state=_cluster_state,
-    parts=cluster_parts,
+    parts=_cluster_parts,
     activity=activity_now,
     every=2.0,
 )

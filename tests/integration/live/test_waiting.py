@@ -13,14 +13,14 @@ import pytest
 import redis
 
 from clustercore.embedded.domain.endpoints import Endpoints
-from clustercore.jobs.adapters import notices
 from clustercore.jobs.api import waiting
 from clustercore.jobs.models import Job
 from clustercore.jobs.services import telling
 from clustercore.jobs.services.control import cancel_job, pause_job, remove_job
+from clustercore.live.adapters import notices
 from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import with_parts
-from tests.integration.telemetry.conftest import Web
+from tests.integration.live.conftest import Web
 from tests.people import person, token_of
 
 pytestmark = pytest.mark.usefixtures("redis_client")

@@ -10,6 +10,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.api.bodies import job_body, job_detail_body
 from clustercore.jobs.domain.progress import JobProgress
+from clustercore.jobs.fragments import job_parts, list_parts
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
 from clustercore.jobs.selectors.progress import job_progress
@@ -22,10 +23,9 @@ from clustercore.jobs.selectors.units import (
     window_of,
 )
 from clustercore.jobs.selectors.visibility import visible_jobs
+from clustercore.live.domain.topics import Facts, Known, State, Topic
+from clustercore.live.domain.viewers import viewer_of
 from clustercore.nodes.selectors import node_colours
-from clustercore.telemetry.domain.topics import Facts, Known, State, Topic
-from clustercore.telemetry.domain.viewers import viewer_of
-from clustercore.telemetry.services.fragments import job_parts, list_parts
 
 EVENTS = 100
 RENAMED_SECONDS = 5.0
@@ -86,7 +86,7 @@ def _may_see_lists(identity: Identity, key: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _ReadAt:
     """When the jobs that are over were last read, and what had happened by then. Time alone is no change."""
 
     event: int = field(compare=False)
@@ -117,7 +117,7 @@ def _lists_of(identity: Identity, facts: Facts | None, event: int) -> Facts:
     jobs = visible_jobs(identity)
     if facts is not None and facts["read"].is_good(event):
         return {**facts, "open": open_jobs(jobs)}
-    read = _Read(event, time.monotonic())
+    read = _ReadAt(event, time.monotonic())
     return {"read": read, "failures": failures(jobs), "open": open_jobs(jobs), "recent": recent_jobs(jobs)}
 
 

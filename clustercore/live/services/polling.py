@@ -10,8 +10,8 @@ from typing import Any
 
 from django.db import InterfaceError, OperationalError, connections
 
-from clustercore.jobs.domain.activity import Activity
-from clustercore.telemetry.domain.topics import Facts, Part, State, Topic
+from clustercore.live.domain.activity import Activity
+from clustercore.live.domain.topics import Facts, PagePart, State, Topic
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ LONGEST_UNREAD_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One thing to follow: `address` as followers name it, `key` as the topic's loader takes it."""
+    """One thing to follow: `address` as subscriptions name it, `key` as the topic's loader takes it."""
 
     topic: Topic
     key: str
@@ -38,7 +38,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RenderedPart:
     """A part as it was last made. `version` counts the changes of its key."""
 
     of: Any
@@ -47,17 +47,17 @@ class Made:
     version: int = 0
 
 
-Parts = Mapping[str, Made]
+RenderedParts = Mapping[str, RenderedPart]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PollRequest:
     """What is to be looked at: a key, and what is known of it. `is_new`: somebody waits for it, changed or not."""
 
     key: Key
     facts: Facts | None
     state: State | None
-    parts: Parts
+    parts: RenderedParts
     is_new: bool
     is_overdue: bool
     """A part was left as it was, because it had been made just before."""
@@ -70,13 +70,13 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Change:
     """What a look found to be new; `facts` None when the key is gone. The state is made only for programs."""
 
-    asked: Asked
+    asked: PollRequest
     facts: Facts | None
     state: State | None = None
-    parts: Parts = field(default_factory=dict)
+    parts: RenderedParts = field(default_factory=dict)
     is_overdue: bool = False
 
 
@@ -96,7 +96,7 @@ class _Seen:
         return age >= LONGEST_UNREAD_SECONDS or (now.written != self.activity.written and age >= self.backoff)
 
 
-class Looker:
+class Poller:
     """Looks, and remembers what each topic costs and the activity before it. One look at a time."""
 
     def __init__(self) -> None:
@@ -110,12 +110,12 @@ class Looker:
         self._seen: dict[str, _Seen] = {}
         self._complained: set[str] = set()
 
-    def look(self, asked: Sequence[Asked]) -> list[Found]:
+    def look(self, asked: Sequence[PollRequest]) -> list[Change]:
         """The fixed number of queries of each topic. Raises OperationalError, InterfaceError: the ledger is away."""
-        by_topic: dict[str, list[Asked]] = {}
+        by_topic: dict[str, list[PollRequest]] = {}
         for one in asked:
             by_topic.setdefault(one.key.topic.name, []).append(one)
-        found: list[Found] = []
+        found: list[Change] = []
         self.is_idle, self.is_behind = True, False
         self._told |= {one.key.topic.name for one in asked if one.is_told}
         activities: dict[Callable[[], Activity], Activity] = {}
@@ -141,7 +141,7 @@ class Looker:
             connections.close_all()
         return found
 
-    def _is_worth_a_look(self, together: Sequence[Asked], activity: Activity | None) -> bool:
+    def _is_worth_a_look(self, together: Sequence[PollRequest], activity: Activity | None) -> bool:
         name = together[0].key.topic.name
         if name in self._told or any(one.is_new or one.is_overdue for one in together):
             return True
@@ -150,14 +150,14 @@ class Looker:
             return True
         return seen.is_worth_another(activity, time.monotonic())
 
-    def _note(self, name: str, activity: Activity | None, is_news: bool) -> None:
+    def _note(self, name: str, activity: Activity | None, is_new_state: bool) -> None:
         if activity is None:
             return
         before = self._seen.get(name)
-        backoff = 0.0 if is_news or before is None else max(SHORTEST_BACKOFF_SECONDS, 2 * before.backoff)
+        backoff = 0.0 if is_new_state or before is None else max(SHORTEST_BACKOFF_SECONDS, 2 * before.backoff)
         self._seen[name] = _Seen(activity, time.monotonic(), min(backoff, LONGEST_BACKOFF_SECONDS))
 
-    def _look_at(self, together: Sequence[Asked]) -> list[Found]:
+    def _look_at(self, together: Sequence[PollRequest]) -> list[Change]:
         topic = together[0].key.topic
         began, worked = time.monotonic(), time.thread_time()
         try:
@@ -178,18 +178,18 @@ class Looker:
         return found
 
 
-def _is_awaited(together: Sequence[Asked]) -> bool:
+def _is_awaited(together: Sequence[PollRequest]) -> bool:
     """Whether somebody knows nothing yet, or waits for an end."""
     return any(one.is_new or one.has_ended for one in together)
 
 
-def _found(asked: Asked, facts: Facts | None) -> Found | None:
+def _found(asked: PollRequest, facts: Facts | None) -> Change | None:
     """What is new of a key, if anything is."""
     is_changed = asked.is_new or facts != asked.facts
     if not is_changed and not asked.is_overdue:
         return None
     if facts is None:
-        return Found(asked, None)
+        return Change(asked, None)
     topic, key = asked.key.topic, asked.key.key
     made = (
         [(part.id, *_made(part, asked.parts.get(part.id))) for part in topic.parts(key, facts)]
@@ -200,10 +200,10 @@ def _found(asked: Asked, facts: Facts | None) -> Found | None:
         return None
     state = topic.state(key, facts) if is_changed and asked.for_programs else asked.state
     parts = {name: part for name, part, _ in made}
-    return Found(asked, facts, state, parts, any(is_overdue for _, _, is_overdue in made))
+    return Change(asked, facts, state, parts, any(is_overdue for _, _, is_overdue in made))
 
 
-def _made(part: Part, before: Made | None) -> tuple[Made, bool]:
+def _made(part: PagePart, before: RenderedPart | None) -> tuple[RenderedPart, bool]:
     """The part, and whether it should have been made again but it is too early."""
     if before is not None and before.of == part.of:
         return before, False
@@ -211,4 +211,4 @@ def _made(part: Part, before: Made | None) -> tuple[Made, bool]:
     if before is not None and now < before.at + part.every:
         return before, True
     html = part.make()
-    return Made(part.of, html, now, before.version if before is not None and before.html == html else 0), False
+    return RenderedPart(part.of, html, now, before.version if before is not None and before.html == html else 0), False

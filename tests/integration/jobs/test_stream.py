@@ -17,7 +17,7 @@ from clustercore.jobs.domain import kinds
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import cancel_job, pause_job
 from clustercore.jobs.services.submit import JobRequest, submit_job
-from clustercore.telemetry.services import following
+from clustercore.live.services import streaming
 from tests.fakes.jobs.kinds import SUMS
 from tests.people import person, token_of
 
@@ -105,14 +105,14 @@ async def test_a_job_that_is_over_is_told_once() -> None:
 
 @in_a_loop
 async def test_while_nothing_happens_a_comment_keeps_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "KEEP_ALIVE_SECONDS", 0.3)
+    monkeypatch.setattr(streaming, "KEEP_ALIVE_SECONDS", 0.3)
     stream = await follow(await sync_to_async(job_of)("otto"), await sync_to_async(bearer)("otto"))
     assert [(await stream.next())[0] for _ in range(3)] == ["progress", ":", ":"]
 
 
 @in_a_loop
 async def test_it_ends_when_the_token_is_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "RECHECK_SECONDS", 0.3)
+    monkeypatch.setattr(streaming, "RECHECK_SECONDS", 0.3)
     stream = await follow(await sync_to_async(job_of)("otto"), await sync_to_async(bearer)("otto"))
     assert (await stream.next())[0] == "progress"
     await ApiToken.objects.all().adelete()

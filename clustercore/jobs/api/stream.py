@@ -14,7 +14,7 @@ from clustercore.access.domain.roles import Permission
 from clustercore.access.services.identification import identity_of_scope
 from clustercore.jobs.domain.progress import FINAL_STATES
 from clustercore.jobs.services.deeds import require_visible
-from clustercore.telemetry.services.following import event_stream
+from clustercore.live.services.streaming import event_stream
 
 _EXAMPLE = """event: progress
 data: {"id": 7, "state": "running", "fraction": 0.42, "units": {"done": 5, "running": 2, …}, …}
@@ -58,7 +58,7 @@ class JobStream(APIView):
         scope = request._request.scope  # type: ignore[attr-defined]
         events = event_stream(
             f"job:{job_id}",
-            # Asked anew each minute: a token may have been revoked, or the job no longer be shared.
+            # PollRequest anew each minute: a token may have been revoked, or the job no longer be shared.
             lambda: identity_of_scope(scope),
             is_last=lambda state: state["state"] in FINAL_STATES,
         )

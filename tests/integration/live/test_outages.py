@@ -10,9 +10,9 @@ from django.db import connections
 
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.jobs.models import Job
-from clustercore.telemetry.services.watching import AWAY
+from clustercore.live.services.broadcasting import AWAY
 from tests.integration.jobs.conftest import with_parts
-from tests.integration.telemetry.conftest import Web, follow, heard, heard_until
+from tests.integration.live.conftest import Web, follow, heard, heard_until
 from tests.people import person
 
 

@@ -14,9 +14,8 @@ from redis import asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from clustercore.jobs.adapters.changes import BETWEEN_SECONDS, REDIS_AWAY, channel_for
-from clustercore.jobs.domain.changes import Changes, changes_in
-from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
+from clustercore.live.adapters.changes import BETWEEN_SECONDS, REDIS_AWAY, channel_for
+from clustercore.live.domain.changes import Changes, changes_in
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +39,7 @@ class Notices:
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.TimerHandle | None = None
         self._is_away = False
-        self._failures = RepeatedFailures(logger)
+        self._failure = ""
 
     @property
     def is_running(self) -> bool:
@@ -78,10 +77,16 @@ class Notices:
                 self._say(absence)
             except Exception as error:
                 # Whatever it was: who waits looks, and does not rely on being told.
-                self._failures.tell("Listening to changes of jobs", error)
+                self._fail("Listening to changes of jobs", error)
             pause = SHORTEST_AWAY_SECONDS if self.are_told else min(pause * 2, LONGEST_AWAY_SECONDS)
             self.are_told = False
             await asyncio.sleep(pause)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        """Logs a failure, unless it is that of the last time."""
+        if self._failure != (failure := f"{what}: {error!r}"):
+            logger.error("%s failed", what, exc_info=error)
+        self._failure = failure
 
     def _say(self, absence: Exception) -> None:
         if not self._is_away:
@@ -121,7 +126,7 @@ class Notices:
                 listener(changes)
             except Exception as error:
                 # It keeps none of the others from being told.
-                self._failures.tell("Telling one who waits for a job", error)
+                self._fail("Telling one who waits for a job", error)
 
 
 _NOTICES: WeakKeyDictionary[asyncio.AbstractEventLoop, Notices] = WeakKeyDictionary()

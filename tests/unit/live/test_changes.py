@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clustercore.jobs.domain.changes import MOST_IN_A_MESSAGE, changes_in, messages_of
+from clustercore.live.domain.changes import MOST_IN_A_MESSAGE, changes_in, messages_of
 
 
 def test_a_message_says_which_jobs_changed_and_which_are_over() -> None:

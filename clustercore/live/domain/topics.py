@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clustercore.access.domain.identity import Identity
-from clustercore.jobs.domain.activity import Activity
+from clustercore.live.domain.activity import Activity
 
 Facts = Mapping[str, Any]
 """What a topic knows of one key at one moment. Compared with `==` to see a change."""
@@ -18,7 +18,7 @@ State = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class PagePart:
     """One element of a page. It is made again only when what it is made of has changed."""
 
     id: str
@@ -45,7 +45,7 @@ class Topic:
     """
     state: Callable[[str, Facts], State]
     """What programs get, made once for all who follow the key."""
-    parts: Callable[[str, Facts], Sequence[Part]]
+    parts: Callable[[str, Facts], Sequence[PagePart]]
     """What pages get, made once for all who follow the key."""
     every: float = 0.0
     """Seconds between two looks, for what costs the ledger much and is not followed step by step; 0: every look."""

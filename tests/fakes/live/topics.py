@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from clustercore.access.domain.identity import Identity
-from clustercore.telemetry.domain.topics import Facts, Known, Part, State, Topic
+from clustercore.live.domain.topics import Facts, Known, PagePart, State, Topic
 
 
 class Written:
@@ -31,9 +31,9 @@ class Written:
             raise self.error
         return {key: dict(self.facts[key]) for key in known if key in self.facts}
 
-    def parts(self, key: str, facts: Facts) -> Sequence[Part]:
+    def parts(self, key: str, facts: Facts) -> Sequence[PagePart]:
         return [
-            Part(id=f"{key}-{name}", of=value, make=partial(self._make, value), every=self.every.get(name, 0.0))
+            PagePart(id=f"{key}-{name}", of=value, make=partial(self._make, value), every=self.every.get(name, 0.0))
             for name, value in facts.items()
         ]
 

@@ -6,7 +6,7 @@ import pytest
 
 from clustercore.access.domain.identity import ANONYMOUS, Identity
 from clustercore.access.domain.roles import Permission, Role
-from clustercore.telemetry.domain.viewers import viewer_key, viewer_of
+from clustercore.live.domain.viewers import viewer_key, viewer_of
 
 OTTO = Identity(3, "otto", Role.OPERATOR)
 

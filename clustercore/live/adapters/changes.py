@@ -20,7 +20,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from clustercore.jobs.domain.changes import Changes, changes_in, messages_of
+from clustercore.live.domain.changes import Changes, changes_in, messages_of
 
 logger = logging.getLogger(__name__)
 

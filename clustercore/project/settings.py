@@ -200,7 +200,9 @@ CELERY: dict[str, Any] = {
     "worker_send_task_events": False,
     "task_send_sent_event": False,
     "result_backend_always_retry": True,
-    # Each try that fails is logged with its traceback.
+    # A broker without memory answers, and takes nothing: the slot that ends a place would wait for it for ever. What is
+    # lost by it is lost with a broker that is away, too. Each try that fails is logged with its traceback.
+    "result_backend_max_retries": 3,
     "result_backend_base_sleep_between_retries_ms": 1000,
     "result_expires": 86_400,
     "broker_connection_retry_on_startup": True,

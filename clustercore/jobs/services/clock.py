@@ -72,10 +72,6 @@ class ClockWatch:
     def __init__(self) -> None:
         self._before: ClockReading | None = None
 
-    def look(self, lease_seconds: float) -> ClockReading:
-        """Reads the clocks and follows a step since the last look. Raises what Django raises."""
-        return self.follow(read_clocks(), lease_seconds)
-
     def follow(self, reading: ClockReading, lease_seconds: float) -> ClockReading:
         """Follows a step between the last look and this one; returns what the clocks say then."""
         if self._before is not None and step_between(self._before, reading):

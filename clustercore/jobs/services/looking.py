@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -10,13 +11,18 @@ from clustercore.jobs.domain.waiting import node_idles_because
 from clustercore.jobs.services.available import Waiting, below_floor, claimable
 from clustercore.jobs.services.claim import Claimed
 from clustercore.nodes.adapters.elapsed import elapsed_seconds
+from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
 from clustercore.nodes.domain.hooks import Agent
+
+logger = logging.getLogger(__name__)
 
 Knock = Callable[[str, Sequence[Waiting]], str]
 """Rings the queue of the node of that name; says why it could not."""
 
 KNOCK_COUNTS_SECONDS = 15.0
 """What a knock found out of the broker is not told for longer: who has work need not knock."""
+
+KNOCKING = "Waking this node's own slots"
 
 _KNOCK: list[Knock] = []
 
@@ -44,6 +50,7 @@ class WorkFinder:
         self._knocker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knock")
         self._knocking: Future[None] | None = None
         self._broker_away = ("", float("-inf"))
+        self._failures = RepeatedFailures(logger)
 
     def look(self, agent: Agent) -> None:
         """Wakes as many slots as are free and there are units for, and says which capabilities have work for others.
@@ -75,7 +82,14 @@ class WorkFinder:
             self._knocking = self._knocker.submit(self._ring_own_queue, node_name, waiting)
 
     def _ring_own_queue(self, node_name: str, waiting: Sequence[Waiting]) -> None:
-        self._broker_away = (self._knock(node_name, waiting), elapsed_seconds())
+        """What it fails with is told as the broker's absence is: nobody looks at what a thread of its own raises."""
+        try:
+            away = self._knock(node_name, waiting)
+            self._failures.over(KNOCKING)
+        except Exception as error:
+            self._failures.tell(KNOCKING, error)
+            away = f"{type(error).__name__}: {error}"
+        self._broker_away = (away, elapsed_seconds())
 
     def _bars(self, agent: Agent, capabilities: Sequence[str]) -> dict[str, str]:
         return {

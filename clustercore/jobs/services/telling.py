@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 
 BETWEEN_SECONDS = 0.05
 """Between two times of telling; the first change after a pause is told at once, and so is what cannot wait."""
+LONGEST_AGAIN_SECONDS = 1.0
+"""Between two tries to tell of jobs that somebody has locked, where there is nothing else to tell."""
 ENDING_SECONDS = 2.0
 """So long the end of a process waits for its last changes to be told."""
 
@@ -81,6 +83,7 @@ class Teller:
         return not self._waiting and not self._in_hand
 
     def _run(self) -> None:
+        tries = 0
         while True:
             ids = self._next()
             began = time.monotonic()
@@ -89,15 +92,21 @@ class Teller:
             except Exception:
                 logger.exception("changes of %s jobs were not told", len(ids))
                 again = ()
+            locked = set(again)
             with self._something:
-                self._waiting.update(again if not self._ending.is_set() else ())
+                self._waiting.update(locked if not self._ending.is_set() else ())
                 self._in_hand = set()
                 self._something.notify_all()
             self._pause(began + BETWEEN_SECONDS - time.monotonic())
+            tries = tries + 1 if locked else 0
+            if locked:
+                pause = min(BETWEEN_SECONDS * 2 ** min(tries, 10), LONGEST_AGAIN_SECONDS)
+                self._pause(pause, until=lambda: self._waiting - locked)  # noqa: B023 - called in this round
 
-    def _pause(self, seconds: float) -> None:
+    def _pause(self, seconds: float, until: Callable[[], object] = bool) -> None:
+        """At most; what cannot wait ends it, and so does `until`."""
         with self._something:
-            self._something.wait_for(lambda: self._cannot_wait or self._ending.is_set(), max(0.0, seconds))
+            self._something.wait_for(lambda: self._cannot_wait or self._ending.is_set() or until(), max(0.0, seconds))
 
     def _next(self) -> Set[int]:
         with self._something:

@@ -170,10 +170,8 @@ class Execution:
         def on_report(fraction: float, event: JsonObject | None) -> None:
             self.report(fraction)
             if event is not None and on_event is not None:
-                try:
+                with self._watched_by_nobody():
                     on_event(event)
-                finally:
-                    let_connection_go()
 
         kills_before = memory_kills()
         let_connection_go()
@@ -203,6 +201,16 @@ class Execution:
         finally:
             self.holding.watched_elsewhere = outside
             self.holding.last_report = time.monotonic()
+
+    @contextmanager
+    def _watched_by_nobody(self) -> Iterator[None]:
+        """Around what a handler does of its own while it is watched elsewhere: it may be silent as long as others."""
+        self.holding.watched_elsewhere = False
+        try:
+            yield
+        finally:
+            self.holding.watched_elsewhere = True
+            let_connection_go()
 
 
 def let_connection_go() -> None:
@@ -333,17 +341,12 @@ def deliver(execution: Execution, verdict: Verdict, onward: Callable[[], Onward]
                 verdict_now, files = stored(verdict, execution.attachments)
                 return turn(execution.claimed, verdict_now, execution.served_by, files, onward)
             except (*HUB_AWAY, OSError, MemoryError) as absence:
-                if not isinstance(absence, HUB_AWAY) and not _is_shortage(execution.agent, absence):
+                if short := shortage_in(absence):
+                    execution.agent.hold_while_short(short)
+                elif not isinstance(absence, HUB_AWAY):
                     raise
                 if _kept_on_disk(execution, verdict, absence) or execution.holding.lost.wait(1.0):
                     return Turned(None)
-
-
-def _is_shortage(agent: Agent, trouble: Exception) -> bool:
-    """Whether the machine is short of something, which holds the node; it says nothing of the result."""
-    if short := shortage_in(trouble):
-        agent.hold_while_short(short)
-    return bool(short)
 
 
 def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) -> bool:

@@ -39,6 +39,7 @@ class Notices:
         self._task: asyncio.Task[None] | None = None
         self._ending: asyncio.TimerHandle | None = None
         self._is_away = False
+        self._failure = ""
 
     @property
     def is_running(self) -> bool:
@@ -72,12 +73,20 @@ class Notices:
         while True:
             try:
                 await self._subscribed()
-            except Exception as absence:
-                # Whatever it was: who waits looks, and does not rely on being told.
+            except REDIS_AWAY as absence:
                 self._say(absence)
+            except Exception as error:
+                # Whatever it was: who waits looks, and does not rely on being told.
+                self._fail("Listening to changes of jobs", error)
             pause = SHORTEST_AWAY_SECONDS if self.are_told else min(pause * 2, LONGEST_AWAY_SECONDS)
             self.are_told = False
             await asyncio.sleep(pause)
+
+    def _fail(self, what: str, error: Exception) -> None:
+        """Logs a failure, unless it is that of the last time."""
+        if self._failure != (failure := f"{what}: {error!r}"):
+            logger.error("%s failed", what, exc_info=error)
+        self._failure = failure
 
     def _say(self, absence: Exception) -> None:
         if not self._is_away:
@@ -113,7 +122,11 @@ class Notices:
 
     def _tell(self, changes: Changes | None) -> None:
         for listener in list(self._listeners):
-            listener(changes)
+            try:
+                listener(changes)
+            except Exception as error:
+                # It keeps none of the others from being told.
+                self._fail("Telling one who waits for a job", error)
 
 
 _NOTICES: WeakKeyDictionary[asyncio.AbstractEventLoop, Notices] = WeakKeyDictionary()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from uuid import UUID, uuid4
 
 from celery.worker import state as worker_state
@@ -148,17 +147,13 @@ class NodeAgent:
     @property
     def busy(self) -> int:
         """How many slots have something in hand."""
-        return max(self._intake.working_slots, self._hosts.busy, len(worker_state.active_requests))
+        return max(self._hosts.busy, len(worker_state.active_requests))
 
     def bar(self, reasons: Mapping[str, str]) -> None:
         self._intake.bar(reasons)
 
     def hold_while_short(self, short: str) -> None:
         self._intake.hold_while_short(short)
-
-    def working(self, tag: str) -> AbstractContextManager[None]:
-        """Says that a slot has something in hand, for as long as the block runs."""
-        return self._intake.working(tag)
 
     def start(self) -> None:
         """Makes this the process's agent and starts its threads."""

@@ -12,6 +12,7 @@ from celery.worker import state
 
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.agent import NodeAgent
+from clustercore.nodes.adapters.connection_pool import make_room_for
 from clustercore.nodes.adapters.stopping import Stopper
 from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.domain.ledger import node_ledger
@@ -43,6 +44,7 @@ class AgentStep(bootsteps.StartStopStep):
         settings = environment()
         subscription = Subscription(parent)
         slots = int(parent.concurrency)
+        make_room_for(slots)
         agent = NodeAgent(settings, node_ledger(), subscription, slots=slots, end_worker=self._end_worker)
         self._stopper = Stopper(agent, settings.grace_seconds, _ending(subscription))
         self._stopper.start()

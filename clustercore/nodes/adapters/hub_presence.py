@@ -22,7 +22,7 @@ HUB = "hub"
 
 
 class Holder(Protocol):
-    """Whoever takes no work while the hub is away."""
+    """Whoever takes no work while the hub is away; called under a lock, it waits for nothing."""
 
     def hold(self, source: str, reason: str, seconds: float | None = None) -> None: ...
 
@@ -64,17 +64,18 @@ class HubPresence:
 
     def _missed(self, thread: str, error: Exception) -> None:
         with self._lock:
-            is_first = not self._missed_by
+            if not self._missed_by:
+                logger.warning(
+                    "The hub's database is away; this node keeps what it has and takes nothing new: %s", error
+                )
             self._missed_by.add(thread)
-        if is_first:
-            logger.warning("The hub's database is away; this node keeps what it has and takes nothing new: %s", error)
-        self._holder.hold(HUB, f"the hub's database {database_shortage(error) or absence_in_words(error)}")
+            self._holder.hold(HUB, f"the hub's database {database_shortage(error) or absence_in_words(error)}")
 
     def _answered(self, thread: str) -> None:
         with self._lock:
-            was_away = bool(self._missed_by)
+            if thread not in self._missed_by:
+                return
             self._missed_by.discard(thread)
-            is_away = bool(self._missed_by)
-        if was_away and not is_away:
-            logger.info("The hub's database is back; this node goes on")
-            self._holder.release(HUB)
+            if not self._missed_by:
+                logger.info("The hub's database is back; this node goes on")
+                self._holder.release(HUB)

@@ -1,11 +1,10 @@
-"""What a worker takes now, and why not more: the holds, the bars, and what its slots have in hand."""
+"""What a worker takes now, and why not more: the holds and the bars."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 
 from clustercore.nodes.adapters.holds import AT_START, SHORTAGE_SECONDS, Holds
 from clustercore.nodes.adapters.subscription import Subscription
@@ -37,7 +36,6 @@ class Intake:
         self._holds = Holds(start=AT_START)
         self._lock = threading.Lock()
         self._barred: dict[str, str] = {}
-        self._working: list[str] = []
 
     @property
     def is_open(self) -> bool:
@@ -54,23 +52,6 @@ class Intake:
         """Which capabilities are barred, and why."""
         with self._lock:
             return "; ".join(f"{capability}: {reason}" for capability, reason in sorted(self._barred.items()))
-
-    @property
-    def working_slots(self) -> int:
-        """How many slots said that they have something in hand."""
-        with self._lock:
-            return len(self._working)
-
-    @contextmanager
-    def working(self, tag: str) -> Iterator[None]:
-        """Says that a slot has something in hand, for as long as the block runs."""
-        with self._lock:
-            self._working.append(tag)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._working.remove(tag)
 
     def bar(self, reasons: Mapping[str, str]) -> None:
         """As `Agent.bar`; acts at once."""

@@ -78,6 +78,8 @@ class LeaseThread:
     def _round(self) -> None:
         """Leases first: a beat may have to wait for whoever writes the node's row."""
         self._soon.clear()
+        # What was to be said soon is not said yet, and the next look tries it again.
+        self._due = 0.0
         is_whole = True
         for extender in lease_extenders():
             is_whole &= extender.extend(self._agent)

@@ -31,7 +31,11 @@ class Registration:
         """Registers the node; returns whether an operator has drained it. Raises RefusedError."""
         facts = self._facts()
         node = self._ledger.register_node(facts, inventory)
-        self.node_id = node.pk
+        with self._writing:
+            self.node_id = node.pk
+            if self._ended:
+                # It may have gone offline before this came through.
+                self._ledger.go_offline(node.pk, self._instance)
         self.lost.clear()
         logger.info("Node %s registered with %d slots", facts.name, facts.slots)
         return bool(node.drained)

@@ -195,9 +195,9 @@ def test_a_step_that_one_node_followed_is_followed_by_no_other() -> None:
 def test_a_node_that_starts_between_a_step_and_its_discovery_does_not_take_it_back() -> None:
     seen_by_another = before_a_step_of(-HOUR)
     started_just_now = ClockWatch()
-    started_just_now.look(LEASE)
+    started_just_now.follow(read_clocks(), LEASE)
     follow_step(seen_by_another, LEASE)
-    started_just_now.look(LEASE)
+    started_just_now.follow(read_clocks(), LEASE)
     assert Counter.objects.get(pk="clock.steps").value == 1
 
 
@@ -219,8 +219,8 @@ def test_a_step_after_the_last_look_ends_nothing() -> None:
 
 def test_a_clock_that_was_not_set_is_followed_by_nobody() -> None:
     watch = ClockWatch()
-    watch.look(LEASE)
-    watch.look(LEASE)
+    watch.follow(read_clocks(), LEASE)
+    watch.follow(read_clocks(), LEASE)
     assert not Counter.objects.filter(pk="clock.steps").exists()
 
 

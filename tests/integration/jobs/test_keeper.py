@@ -27,6 +27,7 @@ from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.keeper import LeaseKeeper
 from clustercore.jobs.services.looking import WorkFinder
 from clustercore.jobs.services.sweep import sweep
+from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, as_claimant, start_node
@@ -143,6 +144,22 @@ def test_a_look_wakes_as_many_slots_as_are_free_and_no_knock_is_sent_twice(idle:
         finder._knocker.submit(str).result(10)
         finder.look(cast(Agent, idle))
         assert len(knocked.get(timeout=10)) == 1
+    for unit_id in HOLDINGS.pending_knocks():
+        HOLDINGS.answered(unit_id)
+
+
+def test_what_a_knock_fails_with_is_logged_and_told_where_the_brokers_absence_is(
+    idle: IdleAgent, caplog: pytest.LogCaptureFixture
+) -> None:
+    def knock(_name: str, _waiting: Sequence[Waiting]) -> str:
+        raise KeyError("a kind")
+
+    with_parts(1)
+    finder = WorkFinder(knock)
+    finder.look(cast(Agent, idle))
+    finder._knocker.submit(str).result(10)
+    assert finder.why_no_broker(elapsed_seconds()) == "KeyError: 'a kind'"
+    assert "Waking this node's own slots failed" in caplog.text
     for unit_id in HOLDINGS.pending_knocks():
         HOLDINGS.answered(unit_id)
 

@@ -15,13 +15,13 @@ from django.conf import LazySettings
 from django.db import transaction
 from django.db.models.functions import Now
 
+from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, HandBack
 from clustercore.jobs.models import Attempt, Job, Question, Unit
 from clustercore.jobs.services import telling
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.answering import answer_question
 from clustercore.jobs.services.claim import Claimant
-from clustercore.jobs.services.clock import ClockWatch
 from clustercore.jobs.services.control import (
     cancel_job,
     edit_job,
@@ -37,7 +37,7 @@ from clustercore.jobs.services.settle import settle
 from clustercore.live.adapters import changes as adapter
 from clustercore.live.adapters.changes import ChangeFeed, Publisher, channel_for
 from clustercore.live.adapters.notices import changes_of, notices_here
-from clustercore.live.domain.changes import changes_in
+from clustercore.live.domain.changes import Changes, changes_in
 from clustercore.nodes.models import Node
 from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import submitted, taken, with_parts
@@ -99,7 +99,7 @@ def _hold(job: Job) -> int:
 
 def _expire() -> int | None:
     Attempt.objects.update(lease_until=Now())
-    return reap(ClockWatch().look(20.0), 20.0)
+    return reap(read_clocks(), 20.0)
 
 
 def _left_behind(node: Claimant) -> int:
@@ -323,6 +323,31 @@ def test_where_redis_is_away_nobody_relies_on_being_told(no_redis: None, caplog:
 
     play(scene)
     assert len([record for record in caplog.records if "Redis is away" in record.message]) == 1
+
+
+def test_one_who_fails_when_told_keeps_nobody_else_from_being_told_and_is_not_called_an_absence_of_redis(
+    redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = Publisher()
+    heard: list[Changes | None] = []
+
+    def fail(_changes: Changes | None) -> None:
+        raise ValueError("a bug")
+
+    async def scene() -> None:
+        notices = notices_here()
+        notices.listen(fail)
+        notices.listen(heard.append)
+        await subscribed()
+        await asyncio.to_thread(publisher.publish, {7: False})
+        while {7: False} not in heard:
+            await asyncio.sleep(0.01)
+        notices.leave(fail)
+        notices.leave(heard.append)
+
+    play(scene)
+    assert caplog.text.count("Telling one who waits for a job failed") == 1
+    assert "Redis is away" not in caplog.text
 
 
 def test_the_subscription_ends_a_while_after_the_last_who_waited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
+import time
 from asyncio import CancelledError
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from django.db import OperationalError, connections
 
-from clustercore.jobs.adapters.holdings import Holding
+from clustercore.jobs.adapters.holdings import Holding, may_be_extended
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
@@ -131,6 +133,27 @@ def test_what_is_watched_elsewhere_within_such_a_watch_leaves_the_outer_one_on(t
             assert context.holding.watched_elsewhere
         assert context.holding.watched_elsewhere
     assert not context.holding.watched_elsewhere
+
+
+def test_what_a_handler_does_with_a_report_of_its_engine_extends_its_lease_no_longer_than_silence_may_last(
+    tmp_path: Path,
+) -> None:
+    context = handler_at_work(tmp_path)
+    may_go_on: list[bool] = []
+
+    def look(*_: object) -> None:
+        in_a_while = time.monotonic() + 60.0
+        may_go_on.extend(may_be_extended(context.holding, oldest) for oldest in (time.monotonic() - 60.0, in_a_while))
+
+    def engine(*_: object, on_report: Callable[[float, Any], None], **__: object) -> dict[str, Any]:
+        look()
+        on_report(0.5, {"piece": 1})
+        look()
+        return {}
+
+    context.agent = cast(Agent, SimpleNamespace(hosts=SimpleNamespace(call=engine)))
+    context.call_engine("echo", "plain", {}, look)
+    assert may_go_on == [True, True, True, False, True, True]
 
 
 def kind_that_rings(monkeypatch: pytest.MonkeyPatch, ring: Callable[[int, str, Sequence[int]], Any]) -> None:

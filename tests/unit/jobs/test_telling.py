@@ -11,7 +11,7 @@ from itertools import pairwise
 import pytest
 
 from clustercore.jobs.services import telling
-from clustercore.jobs.services.telling import BETWEEN_SECONDS, Teller
+from clustercore.jobs.services.telling import BETWEEN_SECONDS, LONGEST_AGAIN_SECONDS, Teller
 from tests.fakes.nodes.polling import until
 
 
@@ -59,6 +59,22 @@ def test_what_could_not_be_told_is_told_the_next_time() -> None:
     told.locked = set()
     until(lambda: teller.is_at_rest)
     assert sum(2 in ids for _, ids in told.times) == 1
+
+
+def test_a_job_that_stays_locked_is_tried_more_and_more_seldom_and_keeps_no_other_waiting() -> None:
+    told = Told()
+    told.locked = {1}
+    teller = Teller(told.tell)
+    teller.add(1)
+    until(lambda: len(told.times) >= 4)
+    pauses = [after - before for before, after in pairwise(at for at, _ in told.times)]
+    assert pauses[0] > 1.5 * BETWEEN_SECONDS and pauses[2] > 6 * BETWEEN_SECONDS
+    began = time.monotonic()
+    teller.add(2)
+    until(lambda: 2 in told.ids)
+    assert time.monotonic() - began < LONGEST_AGAIN_SECONDS / 2
+    told.locked = set()
+    until(lambda: teller.is_at_rest)
 
 
 def test_an_error_neither_ends_the_telling_nor_reaches_whoever_changes_a_job(caplog: pytest.LogCaptureFixture) -> None:

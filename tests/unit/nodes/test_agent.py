@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from celery.worker import state as worker_state
 from django.db import OperationalError
 
 from clustercore.config.environment import Environment
@@ -368,9 +369,18 @@ def test_a_node_that_has_ended_does_not_beat_itself_back_online(running: Running
     assert len(running.ledger.beats) == beats
 
 
-def test_what_a_slot_has_in_hand_is_counted(running: Running) -> None:
+def test_a_registration_that_comes_through_after_the_node_went_offline_does_not_bring_it_back(running: Running) -> None:
     agent = running.start()
-    with agent.working("unit 1"), agent.working("unit 2"):
+    until(lambda: bool(running.ledger.beats))
+    agent.end()
+    agent._registration.write(running.ledger.inventories[0])
+    assert running.ledger.offline == [agent.instance, agent.instance]
+
+
+def test_what_a_slot_has_in_hand_is_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = running.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(worker_state, "active_requests", {"one message", "another"})
         assert agent.busy == 2
     assert agent.busy == 0
 

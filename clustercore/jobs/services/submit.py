@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from clustercore.access.domain.errors import Conflict, Unavailable

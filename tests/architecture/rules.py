@@ -56,7 +56,7 @@ LEASE_THREAD = {
             "clustercore.nodes.domain.hooks",
         },
         {"extend", "lease_extenders", "beat", "asked_by", "elapsed_seconds", "shortage_in"}
-        | {"hold", "release", "hold_while_short", "_keep", "_round", "_obey", "_fail"}
+        | {"obey", "hold_while_short", "_keep", "_round", "_fail"}
         | {"Event", "Thread", "start", "wait", "is_set", "set", "clear"},
     ),
     "clustercore/jobs/services/held_leases.py": (

@@ -12,8 +12,8 @@ from celery.worker import state
 
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.agent import NodeAgent
+from clustercore.nodes.adapters.consumer_control import ConsumerControl
 from clustercore.nodes.adapters.stopping import Stopper
-from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.domain.ledger import node_ledger
 
 FLOWER_BEAT_SECONDS = 10
@@ -41,10 +41,10 @@ class AgentStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         settings = environment()
-        subscription = Subscription(parent)
-        end_worker = _ending(subscription)
+        consumer = ConsumerControl(parent)
+        end_worker = _ending(consumer)
         slots = int(parent.concurrency)
-        agent = NodeAgent(settings, node_ledger(), subscription, slots=slots, end_worker=end_worker)
+        agent = NodeAgent(settings, node_ledger(), consumer, slots=slots, end_worker=end_worker)
         self._stopper = Stopper(agent, settings.grace_seconds, end_worker)
         self._stopper.start()
         agent.start()
@@ -58,10 +58,10 @@ class AgentStep(bootsteps.StartStopStep):
         self.stop(parent)
 
 
-def _ending(subscription: Subscription) -> Callable[[int], None]:
+def _ending(consumer: ConsumerControl) -> Callable[[int], None]:
     def end_worker(code: int) -> None:
         if state.should_stop is None:
             state.should_stop = code  # type: ignore[assignment]
-        subscription.wake()
+        consumer.wake()
 
     return end_worker

@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import FrameType
 
 from clustercore.nodes.adapters.agent import NodeAgent
+from clustercore.nodes.domain.consumption import STOPPING, HoldSource
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Stopper:
         """Grace, then the end of all hosts and leases; once, however often it is asked for."""
         if not self._once.acquire(blocking=False):
             return
-        self._agent.intake.hold("stop", "the node is stopping")
+        self._agent.intake.hold(HoldSource.STOP, STOPPING)
         self._agent.stop_self_test()
         self._grace()
         ending = threading.Thread(target=self._agent.end, name="node hand-back", daemon=True)

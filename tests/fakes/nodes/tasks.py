@@ -21,8 +21,7 @@ def call(key: str, engine: str, request: dict[str, Any]) -> None:
     """Puts what the engine answered, or how it failed, into Redis."""
     agent = current_agent()
     try:
-        with agent.working(key):
-            result = dict(agent.hosts.call(engine, "plain", request, tag=key, on_report=lambda *_: None))
+        result = dict(agent.hosts.call(engine, "plain", request, tag=key, on_report=lambda *_: None))
         tell(key, {"result": result})
     except HostDied as death:
         tell(key, {"died": death.reason, "deliberate": death.deliberate})

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from celery.worker import state as worker_state
 from django.db import OperationalError
 
 from clustercore.config.environment import Environment
@@ -25,7 +26,7 @@ from clustercore.nodes.domain.facts import NodeFacts
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.domain.self_test import _SELF_TESTS, Judgement, register_self_test
 from tests.fakes.nodes.engines import HangingInventory
-from tests.fakes.nodes.ledger import MemoryLedger, RememberedSubscription
+from tests.fakes.nodes.ledger import MemoryLedger, RememberedConsumer
 from tests.fakes.nodes.polling import until
 
 ECHO = "tests.fakes.nodes.engines:Echo"
@@ -38,7 +39,7 @@ class Running:
 
     def __init__(self, data_directory: Path) -> None:
         self.ledger = MemoryLedger()
-        self.subscription = RememberedSubscription()
+        self.consumer = RememberedConsumer()
         self.exits: list[int] = []
         self._data_directory = data_directory
         self._agents: list[NodeAgent] = []
@@ -51,7 +52,7 @@ class Running:
             heartbeat_seconds=0.05,
             lease_seconds=0.4,
         )
-        agent = NodeAgent(environment, self.ledger, self.subscription, slots=2, end_worker=self.exits.append)  # type: ignore[arg-type]
+        agent = NodeAgent(environment, self.ledger, self.consumer, slots=2, end_worker=self.exits.append)  # type: ignore[arg-type]
         self._agents.append(agent)
         agent.start()
         return agent
@@ -62,7 +63,7 @@ class Running:
             agent.end()
 
     def takes(self, queues: frozenset[str]) -> Callable[[], bool]:
-        return lambda: self.subscription.wanted.queues == queues
+        return lambda: self.consumer.wanted.queues == queues
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_outside_a_worker_there_is_no_agent() -> None:
 def test_it_consumes_what_it_can_do_once_it_has_registered(running: Running) -> None:
     agent = running.start()
     until(running.takes(EVERYTHING))
-    assert running.subscription.wanted.prefetch == 2
+    assert running.consumer.wanted.prefetch == 2
     as_hooks_see_it: Agent = current_agent()
     assert as_hooks_see_it is agent
     assert (agent.node_id, agent.taking_work) == (7, True)
@@ -349,10 +350,11 @@ def test_a_node_that_has_ended_does_not_beat_itself_back_online(running: Running
     assert len(running.ledger.beats) == beats
 
 
-def test_what_a_slot_has_in_hand_is_counted(running: Running) -> None:
+def test_what_slots_have_in_hand_is_counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     agent = running.start()
-    with agent.working("unit 1"), agent.working("unit 2"):
-        assert agent.busy == 2
+    monkeypatch.setattr(worker_state, "active_requests", {"unit 1", "unit 2"})
+    assert agent.busy == 2
+    monkeypatch.setattr(worker_state, "active_requests", set())
     assert agent.busy == 0
 
 

@@ -24,14 +24,14 @@ class JobsConfig(AppConfig):
         from clustercore.jobs.services.looking import use_knock
         from clustercore.jobs.services.submit import BacklogFull, KeyReused
         from clustercore.jobs.workflows import knock
-        from clustercore.nodes.domain.contracts import use_contracts
-        from clustercore.nodes.domain.hooks import extend_leases_by, register_hook
+        from clustercore.nodes.domain.contracts import known_work
+        from clustercore.nodes.domain.hooks import agent_hooks, lease_extenders
 
-        use_contracts(known_contracts)
+        known_work.register(known_contracts)
         use_knock(knock)
         leases = HeldLeases()
-        extend_leases_by(leases)
-        register_hook(LeaseKeeper(knock, leases))
+        lease_extenders.register(leases)
+        agent_hooks.register(LeaseKeeper(knock, leases))
         refuse_as(
             KeyReused,
             lambda error: RequestRefused(409, str(error), param="Idempotency-Key", code="idempotency_key_reused"),

@@ -44,7 +44,7 @@ class AgentStep(bootsteps.StartStopStep):
         consumer = ConsumerControl(parent)
         end_worker = _ending(consumer)
         slots = int(parent.concurrency)
-        agent = NodeAgent(settings, node_ledger(), consumer, slots=slots, end_worker=end_worker)
+        agent = NodeAgent(settings, node_ledger.get(), consumer, slots=slots, end_worker=end_worker)
         self._stopper = Stopper(agent, settings.grace_seconds, end_worker)
         self._stopper.start()
         agent.start()

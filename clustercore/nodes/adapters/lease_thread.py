@@ -78,7 +78,7 @@ class LeaseThread:
         """Leases first: a beat may have to wait for whoever writes the node's row."""
         self._soon.clear()
         is_whole = True
-        for extender in lease_extenders():
+        for extender in lease_extenders:
             is_whole &= extender.extend(self._agent)
         answer = self._registration.beat(self._intake.hold_reason, self._intake.idle_reason)
         self._due = elapsed_seconds() + self._heartbeat_seconds if is_whole else 0.0

@@ -16,6 +16,7 @@ from celery.worker import state as worker_state
 from django.db import OperationalError
 
 from clustercore.config.environment import Environment
+from clustercore.embedded.domain.registry import Registry, SoleEntry
 from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters import agent as agent_module
 from clustercore.nodes.adapters import hook_calls, intake, inventory_watch, lease_thread, self_tests
@@ -68,8 +69,8 @@ class Running:
 
 @pytest.fixture
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr(hook_calls, "registered_hooks", tuple)
-    monkeypatch.setattr(lease_thread, "lease_extenders", tuple)
+    monkeypatch.setattr(hook_calls, "agent_hooks", Registry())
+    monkeypatch.setattr(lease_thread, "lease_extenders", Registry())
     made = Running(tmp_path)
     yield made
     made.close()
@@ -94,7 +95,7 @@ def test_it_consumes_what_it_can_do_once_it_has_registered(running: Running) -> 
 
 
 def test_it_says_which_work_its_process_knows(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts, "_CONTRACTS", [lambda: ("sums/part/2",)])
+    monkeypatch.setattr(contracts, "known_work", SoleEntry(lambda: ("sums/part/2",)))
     running.start()
     until(running.takes(EVERYTHING))
     assert running.ledger.registrations[0].contracts == ("sums/part/2",)
@@ -219,7 +220,7 @@ def test_a_hook_that_fails_is_told_once_and_the_others_run(
             raise ValueError("a bad sensor")
 
     hooks = (Failing(), Hook())
-    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: hooks)
+    monkeypatch.setattr(hook_calls, "agent_hooks", Registry(*hooks))
     agent = running.start()
     until(lambda: calls.count("tick") >= 6)
     agent.end()
@@ -258,8 +259,8 @@ class Counted:
 @pytest.fixture
 def counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
     found = Counted()
-    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: (found,))
-    monkeypatch.setattr(lease_thread, "lease_extenders", lambda: (found,))
+    monkeypatch.setattr(hook_calls, "agent_hooks", Registry(found))
+    monkeypatch.setattr(lease_thread, "lease_extenders", Registry(found))
     yield found
     found.goes_on.set()
 

@@ -20,14 +20,14 @@ class JobsConfig(AppConfig):
         from clustercore.jobs.services.keeper import LeaseKeeper
         from clustercore.jobs.services.looking import use_knock
         from clustercore.jobs.workflows import knock
-        from clustercore.nodes.domain.contracts import use_contracts
-        from clustercore.nodes.domain.hooks import extend_leases_by, register_hook
+        from clustercore.nodes.domain.contracts import known_work
+        from clustercore.nodes.domain.hooks import agent_hooks, lease_extenders
 
-        use_contracts(known_contracts)
+        known_work.register(known_contracts)
         use_knock(knock)
         leases = HeldLeases()
-        extend_leases_by(leases)
-        register_hook(LeaseKeeper(knock, leases))
+        lease_extenders.register(leases)
+        agent_hooks.register(LeaseKeeper(knock, leases))
         if apps.is_installed("clustercore.live"):
             from clustercore.jobs.topics import JOB, JOBS
             from clustercore.live.domain.topics import register_topic

@@ -12,9 +12,9 @@ class NodesConfig(AppConfig):
         if settings.ONLY_READS:
             return
         from clustercore.nodes import services  # noqa: PLC0415
-        from clustercore.nodes.domain.hooks import register_hook  # noqa: PLC0415
-        from clustercore.nodes.domain.ledger import use_ledger  # noqa: PLC0415
+        from clustercore.nodes.domain.hooks import agent_hooks  # noqa: PLC0415
+        from clustercore.nodes.domain.ledger import node_ledger  # noqa: PLC0415
         from clustercore.nodes.services.model_pulls import ModelPuller  # noqa: PLC0415
 
-        use_ledger(services)
-        register_hook(ModelPuller())
+        node_ledger.register(services)
+        agent_hooks.register(ModelPuller())

@@ -20,10 +20,10 @@ class ProjectConfig(AppConfig):
     def ready(self) -> None:
         from clustercore.blobs.services import CacheUpkeep  # noqa: PLC0415  (models are ready only now)
         from clustercore.jobs.services.retention import tidy_ledger  # noqa: PLC0415
-        from clustercore.nodes.domain.hooks import register_hook  # noqa: PLC0415
+        from clustercore.nodes.domain.hooks import agent_hooks  # noqa: PLC0415
         from clustercore.project import checks  # noqa: F401, PLC0415  (registers itself)
 
-        register_hook(CacheUpkeep(tidy_ledger))
+        agent_hooks.register(CacheUpkeep(tidy_ledger))
         # Every process of the product comes by here, and so do the children it starts: what they make is their
         # account's alone, and nobody has to think of it where a file is made.
         os.umask(PRIVATE)

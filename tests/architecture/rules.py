@@ -55,8 +55,8 @@ LEASE_THREAD = {
             "clustercore.nodes.adapters.registration",
             "clustercore.nodes.domain.hooks",
         },
-        {"extend", "lease_extenders", "beat", "asked_by", "elapsed_seconds", "shortage_in"}
-        | {"hold", "release", "hold_while_short", "_keep", "_round", "_obey", "_fail"}
+        {"extend", "beat", "asked_by", "elapsed_seconds", "shortage_in"}
+        | {"obey", "hold_while_short", "_keep", "_round", "_fail"}
         | {"Event", "Thread", "start", "wait", "is_set", "set", "clear"},
     ),
     "clustercore/jobs/services/held_leases.py": (

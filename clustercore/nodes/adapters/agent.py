@@ -1,4 +1,4 @@
-"""The node agent: says of itself what its hooks and slots ask, and owns the two threads that keep a node going."""
+"""The node agent: what hooks and slots ask of a node, and the two threads that keep it going."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.db import connection
 
 import clustercore
 from clustercore.config.environment import Environment
+from clustercore.nodes.adapters.consumer_control import ConsumerControl
 from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hook_calls import HookCalls
 from clustercore.nodes.adapters.hosts import HostPool
@@ -23,10 +24,8 @@ from clustercore.nodes.adapters.lease_thread import LeaseThread
 from clustercore.nodes.adapters.registration import Registration
 from clustercore.nodes.adapters.self_tests import SelfTestRun
 from clustercore.nodes.adapters.spool import DirectorySpools, spool_directory
-from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.adapters.upkeep import Upkeep
-from clustercore.nodes.domain.facts import NodeFacts
-from clustercore.nodes.domain.inventory import Inventory
+from clustercore.nodes.domain.facts import Hardware, NodeFacts
 from clustercore.nodes.domain.ledger import NodeLedger, RefusedError
 
 logger = logging.getLogger(__name__)
@@ -39,10 +38,11 @@ class NotANodeError(RuntimeError):
 
 
 _CURRENT: list[NodeAgent] = []
+"""Written once, before the first thread of the agent starts, and only read from then on."""
 
 
 def current_agent() -> NodeAgent:
-    """The agent of this worker process, from any of its threads. Raises NotANodeError elsewhere."""
+    """Returns the agent of this worker process, in any of its threads. Raises NotANodeError elsewhere."""
     try:
         return _CURRENT[0]
     except IndexError:
@@ -59,47 +59,27 @@ class NodeAgent:
         self,
         environment: Environment,
         ledger: NodeLedger,
-        subscription: Subscription,
+        consumer: ConsumerControl,
         *,
         slots: int,
         end_worker: Callable[[int], None],
     ) -> None:
-        self._environment = environment
+        hardware = read_hardware()
+        self.name = environment.node_name
+        self.instance = uuid4()
+        self.boot_id = hardware.boot_id
+        self.slots = slots
         self._ledger = ledger
-        self._slots = slots
         self._end_worker = end_worker
-        self._instance = uuid4()
-        self._hardware = read_hardware()
-        self._inventory = InventoryWatch(lambda: _inventory_of(environment))
-        self._hosts = self._make_hosts()
-        self._spools = DirectorySpools(spool_directory(environment.data_dir, environment.node_name))
-        self._intake = Intake(self.name, slots, subscription, lambda: self.capabilities, says=self._say_soon)
-        self._registration = Registration(ledger, self._instance, self._facts)
-        self._presence = HubPresence(self._intake)
+        self._inventory = _inventory_watch(environment)
+        self.hosts = _host_pool(environment, self._inventory, hardware, slots)
+        self.spools = DirectorySpools(spool_directory(environment.data_dir, self.name))
+        self.intake = Intake(self.name, slots, consumer, lambda: self.capabilities, says=self._say_soon)
+        facts = _facts(environment, hardware, self.instance, slots)
+        self._registration = Registration(ledger, self.instance, facts)
         self._hooks = HookCalls(self)
         self._self_test: SelfTestRun | None = None
-        pause = min(1.0, environment.lease_seconds / TICKS_PER_LEASE)
-        self._leases = LeaseThread(
-            self,
-            self._intake,
-            self._registration,
-            self._presence,
-            heartbeat_seconds=environment.heartbeat_seconds,
-            pause_seconds=pause,
-            fail=self._fail,
-        )
-        self._upkeep = Upkeep(
-            self._intake,
-            self._registration,
-            self._presence,
-            self._inventory,
-            self._hooks,
-            self._leases,
-            subscription,
-            pause_seconds=pause,
-            ready=self._begin_self_test,
-            fail=self._fail,
-        )
+        self._leases, self._upkeep = self._threads(environment, consumer)
 
     @property
     def node_id(self) -> int:
@@ -108,52 +88,23 @@ class NodeAgent:
         return self._registration.node_id
 
     @property
-    def name(self) -> str:
-        return self._environment.node_name
-
-    @property
-    def instance(self) -> UUID:
-        return self._instance
-
-    @property
-    def boot_id(self) -> str:
-        return self._hardware.boot_id
-
-    @property
-    def slots(self) -> int:
-        return self._slots
-
-    @property
-    def hosts(self) -> HostPool:
-        return self._hosts
-
-    @property
-    def spools(self) -> DirectorySpools:
-        return self._spools
-
-    @property
-    def intake(self) -> Intake:
-        """What the worker takes, and why not more."""
-        return self._intake
-
-    @property
     def capabilities(self) -> tuple[str, ...]:
         return self._inventory.known.capabilities()
 
     @property
     def taking_work(self) -> bool:
-        return self._intake.is_open
+        return self.intake.is_open
 
     @property
     def busy(self) -> int:
         """How many slots have something in hand."""
-        return max(self._hosts.busy, len(worker_state.active_requests))
+        return max(self.hosts.busy, len(worker_state.active_requests))
 
     def bar(self, reasons: Mapping[str, str]) -> None:
-        self._intake.bar(reasons)
+        self.intake.bar(reasons)
 
     def hold_while_short(self, short: str) -> None:
-        self._intake.hold_while_short(short)
+        self.intake.hold_while_short(short)
 
     def start(self) -> None:
         """Makes this the process's agent and starts its threads."""
@@ -161,10 +112,10 @@ class NodeAgent:
         self._upkeep.start()
 
     def end(self) -> None:
-        """No more ticks; whatever is still in hand is handed back and the node is offline. Raises nothing."""
+        """Ends the ticks, hands back whatever is still in hand, and takes the node offline. Raises nothing."""
         self._upkeep.end()
         self._leases.end()
-        self._hosts.close()
+        self.hosts.close()
         try:
             # What stands on others ends before them, so that no lower room keeps the leases from being handed back.
             self._hooks.run("on_hand_back", last_first=True)
@@ -179,40 +130,30 @@ class NodeAgent:
         if self._self_test is not None:
             self._self_test.stop()
 
+    def _threads(self, environment: Environment, consumer: ConsumerControl) -> tuple[LeaseThread, Upkeep]:
+        """They share what follows, each of which says itself how it bears that; the upkeep starts the lease thread."""
+        shared = self.intake, self._registration, HubPresence(self.intake)
+        pause = min(1.0, environment.lease_seconds / TICKS_PER_LEASE)
+        beat = environment.heartbeat_seconds
+        leases = LeaseThread(self, *shared, heartbeat_seconds=beat, pause_seconds=pause, fail=self._fail)
+        return leases, Upkeep(
+            *shared,
+            inventory=self._inventory,
+            hooks=self._hooks,
+            leases=leases,
+            consumer=consumer,
+            pause_seconds=pause,
+            ready=self._begin_self_test,
+            fail=self._fail,
+        )
+
     def _say_soon(self) -> None:
         self._leases.say_soon()
 
     def _begin_self_test(self) -> None:
-        self._self_test = SelfTestRun(
-            self._hosts, self._ledger, self.node_id, self._inventory.known, lambda: self.busy == 0
-        )
+        inventory = self._inventory.known
+        self._self_test = SelfTestRun(self.hosts, self._ledger, self.node_id, inventory, lambda: self.busy == 0)
         self._self_test.start()
-
-    def _make_hosts(self) -> HostPool:
-        inventory, environment = self._inventory, self._environment
-        return HostPool(
-            inventory.known.plugins,
-            environment.models_directory,
-            slots=self._slots,
-            threads=environment.engine_threads or max(1, self._hardware.cores // self._slots),
-            silent_seconds=environment.silent_host_seconds,
-            idle_seconds=environment.idle_runner_seconds,
-            memory_need=self._memory_need,
-        )
-
-    def _memory_need(self, engine: str, model: str) -> int:
-        return self._inventory.known.memory_mb(engine, model)
-
-    def _facts(self) -> NodeFacts:
-        return NodeFacts(
-            name=self.name,
-            instance=self._instance,
-            process_id=os.getpid(),
-            hardware=self._hardware,
-            version=clustercore.__version__,
-            slots=self._slots,
-            heartbeat_seconds=self._environment.heartbeat_seconds,
-        )
 
     def _fail(self, thread: str, error: Exception) -> None:
         if isinstance(error, RefusedError):
@@ -222,5 +163,36 @@ class NodeAgent:
         self._end_worker(1)
 
 
-def _inventory_of(environment: Environment) -> Inventory:
-    return take_inventory(environment.engines, environment.stt_ladder, environment.models_directory)
+def _inventory_watch(environment: Environment) -> InventoryWatch:
+    return InventoryWatch(
+        lambda: take_inventory(environment.engines, environment.stt_ladder, environment.models_directory)
+    )
+
+
+def _host_pool(environment: Environment, inventory: InventoryWatch, hardware: Hardware, slots: int) -> HostPool:
+    def memory_need(engine: str, model: str) -> int:
+        # Asked of what is known by then: a model may have been downloaded meanwhile.
+        return inventory.known.memory_mb(engine, model)
+
+    return HostPool(
+        inventory.known.plugins,
+        environment.models_directory,
+        slots=slots,
+        threads=environment.engine_threads or max(1, hardware.cores // slots),
+        silent_seconds=environment.silent_host_seconds,
+        idle_seconds=environment.idle_runner_seconds,
+        memory_need=memory_need,
+    )
+
+
+def _facts(environment: Environment, hardware: Hardware, instance: UUID, slots: int) -> Callable[[], NodeFacts]:
+    """What the process says of itself whenever it registers: the rooms above may know more work by then."""
+    return lambda: NodeFacts(
+        name=environment.node_name,
+        instance=instance,
+        process_id=os.getpid(),
+        hardware=hardware,
+        version=clustercore.__version__,
+        slots=slots,
+        heartbeat_seconds=environment.heartbeat_seconds,
+    )

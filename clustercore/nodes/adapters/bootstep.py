@@ -13,8 +13,8 @@ from celery.worker import state
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.agent import NodeAgent
 from clustercore.nodes.adapters.connection_pool import make_room_for
+from clustercore.nodes.adapters.consumer_control import ConsumerControl
 from clustercore.nodes.adapters.stopping import Stopper
-from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.domain.ledger import node_ledger
 
 FLOWER_BEAT_SECONDS = 10
@@ -42,11 +42,11 @@ class AgentStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         settings = environment()
-        subscription = Subscription(parent)
+        consumer = ConsumerControl(parent)
         slots = int(parent.concurrency)
         make_room_for(slots)
-        agent = NodeAgent(settings, node_ledger(), subscription, slots=slots, end_worker=self._end_worker)
-        self._stopper = Stopper(agent, settings.grace_seconds, _ending(subscription))
+        agent = NodeAgent(settings, node_ledger.get(), consumer, slots=slots, end_worker=self._end_worker)
+        self._stopper = Stopper(agent, settings.grace_seconds, _ending(consumer))
         self._stopper.start()
         agent.start()
 
@@ -64,10 +64,10 @@ class AgentStep(bootsteps.StartStopStep):
             self._stopper.request("the node agent failed", code)
 
 
-def _ending(subscription: Subscription) -> Callable[[int], None]:
+def _ending(consumer: ConsumerControl) -> Callable[[int], None]:
     def end_worker(code: int) -> None:
         if state.should_stop is None:
             state.should_stop = code  # type: ignore[assignment]
-        subscription.wake()
+        consumer.wake()
 
     return end_worker

@@ -8,7 +8,7 @@ import threading
 from clustercore.embedded.domain.database_trouble import is_busy
 from clustercore.nodes.adapters.hub_presence import DATABASE_ERRORS, HubPresence
 from clustercore.nodes.adapters.repeated_failures import RepeatedFailures
-from clustercore.nodes.domain.hooks import Agent, AgentHook, registered_hooks
+from clustercore.nodes.domain.hooks import Agent, AgentHook, agent_hooks
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class HookCalls:
 
     def start(self, presence: HubPresence, ended: threading.Event, pause_seconds: float) -> None:
         """Every hook's start, each until the database lets it: before the first unit it must have been."""
-        waiting = list(registered_hooks())
+        waiting = list(agent_hooks)
         while waiting and not ended.is_set():
             with presence.asked_by("upkeep"):
                 while waiting:
@@ -34,8 +34,7 @@ class HookCalls:
     def run(self, moment: str, *, last_first: bool = False) -> None:
         """Every hook is called even if another one finds the database away; that is raised at the end."""
         lost: Exception | None = None
-        hooks = registered_hooks()
-        for hook in reversed(hooks) if last_first else hooks:
+        for hook in reversed(tuple(agent_hooks)) if last_first else agent_hooks:
             try:
                 self._call(hook, moment)
             except DATABASE_ERRORS as error:

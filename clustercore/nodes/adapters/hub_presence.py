@@ -13,12 +13,12 @@ from psycopg_pool import PoolTimeout
 
 from clustercore.embedded.domain.database_trouble import absence_in_words, is_busy
 from clustercore.embedded.domain.shortage import database_shortage
+from clustercore.nodes.domain.consumption import HoldSource
 
 logger = logging.getLogger(__name__)
 
 DATABASE_ERRORS = (OperationalError, InterfaceError, PoolTimeout)
 """What a database raises that is away or busy: `database_trouble` says which."""
-HUB = "hub"
 
 
 class Holder(Protocol):
@@ -34,6 +34,7 @@ class HubPresence:
 
     def __init__(self, holder: Holder) -> None:
         self._holder = holder
+        # The lock guards `_missed_by` alone, which both threads change; whose name stands in `_busy_for` changes that.
         self._lock = threading.Lock()
         self._missed_by: set[str] = set()
         self._busy_for: set[str] = set()
@@ -69,7 +70,9 @@ class HubPresence:
                     "The hub's database is away; this node keeps what it has and takes nothing new: %s", error
                 )
             self._missed_by.add(thread)
-            self._holder.hold(HUB, f"the hub's database {database_shortage(error) or absence_in_words(error)}")
+            self._holder.hold(
+                HoldSource.HUB, f"the hub's database {database_shortage(error) or absence_in_words(error)}"
+            )
 
     def _answered(self, thread: str) -> None:
         with self._lock:
@@ -78,4 +81,4 @@ class HubPresence:
             self._missed_by.discard(thread)
             if not self._missed_by:
                 logger.info("The hub's database is back; this node goes on")
-                self._holder.release(HUB)
+                self._holder.release(HoldSource.HUB)

@@ -15,8 +15,6 @@ from clustercore.nodes.adapters.intake import Intake
 from clustercore.nodes.adapters.registration import Registration
 from clustercore.nodes.domain.hooks import Agent, lease_extenders
 
-OPERATOR = "operator"
-
 
 class LeaseThread:
     """Beats every `heartbeat_seconds`, or soon after `say_soon`; while the hub is away, at every look."""
@@ -39,6 +37,7 @@ class LeaseThread:
         self._heartbeat_seconds = heartbeat_seconds
         self._pause_seconds = pause_seconds
         self._fail = fail
+        # Its own, but for the two events: whoever has something to tell sets the one, whoever ends the node the other.
         self._due = 0.0
         self._soon = threading.Event()
         self._ended = threading.Event()
@@ -81,16 +80,9 @@ class LeaseThread:
         # What was to be said soon is not said yet, and the next look tries it again.
         self._due = 0.0
         is_whole = True
-        for extender in lease_extenders():
+        for extender in lease_extenders:
             is_whole &= extender.extend(self._agent)
         answer = self._registration.beat(self._intake.hold_reason, self._intake.idle_reason)
         self._due = elapsed_seconds() + self._heartbeat_seconds if is_whole else 0.0
         if answer is not None and answer.known:
-            self._obey(drained=answer.drained)
-
-    def _obey(self, *, drained: bool) -> None:
-        self._intake.release("name")
-        if drained:
-            self._intake.hold(OPERATOR, "drained by an operator")
-        else:
-            self._intake.release(OPERATOR)
+            self._intake.obey(drained=answer.drained)

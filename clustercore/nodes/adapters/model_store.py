@@ -1,26 +1,39 @@
-"""The models on this machine's disk: pull, list, verify, remove.
+"""The models of this machine: pull, list, verify, remove.
 
-A model lies in `<models_directory>/<engine>/<model>/` with `checksums.json` beside its files. It is put there by one
-rename, after everything in it was compared with its checksums; until then it lies in `.partial/`, and what was found to
-be corrupt in `.quarantine/`. Engines look at neither.
+One is put in its place by one rename, after everything in it was compared with its checksums.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import httpx
 
+from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.nodes.adapters.hub_models import HubModels
-from clustercore.nodes.adapters.model_archive import unpack
-from clustercore.nodes.adapters.model_download import Checksum, DownloadProgress, sha256_of
+from clustercore.nodes.adapters.model_download import DownloadProgress, sha256_of
+from clustercore.nodes.adapters.model_files import (
+    PARTIAL,
+    QUARANTINE,
+    files_in,
+    forget_downloads,
+    in_use,
+    leave_only,
+    mismatches,
+    places,
+    put_in_place,
+    quarantine,
+    read_record,
+    size_of,
+    unpack_in_place,
+    write_record,
+)
 from clustercore.nodes.adapters.model_lock import alone_with
 from clustercore.nodes.adapters.model_sources import Fetching, fetch
 from clustercore.nodes.domain.model_catalogue import (
@@ -33,8 +46,6 @@ from clustercore.nodes.domain.model_catalogue import (
 )
 from clustercore.nodes.domain.model_record import CHECKSUMS
 
-PARTIAL = ".partial"
-QUARANTINE = ".quarantine"
 GIGABYTE = 1_000_000_000
 
 
@@ -79,23 +90,23 @@ def pull(
     `disk_full`, `no_connection`, `download_refused`, `download_interrupted`, `package_missing`, `model_corrupt`,
     `archive_unsafe`, `source_missing`, `model_in_use`, `pull_running`.
     """
-    with alone_with(label, models_directory):
+    with _bringing(label, models_directory):
         if source is not None:
             return _pull_local(":".join(split_label(label)), _local_path(source), models_directory, budget_gb)
         return _pull_known(label, models_directory, budget_gb, fetching or Fetching())
 
 
 def _pull_known(label: str, models_directory: Path, budget_gb: float, fetching: Fetching) -> PulledModel:
-    folder, staging = _places(label, models_directory)
+    folder, staging = places(label, models_directory)
     entry = entry_for(label)
     _refuse_over_budget(entry.label, entry.size_mb * 1_000_000, models_directory, budget_gb, replaced=folder)
-    _leave_only(entry.downloads, staging)
+    leave_only(entry.downloads, staging)
     fetched = fetch(entry, folder, staging, fetching)
     verified = {name: _verified_against(entry, name, staging, fetched.stated.get(name)) for name in entry.downloads}
     if entry.is_archive:
         archive = next(iter(entry.downloads))
-        _unpack_in_place(archive, staging)
-        verified = dict.fromkeys(_files_in(staging), verified[archive])
+        unpack_in_place(archive, staging)
+        verified = dict.fromkeys(files_in(staging), verified[archive])
     return _install(entry.label, fetched.source, folder, staging, verified)
 
 
@@ -106,20 +117,20 @@ def pull_from_hub(
 
     Raises ModelStoreError: `model_missing` where the hub has none, or as `pull`.
     """
-    with alone_with(label, models_directory):
+    with _bringing(label, models_directory):
         return _pull_from_hub(label, models_directory, budget_gb, hub, progress)
 
 
 def _pull_from_hub(
     label: str, models_directory: Path, budget_gb: float, hub: HubModels, progress: DownloadProgress
 ) -> PulledModel:
-    folder, staging = _places(label, models_directory)
+    folder, staging = places(label, models_directory)
     engine, model = split_label(label)
     files = hub.record(engine, model)
     size = sum(one["size"] for one in files.values())
     _refuse_over_budget(label, size, models_directory, budget_gb, replaced=folder)
     staging.mkdir(parents=True, exist_ok=True)
-    _leave_only(files, staging)
+    leave_only(files, staging)
     try:
         for name in files:
             hub.fetch(engine, model, name, staging / name, progress)
@@ -128,12 +139,28 @@ def _pull_from_hub(
     compared = {
         name: to for name, to in _compared_with_catalogue(f"{engine}:{model}", staging).items() if name in files
     }
-    wrong = [*_mismatches(staging, {"files": files}), *(name for name, to in compared.items() if to == "different")]
+    wrong = [*mismatches(staging, {"files": files}), *(name for name, to in compared.items() if to == "different")]
     if wrong:
-        _quarantine(staging)
+        quarantine(staging)
         raise ModelStoreError("model_corrupt", f"{label} from the hub: {', '.join(wrong)}")
     against = {name: "hub" if to == "nothing" else to for name, to in compared.items()}
     return _install(f"{engine}:{model}", f"the hub at {hub.base_url}", folder, staging, against)
+
+
+@contextmanager
+def _bringing(label: str, models_directory: Path) -> Iterator[None]:
+    """Around one pull: it is the only one of its model, and a disk that fills up meanwhile is told in words."""
+    with alone_with(label, models_directory):
+        try:
+            yield
+        except OSError as error:
+            if not (short := shortage_in(error)):
+                raise
+            message = (
+                f"{label} cannot be brought: {short} for {models_directory}; what came is kept: make room and type the "
+                f"same again, or clustercore models rm {label}"
+            )
+            raise ModelStoreError("disk_full", message) from error
 
 
 def has(label: str, models_directory: Path) -> bool:
@@ -146,7 +173,7 @@ def stored_file(engine: str, model: str, name: str, models_directory: Path) -> t
     if not (is_plain_name(engine) and is_plain_name(model)):
         return None
     folder = models_directory / engine / model
-    record = _read_record(folder) if folder.is_dir() else None
+    record = read_record(folder) if folder.is_dir() else None
     if record is None:
         return None
     if name == CHECKSUMS:
@@ -180,39 +207,33 @@ def remove(label: str, models_directory: Path) -> int:
     if not found:
         here = ", ".join(one.label for one in list_models(models_directory)) or "none"
         raise ModelStoreError("model_missing", f"there is no model {label} in {models_directory}; here: {here}")
-    freed = sum(_size_of(path) for path in found)
+    freed = sum(size_of(path) for path in found)
     with alone_with(label, models_directory):
         try:
             for path in found:
                 shutil.rmtree(path)
         except PermissionError as error:
-            raise _in_use(root / model) from error
+            raise in_use(root / model) from error
     return freed
 
 
-def _places(label: str, models_directory: Path) -> tuple[Path, Path]:
-    """Where the model will lie, and where it lies until it is whole."""
-    engine, model = split_label(label)
-    return models_directory / engine / model, models_directory / engine / PARTIAL / model
-
-
-def _verified_against(entry: CatalogueEntry, name: str, staging: Path, stated: Checksum | None) -> str:
+def _verified_against(entry: CatalogueEntry, name: str, staging: Path, stated: str | None) -> str:
     known = entry.sha256.get(name)
-    expected = Checksum("sha256", known) if known else stated
+    expected = known or stated
     if expected is None:
         return "nothing"
-    if not expected.fits(staging / name):
-        _quarantine(staging)
-        message = f"{name} of {entry.label} is not what its checksum ({expected.value}) says; type the same again"
+    if sha256_of(staging / name) != expected:
+        quarantine(staging)
+        message = f"{name} of {entry.label} is not what its checksum ({expected}) says; type the same again"
         raise ModelStoreError("model_corrupt", message)
     return "catalogue" if known else "server"
 
 
 def _pull_local(label: str, source: Path, models_directory: Path, budget_gb: float) -> PulledModel:
-    folder, staging = _places(label, models_directory)
+    folder, staging = places(label, models_directory)
     if not source.exists():
         raise ModelStoreError("source_missing", f"there is nothing at {source}; --from takes a folder or a zip archive")
-    _refuse_over_budget(label, _size_of(source), models_directory, budget_gb, replaced=folder)
+    _refuse_over_budget(label, size_of(source), models_directory, budget_gb, replaced=folder)
     if staging.exists():
         shutil.rmtree(staging)
     staging.mkdir(parents=True)
@@ -224,7 +245,7 @@ def _pull_local(label: str, source: Path, models_directory: Path, budget_gb: flo
     else:
         shutil.copyfile(source, staging / source.name)
         if source.suffix == ".zip":
-            _unpack_in_place(source.name, staging)
+            unpack_in_place(source.name, staging)
     return _install(label, str(source), folder, staging, _compared_with_catalogue(label, staging))
 
 
@@ -233,133 +254,54 @@ def _compared_with_catalogue(label: str, staging: Path) -> dict[str, str]:
     entry = CATALOGUE.get(label)
     known = entry.sha256 if entry is not None and not entry.is_archive else {}
     compared = {}
-    for name, path in _files_in(staging).items():
+    for name, path in files_in(staging).items():
         fits = sha256_of(path) == known.get(name)
         compared[name] = "catalogue" if fits else "different" if name in known else "nothing"
     return compared
 
 
 def _compare_with_record(label: str, source: Path, staging: Path) -> None:
-    record = _read_record(source)
-    wrong = _mismatches(staging, record) if record else []
+    record = read_record(source)
+    wrong = mismatches(staging, record) if record else []
     if wrong:
-        _quarantine(staging)
+        quarantine(staging)
         raise ModelStoreError("model_corrupt", f"{label} from {source}: {', '.join(wrong)}; copy it again")
-
-
-def _unpack_in_place(name: str, staging: Path) -> None:
-    unpacked = staging.with_name(staging.name + ".unpacked")
-    shutil.rmtree(unpacked, ignore_errors=True)
-    unpacked.mkdir()
-    try:
-        unpack(staging / name, unpacked)
-    except ModelStoreError:
-        shutil.rmtree(unpacked)
-        _quarantine(staging)
-        raise
-    shutil.rmtree(staging)
-    unpacked.rename(staging)
-
-
-def _leave_only(names: Iterable[str], staging: Path) -> None:
-    """What another source or another version of the model left is no part of this one; what continues it stays."""
-    wanted = {kept for name in names for kept in (name, f"{name}.etag")}
-    for name, path in _files_in(staging).items():
-        if name not in wanted:
-            path.unlink()
-
-
-def _files_in(directory: Path) -> dict[str, Path]:
-    """Returns name, relative to `directory`, to path. A link counts as what it leads to, even where that is gone."""
-    found = sorted(path for path in directory.rglob("*") if path.is_file() or path.is_symlink())
-    return {path.relative_to(directory).as_posix(): path for path in found}
 
 
 def _install(label: str, source: str, folder: Path, staging: Path, verified: Mapping[str, str]) -> PulledModel:
     """`verified` names every file of the model; any other one was compared with nothing, and is refused."""
-    for tag in {f"{name}.etag" for name in verified} - set(verified):
-        (staging / tag).unlink(missing_ok=True)
-    strangers = [name for name in _files_in(staging) if name not in verified]
+    forget_downloads(verified, staging)
+    strangers = [name for name in files_in(staging) if name not in verified]
     if strangers:
-        _quarantine(staging)
+        quarantine(staging)
         raise ModelStoreError("model_corrupt", f"{label}: {', '.join(strangers)} is no part of it; type the same again")
     if not verified:
         raise ModelStoreError("model_corrupt", f"{label}: {source} holds no files")
-    files = {
-        name: {"sha256": sha256_of(path), "size": path.stat().st_size} for name, path in _files_in(staging).items()
-    }
-    record = {"label": label, "source": source, "verified_against": dict(verified), "files": files}
-    (staging / CHECKSUMS).write_text(json.dumps(record, indent=2, sort_keys=True), encoding="utf-8")
-    _swap(staging, folder)
-    return PulledModel(label=label, folder=folder, size_bytes=_size_of(folder), source=source, verified=dict(verified))
-
-
-def _swap(staging: Path, folder: Path) -> None:
-    old = staging.with_name(staging.name + ".old")
-    shutil.rmtree(old, ignore_errors=True)
-    try:
-        if folder.exists():
-            folder.rename(old)
-    except PermissionError as error:
-        raise _in_use(folder) from error
-    staging.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _in_use(folder: Path) -> ModelStoreError:
-    # Windows does not let go of files that a process has open.
-    return ModelStoreError("model_in_use", f"{folder} cannot be changed: stop this machine's node, and type it again")
-
-
-def _quarantine(path: Path) -> Path:
-    """One per model: the newer evidence replaces the older, so that it cannot fill the disk."""
-    root = path.parent.parent if path.parent.name == PARTIAL else path.parent
-    target = root / QUARANTINE / path.name
-    shutil.rmtree(target, ignore_errors=True)
-    target.parent.mkdir(exist_ok=True)
-    path.rename(target)
-    return target
+    write_record(label, source, staging, verified)
+    put_in_place(staging, folder)
+    return PulledModel(label=label, folder=folder, size_bytes=size_of(folder), source=source, verified=dict(verified))
 
 
 def _stored(folder: Path, *, verify: bool) -> StoredModel:
-    label, size = f"{folder.parent.name}:{folder.name}", _size_of(folder)
-    record = _read_record(folder)
+    label, size = f"{folder.parent.name}:{folder.name}", size_of(folder)
+    record = read_record(folder)
     if record is None:
         detail = "no checksums.json: copied by hand; pull it, or pull it --from its folder, to have it verified"
         return StoredModel(label=label, folder=folder, size_bytes=size, state="unrecorded", detail=detail)
     if not verify:
         return StoredModel(label=label, folder=folder, size_bytes=size, state="ready")
-    wrong = _mismatches(folder, record)
+    wrong = mismatches(folder, record)
     if not wrong:
         return StoredModel(label=label, folder=folder, size_bytes=size, state="verified")
     detail = f"{', '.join(wrong)}; moved aside, type: clustercore models pull {label}"
-    return StoredModel(label=label, folder=_quarantine(folder), size_bytes=size, state="quarantined", detail=detail)
-
-
-def _read_record(folder: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((folder / CHECKSUMS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) and isinstance(record.get("files"), dict) else None
-
-
-def _mismatches(folder: Path, record: Mapping[str, Any]) -> list[str]:
-    wrong = []
-    for name, wanted in record["files"].items():
-        path = folder / name
-        if not path.is_file():
-            wrong.append(f"{name} is missing")
-        elif path.stat().st_size != wanted["size"] or sha256_of(path) != wanted["sha256"]:
-            wrong.append(f"{name} was changed")
-    return wrong
+    return StoredModel(label=label, folder=quarantine(folder), size_bytes=size, state="quarantined", detail=detail)
 
 
 def _refuse_over_budget(label: str, needed: int, models_directory: Path, budget_gb: float, replaced: Path) -> None:
     stored = [model for model in list_models(models_directory) if model.folder != replaced]
     # What was quarantined or half fetched fills the disk as well; what this pull replaces or continues does not count.
     staging = replaced.parent / PARTIAL / replaced.name
-    used = _size_of(models_directory) - _size_of(replaced) - _size_of(staging)
+    used = size_of(models_directory) - size_of(replaced) - size_of(staging)
     if used + needed > budget_gb * GIGABYTE:
         biggest = sorted(stored, key=lambda model: -model.size_bytes)[:3]
         names = ", ".join(f"clustercore models rm {one.label} ({_gigabytes(one.size_bytes)})" for one in biggest)
@@ -378,12 +320,6 @@ def _refuse_over_budget(label: str, needed: int, models_directory: Path, budget_
 
 def _gigabytes(size: int) -> str:
     return f"{size / GIGABYTE:.2f} GB"
-
-
-def _size_of(path: Path) -> int:
-    if path.is_file():
-        return path.stat().st_size
-    return sum(one.stat().st_size for one in path.rglob("*") if one.is_file())
 
 
 def _local_path(source: str) -> Path:

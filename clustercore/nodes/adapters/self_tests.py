@@ -11,8 +11,8 @@ from typing import Any
 from django.db import Error, connection
 
 from clustercore.embedded.domain.shortage import ResourceShortage, shortage_in
-from clustercore.nodes.adapters.holds import SHORTAGE_SECONDS
 from clustercore.nodes.adapters.hosts import HostPool
+from clustercore.nodes.domain.consumption import SHORTAGE_SECONDS
 from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
 from clustercore.nodes.domain.hooks import HostDied
 from clustercore.nodes.domain.inventory import Inventory

@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import FrameType
 
 from clustercore.nodes.adapters.agent import NodeAgent
+from clustercore.nodes.domain.consumption import STOPPING, HoldSource
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Stopper:
 
     def _hand_back(self) -> None:
         """Grace, then the end of all hosts and leases."""
-        self._agent.intake.hold("stop", "the node is stopping")
+        self._agent.intake.hold(HoldSource.STOP, STOPPING)
         self._agent.stop_self_test()
         self._grace()
         ending = threading.Thread(target=self._agent.end, name="node hand-back", daemon=True)

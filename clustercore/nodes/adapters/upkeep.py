@@ -7,14 +7,14 @@ import threading
 from collections.abc import Callable
 
 from clustercore.embedded.domain.shortage import shortage_in
-from clustercore.nodes.adapters.holds import WITHOUT_BROKER
+from clustercore.nodes.adapters.consumer_control import ConsumerControl
 from clustercore.nodes.adapters.hook_calls import HookCalls
 from clustercore.nodes.adapters.hub_presence import HubPresence
 from clustercore.nodes.adapters.intake import Intake
 from clustercore.nodes.adapters.inventory_watch import InventoryWatch, tell_inventory
-from clustercore.nodes.adapters.lease_thread import OPERATOR, LeaseThread
+from clustercore.nodes.adapters.lease_thread import LeaseThread
 from clustercore.nodes.adapters.registration import Registration
-from clustercore.nodes.adapters.subscription import Subscription
+from clustercore.nodes.domain.consumption import WITHOUT_BROKER, HoldSource
 from clustercore.nodes.domain.ledger import NameTakenError
 
 logger = logging.getLogger(__name__)
@@ -31,11 +31,11 @@ class Upkeep:
         intake: Intake,
         registration: Registration,
         presence: HubPresence,
+        *,
         inventory: InventoryWatch,
         hooks: HookCalls,
         leases: LeaseThread,
-        subscription: Subscription,
-        *,
+        consumer: ConsumerControl,
         pause_seconds: float,
         ready: Callable[[], None],
         fail: Callable[[str, Exception], None],
@@ -46,7 +46,7 @@ class Upkeep:
         self._inventory = inventory
         self._hooks = hooks
         self._leases = leases
-        self._subscription = subscription
+        self._consumer = consumer
         self._pause_seconds = pause_seconds
         self._ready = ready
         self._fail = fail
@@ -81,24 +81,21 @@ class Upkeep:
             return
         self._leases.start()
         self._hooks.start(self._presence, self._ended, self._pause_seconds)
-        if self._subscription.becomes_ready(self._ended):
-            self._intake.release("start")
+        if self._consumer.becomes_ready(self._ended):
+            self._intake.release(HoldSource.START)
         else:
-            self._intake.hold("start", WITHOUT_BROKER)
+            self._intake.hold(HoldSource.START, WITHOUT_BROKER)
         self._ready()
 
     def _register(self) -> None:
-        if self._registration.write(self._inventory.known):
-            self._intake.hold(OPERATOR, "drained by an operator")
-        else:
-            self._intake.release(OPERATOR)
+        self._intake.obey(drained=self._registration.write(self._inventory.known))
         tell_inventory(self._inventory.known)
 
     def _tick(self) -> None:
         """A machine that is short of something for now says so and goes on."""
         self._intake.end_expired_holds()
-        if self._subscription.ready:
-            self._intake.release("start")
+        if self._consumer.ready:
+            self._intake.release(HoldSource.START)
         self._intake.apply()
         try:
             with self._presence.asked_by("upkeep"):
@@ -124,4 +121,4 @@ class Upkeep:
             self._register()
         except NameTakenError as error:
             self._registration.lost.clear()
-            self._intake.hold("name", str(error))
+            self._intake.hold(HoldSource.NAME, str(error))

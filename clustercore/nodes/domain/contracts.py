@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from clustercore.embedded.domain.registry import SoleEntry
+
 Contracts = Callable[[], tuple[str, ...]]
 """Returns "kind/stage/number" of all that it knows."""
 
-_CONTRACTS: list[Contracts] = []
-
-
-def use_contracts(contracts: Contracts) -> None:
-    """Called once, from an AppConfig.ready. It is asked each time the node registers."""
-    _CONTRACTS[:] = [contracts]
+known_work: SoleEntry[Contracts] = SoleEntry(tuple)
+"""Asked each time the node registers; a process for which nobody says so knows no work."""
 
 
 def contracts_known() -> tuple[str, ...]:
-    """Returns what this process knows; nothing where nobody said."""
-    return _CONTRACTS[0]() if _CONTRACTS else ()
+    """Returns what this process knows."""
+    return known_work.get()()

@@ -64,14 +64,6 @@ class BeatAnswer:
     drained: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Consumption:
-    """What a node should take from the broker now."""
-
-    queues: frozenset[str] = field(default_factory=frozenset)
-    prefetch: int = 1
-
-
 def slots_for(configured: int | None, cores: int, gpus: Sequence[Any]) -> int:
     """How many units a node works on at once: as configured, else one per GPU, else half its cores, at most 4."""
     if configured:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+from clustercore.embedded.domain.registry import Registry
 from clustercore.nodes.domain.engine import JsonObject
 
 
@@ -161,25 +162,7 @@ class AgentHook(Protocol):
         ...
 
 
-_HOOKS: list[AgentHook] = []
-_LEASE_EXTENDERS: list[LeaseExtender] = []
-
-
-def register_hook(hook: AgentHook) -> None:
-    """Called once per room, from its AppConfig.ready."""
-    _HOOKS.append(hook)
-
-
-def registered_hooks() -> tuple[AgentHook, ...]:
-    """In the order of registration."""
-    return tuple(_HOOKS)
-
-
-def extend_leases_by(extender: LeaseExtender) -> None:
-    """Called once per room that gives leases, from its AppConfig.ready."""
-    _LEASE_EXTENDERS.append(extender)
-
-
-def lease_extenders() -> tuple[LeaseExtender, ...]:
-    """In the order of registration."""
-    return tuple(_LEASE_EXTENDERS)
+agent_hooks: Registry[AgentHook] = Registry()
+"""One for each room that has something to do in the agent's upkeep."""
+lease_extenders: Registry[LeaseExtender] = Registry()
+"""One for each room that gives leases."""

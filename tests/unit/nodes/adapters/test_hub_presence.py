@@ -6,7 +6,8 @@ import threading
 
 from django.db import OperationalError
 
-from clustercore.nodes.adapters.hub_presence import HUB, HubPresence
+from clustercore.nodes.adapters.hub_presence import HubPresence
+from clustercore.nodes.domain.consumption import HoldSource
 
 
 class SlowHolder:
@@ -42,6 +43,6 @@ def test_a_hub_that_is_away_for_one_thread_is_not_back_by_what_another_found_bef
     ask(presence, "leases", gone)
     holder.goes_on.set()
     back.join(10)
-    assert holder.held == {HUB}
+    assert holder.held == {HoldSource.HUB}
     ask(presence, "leases")
     assert holder.held == set()

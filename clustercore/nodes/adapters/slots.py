@@ -1,4 +1,4 @@
-"""How many threads a worker gets when nobody says."""
+"""How many slots, which are threads, a worker gets when nobody says."""
 
 from __future__ import annotations
 

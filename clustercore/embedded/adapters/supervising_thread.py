@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 
 from clustercore.embedded.adapters.program import Program
@@ -33,6 +33,12 @@ class SupervisingThread:
         self._lives[one] = asyncio.run_coroutine_threadsafe(one.run(), self._loop)
         return one
 
+    def check(self) -> None:
+        """Raises what kept a program from being kept, which nobody foresaw."""
+        for life in self._lives.values():
+            if life.done():
+                life.result()
+
     def hurry(self) -> None:
         """Sends all of them their first signal once more."""
         for one in self._lives:
@@ -43,11 +49,11 @@ class SupervisingThread:
         if self._loop.is_closed():
             return
         asyncio.run_coroutine_threadsafe(stop_all(self._lives), self._loop).result()
-        for life in self._lives.values():
-            life.result()
+        wait(self._lives.values())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self.check()
 
 
 @contextmanager

@@ -74,6 +74,7 @@ class Hub:
         if waits_for != self._told:
             self._told = waits_for
             tell(waits_for or "PostgreSQL and Redis run again")
+        self.supervision.check()
         for one in self.supervision.programs:
             if one.restarts > most_restarts:
                 raise CommandError(f"{one.program.name} does not stay up. {_log_of(one)}")

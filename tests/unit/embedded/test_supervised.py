@@ -282,3 +282,15 @@ def test_a_stop_that_comes_while_it_starts_is_obeyed(keeping: Keeping) -> None:
         return one.state
 
     assert asyncio.run(stopped_at_once()) == "stopped"
+
+
+def test_an_error_that_nobody_foresaw_is_not_kept_secret(tmp_path: Path) -> None:
+    def broken() -> tuple[list[str], bytes]:
+        raise ValueError("nobody foresaw it")
+
+    thread = SupervisingThread(lambda _text: None)
+    thread.keep(Program("a program", broken, POLITELY, tmp_path / "program.log", {}))
+
+    with pytest.raises(ValueError, match="nobody foresaw it"):
+        thread.close()
+    thread.close()

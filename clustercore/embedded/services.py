@@ -16,6 +16,7 @@ from typing import Any
 from clustercore.embedded.adapters.control import ControlConnection, connect_or_start
 from clustercore.embedded.adapters.directories import layout_of, prepare
 from clustercore.embedded.adapters.locks import is_locked
+from clustercore.embedded.adapters.logs import tail
 from clustercore.embedded.adapters.progress import Patience
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.domain.errors import EmbeddedError
@@ -27,7 +28,6 @@ __all__ = ["EmbeddedError", "Lease", "ensure_running", "status", "stop"]
 START_SECONDS = 60.0
 """How long nothing may move before a start is given up; a slow one that goes on is waited for."""
 
-_LOG_TAIL_BYTES = 1500
 _RENEW_PAUSE_SECONDS = 1.0
 
 
@@ -65,7 +65,7 @@ class Lease:
         return resolve_endpoints(self._layout.data_dir, None, None)
 
     def close(self) -> None:
-        """Let go; the servers stop a while later unless somebody else holds them."""
+        """Let go; returns when the supervisor knows. The servers stop a while later unless somebody else holds them."""
         self._closed.set()
         with self._lock, suppress(OSError):
             self._connection.interrupt()
@@ -131,8 +131,9 @@ def ensure_running(
     return Lease(layout, linger_seconds, _ready_connection(layout, linger_seconds, start_seconds, tell))
 
 
-def stop(data_dir: Path, *, timeout_seconds: float = 60) -> bool:
-    """Stop the servers of `data_dir`, whoever holds them; False when none ran.
+def stop(data_dir: Path, *, timeout_seconds: float = 60, unless_held: bool = False) -> bool:
+    """Stop the servers of `data_dir`, whoever holds them; returns when they have ended. False when none ran, or, with
+    `unless_held`, when somebody holds them.
 
     Raises EmbeddedError after the timeout.
     """
@@ -144,9 +145,11 @@ def stop(data_dir: Path, *, timeout_seconds: float = 60) -> bool:
     else:
         found = True
         with suppress(OSError):
-            connection.send({"op": "stop"})
-            next(connection.statuses(), None)
+            connection.send({"op": "stop", "unless_held": unless_held})
+            found = next(connection.statuses(), {}).get("phase") not in ("starting", "ready")
         connection.close()
+        if not found:
+            return False
     while is_locked(layout.supervisor_lock):
         if time.monotonic() > deadline:
             raise EmbeddedError(f"The embedded servers did not stop. {_log_tails(layout)}")
@@ -221,8 +224,5 @@ def _becomes_ready(
 
 def _log_tails(layout: Layout) -> str:
     """The end of each log, and where to read on."""
-    tails = [f"Their logs lie in {layout.logs}."]
-    for path in sorted(layout.logs.glob("*.log")):
-        text = path.read_bytes()[-_LOG_TAIL_BYTES:].decode("utf-8", "replace").strip()
-        tails.append(f"--- {path.name}\n{text}")
-    return "\n".join(tails)
+    tails = [f"--- {path.name}\n{tail(path)}" for path in sorted(layout.logs.glob("*.log"))]
+    return "\n".join([f"Their logs lie in {layout.logs}.", *tails])

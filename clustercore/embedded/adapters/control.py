@@ -54,8 +54,8 @@ class ControlConnection:
         self._socket.settimeout(max(0.01, seconds))
 
     def interrupt(self) -> None:
-        """Make a thread that waits in `statuses` see the end."""
-        self._socket.shutdown(socket.SHUT_RDWR)
+        """Says that nothing more is asked: the supervisor closes, and who waits in `statuses` sees the end."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         self._file.close()

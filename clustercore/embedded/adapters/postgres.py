@@ -15,7 +15,8 @@ import psycopg
 from clustercore.embedded.adapters import secrets
 from clustercore.embedded.adapters.binaries import PostgresTree, postgres_tree
 from clustercore.embedded.adapters.processes import CHILD_ENVIRONMENT
-from clustercore.embedded.adapters.server import LOG, Program
+from clustercore.embedded.adapters.program import Program
+from clustercore.embedded.adapters.program_process import LOG
 from clustercore.embedded.domain.accounts import Account
 from clustercore.embedded.domain.endpoints import DATABASE, ROLE, embedded_database_url
 from clustercore.embedded.domain.errors import EmbeddedError
@@ -42,15 +43,20 @@ def postgres_program(layout: Layout, account: Account | None) -> Program:
     _provision(layout, tree, account, layout.postgres_data)
     return Program(
         name="PostgreSQL",
-        directory=layout.postgres_data,
-        process_names=frozenset({"postgres"}),
-        stop_signals=((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)),
-        before_start=lambda: (_before_start(layout, tree, account), b""),
+        prepare=lambda: (_prepared(layout, tree, account), b""),
         probe=lambda: _answers(layout),
+        stop_signals=((signal.SIGINT, 20.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0)),
+        log=layout.logs / "postgres.log",
+        environment=CHILD_ENVIRONMENT,
+        directory=layout.postgres_data,
+        account=account,
+        process_names=frozenset({"postgres"}),
+        gives_up=True,
+        tells_of_shortage=True,
     )
 
 
-def _before_start(layout: Layout, tree: PostgresTree, account: Account | None) -> list[str]:
+def _prepared(layout: Layout, tree: PostgresTree, account: Account | None) -> list[str]:
     """Called when no process of this database is left: a postmaster.pid is stale whatever its number says."""
     (layout.postgres_data / "postmaster.pid").unlink(missing_ok=True)
     for name in (layout.postgres_socket, layout.postgres_socket.with_name(layout.postgres_socket.name + ".lock")):

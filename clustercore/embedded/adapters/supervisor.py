@@ -4,15 +4,14 @@ It detaches itself, holds the data directory's lock, and answers on a control so
 
 - `{"op": "hold", "linger_seconds": 30}` counts as a client until the connection closes; the answer, and every later
   change, is a status line. The servers stop `linger_seconds` after the last such connection closed.
-- `{"op": "status"}` answers one status line. `{"op": "stop"}` does the same and stops the servers.
+- `{"op": "status"}` answers one status line. `{"op": "stop"}` does the same and stops the servers, with
+  `"unless_held": true` only where they have no client.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import logging.handlers
 import os
 import shutil
 import signal
@@ -26,18 +25,17 @@ from typing import Any
 from clustercore.embedded.adapters.descriptors import raise_descriptor_limit
 from clustercore.embedded.adapters.directories import layout_of, prepare
 from clustercore.embedded.adapters.locks import try_lock
+from clustercore.embedded.adapters.logs import rotating_log
 from clustercore.embedded.adapters.postgres import postgres_program
 from clustercore.embedded.adapters.processes import end_leftovers
+from clustercore.embedded.adapters.program_process import LOG
 from clustercore.embedded.adapters.progress import processor_seconds
-from clustercore.embedded.adapters.server import LOG, Server
+from clustercore.embedded.adapters.supervised import SupervisedProgram, stop_all
 from clustercore.embedded.adapters.valkey import valkey_program
-from clustercore.embedded.domain.accounts import Account
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import Layout
 from clustercore.embedded.domain.supervision import ALREADY_RUNNING
 
-_LOG_BYTES = 2_000_000
-_LOG_COPIES = 2
 _PROGRESS_SECONDS = 2.0
 _FIRST_CLIENT_SECONDS = 10.0
 """Whoever starts a supervisor needs a moment to come back to it."""
@@ -50,7 +48,7 @@ class Supervisor:
         self._layout = layout
         self._listener = listener
         self._linger_seconds = linger_seconds
-        self._servers: list[Server] = []
+        self._servers: list[SupervisedProgram] = []
         self._holders: set[asyncio.StreamWriter] = set()
         self._stop = asyncio.Event()
         self._phase = "starting"
@@ -75,7 +73,7 @@ class Supervisor:
         teller.cancel()
         self._layout.control_socket.unlink(missing_ok=True)
         control.close()
-        await asyncio.gather(*(server.stop() for server in self._servers))
+        await stop_all(self._servers)
         await asyncio.gather(*tasks)
         for writer in list(self._holders):
             writer.close()
@@ -87,7 +85,7 @@ class Supervisor:
         # In a thread, so that those who wait are answered meanwhile.
         database = await asyncio.to_thread(postgres_program, self._layout, account)
         broker = await asyncio.to_thread(valkey_program, self._layout, account)
-        self._servers = [self._server(database, "postgres", account), self._server(broker, "redis", account)]
+        self._servers = [SupervisedProgram(one, LOG.warning, self._server_changed) for one in (database, broker)]
 
     async def _tell_of_progress(self) -> None:
         """While the servers start, whoever waits hears that they get on: some database, some machine takes minutes."""
@@ -99,10 +97,6 @@ class Supervisor:
             before, spent = spent, processor_seconds(os.getpid())
             if spent != before:
                 self._tell_all()
-
-    def _server(self, program: Any, name: str, account: Account | None) -> Server:
-        log = _rotating_log(f"clustercore.embedded.{name}", self._layout.logs / f"{name}.log", "%(message)s")
-        return Server(program, account, log, self._server_changed)
 
     def _server_changed(self) -> None:
         states = [server.state for server in self._servers]
@@ -136,7 +130,7 @@ class Supervisor:
         with suppress(OSError, ValueError, AttributeError):
             request = json.loads(await reader.readline())
             operation = request.get("op")
-            if operation == "stop":
+            if operation == "stop" and not (request.get("unless_held") and self._holders):
                 self._stop_because("stopping", "asked by a command")
             if operation == "hold":
                 await self._hold(reader, writer, float(request.get("linger_seconds", self._linger_seconds)))
@@ -180,19 +174,6 @@ class Supervisor:
         writer.write(json.dumps(self._status()).encode() + b"\n")
 
 
-def _rotating_log(name: str, path: Path, form: str) -> logging.Logger:
-    # Opened at its first line, whose failure the handler survives: a full disk must not end the supervisor.
-    handler = logging.handlers.RotatingFileHandler(
-        path, maxBytes=_LOG_BYTES, backupCount=_LOG_COPIES, encoding="utf-8", delay=True
-    )
-    handler.setFormatter(logging.Formatter(form))
-    logger = logging.getLogger(name)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-    return logger
-
-
 def _bound_listener(path: Path) -> socket.socket:
     """Only the holder of the lock comes here, so a socket that lies there has no listener."""
     path.unlink(missing_ok=True)
@@ -224,7 +205,7 @@ def main(arguments: list[str]) -> int:
     prepare(layout)
     listener = _bound_listener(layout.control_socket)
     _detach()
-    _rotating_log(LOG.name, layout.logs / "supervisor.log", "%(asctime)s %(levelname)s %(message)s")
+    rotating_log(LOG.name, layout.logs / "supervisor.log", "%(asctime)s %(levelname)s %(message)s")
     _logged(lambda: asyncio.run(_run(layout, listener, linger_seconds)))
     os.close(lock)
     return 0

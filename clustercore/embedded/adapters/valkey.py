@@ -11,7 +11,8 @@ import signal
 
 from clustercore.embedded.adapters import secrets
 from clustercore.embedded.adapters.binaries import redis_program
-from clustercore.embedded.adapters.server import Program
+from clustercore.embedded.adapters.processes import CHILD_ENVIRONMENT
+from clustercore.embedded.adapters.program import Program
 from clustercore.embedded.domain.accounts import Account
 from clustercore.embedded.domain.layout import Layout
 
@@ -25,11 +26,16 @@ def valkey_program(layout: Layout, account: Account | None) -> Program:
     program = redis_program(layout, account)
     return Program(
         name="Redis",
-        directory=layout.redis_data,
-        process_names=frozenset({"valkey-server", "redis-server"}),
-        stop_signals=((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)),
-        before_start=lambda: ([program, "-"], _configuration(layout)),
+        prepare=lambda: ([program, "-"], _configuration(layout)),
         probe=lambda: _answers(layout),
+        stop_signals=((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0)),
+        log=layout.logs / "redis.log",
+        environment=CHILD_ENVIRONMENT,
+        directory=layout.redis_data,
+        account=account,
+        process_names=frozenset({"valkey-server", "redis-server"}),
+        gives_up=True,
+        tells_of_shortage=True,
     )
 
 

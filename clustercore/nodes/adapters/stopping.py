@@ -24,6 +24,8 @@ SIGNALS = ("SIGTERM", "SIGINT", "SIGBREAK")
 HAND_BACK_SECONDS = 1.5
 EXIT_SECONDS = 1.2
 POLL_SECONDS = 0.05
+ECHO_SECONDS = 1.0
+"""How long the death of a parent may be told again: Linux tells of it once for each thread of the parent that ends."""
 
 
 class Stopper:
@@ -47,6 +49,7 @@ class Stopper:
         # A SimpleQueue may be used in a signal handler; locks and events may not.
         self._requests: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
         self._handed_back = threading.Event()
+        self._parent = os.getppid()
 
     def start(self) -> None:
         """Takes over the signals, if this is the main thread, and waits for them in a thread of its own."""
@@ -95,12 +98,20 @@ class Stopper:
             )
 
     def _grace(self) -> None:
-        deadline = time.monotonic() + self._grace_seconds
+        began = time.monotonic()
+        deadline = began + self._grace_seconds
         while self._agent.busy and (left := deadline - time.monotonic()) > 0:
             with suppress(queue.Empty):
                 reason, _ = self._requests.get(timeout=min(POLL_SECONDS, left))
+                if self._lost_its_parent_since(began):
+                    continue
                 logger.warning("%s again: stopping at once", reason)
                 return
+
+    def _lost_its_parent_since(self, began: float) -> bool:
+        """Whether a further signal is an echo of the first one, and nobody's wish for a quicker end."""
+        time.sleep(POLL_SECONDS)
+        return time.monotonic() - began < ECHO_SECONDS and os.getppid() != self._parent
 
 
 def _leave(code: int) -> None:

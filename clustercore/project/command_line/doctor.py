@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from rich.text import Text
 from typer import Option
 
 from clustercore.config.environment import environment
-from clustercore.embedded.services import EmbeddedError, status
+from clustercore.embedded.services import EmbeddedError, status, stop
 from clustercore.project.command_line.console import ExitCode, output, say, write_json
 from clustercore.project.command_line.diagnosis import (
     BROKEN,
@@ -21,17 +22,15 @@ from clustercore.project.command_line.diagnosis import (
     engine_findings,
     machine_findings,
 )
-from clustercore.project.command_line.servers import CLIENT_LINGER_SECONDS, servers, uses_embedded_servers
+from clustercore.project.command_line.servers import servers, uses_embedded_servers
 
 MARKS = {"ok": Text("✔", "green"), HINT: Text("•", "yellow"), BROKEN: Text("✘", "red")}
-_LINGER_SECONDS = 2.0
-"""For servers that were started for the look."""
 
 
 def doctor(as_json: Annotated[bool, Option("--json", help="For a script.")] = False) -> int:
     """Look at everything that clustercore needs: servers, tables, disk, clock, engines, GPU, hub and nodes.
 
-    What does not run is started for the look and stops again.
+    Servers that do not run are started for the look, and have stopped again when it ends.
 
     Exit codes: 0 if everything needed works (hints included), 1 if something is broken.
     """
@@ -57,9 +56,19 @@ def _all_findings() -> Iterator[Finding]:
     yield from machine_findings()
     yield from engine_findings()
     try:
-        runs = not uses_embedded_servers() or status(environment().data_dir)["phase"] == "ready"
-        linger = CLIENT_LINGER_SECONDS if runs else _LINGER_SECONDS
-        with servers(start=True, linger_seconds=linger):
+        with _servers_as_before(), servers(start=True):
             yield from cluster_findings()
     except EmbeddedError as error:
         yield Finding("servers", BROKEN, str(error))
+
+
+@contextmanager
+def _servers_as_before() -> Iterator[None]:
+    """Stops, at the end of the block, servers that did not run before it, unless somebody else holds them by then."""
+    data_dir = environment().data_dir
+    ran = not uses_embedded_servers() or status(data_dir)["phase"] == "ready"
+    try:
+        yield
+    finally:
+        if not ran:
+            stop(data_dir, unless_held=True)

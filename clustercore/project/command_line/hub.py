@@ -8,27 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 from clustercore.config.environment import environment
+from clustercore.embedded.adapters.logs import tail
 from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.adapters.secrets import free_loopback_port
+from clustercore.embedded.adapters.supervised import SupervisedProgram
+from clustercore.embedded.adapters.supervising_thread import SupervisingThread, supervising
 from clustercore.embedded.services import Lease
-from clustercore.project import web_command
-from clustercore.project.command_line.console import CommandError, ExitCode, Unreachable
+from clustercore.project.command_line.console import CommandError, ExitCode, Unreachable, remark
 from clustercore.project.command_line.ledger_process import LedgerProcess, ledger_process
-from clustercore.project.command_line.log_rotation import rotate
-from clustercore.project.command_line.on_demand import OnDemand
-from clustercore.project.command_line.processes import (
-    Child,
-    end_children,
-    flower_command,
-    hub_variables,
-    keyless_variables,
-    node_command,
-    node_variables,
-)
+from clustercore.project.command_line.processes import flower_program, node_program, web_program
 from clustercore.project.command_line.servers import (
     log_directory,
     note,
@@ -36,7 +27,7 @@ from clustercore.project.command_line.servers import (
     servers,
     uses_embedded_servers,
 )
-from clustercore.project.flower.process import socket_path, wanted_path
+from clustercore.project.flower.process import wanted_path
 
 WEB_PORT_FILE = "web.port"
 QUIET_SECONDS = 90.0
@@ -44,10 +35,7 @@ QUIET_SECONDS = 90.0
 
 TOLD_AFTER_SECONDS = 15.0
 _POLL_SECONDS = 0.1
-_SPARE_SECONDS = 4.0
-"""What a node may need beyond its grace."""
-
-_WEB_END_SECONDS = 12.0
+_MOST_RESTARTS = 2
 
 Tell = Callable[[str], None]
 
@@ -73,44 +61,23 @@ class Hub:
     lease: Lease | None
     ledger: LedgerProcess
     """Whom to ask until all is ready; close it then."""
-    web: list[Child] = field(default_factory=list)
-    flower: OnDemand | None = None
-    """Behind the web process, while somebody looks at it."""
-    nodes: list[Child] = field(default_factory=list)
+    supervision: SupervisingThread
+    nodes: list[SupervisedProgram] = field(default_factory=list)
     _told: str = ""
 
-    @property
-    def children(self) -> list[Child]:
-        """All that should run, in the order of their start."""
-        return [*self.web, *self.nodes]
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all run that should."""
-        return all(child.exit_code is None for child in self.children)
-
-    def keep(self, tell: Tell) -> None:
-        """Starts again what died. Raises CommandError when the embedded servers are gone for good."""
+    def keep(self, tell: Tell, most_restarts: float = math.inf) -> None:
+        """Looks whether all goes on. Raises CommandError when the embedded servers are gone for good, or a program
+        of ours has been started again so often."""
         if self.lease is not None and self.lease.ended.is_set():
             raise CommandError(f"the embedded servers ended: {self.lease.reason}")
-        self._tell_of_servers(tell)
-        for child in self.children:
-            self._keep(child, child.keep, tell)
-        if self.flower is not None:
-            self._keep(self.flower.child, self.flower.keep, tell)
-
-    def _keep(self, child: Child, keep: Callable[[], str], tell: Tell) -> None:
-        rotate(child.log)
-        said = keep()
-        if said:
-            tell(f"{said}; its log: {child.log}")
-
-    def _tell_of_servers(self, tell: Tell) -> None:
-        """Once for each change of reason."""
         waits_for = self.lease.waits_for if self.lease is not None else ""
         if waits_for != self._told:
             self._told = waits_for
             tell(waits_for or "PostgreSQL and Redis run again")
+        self.supervision.check()
+        for one in self.supervision.programs:
+            if one.restarts > most_restarts:
+                raise CommandError(f"{one.program.name} does not stay up. {_log_of(one)}")
 
 
 @contextmanager
@@ -129,13 +96,22 @@ def running_hub(
         if told := ledger.ask("migrate"):
             tell(told)
         chosen = choose_port(port, tell)
-        hub = Hub(f"http://127.0.0.1:{chosen}", chosen, lease, ledger)
-        ledger.ask("establish", web_url=hub.web_url)
+        url = f"http://127.0.0.1:{chosen}"
+        ledger.ask("establish", web_url=url)
         tell("starting the web process" + (" and the nodes" if nodes else ""))
-        stack.callback(_end, hub)
-        _start_children(hub, nodes, flower)
-        wait_for_web(hub, tell)
-        yield hub
+        supervision = stack.enter_context(supervising(remark))
+        web = supervision.keep(web_program(chosen))
+        _start_flower(supervision, flower)
+        started = [supervision.keep(node_program(wish.name, wish.slots)) for wish in nodes]
+        _wait_for_web(web, url, tell)
+        yield Hub(url, chosen, lease, ledger, supervision, started)
+
+
+def _start_flower(supervision: SupervisingThread, flower: bool) -> None:
+    if flower:
+        supervision.keep(flower_program())
+    else:
+        wanted_path(environment().data_dir).unlink(missing_ok=True)
 
 
 def choose_port(port: int, tell: Tell) -> int:
@@ -163,44 +139,32 @@ def choose_port(port: int, tell: Tell) -> int:
     return chosen
 
 
-def wait_for_web(hub: Hub, tell: Tell) -> None:
+def _wait_for_web(web: SupervisedProgram, url: str, tell: Tell) -> None:
     """Returns when the web process answers. Raises CommandError with the end of its log."""
-    child, patience, slow = hub.web[0], Patience(QUIET_SECONDS), _Slow(tell)
-    while child.exit_code is None and patience.lasts(lambda: strides(child.pid)):
-        slow.tell_once(f"still waiting for the web process; its log: {child.log}")
-        if _answers(hub.web_port):
+    patience, slow = Patience(QUIET_SECONDS), _Slow(tell)
+    while web.state in ("starting", "ready") and patience.lasts(lambda: strides(web.pid)):
+        slow.tell_once(f"still waiting for the web process; its log: {web.program.log}")
+        if web.state == "ready":
             return
         time.sleep(_POLL_SECONDS)
-    raise CommandError(f"the web process does not answer on {hub.web_url}. Its log, {child.log}:\n{child.log_tail()}")
+    raise CommandError(f"the web process does not answer on {url}. {_log_of(web)}")
 
 
-def _answers(port: int) -> bool:
-    """Whether anything at all is answered."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=5.0)
-    try:
-        connection.request("GET", "/healthz")
-        connection.getresponse()
-        return True
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()
+def _log_of(one: SupervisedProgram) -> str:
+    return f"Its log, {one.program.log}:\n{tail(one.program.log)}"
 
 
 def wait_for_nodes(hub: Hub, names: Sequence[str], tell: Tell) -> None:
     """Returns when all nodes have registered; keeps the hub while waiting. Raises Unreachable with a log's end."""
-    patience, slow, children = Patience(QUIET_SECONDS), _Slow(tell), hub.nodes
+    patience, slow = Patience(QUIET_SECONDS), _Slow(tell)
     while True:
         found = registered(hub, names)
         if len(found) == len(names):
             return
-        if not patience.lasts(lambda: [strides(child.pid) for child in children]):
+        if not patience.lasts(lambda: [strides(node.pid) for node in hub.nodes]):
             break
-        hub.keep(tell)
+        hub.keep(tell, _MOST_RESTARTS)
         slow.tell_once(f"still waiting for {', '.join(sorted(set(names) - set(found)))}; logs: {log_directory()}")
-        for child in children:
-            if child.restarts > 2:
-                raise CommandError(f"{child.name} does not stay up. Its log, {child.log}:\n{child.log_tail()}")
         time.sleep(_POLL_SECONDS)
     raise Unreachable(
         f"the nodes did not register, and nothing moved for {QUIET_SECONDS:.0f} s; their logs lie in {log_directory()}"
@@ -221,53 +185,9 @@ class _Slow:
 
 def registered(hub: Hub, names: Sequence[str]) -> list[str]:
     """Returns the names of those of the hub's own nodes that are online and no longer starting."""
-    process_ids = [child.pid for child in hub.nodes if child.pid is not None]
+    process_ids = [node.pid for node in hub.nodes if node.pid is not None]
     found: list[str] = hub.ledger.ask("registered", names=list(names), process_ids=process_ids)
     return found
-
-
-def _start_children(hub: Hub, nodes: Sequence[NodeWish], flower: bool) -> None:
-    logs = log_directory()
-    hub.web.append(_web_child(hub.web_port, logs))
-    if flower:
-        hub.flower = _flower(logs)
-        hub.flower.open()
-    else:
-        wanted_path(environment().data_dir).unlink(missing_ok=True)
-    hub.nodes += [_node_child(wish, logs) for wish in nodes]
-    for child in hub.children:
-        child.start()
-
-
-def _web_child(port: int, logs: Path) -> Child:
-    return Child("the web process", web_command.command(port=port), logs / "web.log", hub_variables())
-
-
-def _flower(logs: Path) -> OnDemand:
-    settings = environment()
-    socket_path(settings.data_dir).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    child = Child("Flower", flower_command(), logs / "flower.log", keyless_variables())
-    return OnDemand(child, wanted_path(settings.data_dir), settings.idle_flower_seconds)
-
-
-def _node_child(wish: NodeWish, logs: Path) -> Child:
-    command = node_command(wish.shown_name)
-    log = logs / f"node-{_as_file_name(wish.shown_name)}.log"
-    return Child(f"node {wish.shown_name}", command, log, node_variables(wish.name, wish.slots))
-
-
-def _as_file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[:80]
-
-
-def _end(hub: Hub) -> None:
-    """Nodes first: what they finish in their grace may still fetch from the web process."""
-    end_children(hub.nodes, environment().grace_seconds + _SPARE_SECONDS)
-    web = list(hub.web)
-    if hub.flower is not None:
-        hub.flower.close()
-        web.append(hub.flower.child)
-    end_children(web, _WEB_END_SECONDS)
 
 
 def _last_port(path: Path) -> int:

@@ -1,27 +1,32 @@
-"""Child processes: started in a session of their own, started again when they die, and ended politely."""
+"""The processes of a hub beside its servers: as commands, and as programs that are supervised."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from clustercore.config.environment import environment
 from clustercore.config.interpreter import child_variables, python_command
-from clustercore.embedded.adapters.processes import tied_to_parent
-from clustercore.embedded.domain.restarts import pause_before
-from clustercore.project.flower import process as flower
+from clustercore.embedded.adapters.program import Demand, Program
+from clustercore.project import web_command
+from clustercore.project.command_line.servers import log_directory
+from clustercore.project.flower.process import arguments, socket_path, wanted_path
+
+WEB_END_SECONDS = 12.0
+FLOWER_END_SECONDS = 10.0
+SPARE_SECONDS = 4.0
+"""What a node may need beyond its grace."""
 
 KILL_SECONDS = 5.0
-UNSTARTABLE_PAUSE_SECONDS = 5.0
 _POLL_SECONDS = 0.05
-_TAIL_BYTES = 2000
 _WORKER = "import sys; from clustercore.project.command_line.worker import run; sys.exit(run(sys.argv[-1]))"
 _FLOWER = (
     "import sys; from clustercore.project.command_line.flower_process import run_celery; "
@@ -42,7 +47,7 @@ def hostname_of(name: str) -> str:
 
 def flower_command() -> list[str]:
     """Flower in a process of its own, on the hub's socket."""
-    return python_command("-c", _FLOWER, *flower.arguments(environment().data_dir))
+    return python_command("-c", _FLOWER, *arguments(environment().data_dir))
 
 
 def hub_variables() -> dict[str, str | None]:
@@ -65,109 +70,63 @@ def node_variables(name: str | None, slots: int | None) -> dict[str, str | None]
     return variables
 
 
-@dataclass
-class Child:
-    """One child that should run as long as its owner does. Start it from the main thread: on Linux it is told when
-    the thread that started it ends."""
-
-    name: str
-    command: Sequence[str]
-    log: Path
-    variables: Mapping[str, str | None] = field(default_factory=dict)
-    restarts: int = 0
-    _process: subprocess.Popen[bytes] | None = None
-    _started: float = 0.0
-    _again_at: float | None = None
-    _unstartable: str = ""
-    _is_dismissed: bool = False
-
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process is not None else None
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        return self._process.poll() if self._process is not None else None
-
-    def start(self) -> None:
-        """Starts it; its output goes to the end of its log. Raises OSError."""
-        with self.log.open("ab") as output:
-            self._process = _spawn(self.command, output, child_variables(self.variables))
-        self._started, self._is_dismissed = time.monotonic(), False
-
-    def keep(self) -> str:
-        """Starts it again when it has died, sooner the longer it lived; what happened, in words, or nothing."""
-        if not self.is_wanted or self.exit_code is None:
-            return ""
-        now = time.monotonic()
-        if self._again_at is None:
-            pause = pause_before(self.restarts + 1, now - self._started)
-            self._again_at = now + pause
-            return f"{self.name} ended (exit code {self.exit_code}); starting it again in {pause:.1f} s"
-        if now >= self._again_at:
-            self._again_at = None
-            self.restarts += 1
-            return self._start_again()
-        return ""
-
-    def _start_again(self) -> str:
-        """A machine without descriptors, memory or disk is no reason to give up: it is tried again."""
-        try:
-            self.start()
-        except OSError as error:
-            self._again_at = time.monotonic() + UNSTARTABLE_PAUSE_SECONDS
-            told, self._unstartable = self._unstartable, str(error)
-            return f"{self.name} cannot be started: {error}" if told != self._unstartable else ""
-        self._unstartable = ""
-        return ""
-
-    def terminate(self) -> None:
-        """Asks it to end; what it has in hand gets its grace."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
-
-    def dismiss(self) -> None:
-        """Asks it to end and no longer keeps it: `start` may follow once it has `ended`."""
-        self.terminate()
-        self._again_at = None
-        self._is_dismissed = True
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether it was started and not dismissed since."""
-        return self._process is not None and not self._is_dismissed
-
-    def kill(self) -> None:
-        """Ends it at once."""
-        if self._process is not None and self._process.poll() is None:
-            self._process.kill()
-
-    def end(self, seconds: float) -> None:
-        """Waits for its end, and kills it when it does not come."""
-        if self._process is None:
-            return
-        try:
-            self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(KILL_SECONDS)
-
-    def log_tail(self) -> str:
-        """The last lines of its log."""
-        try:
-            return self.log.read_bytes()[-_TAIL_BYTES:].decode("utf-8", "replace").strip()
-        except OSError:
-            return ""
+def web_program(port: int) -> Program:
+    """Returns the web process as a program; it is ready when it answers anything at all."""
+    return Program(
+        name="the web process",
+        prepare=lambda: (web_command.command(port=port), b""),
+        probe=lambda: asyncio.to_thread(_answers, port),
+        stop_signals=((signal.SIGTERM, WEB_END_SECONDS), (signal.SIGKILL, KILL_SECONDS)),
+        log=log_directory() / "web.log",
+        environment=child_variables(hub_variables()),
+    )
 
 
-def end_children(children: Sequence[Child], seconds: float) -> None:
-    """Ends all of them at the same time."""
-    for child in children:
-        child.terminate()
-    deadline = time.monotonic() + seconds
-    for child in children:
-        child.end(max(0.1, deadline - time.monotonic()))
+def flower_program() -> Program:
+    """Returns Flower as a program, which runs while somebody looks at it behind the web process."""
+    settings = environment()
+    socket_path(settings.data_dir).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return Program(
+        name="Flower",
+        prepare=lambda: (flower_command(), b""),
+        stop_signals=((signal.SIGTERM, FLOWER_END_SECONDS), (signal.SIGKILL, KILL_SECONDS)),
+        log=log_directory() / "flower.log",
+        environment=child_variables(keyless_variables()),
+        demand=Demand(wanted_path(settings.data_dir), settings.idle_flower_seconds),
+    )
+
+
+def node_program(name: str | None, slots: int | None) -> Program:
+    """Returns a node as a program; None leaves its name or its slots to the machine. When it is ready the ledger knows.
+
+    It goes before the web process, from which it may still fetch what it finishes in its grace.
+    """
+    shown = name or environment().node_name
+    grace = environment().grace_seconds + SPARE_SECONDS
+    return Program(
+        name=f"node {shown}",
+        prepare=lambda: (node_command(shown), b""),
+        stop_signals=((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)),
+        log=log_directory() / f"node-{_as_file_name(shown)}.log",
+        environment=child_variables(node_variables(name, slots)),
+        is_needed_last=False,
+    )
+
+
+def _as_file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[:80]
+
+
+def _answers(port: int) -> bool:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5.0)
+    try:
+        connection.request("GET", "/healthz")
+        connection.getresponse()
+        return True
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def spawn_detached(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
@@ -181,19 +140,6 @@ def spawn_detached(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]
             env=child_variables({}),
             **apart(),
         )
-
-
-def _spawn(command: Sequence[str], output: IO[bytes], variables: dict[str, str]) -> subprocess.Popen[bytes]:
-    tied: dict[str, Any] = {} if sys.platform == "win32" else {"preexec_fn": tied_to_parent(signal.SIGTERM)}
-    return subprocess.Popen(
-        list(command),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        env=variables,
-        **apart(),
-        **tied,
-    )
 
 
 def apart() -> dict[str, Any]:

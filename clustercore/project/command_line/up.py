@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Annotated, Any, NoReturn
 
@@ -25,18 +24,18 @@ from clustercore.embedded.adapters.descriptors import raise_descriptor_limit
 from clustercore.embedded.adapters.directories import layout_of
 from clustercore.embedded.adapters.gateway import Address, GatewayLimits, public_urls, running_gateway, upstreams_of
 from clustercore.embedded.adapters.locks import is_locked, try_lock
+from clustercore.embedded.adapters.logs import rotate, tail
 from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.selectors import gateway_secret
-from clustercore.embedded.services import status, stop
+from clustercore.embedded.services import stop
 from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
-from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
+from clustercore.project.command_line.hub import Hub, NodeWish, running_hub, wait_for_nodes
 from clustercore.project.command_line.listening import (
     ListenAddress,
     parse_listen,
     reachable_host,
     require_bindable,
 )
-from clustercore.project.command_line.log_rotation import rotate
 from clustercore.project.command_line.processes import process_ends, spawn_detached
 from clustercore.project.command_line.screens import UpState, up_screen
 from clustercore.project.command_line.servers import (
@@ -56,7 +55,7 @@ QUIET_SECONDS = 120.0
 DOWN_SPARE_SECONDS = 25.0
 _POLL_SECONDS = 0.2
 _KEEP_SECONDS = 1.0
-"""How often a hub is looked after whose children all run; the end of one is heard of at once."""
+"""How often it is looked at what is not supervised: the servers' lease, and our own log."""
 ListenOption = Annotated[
     str | None, Option("--listen", metavar="ADDRESS[:PORT]", help="Let other machines join at this address.")
 ]
@@ -136,16 +135,15 @@ def read_state() -> UpState | None:
 
 
 def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flower: bool) -> int:
-    tell = _teller()
     raise_descriptor_limit()
     state = UpState(pid=os.getpid(), phase="starting", data_dir=str(environment().data_dir))
     _write_state(state)
     with stop_signals() as stopping, ExitStack() as stack:
         try:
-            hub = stack.enter_context(running_hub(wishes, tell, port=port, flower=flower))
+            hub = stack.enter_context(running_hub(wishes, _tell, port=port, flower=flower))
             stopping.hub = hub
             state = _open(stack, hub, wishes, listen)
-            wait_for_nodes(hub, state.nodes, tell)
+            wait_for_nodes(hub, state.nodes, _tell)
             state.phase, state.setup_path = "ready", hub.ledger.ask("setup_path")
             hub.ledger.close()
             noted = _write_state(state)
@@ -162,27 +160,17 @@ def _run(wishes: list[NodeWish], listen: ListenAddress | None, port: int, *, flo
 
 def _keep(hub: Hub, state: UpState, noted: bool) -> NoReturn:
     """Until KeyboardInterrupt. Raises CommandError when the embedded servers are gone for good."""
-    log, ends = log_directory() / LOG, _ends_of_children()
     while True:
         hub.keep(remark)
         noted = noted or _write_state(state)
-        rotate(log)
-        with suppress(Empty):
-            ends.get(timeout=_KEEP_SECONDS if hub.is_whole else _POLL_SECONDS)
-
-
-def _ends_of_children() -> SimpleQueue[None]:
-    """Gets an item whenever a child ends; a handler may interrupt whoever waits for it."""
-    ends: SimpleQueue[None] = SimpleQueue()
-    signal.signal(signal.SIGCHLD, lambda _number, _frame: ends.put(None))
-    return ends
+        rotate(log_directory() / LOG)
+        time.sleep(_KEEP_SECONDS)
 
 
 def _stop_servers_nobody_holds() -> None:
     """At once rather than after their linger, unless another command works with them just now."""
-    data_dir = environment().data_dir
-    if uses_embedded_servers() and not status(data_dir).get("clients"):
-        stop(data_dir)
+    if uses_embedded_servers():
+        stop(environment().data_dir, unless_held=True)
 
 
 def _open(stack: ExitStack, hub: Hub, wishes: list[NodeWish], listen: ListenAddress | None) -> UpState:
@@ -227,17 +215,18 @@ def _detach(listen: ListenAddress | None, port: int) -> int:
 
 def _wait_until_ready(process: subprocess.Popen[bytes], log: Path) -> UpState | None:
     """What was started; None where another `up` was faster. Raises CommandError."""
-    patience, shown = Patience(QUIET_SECONDS), errors()
-    with shown.status("starting …") as status:
-        while patience.lasts(lambda: (_log_size(log), strides(process.pid))):
+    patience = Patience(QUIET_SECONDS)
+    with errors().status("starting …") as status:
+        while patience.lasts(lambda: (tail(log), strides(process.pid))):
             state = read_state()
-            status.update(Text(_latest(log) or "starting …"))
+            # What `up` said last is what it waits for.
+            status.update(Text(tail(log).rpartition("\n")[2] or "starting …"))
             if state is not None and state.pid == process.pid and state.phase == "ready":
                 return state
             if process.poll() is not None:
                 if is_locked(run_directory() / LOCK):
                     return None
-                raise CommandError(f"it did not start. Its log, {log}:\n{_tail(log)}", ExitCode.UNREACHABLE)
+                raise CommandError(f"it did not start. Its log, {log}:\n{tail(log)}", ExitCode.UNREACHABLE)
             time.sleep(_POLL_SECONDS)
     raise CommandError(f"nothing has moved for {QUIET_SECONDS:.0f} s; see {log}, and `clustercore down` ends it")
 
@@ -307,30 +296,12 @@ def _write_state(state: UpState) -> bool:
     return False
 
 
-def _teller() -> Tell:
-    return lambda text: remark(f"… {text}", "dim")
+def _tell(text: str) -> None:
+    remark(f"… {text}", "dim")
 
 
 def _signs_of(state: UpState | None) -> object:
     return (state.phase, strides(state.pid)) if state is not None else None
-
-
-def _log_size(log: Path) -> int:
-    with suppress(OSError):
-        return log.stat().st_size
-    return 0
-
-
-def _latest(log: Path) -> str:
-    """What `up` said last: what it waits for."""
-    return _tail(log).rpartition("\n")[2].removeprefix("(empty)")
-
-
-def _tail(log: Path) -> str:
-    try:
-        return log.read_text(encoding="utf-8", errors="replace").strip()[-2000:]
-    except OSError:
-        return "(empty)"
 
 
 @dataclass
@@ -344,8 +315,8 @@ class Stopping:
         if not self.asked:
             self.asked = True
             raise KeyboardInterrupt
-        for child in self.hub.children if self.hub is not None else []:
-            child.terminate()
+        if self.hub is not None:
+            self.hub.supervision.hurry()
 
 
 @contextmanager

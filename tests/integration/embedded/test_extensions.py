@@ -10,7 +10,7 @@ import pytest
 from clustercore.embedded.adapters import postgres
 from clustercore.embedded.adapters.binaries import PostgresTree, postgres_tree
 from clustercore.embedded.adapters.directories import layout_of, prepare
-from clustercore.embedded.adapters.server import LOG
+from clustercore.embedded.adapters.program_process import LOG
 from clustercore.embedded.domain.endpoints import DATABASE, Endpoints
 from clustercore.embedded.services import ensure_running
 from tests.conftest import database_url_of

@@ -90,6 +90,17 @@ def test_holders_learn_that_somebody_stopped_the_servers(data_directory: Path) -
     assert status(data_directory)["phase"] == "absent"
 
 
+def test_whoever_stops_them_unless_they_are_held_stops_them_once_the_last_has_let_go(data_directory: Path) -> None:
+    with ensure_running(data_directory, linger_seconds=60) as lease:
+        with ensure_running(data_directory, linger_seconds=60):
+            pass
+        assert not stop(data_directory, unless_held=True)
+        assert is_ready(data_directory)
+        assert not lease.ended.is_set()
+    assert stop(data_directory, unless_held=True)
+    assert status(data_directory)["phase"] == "absent"
+
+
 @pytest.mark.fault
 @pytest.mark.parametrize("server", ["PostgreSQL", "Redis"])
 def test_a_killed_server_comes_back_with_its_data(data_directory: Path, server: str) -> None:
@@ -97,7 +108,7 @@ def test_a_killed_server_comes_back_with_its_data(data_directory: Path, server: 
         write_to_both(lease.endpoints, "one")
         before = process_ids(data_directory)
         kill(before[server])
-        assert eventually(lambda: is_ready(data_directory) and restarts_of(data_directory, server) == 1)
+        assert eventually(lambda: restarts_of(data_directory, server) == 1 and is_ready(data_directory))
         assert read_from_both(lease.endpoints) == (["one"], ["one"])
         after = process_ids(data_directory)
         assert {name for name in before if before[name] != after[name]} == {server}

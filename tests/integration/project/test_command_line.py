@@ -25,7 +25,7 @@ import transcription
 from clustercore.access.adapters.key_file import KeyFile, new_key
 from clustercore.embedded.domain.endpoints import celery_url
 from clustercore.embedded.selectors import resolve_endpoints
-from clustercore.embedded.services import stop
+from clustercore.embedded.services import status, stop
 from clustercore.project.command_line.processes import keyless_variables
 from clustercore.project.flower.process import credentials, socket_path, wanted_path
 from tests.fork_server import fork_server
@@ -154,6 +154,16 @@ def test_before_anything_runs_the_answer_is_3_and_what_to_type(tmp_path: Path) -
     shutil.rmtree(fresh.data_dir.parent)
 
 
+def test_the_doctor_stops_the_servers_that_it_started_before_it_ends(tmp_path: Path) -> None:
+    fresh = a_terminal(tmp_path)
+
+    asked = fresh.type("doctor", "--json")
+
+    assert fresh.processes() == []
+    assert {"postgresql", "redis"} <= {finding["about"] for finding in json.loads(asked.stdout)}
+    shutil.rmtree(fresh.data_dir.parent)
+
+
 def test_the_program_that_the_wheel_installs_says_what_a_warm_interpreter_says(cluster: Terminal) -> None:
     program = Path(sys.executable).with_name("clustercore")
     if not program.exists():
@@ -242,6 +252,7 @@ def test_the_doctor_finds_nothing_broken(cluster: Terminal) -> None:
 
     assert [finding for finding in findings if finding["state"] == "broken"] == []
     assert {"postgresql", "redis", "hub", "node"} <= {finding["about"] for finding in findings}
+    assert status(cluster.data_dir)["phase"] == "ready", "it leaves alone what ran before"
 
 
 def test_a_job_that_no_node_takes_says_why_and_goes_on_when_one_does(cluster: Terminal, clip: Path) -> None:

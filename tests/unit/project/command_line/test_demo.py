@@ -19,7 +19,7 @@ def test_the_helper_that_asks_the_ledger_has_ended_before_the_work_begins(monkey
 
     @contextmanager
     def running(*words: object, **options: object) -> Iterator[Any]:
-        yield SimpleNamespace(ledger=SimpleNamespace(close=lambda: told.append("closed")), children=[])
+        yield SimpleNamespace(ledger=SimpleNamespace(close=lambda: told.append("closed")))
 
     def work() -> None:
         told.append("work")

@@ -1,53 +1,13 @@
-"""Children that run as long as their owner does."""
+"""The processes of a hub, declared as programs like its servers."""
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 
+from clustercore.config.environment import environment
 from clustercore.config.interpreter import child_variables
-from clustercore.project.command_line import processes
-from clustercore.project.command_line.processes import Child, end_children
-
-SLEEP = "import sys, time; print('up', flush=True); time.sleep(60)"
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
-
-
-@pytest.fixture
-def child(tmp_path: Path) -> Iterator[Child]:
-    made = Child("a child", [sys.executable, "-c", SLEEP], tmp_path / "child.log")
-    yield made
-    end_children([made], 5.0)
-
-
-def test_a_child_that_dies_is_started_again_and_says_so(child: Child) -> None:
-    child.start()
-    first = child.pid
-    child.terminate()
-    said: list[str] = []
-
-    def is_restarted() -> bool:
-        said.append(child.keep())
-        return child.restarts > 0
-
-    assert until(is_restarted)
-
-    assert child.pid != first
-    assert child.exit_code is None
-    assert next(text for text in said if text).startswith("a child ended (exit code -15)")
+from clustercore.embedded.adapters.program import Program
+from clustercore.project.command_line.processes import flower_program, node_program, web_program
 
 
 @pytest.mark.parametrize(
@@ -65,57 +25,23 @@ def test_a_child_chooses_which_of_our_settings_it_loads_and_inherits_anybody_els
     assert child_variables({}).get("DJANGO_SETTINGS_MODULE") == inherited
 
 
-def test_a_child_that_cannot_be_started_is_tried_again_and_told_of_once(
-    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(processes, "UNSTARTABLE_PAUSE_SECONDS", 0.05)
-    child.start()
-    child.terminate()
-    child.log = tmp_path / "full/child.log"
-    said: list[str] = []
-
-    def tried_thrice() -> bool:
-        said.append(child.keep())
-        return child.restarts >= 3
-
-    assert until(tried_thrice)
-    child.log.parent.mkdir()
-    assert until(lambda: child.keep() == "" and child.exit_code is None)
-    assert sum("cannot be started" in text for text in said) == 1
+def test_only_the_web_process_inherits_the_key_that_signs_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLUSTERCORE_SECRET_KEY", "k" * 60)
+    given = [program.environment.get("CLUSTERCORE_SECRET_KEY") for program in _programs()]
+    assert given == ["k" * 60, None, None]
 
 
-def test_a_child_that_lives_is_left_alone(child: Child) -> None:
-    child.start()
-    first = child.pid
-
-    assert child.keep() == ""
-    assert child.pid == first
-
-
-def test_a_child_that_does_not_obey_is_killed_in_the_end(tmp_path: Path) -> None:
-    stubborn = Child("stubborn", [sys.executable, "-c", STUBBORN], tmp_path / "log")
-    stubborn.start()
-    assert until(lambda: stubborn.log_tail() == "up")
-
-    end_children([stubborn], 0.2)
-
-    assert stubborn.exit_code == -9
+def test_a_node_is_given_its_name_its_slots_and_its_grace() -> None:
+    node = node_program("night/shift", 3)
+    assert (node.environment["CLUSTERCORE_NODE_NAME"], node.environment["CLUSTERCORE_SLOTS"]) == ("night/shift", "3")
+    assert node.log.name == "node-night_shift.log"
+    assert node.stop_signals[0][1] > environment().grace_seconds
+    assert not node.is_needed_last
 
 
-def test_a_child_has_its_own_variables_and_its_output_goes_to_its_log(tmp_path: Path) -> None:
-    show = "import os; print(os.environ['CLUSTERCORE_NODE_NAME'], 'REDIS_URL' in os.environ)"
-    child = Child("a child", [sys.executable, "-c", show], tmp_path / "log", {
-        "CLUSTERCORE_NODE_NAME": "second", "REDIS_URL": None,
-    })  # fmt: skip
-    child.start()
-    child.end(10.0)
-
-    assert child.log_tail() == "second False"
+def test_flower_alone_waits_until_somebody_asks_for_it() -> None:
+    assert [program.demand is not None for program in _programs()] == [False, True, False]
 
 
-def test_a_child_is_not_in_the_terminals_group(tmp_path: Path) -> None:
-    child = Child("a child", [sys.executable, "-c", "import os; print(os.getsid(0) == os.getpid())"], tmp_path / "log")
-    child.start()
-    child.end(10.0)
-
-    assert child.log_tail() == "True"
+def _programs() -> list[Program]:
+    return [web_program(0), flower_program(), node_program(None, None)]

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from clustercore.project.command_line import log_rotation
-from clustercore.project.command_line.log_rotation import rotate
+from clustercore.embedded.adapters import logs
+from clustercore.embedded.adapters.logs import rotate, tail
 
 WRITER = "import sys\nfor line in sys.stdin: print(line, end='', flush=True)"
 
 
 @pytest.fixture(autouse=True)
 def short_logs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_rotation, "LOG_BYTES", 10)
+    monkeypatch.setattr(logs, "LOG_BYTES", 10)
 
 
 def test_who_writes_goes_on_in_the_shortened_log(tmp_path: Path) -> None:
@@ -60,3 +60,11 @@ def test_a_log_that_cannot_be_copied_is_shortened_all_the_same(tmp_path: Path) -
     log.write_text("a line that is long enough")
     rotate(log)
     assert log.read_text() == ""
+
+
+def test_the_end_of_a_log_is_read_and_a_missing_one_is_empty(tmp_path: Path) -> None:
+    log = tmp_path / "web.log"
+    log.write_text("x" * 5000 + "\nthe last words\n")
+    assert tail(log).endswith("x\nthe last words")
+    assert len(tail(log)) < 5000
+    assert tail(tmp_path / "none.log") == ""

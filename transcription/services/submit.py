@@ -13,11 +13,11 @@ from django.db import transaction
 
 from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.domain.errors import BlobGone
-from clustercore.blobs.domain.names import without_controls
 from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.submit import JobRequest, job_with_key, refuse_over_backlog, submit_job
+from clustercore.terminal.domain.names import without_controls
 from transcription.domain.language import parse_language
 from transcription.domain.speech_task import Task
 from transcription.domain.stages import KIND

@@ -12,16 +12,11 @@ from typer import Option
 
 from clustercore.config.environment import environment
 from clustercore.embedded.services import EmbeddedError, status
-from clustercore.project.command_line.console import ExitCode, output, say, write_json
-from clustercore.project.command_line.diagnosis import (
-    BROKEN,
-    HINT,
-    Finding,
-    cluster_findings,
-    engine_findings,
-    machine_findings,
-)
+from clustercore.project.command_line.diagnosis import cluster_findings, machine_findings
 from clustercore.project.command_line.servers import CLIENT_LINGER_SECONDS, servers, uses_embedded_servers
+from clustercore.terminal.adapters.console import output, say, write_json
+from clustercore.terminal.domain.endings import ExitCode
+from clustercore.terminal.domain.findings import BROKEN, HINT, Finding
 
 MARKS = {"ok": Text("✔", "green"), HINT: Text("•", "yellow"), BROKEN: Text("✘", "red")}
 _LINGER_SECONDS = 2.0
@@ -32,6 +27,12 @@ def doctor(as_json: Annotated[bool, Option("--json", help="For a script.")] = Fa
     """Look at everything that clustercore needs: servers, tables, disk, clock, engines, GPU, hub and nodes.
 
     What does not run is started for the look and stops again.
+
+    Examples:
+
+      clustercore doctor
+
+      clustercore doctor --json
 
     Exit codes: 0 if everything needed works (hints included), 1 if something is broken.
     """
@@ -55,7 +56,6 @@ def findings_table(findings: list[Finding]) -> Table:
 
 def _all_findings() -> Iterator[Finding]:
     yield from machine_findings()
-    yield from engine_findings()
     try:
         runs = not uses_embedded_servers() or status(environment().data_dir)["phase"] == "ready"
         linger = CLIENT_LINGER_SECONDS if runs else _LINGER_SECONDS

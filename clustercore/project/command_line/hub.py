@@ -16,7 +16,6 @@ from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.services import Lease
 from clustercore.project import web_command
-from clustercore.project.command_line.console import CommandError, ExitCode, Unreachable
 from clustercore.project.command_line.ledger_process import LedgerProcess, ledger_process
 from clustercore.project.command_line.log_rotation import rotate
 from clustercore.project.command_line.on_demand import OnDemand
@@ -37,6 +36,7 @@ from clustercore.project.command_line.servers import (
     uses_embedded_servers,
 )
 from clustercore.project.flower.process import socket_path, wanted_path
+from clustercore.terminal.domain.endings import CommandError, ExitCode, Unreachable
 
 WEB_PORT_FILE = "web.port"
 QUIET_SECONDS = 90.0

@@ -28,7 +28,6 @@ from clustercore.embedded.adapters.locks import is_locked, try_lock
 from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.selectors import gateway_secret
 from clustercore.embedded.services import status, stop
-from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
 from clustercore.project.command_line.hub import Hub, NodeWish, Tell, running_hub, wait_for_nodes
 from clustercore.project.command_line.listening import (
     ListenAddress,
@@ -46,6 +45,8 @@ from clustercore.project.command_line.servers import (
     run_directory,
     uses_embedded_servers,
 )
+from clustercore.terminal.adapters.console import errors, output, remark, say
+from clustercore.terminal.domain.endings import CommandError, ExitCode
 
 LOCK = "up.lock"
 STATE = "up.json"

@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Context, Option, Typer
 
+from clustercore.access.adapters.account import account
 from clustercore.access.domain.sealing import LONGEST_VALUE, SecretRefused
 from clustercore.access.services import vault
 from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN
-from clustercore.project.command_line.cluster import account, cluster
-from clustercore.project.command_line.console import CommandError, ExitCode, output, say, write_json
-from clustercore.project.command_line.rendering import printable
+from clustercore.project.command_line.cluster import cluster
+from clustercore.terminal.adapters.console import output, say, write_json
+from clustercore.terminal.domain.endings import CommandError, ExitCode
+from clustercore.terminal.domain.words import printable
 
 USED = {DOWNLOAD_TOKEN: "sent by `clustercore models pull` to the host that gives models to those who have a token"}
 """Every secret that the product uses, and what for."""

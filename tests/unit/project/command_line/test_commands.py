@@ -12,7 +12,8 @@ import pytest
 
 from clustercore.config.interpreter import child_variables
 from clustercore.project.command_line.application import loaded
-from clustercore.project.command_line.commands import COMMANDS, Entry
+from clustercore.project.command_line.commands import commands
+from clustercore.terminal.domain.commands import Command
 
 FRAMEWORKS = {"django", "celery", "kombu"}
 PAGES = {"rest_framework", "unfold", "drf_spectacular", "channels", "uvicorn", "django.contrib.admin"}
@@ -41,8 +42,8 @@ def imported_by(directory: Path, *words: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
-def test_a_command_is_listed_with_the_first_line_of_its_own_help(entry: Entry) -> None:
+@pytest.mark.parametrize("entry", commands(), ids=lambda entry: entry.name)
+def test_a_command_is_listed_with_the_first_line_of_its_own_help(entry: Command) -> None:
     help_of_command = loaded(entry).help
     assert help_of_command.strip().partition("\n\n")[0].replace("\n", " ") == entry.summary
 

@@ -109,6 +109,10 @@ def down() -> int:
     """Stop what `clustercore up` started: nodes (with their grace), web process and servers.
 
     Work in hand is handed back and goes on after the next `clustercore up`. Exit code 0, also when nothing ran.
+
+    Examples:
+
+      clustercore down
     """
     _require_system()
     data_dir = environment().data_dir

@@ -48,7 +48,12 @@ def overview(context: Context) -> int | None:
 
 @secrets.command("list")
 def list_secrets(as_json: JsonOption = False) -> int:
-    """List which secrets are set, and which could be; never what they are."""
+    """List which secrets are set, and which could be; never what they are.
+
+    Examples:
+
+      clustercore secrets list --json
+    """
     with cluster():
         notes = {note.name: note for note in vault.names()}
     if as_json:
@@ -67,7 +72,12 @@ def list_secrets(as_json: JsonOption = False) -> int:
 
 @secrets.command("set")
 def set_secret(name: Name) -> int:
-    """Keep a secret in place of the one that had the name."""
+    """Keep a secret in place of the one that had the name.
+
+    Examples:
+
+      clustercore secrets set model-download-token < token.txt
+    """
     if name not in USED:
         raise CommandError(f"nothing uses a secret {name!r}; there is {', '.join(USED)}", ExitCode.USAGE)
     value = _value_of(name)
@@ -84,7 +94,12 @@ def set_secret(name: Name) -> int:
 
 @secrets.command("rm")
 def remove_secrets(names: Annotated[list[str], Argument(metavar="NAME…")]) -> int:
-    """Forget secrets; this works without their keys too."""
+    """Forget secrets; this works without their keys too.
+
+    Examples:
+
+      clustercore secrets rm model-download-token
+    """
     with cluster():
         missing = [name for name in names if not vault.remove(account(), name)]
     for name in names:
@@ -97,7 +112,12 @@ def remove_secrets(names: Annotated[list[str], Argument(metavar="NAME…")]) -> 
 
 @secrets.command()
 def rotate() -> int:
-    """Encrypt every secret with a new key, and forget the old ones."""
+    """Encrypt every secret with a new key, and forget the old ones.
+
+    Examples:
+
+      clustercore secrets rotate
+    """
     try:
         with cluster():
             count = vault.rotate(account())

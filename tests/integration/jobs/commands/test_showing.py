@@ -20,6 +20,7 @@ from clustercore.terminal.domain.endings import CommandError, ExitCode
 from tests.fakes.jobs.letters import LETTERS
 from tests.integration.jobs.letters import letter
 
+LAST = LETTERS.stages[-1].name
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
 
@@ -54,14 +55,14 @@ def test_a_script_reads_a_list_of_jobs_as_the_api_says_them(unit: Unit, capsys: 
 def test_units_come_a_window_at_a_time_and_the_end_says_how_to_see_more(
     unit: Unit, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    showing.job(unit.job_id, as_json=True, limit=2)
+    showing.job(unit.job_id, as_json=True, limit=3)
     page = read(capsys)["unit_page"]
-    assert [one["ordinal"] for one in page["results"]] == [0, 1]
+    assert [(one["stage"], one["ordinal"]) for one in page["results"]] == [("send", 0), ("send", 1), (LAST, 0)]
     showing.job(unit.job_id, as_json=True, limit=3, after=page["next_after"])
     last = read(capsys)["unit_page"]
     assert ([one["ordinal"] for one in last["results"]], last["next_after"]) == ([2, 3, 4], None)
 
-    showing.job(unit.job_id, units=True, limit=2)
+    showing.job(unit.job_id, units=True, limit=3)
     assert f"clustercore job {unit.job_id} --units --after {page['next_after']}" in capsys.readouterr().err
     showing.job(unit.job_id, units=True)
     assert "There are more" not in capsys.readouterr().err

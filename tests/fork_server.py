@@ -30,8 +30,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = ("__main__", "tests", "clustercore", "transcription", "agents", "dellm", "orchestration")
 IMPORTED = (
     "clustercore.project.celery",
-    "clustercore.project.command_line.jobs",
-    "clustercore.project.command_line.transcribe",
+    "clustercore.jobs.commands.showing",
+    "transcription.commands.transcribe",
     "clustercore.project.command_line.up",
     "clustercore.project.asgi",
     "clustercore.project.urls",

@@ -15,11 +15,13 @@ from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.selectors.progress import units_of_stage
 from clustercore.jobs.selectors.remembered import Remembered
 from clustercore.jobs.selectors.work import main_stage_of, work_of
+from clustercore.terminal.domain.words import clock_words
 from transcription.domain import transcript as heard
 from transcription.domain.corrections import Change, Standing, corrected, standing
 from transcription.domain.gaps import UnheardPiece, gaps_of, reason_of
 from transcription.domain.merge import in_order
 from transcription.domain.reading import Provenance, Reading, segments_shown
+from transcription.domain.sampling import SAMPLE_RATE
 from transcription.domain.speakers import Turn, speakers_along
 from transcription.domain.speech_task import capability_for
 from transcription.domain.stages import OUTLINE
@@ -39,6 +41,16 @@ def capability_of(job_id: int) -> str:
 def open_pieces(job_id: int) -> int:
     """How many pieces of a job are still to be heard."""
     return Unit.objects.filter(job=job_id, stage=OUTLINE.main_stage, state__in=OPEN_UNIT_STATES).count()
+
+
+def spans_of(unit_ids: Sequence[int]) -> dict[int, str]:
+    """Returns from where to where in its recording each of these units is, of those that are pieces: `0:27–0:54`."""  # noqa: RUF002
+    pieces = Piece.objects.filter(unit_id__in=unit_ids).values_list("unit_id", "start_sample", "end_sample")
+    return {unit: f"{_clock(start)}–{_clock(end)}" for unit, start, end in pieces}  # noqa: RUF001
+
+
+def _clock(sample: int) -> str:
+    return clock_words(sample / SAMPLE_RATE)
 
 
 def transcript_of(job_id: int, *, as_heard: bool = False) -> heard.Transcript:

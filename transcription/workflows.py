@@ -64,6 +64,10 @@ TRANSCRIPTION = JobKind(
     gather=gather,
     submitted=keep_recording,
     main_stage=OUTLINE.main_stage,
+    amount_unit=OUTLINE.amount_unit,
+    unit_noun=OUTLINE.unit_noun,
+    unit_labels=OUTLINE.unit_labels,
+    result_command=OUTLINE.result_command,
     stages=(
         Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),
         Stage(

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.jobs.api.bodies import job_body, job_detail_body
+from clustercore.jobs.api.bodies import job_detail_body
+from clustercore.jobs.domain.bodies import job_body
 from clustercore.jobs.domain.progress import JobProgress
 from clustercore.jobs.fragments import job_parts, list_parts
 from clustercore.jobs.models import Job

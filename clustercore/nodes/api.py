@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from django.db import transaction
@@ -16,13 +15,12 @@ from clustercore.access.api import requester
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.refusals import RequestRefused
 from clustercore.access.services import audit
-from clustercore.nodes.domain.standing import NodeStanding
+from clustercore.nodes.domain.bodies import node_body, node_detail_body
 from clustercore.nodes.models import Node
 from clustercore.nodes.selectors import node_standings
 from clustercore.nodes.services import drain, forget, undrain
 
 CONDITIONS = ("online", "idle", "held", "draining", "drained", "offline")
-_DECIMALS = 3
 
 
 class NodeModelSerializer(serializers.Serializer[Any]):
@@ -111,20 +109,12 @@ _NODE = {
 _LIST_EXAMPLE = OpenApiExample("one machine", value={"results": [_NODE]}, response_only=True)
 
 
-def node_body(node: NodeStanding) -> dict[str, Any]:
-    """As NodeSerializer describes it."""
-    body = {name: getattr(node, name) for name in NodeSerializer._declared_fields}
-    return {**body, "seen_seconds_ago": round(node.seen_seconds_ago, _DECIMALS)}
-
-
-def node_detail_body(name: str) -> dict[str, Any]:
-    """As NodeDetailSerializer describes it. Raises RequestRefused (404)."""
+def _detail_of(name: str) -> dict[str, Any]:
+    """Raises RequestRefused (404)."""
     found = node_standings(Node.objects.filter(name=name))
     if not found:
         raise _no_node(name)
-    [node] = found
-    work = {**asdict(node.work), "speed": node.work.speed}
-    return {**node_body(node), "models": [asdict(model) for model in node.models], "work": work}
+    return node_detail_body(found[0])
 
 
 def _no_node(name: str) -> RequestRefused:
@@ -156,7 +146,7 @@ class NodeDetail(APIView):
     @extend_schema(operation_id="nodes_read", tags=["nodes"], summary="One node", responses=NodeDetailSerializer)
     def get(self, _request: Request, name: str) -> Response:
         """Its hardware, its models with their self-tests, what it holds now, and why it takes no work."""
-        return Response(node_detail_body(name))
+        return Response(_detail_of(name))
 
     @extend_schema(
         operation_id="nodes_forget",
@@ -191,7 +181,7 @@ class NodeDrain(APIView):
             if not drain(name):
                 raise _no_node(name)
             audit.record(requester(request), "nodes.drain", f"node {name}")
-        return Response(node_detail_body(name))
+        return Response(_detail_of(name))
 
 
 class NodeUndrain(APIView):
@@ -212,4 +202,4 @@ class NodeUndrain(APIView):
             if not undrain(name):
                 raise _no_node(name)
             audit.record(requester(request), "nodes.undrain", f"node {name}")
-        return Response(node_detail_body(name))
+        return Response(_detail_of(name))

@@ -12,6 +12,7 @@ from clustercore.embedded.domain.layout import Layout
 from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.nodes.domain.broker_address import broker_url
+from clustercore.project.rooms import ROOMS
 from clustercore.project.web_theme import ADMIN_THEME
 
 ENVIRONMENT = environment()
@@ -39,20 +40,11 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 WHITENOISE_USE_FINDERS = True
 
-LEDGER_APPS = [
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
-    "clustercore.access",
-    "clustercore.blobs",
-    "clustercore.nodes",
-    "clustercore.jobs",
-    "transcription",
-    "clustercore.project",
-]
-"""What a node and most commands need (`ledger_settings`): the tables of the work and of who asks for it."""
+READING_APPS = ["django.contrib.auth", "django.contrib.contenttypes", *ROOMS]
+"""What a command needs that only looks at the tables (`reading_settings`): those of the work and of who asks for it."""
 
-READING_APPS = [app for app in LEDGER_APPS if app != "clustercore.project"]
-"""What a command needs that only looks at the tables (`reading_settings`)."""
+LEDGER_APPS = [*READING_APPS, "clustercore.project"]
+"""What a node and most commands need (`ledger_settings`)."""
 
 ONLY_READS = False
 """Whether this process neither works nor gives work, so that kinds of job need not be loaded."""

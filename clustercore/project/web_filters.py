@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from clustercore.jobs.domain import words
 from clustercore.jobs.domain.progress import JobProgress
+from clustercore.terminal.domain.words import factor_words, memory_words
 
 register = Library()
 register.filter("look", words.look_of)
@@ -19,8 +20,8 @@ register.filter("duration", words.duration_words)
 register.filter("about", words.about)
 register.filter("speed", words.speed_words)
 register.filter("place", words.place_words)
-register.filter("factor", words.factor_words)
-register.filter("memory", words.memory_words)
+register.filter("factor", factor_words)
+register.filter("memory", memory_words)
 
 
 @register.filter

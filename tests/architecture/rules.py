@@ -79,6 +79,8 @@ KNOWING_HTTP = re.compile(
 )
 STATUSES = range(400, 600)
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "manager", "managers", "misc", "tools_lib"}
+WORDS_OF_ONE_KIND = re.compile(r"\b(stt|whisper|transcri\w*|audio\w*|sound|recordings?|captions?)\b", re.IGNORECASE)
+IMPORTED_BY_A_LIST_OF_COMMANDS = {"__future__", "clustercore.terminal.domain.commands"}
 SENDING = {"delay", "apply_async", "send_task"}
 CLOCK_AND_CHANCE = {
     "datetime.now",
@@ -309,6 +311,23 @@ def is_status(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value in STATUSES
 
 
+def the_program_names_no_kind_of_work(module: Module) -> Iterator[str]:
+    if not module.path.startswith("clustercore/project/command_line/"):
+        return
+    for number, line in enumerate(module.text.splitlines(), start=1):
+        if found := WORDS_OF_ONE_KIND.search(line):
+            yield f"{module.path}:{number}: {found[0]!r} is the word of one kind of work; say it in its room's commands"
+
+
+def a_list_of_commands_imports_none(module: Module) -> Iterator[str]:
+    if module.parts[-2:] != ("commands", "__init__"):
+        return
+    for node in module.nodes:
+        name = node.module if isinstance(node, ast.ImportFrom) else None
+        if isinstance(node, ast.Import) or (name is not None and name not in IMPORTED_BY_A_LIST_OF_COMMANDS):
+            yield module.at(node, "a list of commands is shown without importing them; name what it needs by a string")
+
+
 RULES: tuple[Rule, ...] = (
     modules_are_short,
     functions_are_short,
@@ -326,6 +345,8 @@ RULES: tuple[Rule, ...] = (
     public_names_are_explained,
     the_lease_thread_only_beats_and_extends,
     services_know_no_http,
+    the_program_names_no_kind_of_work,
+    a_list_of_commands_imports_none,
 )
 
 

@@ -116,7 +116,7 @@ def test_a_disk_that_is_full_for_a_while_costs_only_the_time(
     up, node = hub.up(), hub.node()
     piece = ("-l", "en", "--piece-seconds", str(PIECE_SECONDS), "--no-wait")
     number = hub.type("transcribe", str(recording.path), *piece).stdout.strip()
-    until(lambda: hub.job(number).get("done", 0) >= 1, 120, "no piece was done")
+    until(lambda: hub.job(number).get("units", {}).get("done", 0) >= 1, 120, "no piece was done")
 
     filler, filled_at = fill(hub.terminal.data_dir), time.monotonic()
     if database_dies:

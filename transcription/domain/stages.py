@@ -11,4 +11,8 @@ OUTLINE = KindOutline(
     main_stage="transcribe",
     main_capability="stt",
     main_ranked=True,
+    amount_unit="s of sound",
+    unit_noun="piece",
+    unit_labels="transcription.selectors:spans_of",
+    result_command="clustercore export",
 )

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Mapping
 from enum import StrEnum
 
-from clustercore.blobs.domain.names import without_controls
+from clustercore.terminal.domain.names import without_controls
 
 VERSION = "1.0.0"
 EXTENSIONS = "creation,termination,expiration"

@@ -18,7 +18,7 @@ from clustercore.access.api import requester
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.api import examples
-from clustercore.jobs.api.bodies import job_detail_body, unit_body
+from clustercore.jobs.api.bodies import job_detail_body
 from clustercore.jobs.api.pages import PAGE_PARAMETERS, page_body, page_of
 from clustercore.jobs.api.serializers import (
     AttemptPageSerializer,
@@ -29,6 +29,7 @@ from clustercore.jobs.api.serializers import (
     UnitPageSerializer,
 )
 from clustercore.jobs.api.waiting import WAIT_PARAMETER
+from clustercore.jobs.domain.bodies import unit_body
 from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.units import attempts_page, events_page, units_page
 from clustercore.jobs.selectors.visibility import visible_jobs

@@ -19,9 +19,9 @@ from clustercore.access.api import requester
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.api import examples
-from clustercore.jobs.api.bodies import job_body
 from clustercore.jobs.api.pages import PAGE_PARAMETERS, page_body, page_of
 from clustercore.jobs.api.serializers import CauseListSerializer, JobPageSerializer
+from clustercore.jobs.domain.bodies import job_body
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.causes import failed_by_cause

@@ -180,6 +180,14 @@ class KindOutline:
     """What the units of the main stage need of a node."""
     main_ranked: bool
     """Whether the rung of a node's model counts for them."""
+    amount_unit: str = ""
+    """What the weights of the main stage's units count, as said after a number: `s of sound`; empty: nothing of use."""
+    unit_noun: str = "unit"
+    """What a person calls one unit of the main stage."""
+    unit_labels: str = ""
+    """Names a function, as `package.module:name`, that tells from ids of units which part of the job each is."""
+    result_command: str = ""
+    """What is typed, before the job's number, for its result: `clustercore export`."""
 
     @property
     def before_main(self) -> tuple[str, ...]:
@@ -202,6 +210,11 @@ class JobKind:
     called after the commit of what queued the last unit of that stage."""
     submitted: Callable[[int, JobRequest], None] | None = None
     """Called with (job id, request) inside the transaction that writes the job: what the kind keeps of it."""
+    amount_unit: str = ""
+    unit_noun: str = "unit"
+    unit_labels: str = ""
+    result_command: str = ""
+    """These four as the outline tells them."""
 
     @property
     def outline(self) -> KindOutline:
@@ -213,6 +226,10 @@ class JobKind:
             main_stage=main.name,
             main_capability=main.capability,
             main_ranked=main.ranked,
+            amount_unit=self.amount_unit,
+            unit_noun=self.unit_noun,
+            unit_labels=self.unit_labels,
+            result_command=self.result_command,
         )
 
     @property

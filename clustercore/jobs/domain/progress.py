@@ -109,6 +109,8 @@ class JobProgress:
     """The stage whose units people count: the main one, else that with the most units; empty where there are none."""
     pace: Pace | None = field(default=None, compare=False)
     """Of a wide job that runs; None for every other, and where nothing was done of it lately."""
+    weight: float = 0.0
+    """Of the units counted, all together, as far as they are queued."""
     weight_left: float = field(default=0.0, compare=False)
 
     @property

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clustercore.jobs.domain.line import LINE_JOBS, Place
+from clustercore.terminal.domain.words import clock_words, factor_words
 
 GOOD, GOING, WAITING, BAD, QUIET = "good", "going", "waiting", "bad", "quiet"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _EXACT_BELOW = 10
-_SLOWEST_SHOWN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +102,6 @@ def speed_words(speed: float | None) -> str:
     return f"{factor_words(speed, 'x')} real time" if speed is not None else ""
 
 
-def factor_words(speed: float, times: str = "\N{MULTIPLICATION SIGN}") -> str:
-    """A speed as a bare factor: `8.7×`; never `0.0×`."""  # noqa: RUF002
-    if speed < _SLOWEST_SHOWN:
-        return f"under {_SLOWEST_SHOWN}{times}"
-    return f"{speed:.0f}{times}" if speed >= _EXACT_BELOW else f"{speed:.1f}{times}"
-
-
 def ordinal_words(number: int) -> str:
     """`1st`, `2nd`, `12th`."""
     ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
@@ -130,15 +123,3 @@ def took_words(waited: float, worked: float, speed: float | None) -> str:
     """How long something took: `waited 1:38, worked 0:03 (8.7×)`."""  # noqa: RUF002
     factor = f" ({factor_words(speed)})" if speed is not None else ""
     return f"waited {clock_words(waited)}, worked {clock_words(worked)}{factor}"
-
-
-def clock_words(seconds: float) -> str:
-    """A length of time as a clock shows it: `0:03`, `1:02:03`."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
-
-
-def memory_words(mebibytes: float) -> str:
-    """Memory as machines are sold: `512 MB`, `15.6 GB`, counted by 1,024."""
-    return f"{mebibytes:.0f} MB" if mebibytes < 1000 else f"{mebibytes / 1024:.1f} GB"

@@ -161,6 +161,7 @@ def _progress(job: Any, counts: Counts, work: Work) -> JobProgress:
         stages=stages,
         counted_stage=main_stage
         or max(stages, key=lambda one: one.total, default=StageCounts(stage="", states=())).stage,
+        weight=_weight(main),
         weight_left=_weight(main, *OPEN_UNIT_STATES) - _begun(main),
     )
 

@@ -13,7 +13,6 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from clustercore.access.domain.errors import Conflict
-from clustercore.blobs.domain.names import without_controls
 from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import (
     BROKEN_UNIT_STATES,
@@ -34,6 +33,7 @@ from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import release
 from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.turn_locks import alone_in
+from clustercore.terminal.domain.names import without_controls
 
 _CLEAN_SLATE: Mapping[str, Any] = {
     "unsent": True,

@@ -11,13 +11,13 @@ from pathlib import Path
 from clustercore.access.domain.identity import Identity
 from clustercore.blobs.adapters.files import hash_of, hash_of_open
 from clustercore.blobs.adapters.received import ReceivedFile
-from clustercore.blobs.domain.names import without_controls
 from clustercore.blobs.domain.uploads import UploadState
 from clustercore.blobs.selectors import uploads_of
 from clustercore.blobs.services import keep, store_file, store_open_file
 from clustercore.blobs.services.receiving import keep_upload
 from clustercore.jobs.domain.job_request import InvalidRequest
 from clustercore.jobs.services.importing import open_import
+from clustercore.terminal.domain.names import without_controls
 
 LONGEST_NAME = 255
 

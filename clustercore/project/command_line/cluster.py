@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,9 @@ import psycopg
 from django.conf import settings
 from django.db import connection
 
-from clustercore.access.domain.identity import Identity, at_terminal
 from clustercore.embedded.domain.endpoints import Endpoints
-from clustercore.project.command_line.console import Unreachable
 from clustercore.project.command_line.servers import servers
+from clustercore.terminal.domain.endings import Unreachable
 
 CONNECT_SECONDS = 5
 NOT_MIGRATED = "the database has no tables of this version yet: `clustercore up` makes them."
@@ -36,8 +34,3 @@ def cluster() -> Iterator[None]:
         if "jobs_job" not in connection.introspection.table_names():
             raise Unreachable(NOT_MIGRATED)
         yield
-
-
-def account() -> Identity:
-    """Who types, as the audit log names them: an account of this machine, which holds the ledger's password."""
-    return at_terminal(getpass.getuser())

@@ -7,7 +7,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +17,20 @@ from django.db import DatabaseError, InterfaceError
 
 from clustercore.blobs.domain.addresses import hub_base_url
 from clustercore.blobs.models import Hub
-from clustercore.config.adapters.plugins import load_module
+from clustercore.config.adapters.plugins import load
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.role_settings import ROLE_SETTINGS
-from clustercore.jobs.domain.words import memory_words
-from clustercore.nodes.adapters.hardware import read_gpus, usable_cores
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.hardware import usable_cores
 from clustercore.project.command_line.cluster import (
     CONNECT_SECONDS,
     endpoints,
 )
-from clustercore.project.command_line.ledger import all_nodes
+from clustercore.project.command_line.commands import rooms_with_commands
 from clustercore.project.command_line.migrations import pending_migrations
-from clustercore.project.command_line.rendering import counted, printable
 from clustercore.project.command_line.servers import uses_embedded_servers
+from clustercore.terminal.domain.findings import BROKEN, HINT, OK, Finding
+from clustercore.terminal.domain.words import counted
 
-OK, HINT, BROKEN = "ok", "hint", "broken"
-NEEDED_CAPABILITIES = ("media", "stt")
 CLOCK_SECONDS = 5.0
 OLDEST_PYTHON = (3, 11)
 OLDEST_POSTGRESQL = 14
@@ -48,43 +44,19 @@ _NO_PGVECTOR = "not in this database; nothing needs it yet: a superuser makes it
 _SET_ROLE = "`clustercore up` or `manage.py migrate` sets them for the role; a pooler that runs must then RECONNECT"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `state` is ok, hint (works, could be better) or broken."""
-
-    about: str
-    state: str
-    text: str
-
-
 def machine_findings() -> Iterator[Finding]:
-    """Of this machine alone."""
+    """Of this machine alone: what the program needs, then what each room needs (`ROOM.commands.FINDINGS`)."""
     python = ".".join(str(part) for part in sys.version_info[:3])
     state = OK if sys.version_info >= OLDEST_PYTHON else BROKEN
     yield Finding("python", state, f"{python} on {platform.system()} {platform.machine()}, {usable_cores()} cores")
     yield _disk(environment().data_dir)
-    yield _ffmpeg()
-    gpus = read_gpus()
-    shown = ", ".join(f"{gpu.name} ({memory_words(gpu.memory_mb)}, driver {gpu.driver})" for gpu in gpus)
-    yield Finding("gpu", OK, shown or "none, or no NVIDIA driver; everything works without one, large models slowly")
+    yield from _of_rooms("FINDINGS")
 
 
-def engine_findings() -> Iterator[Finding]:
-    """Every engine's models, and what is missing."""
-    settings = environment()
-    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
-    for ranked in inventory.records:
-        record = ranked.record
-        about = " ".join(dict.fromkeys((record.capability, record.engine)))
-        if record.usable:
-            languages = "any language" if "*" in record.languages else ", ".join(record.languages)
-            detail = f", rung {ranked.rung}, {languages}" if record.capability == "stt" else ""
-            yield Finding(about, OK, f"{record.model}{detail}")
-        else:
-            yield Finding(about, HINT, printable(record.reason))
-    for capability in NEEDED_CAPABILITIES:
-        if capability not in inventory.capabilities():
-            yield Finding(capability, BROKEN, f"no engine of this machine can do {capability!r}: see the lines above")
+def _of_rooms(which: str) -> Iterator[Finding]:
+    for room in rooms_with_commands():
+        for name in getattr(room, which, ()):
+            yield from load(name)()
 
 
 def cluster_findings() -> Iterator[Finding]:
@@ -164,7 +136,7 @@ def _tables() -> Iterator[Finding]:
         return
     yield Finding("tables", OK, "of this version")
     yield _hub()
-    yield from _nodes()
+    yield from _of_rooms("CLUSTER_FINDINGS")
 
 
 def _hub() -> Finding:
@@ -180,18 +152,6 @@ def _hub() -> Finding:
     return Finding("hub", OK if answer.is_success else HINT, f"{url} answers {answer.status_code}")
 
 
-def _nodes() -> Iterator[Finding]:
-    nodes = [node for node in all_nodes() if node.condition != "offline"]
-    if not nodes:
-        yield Finding("nodes", HINT, "none is online; start one with `clustercore node`, or all with `clustercore up`")
-    for node in nodes:
-        why = f": {node.why}" if node.why else ""
-        state = OK if node.condition in ("online", "idle") else HINT
-        yield Finding(
-            "node", state, f"{printable(node.name)} {node.condition}, {counted(node.slots, 'slot')}{printable(why)}"
-        )
-
-
 def _disk(directory: Path) -> Finding:
     place = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     free_gb = shutil.disk_usage(place).free / 1e9
@@ -200,12 +160,3 @@ def _disk(directory: Path) -> Finding:
     if free_gb < wanted:
         return Finding("disk", BROKEN, f"{text}; {wanted:g} GB are needed: make room, or choose --data-dir elsewhere")
     return Finding("disk", OK, text)
-
-
-def _ffmpeg() -> Finding:
-    try:
-        library = load_module("av")
-    except ImportError as error:
-        return Finding("ffmpeg", BROKEN, f"PyAV cannot be loaded ({error}); type: pip install --force-reinstall av")
-    versions = {name: ".".join(str(part) for part in version) for name, version in library.library_versions.items()}
-    return Finding("ffmpeg", OK, f"libavcodec {versions.get('libavcodec')} in PyAV {library.__version__}")

@@ -13,16 +13,11 @@ from typer import Option
 
 from clustercore.config.environment import environment
 from clustercore.embedded.services import EmbeddedError, status, stop
-from clustercore.project.command_line.console import ExitCode, output, say, write_json
-from clustercore.project.command_line.diagnosis import (
-    BROKEN,
-    HINT,
-    Finding,
-    cluster_findings,
-    engine_findings,
-    machine_findings,
-)
+from clustercore.project.command_line.diagnosis import cluster_findings, machine_findings
 from clustercore.project.command_line.servers import servers, uses_embedded_servers
+from clustercore.terminal.adapters.console import output, say, write_json
+from clustercore.terminal.domain.endings import ExitCode
+from clustercore.terminal.domain.findings import BROKEN, HINT, Finding
 
 MARKS = {"ok": Text("✔", "green"), HINT: Text("•", "yellow"), BROKEN: Text("✘", "red")}
 
@@ -31,6 +26,12 @@ def doctor(as_json: Annotated[bool, Option("--json", help="For a script.")] = Fa
     """Look at everything that clustercore needs: servers, tables, disk, clock, engines, GPU, hub and nodes.
 
     Servers that do not run are started for the look, and have stopped again when it ends.
+
+    Examples:
+
+      clustercore doctor
+
+      clustercore doctor --json
 
     Exit codes: 0 if everything needed works (hints included), 1 if something is broken.
     """
@@ -54,7 +55,6 @@ def findings_table(findings: list[Finding]) -> Table:
 
 def _all_findings() -> Iterator[Finding]:
     yield from machine_findings()
-    yield from engine_findings()
     try:
         with _servers_as_before(), servers(start=True):
             yield from cluster_findings()

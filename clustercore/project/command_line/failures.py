@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from clustercore.blobs.domain.errors import BlobError, BlobRefused, StoreFull
 from clustercore.config.environment import environment
 from clustercore.embedded.services import EmbeddedError
-from clustercore.project.command_line.console import CommandError, ExitCode
 from clustercore.project.command_line.usage import explain_usage
+from clustercore.terminal.domain.endings import CommandError, ExitCode
 
 UNREACHABLE = (
     "the cluster's database cannot be reached: {reason}\n"

@@ -7,8 +7,8 @@ import os
 import django
 from django.core.exceptions import ImproperlyConfigured
 
-from clustercore.project.command_line.commands import Needs
-from clustercore.project.command_line.console import CommandError, ExitCode
+from clustercore.terminal.domain.commands import Needs
+from clustercore.terminal.domain.endings import CommandError, ExitCode
 
 
 def set_up(needs: Needs) -> None:

@@ -17,7 +17,6 @@ from clustercore.embedded.adapters.secrets import free_loopback_port
 from clustercore.embedded.adapters.supervised import SupervisedProgram
 from clustercore.embedded.adapters.supervising_thread import SupervisingThread, supervising
 from clustercore.embedded.services import Lease
-from clustercore.project.command_line.console import CommandError, ExitCode, Unreachable, remark
 from clustercore.project.command_line.ledger_process import LedgerProcess, ledger_process
 from clustercore.project.command_line.processes import flower_program, node_program, web_program
 from clustercore.project.command_line.servers import (
@@ -28,6 +27,8 @@ from clustercore.project.command_line.servers import (
     uses_embedded_servers,
 )
 from clustercore.project.flower.process import wanted_path
+from clustercore.terminal.adapters.console import remark
+from clustercore.terminal.domain.endings import CommandError, ExitCode, Unreachable
 
 WEB_PORT_FILE = "web.port"
 QUIET_SECONDS = 90.0

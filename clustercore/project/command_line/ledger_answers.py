@@ -11,10 +11,10 @@ from typing import IO, Any
 
 from clustercore.config.adapters.plugins import load
 from clustercore.config.environment import environment
-from clustercore.project.command_line.commands import Needs
-from clustercore.project.command_line.console import ExitCode
 from clustercore.project.command_line.failures import explain
 from clustercore.project.command_line.frameworks import set_up
+from clustercore.terminal.domain.commands import Needs
+from clustercore.terminal.domain.endings import ExitCode
 
 _ANSWERS = "clustercore.project.command_line.hub_ledger"
 QUESTIONS = ("migrate", "establish", "login_limits", "registered", "setup_path")

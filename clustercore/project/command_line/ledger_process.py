@@ -13,8 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from clustercore.config.interpreter import child_variables, python_command
-from clustercore.project.command_line.console import CommandError, ExitCode
 from clustercore.project.command_line.processes import apart, keyless_variables
+from clustercore.terminal.domain.endings import CommandError, ExitCode
 
 _ANSWER = "from clustercore.project.command_line.ledger_answers import main; main()"
 _END_SECONDS = 5.0

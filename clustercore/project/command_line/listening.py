@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from clustercore.project.command_line.console import CommandError, ExitCode
+from clustercore.terminal.domain.endings import CommandError, ExitCode
 
 DEFAULT_PORT = 7420
 

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 from clustercore.config.adapters.plugins import load
 from clustercore.project.command_line.application import application
-from clustercore.project.command_line.commands import Needs
-from clustercore.project.command_line.console import ExitCode, complain
-from clustercore.project.command_line.encoding import write_anything
-from clustercore.project.command_line.privacy import keep_private
 from clustercore.project.command_line.startup import CommandLine, parse_command_line
 from clustercore.project.command_line.usage import explain_usage
+from clustercore.terminal.adapters.console import complain
+from clustercore.terminal.adapters.encoding import write_anything
+from clustercore.terminal.adapters.privacy import keep_private
+from clustercore.terminal.domain.commands import Needs
+from clustercore.terminal.domain.endings import ExitCode
 
 EXPLAIN = "clustercore.project.command_line.failures:explain"
 DEBUG_IS_SET = "clustercore.project.command_line.failures:debug_is_set"

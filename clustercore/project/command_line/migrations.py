@@ -9,7 +9,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from clustercore.project.command_line.console import Unreachable
+from clustercore.terminal.domain.endings import Unreachable
 
 
 def migrate() -> str:

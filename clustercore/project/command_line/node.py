@@ -13,15 +13,15 @@ from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import take_inventory
 from clustercore.nodes.adapters.self_tests import run_self_tests
+from clustercore.nodes.commands.rendering import model_standing, models_table
 from clustercore.nodes.domain.facts import slots_for
 from clustercore.nodes.domain.inventory import Inventory
-from clustercore.project.command_line.console import CommandError, ExitCode, output, remark, say
-from clustercore.project.command_line.ledger import model_figures
 from clustercore.project.command_line.ledger_process import migrate_apart
 from clustercore.project.command_line.processes import hostname_of
-from clustercore.project.command_line.rendering import models_table
 from clustercore.project.command_line.servers import servers, uses_embedded_servers
 from clustercore.project.command_line.worker import run
+from clustercore.terminal.adapters.console import output, remark, say
+from clustercore.terminal.domain.endings import CommandError, ExitCode
 
 
 def node(
@@ -65,7 +65,7 @@ def _try_models() -> int:
         raise CommandError("no engine of this machine is usable; `clustercore doctor` says why")
     with output().status("trying every usable model …"):
         results = _results(inventory)
-    output().print(models_table([model_figures(ranked, results) for ranked in inventory.records]))
+    output().print(models_table([model_standing(ranked, results) for ranked in inventory.records]))
     tried = [result.get("passed", False) for result in results.values()]
     say(f"{sum(tried)} of {len(tried)} models that can be tried passed.")
     return ExitCode.DONE if all(tried) else ExitCode.FAILED

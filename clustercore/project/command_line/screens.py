@@ -12,6 +12,7 @@ from rich.text import Text
 import clustercore
 from clustercore.nodes.adapters.own_wheel import own_wheel
 from clustercore.nodes.domain.joining import INSTALL_FROM_CLONE, and_start, join_command
+from clustercore.project.command_line.commands import commands
 
 
 @dataclass
@@ -49,7 +50,9 @@ def up_screen(
     facts.add_row("data", Text(state.data_dir))
     if detached_log:
         facts.add_row("log", Text(detached_log))
-    facts.add_row("try", Text("clustercore transcribe FILE", "bold"))
+    for command in commands():
+        if command.example:
+            facts.add_row("try", Text(command.example, "bold"))
     detached = already or bool(detached_log)
     facts.add_row("stop", Text("clustercore down" if detached else "Ctrl-C, or `clustercore down`", "bold"))
     title = f"clustercore {clustercore.__version__} is up" + (" already" if already else "")

@@ -12,7 +12,7 @@ from clustercore.embedded.adapters.secrets import replace
 from clustercore.embedded.domain.endpoints import Endpoints
 from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.embedded.services import Lease, ensure_running, status
-from clustercore.project.command_line.console import CommandError, ExitCode, Unreachable
+from clustercore.terminal.domain.endings import CommandError, ExitCode, Unreachable
 
 CLIENT_LINGER_SECONDS = 30.0
 NOTHING_RUNS = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clustercore.project.command_line.console import CommandError, ExitCode
+from clustercore.terminal.domain.endings import CommandError, ExitCode
 
 if TYPE_CHECKING:  # A list of commands is shown without reading the settings.
     from clustercore.config.environment import Environment

@@ -28,7 +28,6 @@ from clustercore.embedded.adapters.logs import rotate, tail
 from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.selectors import gateway_secret
 from clustercore.embedded.services import stop
-from clustercore.project.command_line.console import CommandError, ExitCode, errors, output, remark, say
 from clustercore.project.command_line.hub import Hub, NodeWish, running_hub, wait_for_nodes
 from clustercore.project.command_line.listening import (
     ListenAddress,
@@ -45,6 +44,8 @@ from clustercore.project.command_line.servers import (
     run_directory,
     uses_embedded_servers,
 )
+from clustercore.terminal.adapters.console import errors, output, remark, say
+from clustercore.terminal.domain.endings import CommandError, ExitCode
 
 LOCK = "up.lock"
 STATE = "up.json"
@@ -107,6 +108,10 @@ def down() -> int:
     """Stop what `clustercore up` started: nodes (with their grace), web process and servers.
 
     Work in hand is handed back and goes on after the next `clustercore up`. Exit code 0, also when nothing ran.
+
+    Examples:
+
+      clustercore down
     """
     _require_system()
     data_dir = environment().data_dir

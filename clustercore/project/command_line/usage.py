@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clustercore.project.command_line.console import ExitCode
+from clustercore.terminal.domain.endings import ExitCode
 
 
 def explain_usage(error: Exception) -> tuple[str, int] | None:

@@ -10,12 +10,14 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Context, Option, Typer
 
+from clustercore.access.adapters.account import account
 from clustercore.access.domain.sealing import LONGEST_VALUE, SecretRefused
 from clustercore.access.services import vault
 from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN
-from clustercore.project.command_line.cluster import account, cluster
-from clustercore.project.command_line.console import CommandError, ExitCode, output, say, write_json
-from clustercore.project.command_line.rendering import printable
+from clustercore.project.command_line.cluster import cluster
+from clustercore.terminal.adapters.console import output, say, write_json
+from clustercore.terminal.domain.endings import CommandError, ExitCode
+from clustercore.terminal.domain.words import printable
 
 USED = {DOWNLOAD_TOKEN: "sent by `clustercore models pull` to the host that gives models to those who have a token"}
 """Every secret that the product uses, and what for."""
@@ -46,7 +48,12 @@ def overview(context: Context) -> int | None:
 
 @secrets.command("list")
 def list_secrets(as_json: JsonOption = False) -> int:
-    """List which secrets are set, and which could be; never what they are."""
+    """List which secrets are set, and which could be; never what they are.
+
+    Examples:
+
+      clustercore secrets list --json
+    """
     with cluster():
         notes = {note.name: note for note in vault.names()}
     if as_json:
@@ -65,7 +72,12 @@ def list_secrets(as_json: JsonOption = False) -> int:
 
 @secrets.command("set")
 def set_secret(name: Name) -> int:
-    """Keep a secret in place of the one that had the name."""
+    """Keep a secret in place of the one that had the name.
+
+    Examples:
+
+      clustercore secrets set model-download-token < token.txt
+    """
     if name not in USED:
         raise CommandError(f"nothing uses a secret {name!r}; there is {', '.join(USED)}", ExitCode.USAGE)
     value = _value_of(name)
@@ -82,7 +94,12 @@ def set_secret(name: Name) -> int:
 
 @secrets.command("rm")
 def remove_secrets(names: Annotated[list[str], Argument(metavar="NAME…")]) -> int:
-    """Forget secrets; this works without their keys too."""
+    """Forget secrets; this works without their keys too.
+
+    Examples:
+
+      clustercore secrets rm model-download-token
+    """
     with cluster():
         missing = [name for name in names if not vault.remove(account(), name)]
     for name in names:
@@ -95,7 +112,12 @@ def remove_secrets(names: Annotated[list[str], Argument(metavar="NAME…")]) -> 
 
 @secrets.command()
 def rotate() -> int:
-    """Encrypt every secret with a new key, and forget the old ones."""
+    """Encrypt every secret with a new key, and forget the old ones.
+
+    Examples:
+
+      clustercore secrets rotate
+    """
     try:
         with cluster():
             count = vault.rotate(account())

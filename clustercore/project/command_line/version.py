@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import clustercore
-from clustercore.project.command_line.console import ExitCode, say
+from clustercore.terminal.adapters.console import say
+from clustercore.terminal.domain.endings import ExitCode
 
 
 def version() -> int:
-    """Say which version this is."""
+    """Say which version this is.
+
+    Examples:
+
+      clustercore version
+    """
     say(f"clustercore {clustercore.__version__}")
     return ExitCode.DONE

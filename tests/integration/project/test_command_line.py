@@ -204,11 +204,21 @@ def test_a_job_can_be_listed_looked_at_found_again_and_removed(cluster: Terminal
     assert again["job"] == first["job"]
     assert first["job"] in [job["id"] for job in cluster.read("jobs", "--json", "--state", "done")]
     details = cluster.read("job", number, "--json")
-    assert [unit["stage"] for unit in details["units"]] == ["cut", "transcribe", "merge"]
+    assert [unit["stage"] for unit in details["unit_page"]["results"]] == ["cut", "transcribe", "merge"]
     assert details["events"][0]["name"] == "submitted"
+    assert (details["units"]["total"], details["shares"][0]["node"], details["unit_page"]["next_after"]) == (
+        1,
+        "tester",
+        None,
+    )
+    assert "(rung 0)" in cluster.type("job", number, "--units", "--limit", "1").stdout
+    assert f"clustercore job {number} --units --after" in cluster.type("job", number, "--units", "--limit", "1").stderr
     assert cluster.type("cancel", number).returncode == 1
     assert cluster.type("rm", number).returncode == 0
     assert cluster.type("job", number).returncode == 2
+    for verb in ("cancel", "pause", "resume", "retry", "rm"):
+        refused = cluster.type(verb, number)
+        assert (refused.returncode, f"there is no job {number}" in refused.stderr) == (2, True)
     entries = cluster.read("audit", "show", "--target", f"job {number}", "--json")
     assert sorted((entry["action"], entry["actor"].partition(":")[0]) for entry in entries) == [
         ("job.remove", "terminal"),

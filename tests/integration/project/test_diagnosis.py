@@ -12,7 +12,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from clustercore.embedded.adapters.migration import establish_role_settings
 from clustercore.embedded.domain.endpoints import Endpoints
-from clustercore.project.command_line.diagnosis import HINT, OK, Finding, cluster_findings
+from clustercore.project.command_line.diagnosis import cluster_findings
+from clustercore.terminal.domain.findings import HINT, OK, Finding
 from tests import pooler
 from tests.conftest import database_url_of
 

@@ -21,7 +21,7 @@ def seconds_until_handed_back() -> float:
     stopper = Stopper(agent, GRACE_SECONDS, lambda _code: None)
     stopper.request("SIGTERM")
     began = time.monotonic()
-    stopper.hand_back()
+    stopper._hand_back()
     return time.monotonic() - began
 
 

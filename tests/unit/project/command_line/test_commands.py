@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from clustercore.config.interpreter import child_variables
 from clustercore.project.command_line.application import loaded
-from clustercore.project.command_line.commands import COMMANDS, Entry
+from clustercore.project.command_line.commands import commands
+from clustercore.terminal.domain.commands import Command
 
 FRAMEWORKS = {"django", "celery", "kombu"}
 PAGES = {"rest_framework", "unfold", "drf_spectacular", "channels", "uvicorn", "django.contrib.admin"}
@@ -41,10 +46,46 @@ def imported_by(directory: Path, *words: str) -> set[str]:
     return set(json.loads(done.stdout.splitlines()[-1]))
 
 
-@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
-def test_a_command_is_listed_with_the_first_line_of_its_own_help(entry: Entry) -> None:
+@pytest.mark.parametrize("entry", commands(), ids=lambda entry: entry.name)
+def test_a_command_is_listed_with_the_first_line_of_its_own_help(entry: Command) -> None:
     help_of_command = loaded(entry).help
     assert help_of_command.strip().partition("\n\n")[0].replace("\n", " ") == entry.summary
+
+
+def every_command() -> Iterator[tuple[str, Any]]:
+    """Each command, those of groups too, by what is typed for it."""
+    for entry in commands():
+        command = loaded(entry)
+        yield entry.name, command
+        for name, member in getattr(command, "commands", {}).items():
+            yield f"{entry.name} {name}", member
+
+
+BY_NAME = dict(every_command())
+
+
+def examples_in(help_of_command: str) -> list[list[str]]:
+    """The words of each example, without its remark and what the shell takes for itself."""
+    lines = [line.strip() for line in help_of_command.splitlines() if line.startswith("  clustercore ")]
+    typed = [re.split(r" {2,}| [<>]", line)[0] for line in lines]
+    return [shlex.split(line)[1:] for line in typed]
+
+
+def parse(command: Any, words: list[str]) -> None:
+    """As the command does before it begins."""
+    with command.make_context(words[0], words[1:]) as context:
+        if hasattr(command, "commands"):
+            rest = [*context._protected_args, *context.args]
+            if rest:
+                parse(command.commands[rest[0]], rest)
+
+
+@pytest.mark.parametrize("typed", BY_NAME)
+def test_every_command_shows_an_example_that_can_be_typed(typed: str) -> None:
+    found = examples_in(BY_NAME[typed].help)
+    assert [words for words in found if words[: len(typed.split())] == typed.split()]
+    for words in found:
+        parse(BY_NAME[words[0]], words)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["version"], []])

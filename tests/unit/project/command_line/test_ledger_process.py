@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clustercore.project.command_line import ledger_process
-from clustercore.project.command_line.console import CommandError
 from clustercore.project.command_line.ledger_process import LedgerProcess
+from clustercore.terminal.domain.endings import CommandError
 
 ANSWERS = "import sys\nfor line in sys.stdin:\n    print('{\"answer\": 7}', flush=True)"
 ENDS = "import sys\nsys.stdin.readline()\nsys.stdout.write('{\"answ')"

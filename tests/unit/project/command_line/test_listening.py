@@ -6,9 +6,9 @@ import socket
 
 import pytest
 
-from clustercore.project.command_line.console import CommandError
 from clustercore.project.command_line.hub import choose_port
 from clustercore.project.command_line.listening import DEFAULT_PORT, ListenAddress, parse_listen, reachable_host
+from clustercore.terminal.domain.endings import CommandError
 
 
 @pytest.mark.parametrize(

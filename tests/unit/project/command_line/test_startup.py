@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clustercore.config.environment import Environment
-from clustercore.project.command_line.console import CommandError
 from clustercore.project.command_line.startup import data_directory_variable, parse_command_line, variables_of
+from clustercore.terminal.domain.endings import CommandError
 
 SETTINGS = Environment(data_dir=Path("/data"))
 

@@ -16,7 +16,7 @@ import httpx
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from tqdm import tqdm
 
-from clustercore.embedded.domain.shortage import shortage_in
+from clustercore.embedded.domain.shortage import shortage_in, shortage_told
 from clustercore.nodes.adapters.model_download import DownloadProgress, sha256_of
 from clustercore.nodes.adapters.model_files import UNFINISHED
 from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN, CatalogueEntry, ModelStoreError
@@ -83,7 +83,7 @@ def _download(entry: CatalogueEntry, name: str, staging: Path, progress: Downloa
     try:
         hf_hub_download(entry.repository, name, **options)
     except Exception as error:  # of a client that has had three HTTP libraries so far
-        if error is told.raised or shortage_in(error):
+        if error is told.raised or (isinstance(error, OSError) and shortage_in(error)):
             raise
         raise _failure(entry, name, error) from error
 
@@ -92,6 +92,9 @@ def _failure(entry: CatalogueEntry, name: str, error: Exception) -> ModelStoreEr
     said = without_secrets(str(error)).strip()
     reason = said.splitlines()[0] if said else type(error).__name__
     message = f"the hub of models did not give {name} of {entry.repository}: {reason}"
+    if short := shortage_told(said):
+        # Of its part that is not written in Python there are only words.
+        return ModelStoreError("disk_full", f"{message}: {short}; make room and type the same again")
     status = _status_in(error)
     if status is None:
         advice = "type the same again: the files that came whole are kept"

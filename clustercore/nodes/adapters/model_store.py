@@ -5,6 +5,7 @@ One is put in its place by one rename, after everything in it was compared with 
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -154,11 +155,11 @@ def _bringing(label: str, models_directory: Path) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if not (short := shortage_in(error)):
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             message = (
-                f"{label} cannot be brought: {short} for {models_directory}; what came is kept: make room and type the "
-                f"same again, or clustercore models rm {label}"
+                f"{label} cannot be brought: {shortage_in(error)} for {models_directory}; what came is kept: "
+                f"make room and type the same again, or clustercore models rm {label}"
             )
             raise ModelStoreError("disk_full", message) from error
 

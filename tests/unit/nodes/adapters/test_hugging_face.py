@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -182,9 +183,15 @@ def test_bytes_that_are_not_the_catalogues_are_put_aside(tmp_path: Path, mirror:
     assert pull(SMALL, tmp_path, 1.0, fetching=Fetching(origin=HUB)).folder.is_dir()
 
 
-def test_a_full_disk_is_said_to_be_full(tmp_path: Path, mirror: ServedFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("error", [FULL, RuntimeError(f"I/O error: {FULL}")])
+def test_a_full_disk_is_said_to_be_full(
+    tmp_path: Path, mirror: ServedFiles, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise error
 
     monkeypatch.setattr(file_download, "http_get", full)
     failure = failure_of(tmp_path)

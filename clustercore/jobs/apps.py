@@ -18,18 +18,19 @@ class JobsConfig(AppConfig):
         from clustercore.access.domain.errors import RequestRefused
         from clustercore.access.domain.refusals import refuse_as
         from clustercore.jobs.domain.job_request import InvalidRequest
-        from clustercore.jobs.domain.kinds import known_contracts
+        from clustercore.jobs.domain.kinds import known_contracts, send_usually_by
         from clustercore.jobs.services.control import NotPossible
         from clustercore.jobs.services.held_leases import HeldLeases
         from clustercore.jobs.services.keeper import LeaseKeeper
         from clustercore.jobs.services.looking import use_knock
         from clustercore.jobs.services.submit import BacklogFull, KeyReused
-        from clustercore.jobs.workflows import knock
+        from clustercore.jobs.workflows import knock, ring_units
         from clustercore.nodes.domain.contracts import use_contracts
         from clustercore.nodes.domain.hooks import extend_leases_by, register_hook
 
         use_contracts(known_contracts)
         use_knock(knock)
+        send_usually_by(ring_units)
         leases = HeldLeases()
         extend_leases_by(leases)
         register_hook(LeaseKeeper(knock, leases))

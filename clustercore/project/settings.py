@@ -47,6 +47,7 @@ LEDGER_APPS = [
     "clustercore.nodes",
     "clustercore.jobs",
     "transcription",
+    *ENVIRONMENT.rooms,
     "clustercore.project",
 ]
 """What a node and most commands need (`ledger_settings`): the tables of the work and of who asks for it."""

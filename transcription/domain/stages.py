@@ -5,10 +5,12 @@ from __future__ import annotations
 from clustercore.jobs.domain.kinds import KindOutline
 
 KIND = "transcription"
+NOUN = "Transcription"
 OUTLINE = KindOutline(
     name=KIND,
     stages=("cut", "detect", "transcribe", "merge"),
     main_stage="transcribe",
     main_capability="stt",
     main_ranked=True,
+    amount_unit="s of sound",
 )

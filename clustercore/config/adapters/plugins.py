@@ -6,6 +6,7 @@ This is the only module that imports by name (tests/architecture); everything el
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -15,6 +16,11 @@ def load(path: str) -> Any:
     if not separator or not name:
         raise ValueError(f"{path!r} is not of the form package.module:Class")
     return getattr(import_module(module), name)
+
+
+def has_module(name: str) -> bool:
+    """Returns whether there is a module of this full name, without importing more than the packages around it."""
+    return find_spec(name) is not None
 
 
 def load_module(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 from clustercore.jobs.api.serializers import serializer_of
 from clustercore.jobs.domain.presentation import presentation_of
 from clustercore.jobs.domain.progress import JobProgress, NodeShare, UnitProgress
+from clustercore.jobs.selectors.presenting import facts_of
 
 _DECIMALS = 3
 
@@ -53,14 +54,15 @@ def job_body(job: JobProgress) -> dict[str, Any]:
 def job_detail_body(job: JobProgress) -> dict[str, Any]:
     """As JobDetailSerializer describes it, with the facts of its kind."""
     presentation = presentation_of(job.kind)
-    facts = presentation.facts([job.id]).get(job.id) if presentation is not None else None
+    facts = facts_of(presentation, job.id) if presentation is not None else None
+    result_url = presentation.result_url if presentation is not None else None
     return {
         **job_body(job),
         "stages": [{"stage": one.stage, "total": one.total, "states": dict(one.states)} for one in job.stages],
         "units_per_minute": round(job.pace.units_per_minute, _DECIMALS) if job.pace is not None else None,
         "shares": [_share_body(share) for share in job.shares],
         "facts": serializer_of(presentation)(facts).data if presentation is not None and facts is not None else None,
-        "result_url": presentation.result_url(job.id) if presentation is not None and job.has_result else None,
+        "result_url": result_url(job.id) if result_url is not None and job.has_result else None,
     }
 
 

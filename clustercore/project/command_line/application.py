@@ -12,13 +12,12 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from clustercore.config.adapters.plugins import load
-from clustercore.project.command_line.commands import COMMANDS, Entry, Needs
+from clustercore.project.command_line.commands import Entry, Needs, commands
 from clustercore.project.command_line.version import version
 
 Prepare = Callable[[Needs], None]
 """Sets up what a command needs before it is imported; the object of the application's context."""
 
-_BY_NAME = {entry.name: entry for entry in COMMANDS}
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,
     "pretty_exceptions_enable": False,
@@ -31,12 +30,12 @@ class ListedCommands(TyperGroup):
     """A group that lists its commands by what `commands` says of them, and imports the one that was typed."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
-        """Returns the names, in the order of `COMMANDS`."""
-        return list(_BY_NAME)
+        """Returns the names, in order."""
+        return [entry.name for entry in commands()]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """Returns what a list shows of a command; None for a name that is none."""
-        entry = _BY_NAME.get(cmd_name)
+        entry = _named(cmd_name)
         return entry and TyperCommand(
             entry.name, help=entry.summary, rich_help_panel=entry.panel, rich_markup_mode="markdown"
         )
@@ -44,12 +43,18 @@ class ListedCommands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Returns the command that was typed, loaded, as click does: its name, itself and the words after it."""
         name, _, rest = super().resolve_command(ctx, args)
-        entry = _BY_NAME[str(name)]
+        entry = _named(str(name))
+        if entry is None:
+            raise LookupError(f"click found a command that is none: {name!r}")
         with _collecting_nothing():
             prepare: Prepare | None = ctx.obj
             if prepare is not None:
                 prepare(entry.needs)
             return name, loaded(entry), rest
+
+
+def _named(name: str) -> Entry | None:
+    return next((entry for entry in commands() if entry.name == name), None)
 
 
 @contextmanager

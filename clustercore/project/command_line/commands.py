@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+
+from clustercore.config.adapters.plugins import has_module, load
+from clustercore.config.environment import environment
 
 FIRST = "Begin with these five"
 JOBS = "Jobs"
@@ -42,8 +46,8 @@ class Entry:
 
     @property
     def path(self) -> str:
-        """Returns `package.module:name`."""
-        return f"{_HERE}.{self.target}"
+        """Returns `package.module:name`; that of a room's command is given whole."""
+        return self.target if "." in self.target else f"{_HERE}.{self.target}"
 
 
 COMMANDS = (
@@ -103,6 +107,7 @@ COMMANDS = (
         "Delete jobs that are over, with their recordings, texts and every node's copies; exported files stay.",
         JOBS,
     ),
+    Entry("submit", "submitting:submit_job", "Ask for a job of any kind, and print its result as JSON.", JOBS),
     Entry(
         "down",
         "up:down",
@@ -145,3 +150,10 @@ COMMANDS = (
         PEOPLE,
     ),
 )
+
+
+@cache
+def commands() -> tuple[Entry, ...]:
+    """Returns all commands: these, and those of the rooms that were set (`ROOM.commands:COMMANDS`)."""
+    of_rooms = [f"{room}.commands" for room in environment().rooms]
+    return (*COMMANDS, *(entry for name in of_rooms if has_module(name) for entry in load(f"{name}:COMMANDS")))

@@ -112,11 +112,18 @@ def simulated_node(number: int) -> Claimant:
 def running_job(owner: User, number: int) -> Running:
     """A transcription that is cut into pieces, the first of them in hand."""
     claimant = simulated_node(number)
+    name = f"meeting {number}.flac"
     request = JobRequest(
-        kind=KIND, title=f"meeting {number}.flac", language="en", owner_id=owner.pk, engine=claimant.node_name
+        kind=KIND,
+        title=name,
+        fallback_title=name,
+        parameters={"blob": f"{number:064x}"},
+        language="en",
+        owner_id=owner.pk,
+        engine=claimant.node_name,
     )
     job, _ = submit(None, request, backlog_limit=10**9)
-    Recording.objects.create(job=job, blob=f"{number:064x}", name=job.title, seconds=PIECES * 30.0)
+    Recording.objects.filter(job=job).update(seconds=PIECES * 30.0)
     Unit.objects.filter(job=job).update(state="done", finished=Now())
     pieces = [_piece(number, ordinal) for ordinal in range(PIECES)]
     with transaction.atomic():

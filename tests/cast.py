@@ -39,7 +39,7 @@ def start_node(name: str, *, instance: UUID | None = None, slots: int = 1) -> No
             "memory_mb": 8000,
             "version": "test",
             "slots": slots,
-            "capabilities": ["media", "stt"],
+            "capabilities": ["any", "media", "stt"],
             "contracts": list(known_contracts()),
             "online": True,
             "hold_reason": "",

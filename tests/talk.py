@@ -40,15 +40,14 @@ def talk(
     request = JobRequest(
         kind="transcription",
         title=name,
+        fallback_title=name,
         parameters={"prompt": "", "piece_seconds": None, "blob": known[0]},
         language="en",
         owner_id=owner.pk if owner else None,
     )
     job, _ = submit(None, request, backlog_limit=10_000)
     Job.objects.filter(pk=job.pk).update(shared=shared)
-    Recording.objects.create(
-        job=job, blob=known[0], name=name, container="wav", codec="pcm_s16le", seconds=pieces * PIECE_SECONDS
-    )
+    Recording.objects.filter(job=job).update(container="wav", codec="pcm_s16le", seconds=pieces * PIECE_SECONDS)
     size = int(PIECE_SECONDS * SAMPLE_RATE)
     units = [
         NewUnit(

@@ -14,17 +14,18 @@ class TranscriptionConfig(AppConfig):
 
         What a process does not do is not imported.
         """
-        from clustercore.jobs.domain.kinds import outline, register
+        from clustercore.jobs.domain.kinds import outline
         from transcription.domain.stages import OUTLINE
 
         outline(OUTLINE)
         if settings.ONLY_READS:
             return
+        from clustercore.jobs.workflows import open_kind
         from clustercore.nodes.domain.self_test import register_self_test
         from transcription.adapters.bundled_clip import clip_request, judge_clip
         from transcription.workflows import TRANSCRIPTION
 
-        register(TRANSCRIPTION)
+        open_kind(TRANSCRIPTION)
         register_self_test("stt", clip_request, judge_clip)
         if apps.is_installed(PAGES):
             from transcription.views.registration import register_pages

@@ -20,7 +20,7 @@ from clustercore.jobs.workflows import bell, canvas_of_join, lone_bell, ring_in_
 from clustercore.nodes.domain.queues import queue_for
 from clustercore.nodes.selectors import live_slots
 from transcription import tasks
-from transcription.domain.stages import KIND, OUTLINE
+from transcription.domain.stages import KIND, NOUN, OUTLINE
 from transcription.selectors import capability_of, open_pieces
 from transcription.services.cutting import cut, record_cut, record_pieces
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
@@ -64,15 +64,16 @@ TRANSCRIPTION = JobKind(
     gather=gather,
     submitted=keep_recording,
     main_stage=OUTLINE.main_stage,
+    noun=NOUN,
     amount_unit=OUTLINE.amount_unit,
     unit_noun=OUTLINE.unit_noun,
     unit_labels=OUTLINE.unit_labels,
     result_command=OUTLINE.result_command,
+    parameters=None,
     stages=(
-        Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),
+        Stage(name="cut", capability="media", handler=cut, opens="start", record=record_cut),
         Stage(
             name="detect",
-            task=tasks.detect.name,
             capability="stt",
             handler=detect,
             opens="producer",
@@ -84,7 +85,6 @@ TRANSCRIPTION = JobKind(
         ),
         Stage(
             name="transcribe",
-            task=tasks.transcribe.name,
             capability="stt",
             handler=transcribe,
             opens="producer",
@@ -99,7 +99,6 @@ TRANSCRIPTION = JobKind(
         ),
         Stage(
             name="merge",
-            task=tasks.merge.name,
             capability="media",
             handler=merge,
             opens="barrier",

@@ -100,6 +100,9 @@ class Environment(BaseSettings):
     stt_ladder: tuple[str, ...] = DEFAULT_STT_LADDER
     """Best rung first; each rung is a pattern over `engine:model`."""
 
+    rooms: tuple[str, ...] = ()
+    """Further Django applications, rooms with kinds of job of their own, beside those of the package."""
+
     backlog_limit: int = Field(default=100_000, ge=1)
     """Open units above which new jobs are refused, politely."""
     floor_wait_seconds: float = Field(default=600.0, ge=0, le=366 * 86_400)

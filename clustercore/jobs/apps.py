@@ -15,16 +15,17 @@ class JobsConfig(AppConfig):
         use_work(work_of_nodes)
         if settings.ONLY_READS:
             return
-        from clustercore.jobs.domain.kinds import known_contracts
+        from clustercore.jobs.domain.kinds import known_contracts, send_usually_by
         from clustercore.jobs.services.held_leases import HeldLeases
         from clustercore.jobs.services.keeper import LeaseKeeper
         from clustercore.jobs.services.looking import use_knock
-        from clustercore.jobs.workflows import knock
+        from clustercore.jobs.workflows import knock, ring_units
         from clustercore.nodes.domain.contracts import known_work
         from clustercore.nodes.domain.hooks import agent_hooks, lease_extenders
 
         known_work.register(known_contracts)
         use_knock(knock)
+        send_usually_by(ring_units)
         leases = HeldLeases()
         lease_extenders.register(leases)
         agent_hooks.register(LeaseKeeper(knock, leases))

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, path
 
 from clustercore.jobs import views
 from clustercore.jobs.api import details, files, lists, questions
+from clustercore.jobs.api.kinds import kind_urls
 from clustercore.jobs.api.stream import JobStream
 from clustercore.jobs.api.waiting import answers_when_over
 
@@ -31,7 +32,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{_API}/<int:job_id>/retry", details.JobRetry.as_view(), name="api-retry"),
     path(f"{_API}/<int:job_id>/pause", details.JobPause.as_view(), name="api-pause"),
     path(f"{_API}/<int:job_id>/resume", details.JobResume.as_view(), name="api-resume"),
+    *kind_urls(),
     path("jobs/", views.job_list, name="list"),
+    path("jobs/new/<str:name>/", views.new, name="new"),
     path("jobs/<int:job_id>/", views.job_detail, name="detail"),
     path("jobs/<int:job_id>/questions/<int:question_id>/", views.answer, name="answer"),
     path("jobs/<int:job_id>/cancel/", views.act_after_asking, {"verb": "cancel"}, name="cancel"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from django.contrib import messages
+from django.core.files.uploadedfile import TemporaryUploadedFile
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -20,6 +22,9 @@ from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import require
 from clustercore.access.http.refusals import RequestRefused
 from clustercore.jobs.domain.chart import counts_of
+from clustercore.jobs.domain.form_fields import fields_of
+from clustercore.jobs.domain.job_request import InvalidRequest
+from clustercore.jobs.domain.kinds import JobKind, kinds
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES, JobState, UnitState
 from clustercore.jobs.domain.pieces import chunks_of, groups_of
 from clustercore.jobs.domain.presentation import Presentation, presentation_of
@@ -27,6 +32,7 @@ from clustercore.jobs.domain.progress import JobProgress
 from clustercore.jobs.domain.timeline import timeline_of
 from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.board import ENDED_STATES, failures, open_jobs
+from clustercore.jobs.selectors.presenting import facts_of, noun_of, start_url
 from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.questions import open_questions, waiting_for_an_answer
 from clustercore.jobs.selectors.units import (
@@ -40,7 +46,10 @@ from clustercore.jobs.selectors.units import (
 )
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
 from clustercore.jobs.services import deeds
+from clustercore.jobs.services.asked import Options, request_for
 from clustercore.jobs.services.control import NotPossible
+from clustercore.jobs.services.sent_files import file_at
+from clustercore.jobs.services.submit import submit
 from clustercore.nodes.selectors import node_colours
 
 PAGE_ROWS = 25
@@ -206,6 +215,7 @@ def _page_in_order(job: JobProgress, asked: PiecesAsked, colours: Mapping[str, i
 def _detail_context(job: JobProgress, identity: Identity, asked: PiecesAsked | None) -> dict[str, Any]:
     colours = node_colours()
     presentation = presentation_of(job.kind)
+    result_url = presentation.result_url if presentation is not None else None
     operable = operable_jobs(identity).filter(pk=job.id).exists()
     return {
         "job": job,
@@ -213,8 +223,9 @@ def _detail_context(job: JobProgress, identity: Identity, asked: PiecesAsked | N
         **_pieces_shown(job, asked, colours),
         "events": latest_events([job.id], EVENTS).get(job.id, []),
         "presentation": presentation,
-        "facts": presentation.facts([job.id]).get(job.id, {}) if presentation is not None else {},
-        "result_url": presentation.result_url(job.id) if presentation is not None and job.has_result else "",
+        "noun": noun_of(presentation) if presentation is not None else job.kind,
+        "facts": (facts_of(presentation, job.id) or {}) if presentation is not None else {},
+        "result_url": result_url(job.id) if result_url is not None and job.has_result else "",
         "operable": operable,
         "questions": open_questions(job.id) if job.asks else [],
         "actions": actions_for(job, presentation, identity, operable=operable),
@@ -230,11 +241,17 @@ def actions_for(
         "retry": job.state in (JobState.FAILED, JobState.CANCELLED) or bool(job.failed) or job.ended_with_gaps,
         "pause": job.state == JobState.RUNNING,
         "share": True,
-        "clone": presentation is not None and identity.may(presentation.submit_permission),
+        "clone": _may_repeat(presentation, identity),
         "cancel": job.state not in FINAL_JOB_STATES,
         "remove": job.state in FINAL_JOB_STATES,
     }
     return [verb for verb, is_possible in possible.items() if is_possible and (operable or verb == "clone")]
+
+
+def _may_repeat(presentation: Presentation | None, identity: Identity) -> bool:
+    """A form of its own is needed, which takes over what another job was asked for."""
+    has_form = presentation is not None and presentation.new_url is not None
+    return presentation is not None and has_form and identity.may(presentation.submit_permission)
 
 
 @require_POST
@@ -293,9 +310,37 @@ def clone(request: HttpRequest, job_id: int) -> HttpResponse:
     identity = require(request, Permission.SUBMIT)
     kind = visible_jobs(identity).filter(pk=job_id).values_list("kind", flat=True).first()
     presentation = presentation_of(kind) if kind is not None else None
-    if presentation is None:
+    if presentation is None or presentation.new_url is None:
         raise RequestRefused(404, f"there is no job {job_id} that you may repeat", code="not_found")
-    return HttpResponseRedirect(f"{presentation.new_url()}?{urlencode({'from': job_id})}")
+    return HttpResponseRedirect(f"{start_url(presentation)}?{urlencode({'from': job_id})}")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@never_cache
+def new(request: HttpRequest, name: str) -> HttpResponse:
+    """The form of a kind that has none of its own, made of what may be asked of it; a POST submits it."""
+    identity = require(request, Permission.SUBMIT)
+    kind = next((one for one in kinds() if one.name == name and one.parameters is not None), None)
+    if kind is None:
+        raise RequestRefused(404, f"no kind of job {name[:40]!r} is asked for here", code="not_found")
+    fields, errors, status = fields_of(kind.parameters), {}, 200
+    if request.method == "POST":
+        try:
+            return _to_job(_submitted(request, identity, kind).pk)
+        except InvalidRequest as error:
+            errors, status = {error.field: str(error).partition(": ")[2]}, 422
+    said = {field.name: request.POST.get(field.name, field.default) for field in fields}
+    context = {"kind": kind, "fields": fields, "said": said, "errors": errors}
+    return render(request, "jobs/new.html", context, status=status)
+
+
+def _submitted(request: HttpRequest, identity: Identity, kind: JobKind) -> Job:
+    file, given = request.FILES.get("file"), request.POST
+    sent = None
+    if isinstance(file, TemporaryUploadedFile):
+        sent = file_at(Path(file.temporary_file_path()), str(file.name))
+    said = {field.name: given[field.name] for field in fields_of(kind.parameters) if given.get(field.name)}
+    return submit(identity, request_for(kind, said, Options(title=given.get("title", "")), sent), sent)[0]
 
 
 def _to_job(job_id: int) -> HttpResponse:

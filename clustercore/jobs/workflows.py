@@ -11,18 +11,22 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from celery import Task, chord, signature
+from celery import Task, chord, shared_task, signature
 from celery.canvas import Signature
 from celery.exceptions import Reject
+from django.conf import settings
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
-from clustercore.jobs.domain.kinds import Stage, kind_named
+from clustercore.access.domain.roles import Permission
+from clustercore.blobs.domain.forms import take_files_at
+from clustercore.jobs.domain.kinds import JobKind, Stage, kind_named, outline, register
 from clustercore.jobs.selectors.occupation import free_places
 from clustercore.jobs.services.available import Waiting
 from clustercore.jobs.services.claim import CanvasPlace
 from clustercore.jobs.services.mishaps import HUB_AWAY
-from clustercore.jobs.services.places import expect_message, expect_no_message, work_off
+from clustercore.jobs.services.places import expect_message, expect_no_message, work, work_join, work_off
+from clustercore.jobs.services.work import AttemptFailed
 from clustercore.nodes.domain.queues import names_capability, queue_for, queue_for_node
 
 logger = logging.getLogger(__name__)
@@ -42,6 +46,39 @@ a RuntimeError."""
 
 class NotServed(Exception):
     """Why a message was sent back to its queue, for whoever watches Celery."""
+
+
+def open_kind(kind: JobKind) -> None:
+    """Makes a kind known to this process, with a task for each of its stages; called when its room is ready.
+
+    Raises ValueError for a kind that is known already.
+    """
+    if settings.ONLY_READS:
+        outline(kind.outline)
+        return
+    register(kind)
+    for stage in kind.stages:
+        door(stage)
+    if kind.takes_file and kind.parameters is not None:
+        take_files_at(address_of(kind.name), Permission.SUBMIT)
+
+
+def address_of(kind: str) -> str:
+    """Returns where a job of a kind is asked for over HTTP."""
+    return f"/api/v1/kinds/{kind}/jobs"
+
+
+def door(stage: Stage) -> Task[Any, Any]:
+    """Makes the Celery task of a stage, so that Flower and the logs show what is being done by its name."""
+    does = work_join if stage.opens == "barrier" else work
+
+    def run(unit_id: int) -> str:
+        return does(unit_id)
+
+    run.__name__, run.__qualname__, run.__doc__ = stage.name, stage.name, stage.handler.__doc__
+    run.__module__ = stage.handler.__module__
+    made: Task[Any, Any] = shared_task(name=stage.task, throws=(AttemptFailed,))(run)
+    return made
 
 
 def bell(stage: Stage, unit_id: int, queue: str | None = None) -> Signature:

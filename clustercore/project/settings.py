@@ -40,7 +40,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 WHITENOISE_USE_FINDERS = True
 
-READING_APPS = ["django.contrib.auth", "django.contrib.contenttypes", *ROOMS]
+READING_APPS = ["django.contrib.auth", "django.contrib.contenttypes", *ROOMS, *ENVIRONMENT.rooms]
 """What a command needs that only looks at the tables (`reading_settings`): those of the work and of who asks for it."""
 
 LEDGER_APPS = [*READING_APPS, "clustercore.project"]

@@ -19,6 +19,7 @@ from clustercore.jobs.domain.chart import chart_of
 from clustercore.jobs.domain.figures import figures_of
 from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
 from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
+from clustercore.jobs.selectors.presenting import starts
 from clustercore.jobs.selectors.visibility import visible_jobs
 from clustercore.nodes.selectors import node_colours, node_standings
 from clustercore.project import health
@@ -27,9 +28,10 @@ from clustercore.project import health
 _NAVIGATION = (
     ("Home", "home", Permission.VIEW),
     ("Jobs", "jobs:list", Permission.VIEW),
-    ("Transcribe", "transcription:new", Permission.SUBMIT),
     ("Nodes", "nodes:list", Permission.VIEW),
 )
+_STARTS_AT = 2
+"""The place in the navigation of what each kind of job starts with."""
 _ADMINISTRATION = (
     ("People", "access:people", Permission.ADMINISTER),
     ("Audit", "access:audit", Permission.ADMINISTER),
@@ -42,10 +44,13 @@ def frame(request: HttpRequest) -> dict[str, Any]:
     """Context of every template: `identity`, what it may do (`can.submit`), and the navigation that it gets."""
     identity = _identity(request)
     administration = _entries(_ADMINISTRATION, identity, request.path)
+    started = [_entry(action, url, request.path) for action, url in starts(identity)]
+    navigation = _entries(_NAVIGATION, identity, request.path)
     return {
         "identity": identity,
         "can": {permission.value: identity.may(permission) for permission in Permission},
-        "navigation": _entries(_NAVIGATION, identity, request.path),
+        "starts": started,
+        "navigation": [*navigation[:_STARTS_AT], *started, *navigation[_STARTS_AT:]],
         "administration": administration,
         "administration_current": any(entry["current"] for entry in administration),
         "account_current": _is_below(request.path, _address("access:account")),
@@ -66,7 +71,11 @@ def _entries(
     wanted: Sequence[tuple[str, str, Permission]], identity: Identity, here: str
 ) -> list[Mapping[str, str | bool]]:
     entries = [(title, _address(name)) for title, name, permission in wanted if identity.may(permission)]
-    return [{"title": title, "url": url, "current": _is_below(here, url)} for title, url in entries if url]
+    return [_entry(title, url, here) for title, url in entries if url]
+
+
+def _entry(title: str, url: str, here: str) -> Mapping[str, str | bool]:
+    return {"title": title, "url": url, "current": _is_below(here, url)}
 
 
 def _address(name: str) -> str:

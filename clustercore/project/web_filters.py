@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +29,12 @@ register.filter("memory", memory_words)
 def took(job: JobProgress) -> str:
     """How long a job waited, and was worked on."""
     return words.took_words(job.waited_seconds, job.worked_seconds, job.speed)
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """Returns a value as JSON that a person can read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 @register.filter

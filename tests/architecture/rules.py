@@ -19,9 +19,9 @@ IMPORTS_ALLOWED_INSIDE = (
     # Registration happens once Django's registry is ready, and not before.
     ("*/apps.py", "ready"),
     # Engines are optional wheels of hundreds of megabytes: a missing one is a reason, not a crash.
-    ("transcription/adapters/engines/*.py", "load"),
-    ("transcription/adapters/engines/*.py", "_open"),
-    ("transcription/adapters/engines/*.py", "run"),
+    ("*/adapters/engines/*.py", "load"),
+    ("*/adapters/engines/*.py", "_open"),
+    ("*/adapters/engines/*.py", "run"),
     ("transcription/adapters/media.py", "load"),
     ("transcription/adapters/media.py", "run"),
 )

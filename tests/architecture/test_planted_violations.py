@@ -96,6 +96,7 @@ KEPT_RULES: list[tuple[Rule, str, str]] = [
     (rules.tasks_are_doors, "dellm/tasks.py", 'def door():\n    """Why."""\n' + "    call()\n" * 3),
     (rules.imports_stand_at_the_top, "dellm/apps.py", "def ready(self):\n    import dellm.checks\n"),
     (rules.imports_stand_at_the_top, "transcription/adapters/engines/planted.py", "def load():\n    import vosk\n"),
+    (rules.imports_stand_at_the_top, "agents/adapters/engines/planted.py", "def load():\n    import torch\n"),
     (
         rules.one_module_loads_by_name,
         "dellm/adapters/one.py",

@@ -87,9 +87,9 @@ def ring(_job_id: int, stage: str, unit_ids: Sequence[int]) -> None:
     ring_units(PANEL.name, stage, unit_ids)
 
 
-def _stage(name: str, capability: str, handler: Handler, opens: str, **more: Any) -> Stage:
+def _stage(name: str, capability: str, handler: Handler, **more: Any) -> Stage:
     door, said = work_unit.name, telling(handler)
-    return Stage(name=name, task=door, capability=capability, handler=said, opens=opens, record=record, **more)
+    return Stage(name=name, task=door, capability=capability, handler=said, record=record, **more)
 
 
 PANEL = JobKind(
@@ -97,9 +97,9 @@ PANEL = JobKind(
     ring=ring,
     main_stage="ask",
     stages=(
-        _stage("plan", "media", plan, "start"),
-        _stage("ask", "stt", ask, "producer", tolerance=1.0),
-        _stage("vote", "media", vote, "producer", light=True),
-        _stage("conclude", "media", conclude, "barrier"),
+        _stage("plan", "media", plan),
+        _stage("ask", "stt", ask, tolerance=1.0),
+        _stage("vote", "media", vote, light=True),
+        _stage("conclude", "media", conclude, opens="barrier"),
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from clustercore.jobs.domain.kinds import KindOutline
 
 KIND = "transcription"
+NOUN = "Transcription"
 OUTLINE = KindOutline(
     name=KIND,
     stages=("cut", "detect", "transcribe", "merge"),

@@ -8,7 +8,7 @@ from typing import Any
 from django.urls import reverse
 
 from clustercore.jobs.domain.presentation import Presentation
-from transcription.domain.stages import KIND
+from transcription.domain.stages import KIND, NOUN
 from transcription.selectors import facts_of
 from transcription.views.reading import FORMATS
 
@@ -31,10 +31,11 @@ def _facts(job_ids: Sequence[int]) -> Mapping[int, Mapping[str, Any]]:
 
 PRESENTATION = Presentation(
     kind=KIND,
-    noun="Transcription",
+    noun=NOUN,
     facts=_facts,
     serializer="transcription.api.facts:TranscriptionFactsSerializer",
     fragment="transcription/job_fragment.html",
     result_url=_reader_url,
     new_url=lambda: reverse("transcription:new"),
+    action="Transcribe",
 )

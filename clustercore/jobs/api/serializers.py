@@ -24,7 +24,15 @@ def serializer_of(presentation: Presentation) -> type[serializers.Serializer[Any
 
 def fact_serializers() -> list[type[serializers.Serializer[Any]]]:
     """Those of all kinds, asked when the schema is made: a kind that registers itself is in it, and named nowhere."""
-    return [serializer_of(presentation) for presentation in presentations()]
+    return list(dict.fromkeys(serializer_of(presentation) for presentation in presentations()))
+
+
+class ResultSerializer(serializers.Serializer[Any]):
+    """What is told of a job whose kind tells nothing else."""
+
+    result = serializers.JSONField(
+        allow_null=True, help_text="What the last stage made; of several units a list, in order; null until then."
+    )
 
 
 class FactsField(serializers.Field[Any, Any, Any, Any]):

@@ -27,6 +27,9 @@ COMMANDS = (
         "End jobs now; what is done stays, `clustercore retry` takes it up again.",
         JOBS,
     ),
+    Command(
+        "submit", f"{__name__}.submitting:submit_job", "Ask for a job of any kind, and print its result as JSON.", JOBS
+    ),
     Command("answer", f"{__name__}.answering:answer", "Show what a job asks, and answer it.", JOBS),
     Command("pause", f"{__name__}.steering:pause", "Let jobs take no further work; what runs goes on.", JOBS),
     Command("resume", f"{__name__}.steering:resume", "Let paused jobs go on.", JOBS),

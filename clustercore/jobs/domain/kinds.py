@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
 
 from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.progression import StageRule
 from clustercore.jobs.domain.questions import Answer
 from clustercore.jobs.domain.verdict import Verdict
+from clustercore.nodes.domain.queues import ANY, queue_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,12 @@ class UnitContext(Protocol):
     def model(self) -> str: ...
     @property
     def served_by(self) -> dict[str, Any]:
-        """What the handler notes of how it was done; kept with the attempt."""
+        """How it was done, kept with the attempt: `call_engine` notes the engine, and the handler what it likes."""
+        ...
+
+    @property
+    def capability(self) -> str:
+        """What its stage asks of a node."""
         ...
 
     @property
@@ -116,6 +125,10 @@ class LeaseLost(Exception):
     """This attempt no longer counts (expired, cancelled or superseded): drop the work, write nothing."""
 
 
+class NoModelServes(Exception):
+    """None of this node's models did what a unit asked for; another node may."""
+
+
 class UndeclaredBlob(LookupError):
     """A handler asked for a blob that its unit does not refer to: name it in `NewUnit.blobs` or `JobRequest.blobs`."""
 
@@ -127,18 +140,20 @@ QueueRecorder = Callable[[int, Sequence[QueuedUnit]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One stage of a kind of job.
+    """One stage of a kind of job: its name and its handler; all else has a default that loses nothing.
 
     The first has `opens="start"`; one whose units are queued by an earlier one has `opens="producer"`. One with
     `opens="barrier"` has one unit, there from the start, which waits for the stage before it.
     """
 
     name: str
-    task: str
-    """The Celery task that is its door, `package.verb`."""
-    capability: str
     handler: Handler
-    opens: str
+    task: str = ""
+    """The Celery task that is its door, `package.verb`; by default `kind.stage`."""
+    capability: str = ANY
+    """What a node must be able to do; by default nothing beyond running the handler."""
+    opens: Literal["", "start", "producer", "barrier"] = ""
+    """By default the first is there from the start, and an earlier one makes the units of every other."""
     record: Recorder | None = None
     """Called with (unit id, result) inside the transaction that completes the unit."""
     record_locks_job: bool = True
@@ -169,6 +184,15 @@ class Stage:
     same priority. Not for a stage that opens a job, or all would be begun before any is finished."""
 
 
+class NoParameters(BaseModel):
+    """Nothing may be said."""
+
+
+COMMON_FIELDS = frozenset({"file", "upload", "path", "title", "priority", "quality", "engine", "blob"})
+"""What a request for a job of any kind may have beside the parameters of its kind."""
+_NAME = re.compile(r"[a-z][a-z0-9 _-]{0,39}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindOutline:
     """What is to be known of a kind of job where it is only looked at: its name, its stages in order, the main one."""
@@ -197,24 +221,53 @@ class KindOutline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobKind:
-    """A kind of job: its name, its stages in order, and how its bells are rung."""
+    """A kind of job: its name and its stages in order; all else has a default that loses nothing.
+
+    Raises ValueError that names the part that is wrong.
+    """
 
     name: str
     stages: tuple[Stage, ...]
-    ring: Callable[[int, str, Sequence[int]], None]
-    """Sends the canvas for units just queued, given (job id, stage, unit ids); called after their commit."""
-    main_stage: str
-    """The stage whose units people count: the pieces of a recording, say."""
+    ring: Callable[[int, str, Sequence[int]], None] | None = None
+    """Sends the canvas for units just queued, given (job id, stage, unit ids); called after their commit. By default a
+    message for each slot that is free."""
+    main_stage: str = ""
+    """The stage whose units people count: the pieces of a recording, say. By default the last that is no barrier."""
+    noun: str = ""
+    """What a person calls one, with a capital: `Transcription`. By default the kind's name."""
+    amount_unit: str = ""
+    """The word for its units' amounts (`NewUnit.weight`): `pages`. Empty: amounts are not told."""
+    parameters: type[BaseModel] | None = NoParameters
+    """What may be asked, field by field, of a job of this kind by the doors that all kinds share: the API, the form and
+    the command. None for a kind that has doors of its own alone."""
+    takes_file: bool = False
+    """Whether each job is about one file, whose hash is `parameters["blob"]`."""
     gather: Callable[[int, int], None] | None = None
     """Sends the canvas that works a stage off and then runs the unit that waits for it, given (job id, unit id);
     called after the commit of what queued the last unit of that stage."""
     submitted: Callable[[int, JobRequest], None] | None = None
     """Called with (job id, request) inside the transaction that writes the job: what the kind keeps of it."""
-    amount_unit: str = ""
     unit_noun: str = "unit"
     unit_labels: str = ""
     result_command: str = ""
-    """These four as the outline tells them."""
+    """These three as the outline tells them."""
+
+    def __post_init__(self) -> None:
+        """Fills in what follows from the rest. Raises ValueError."""
+        refuse_incomplete(self)
+        first, *others = self.stages
+        stages = (_filled(self, first, "start"), *(_filled(self, stage, "producer") for stage in others))
+        object.__setattr__(self, "stages", stages)
+        object.__setattr__(self, "noun", self.noun or self.name.replace("_", " ").replace("-", " ").capitalize())
+        counted = [stage.name for stage in stages if stage.opens != "barrier"]
+        object.__setattr__(self, "main_stage", self.main_stage or counted[-1])
+
+    def send(self, job_id: int, stage: str, unit_ids: Sequence[int]) -> None:
+        """Sends messages for units that were queued; called after their commit."""
+        if self.ring is not None:
+            self.ring(job_id, stage, unit_ids)
+        else:
+            _USUAL_SENDER[0](self.name, stage, unit_ids)
 
     @property
     def outline(self) -> KindOutline:
@@ -256,6 +309,40 @@ class JobKind:
             if stage.name == name:
                 return stage
         raise KeyError(f"kind {self.name!r} has no stage {name!r}; it has {[s.name for s in self.stages]}")
+
+
+def refuse_incomplete(kind: JobKind) -> None:
+    """Raises ValueError that names what is wrong with a kind, or missing from it."""
+    stages = [stage.name for stage in kind.stages]
+    if not _NAME.fullmatch(kind.name):
+        raise ValueError(f"{kind.name!r} cannot name a kind: small letters, digits, '-', '_' and spaces, at most 40")
+    if not stages or kind.stages[0].opens not in ("", "start"):
+        raise ValueError(f"the kind {kind.name!r} has no stage that opens with the job")
+    if len(set(stages)) < len(stages):
+        raise ValueError(f"the kind {kind.name!r} has two stages of one name: {stages}")
+    if kind.main_stage not in ("", *stages):
+        raise ValueError(f"the main stage {kind.main_stage!r} of {kind.name!r} is not one of its stages: {stages}")
+    for place, stage in enumerate(kind.stages):
+        if not callable(stage.handler):
+            raise ValueError(f"the stage {stage.name!r} of {kind.name!r} has no handler")
+        if stage.made_by and stage.made_by not in stages[:place]:
+            raise ValueError(f"{stage.name!r} of {kind.name!r} is made by {stage.made_by!r}, which is no earlier stage")
+        queue_for(stage.capability)
+    taken = COMMON_FIELDS & {*(kind.parameters.model_fields if kind.parameters is not None else ())}
+    if taken:
+        raise ValueError(f"the parameters of {kind.name!r} have a field {min(taken)!r}, which every request has")
+
+
+def _filled(kind: JobKind, stage: Stage, opens: Literal["start", "producer"]) -> Stage:
+    return replace(stage, task=stage.task or f"{kind.name}.{stage.name}", opens=stage.opens or opens)
+
+
+_USUAL_SENDER: list[Callable[[str, str, Sequence[int]], None]] = [lambda *_: None]
+
+
+def send_usually_by(sender: Callable[[str, str, Sequence[int]], None]) -> None:
+    """From now on kinds without a canvas of their own send by this, given (kind, stage, unit ids)."""
+    _USUAL_SENDER[0] = sender
 
 
 _KINDS: dict[str, JobKind] = {}

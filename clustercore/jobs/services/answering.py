@@ -104,7 +104,7 @@ def _queue_released(unit: Unit) -> None:
     unit.state, unit.hold_reason, unit.error, unit.progress = moved(unit.state, UnitState.QUEUED), "", "", 0.0
     unit.run_after = unit.avoid_node = unit.avoid_until = None
     unit.save()
-    transaction.on_commit(partial(kind_named(unit.job.kind).ring, unit.job_id, unit.stage, [unit.pk]))
+    transaction.on_commit(partial(kind_named(unit.job.kind).send, unit.job_id, unit.stage, [unit.pk]))
 
 
 def expire_questions(as_of: ClockReading, lease_seconds: float) -> int:

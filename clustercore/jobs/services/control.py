@@ -192,7 +192,7 @@ def release_units(job_id: int, stages: Collection[str], hold_reason: str = "") -
     job_changed(job_id)
     kind = kind_named(Job.objects.values_list("kind", flat=True).get(pk=job_id))
     for stage, ids in by_stage.items():
-        transaction.on_commit(partial(kind.ring, job_id, stage, ids))
+        transaction.on_commit(partial(kind.send, job_id, stage, ids))
     return len(released)
 
 
@@ -289,4 +289,4 @@ def _ring_queued(job: Job) -> None:
     for unit_id, stage in Unit.objects.filter(job=job, state=UnitState.QUEUED).values_list("id", "stage"):
         by_stage.setdefault(stage, []).append(unit_id)
     for stage, ids in by_stage.items():
-        transaction.on_commit(partial(kind.ring, job.pk, stage, ids))
+        transaction.on_commit(partial(kind.send, job.pk, stage, ids))

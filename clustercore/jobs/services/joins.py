@@ -242,7 +242,7 @@ def _open(kind: JobKind, job_id: int, unit: Unit) -> None:
     if stage is not None and stage.opens == "barrier":
         Job.objects.filter(pk=job_id).update(stage=unit.stage)
     if unit.unsent and stage is not None and not held:
-        transaction.on_commit(partial(kind.ring, job_id, unit.stage, [unit.pk]))
+        transaction.on_commit(partial(kind.send, job_id, unit.stage, [unit.pk]))
 
 
 def _fail(kind: JobKind, job_id: int, unit: Unit) -> None:

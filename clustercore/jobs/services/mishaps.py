@@ -11,7 +11,7 @@ from clustercore.blobs.domain.errors import BlobGone, BlobMissing, BlobUnavailab
 from clustercore.embedded.domain.database_trouble import is_busy
 from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.jobs.adapters.holdings import Holding
-from clustercore.jobs.domain.kinds import Stage
+from clustercore.jobs.domain.kinds import NoModelServes, Stage
 from clustercore.jobs.domain.verdict import Ask, Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.nodes.domain.engine import EngineFailure
 from clustercore.nodes.domain.hooks import Agent, HostDied
@@ -60,8 +60,8 @@ def _verdict_on(agent: Agent, error: BaseException) -> Verdict:
         return Hold(f"{agent.name} has {short}", seconds=SHORTAGE_PAUSE_SECONDS, not_here=True)
     if isinstance(error, EngineFailure):
         return _after_engine_failure(error)
-    if isinstance(error, BlobGone):
-        return Retry(str(error))
+    if isinstance(error, BlobGone | NoModelServes):
+        return Retry(str(error), not_here=isinstance(error, NoModelServes))
     if isinstance(error, StoreFull):
         return Hold(f"the hub's disk is full: {error}", seconds=HUB_FULL_SECONDS)
     if isinstance(error, (*HUB_AWAY, BlobUnavailable)):

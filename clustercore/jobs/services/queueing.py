@@ -86,7 +86,7 @@ def queue_units(kind: JobKind, job_id: int, units: Sequence[NewUnit]) -> list[in
         _tell(kind, job_id, stage, of_stage)
     ready = [(unit_id, new) for unit_id, new in queued if not new.after]
     for stage, of_stage in _by_stage(ready).items():
-        transaction.on_commit(partial(kind.ring, job_id, stage, [unit.unit_id for unit in of_stage]))
+        transaction.on_commit(partial(kind.send, job_id, stage, [unit.unit_id for unit in of_stage]))
     return [unit_id for unit_id, _ in queued]
 
 

@@ -122,6 +122,10 @@ class Execution:
         return self.claimed.model
 
     @property
+    def capability(self) -> str:
+        return kind_named(self.claimed.kind).stage(self.claimed.stage).capability
+
+    @property
     def minimum_rung(self) -> int:
         return self.claimed.minimum_rung
 
@@ -177,11 +181,13 @@ class Execution:
         let_connection_go()
         try:
             with self.watched_elsewhere():
-                return self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
+                answer = self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
         except HostDied as death:
             if not death.deliberate and (memory_kills() or 0) > (kills_before or 0):
                 death.reason = f"{death.reason}: the machine ran out of memory"
             raise
+        self.served_by.update(engine=engine, model=model, device=str(answer.get("device", "")))
+        return answer
 
     def fetch(self, sha256: str) -> Path:
         """A blob of this unit on this machine; its own time limits bound the wait, the lease goes on."""

@@ -52,7 +52,7 @@ class InventoryWatch:
 
 def tell_inventory(inventory: Inventory) -> None:
     """Logs what a node can do, and what it cannot."""
-    logger.info("This node can do: %s", ", ".join(inventory.capabilities()) or "nothing yet")
+    logger.info("This node can do: %s", ", ".join(inventory.capabilities()))
     for ranked in inventory.records:
         if not ranked.record.usable:
             logger.info("Not usable: %s %s: %s", ranked.record.engine, ranked.record.model, ranked.record.reason)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from clustercore.nodes.domain.engine import ModelRecord
+from clustercore.nodes.domain.queues import ANY
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,8 @@ class Inventory:
     plugins: Mapping[str, str] = field(default_factory=dict)
 
     def capabilities(self) -> tuple[str, ...]:
-        """The capabilities that at least one usable model serves, sorted."""
-        return tuple(sorted({ranked.record.capability for ranked in self.records if ranked.record.usable}))
+        """Returns the capabilities that at least one usable model serves, and the one that needs none, sorted."""
+        return tuple(sorted({ANY, *(ranked.record.capability for ranked in self.records if ranked.record.usable)}))
 
     def usable(self) -> tuple[ModelRecord, ...]:
         """The models that can be served now."""

@@ -6,6 +6,8 @@ import re
 
 CAPABILITY_PREFIX = "cap."
 NODE_PREFIX = "node."
+ANY = "any"
+"""The capability of work that needs no engine: every node has it."""
 _CAPABILITY = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _CAPABILITY_QUEUE = re.compile(re.escape(CAPABILITY_PREFIX) + _CAPABILITY.pattern)
 _NODE = re.compile(r"[^\x00-\x1f\x7f]{1,120}")

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 from clustercore.config.adapters.plugins import has_module, load_module
+from clustercore.config.environment import environment
 from clustercore.project.rooms import ROOMS
 from clustercore.terminal.domain.commands import FIRST, MACHINES, PEOPLE, Command, Needs, in_order
 
@@ -62,5 +63,5 @@ def commands() -> tuple[Command, ...]:
 
 def rooms_with_commands() -> list[Any]:
     """Returns the packages `commands` of the rooms, those of what people ask for first."""
-    names = [f"{room}.commands" for room in reversed(ROOMS)]
+    names = [f"{room}.commands" for room in reversed((*ROOMS, *environment().rooms))]
     return [load_module(name) for name in names if has_module(name)]

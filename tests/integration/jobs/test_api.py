@@ -108,7 +108,7 @@ class TestOneJob:
         client = as_("otto")
         body = client.get(f"/api/v1/jobs/{job.pk}").json()
         assert body["units"] == {"done": 1, "running": 0, "failed": 0, "total": 5, "all_queued": True}
-        assert (body["fraction"], body["owner"], body["facts"]) == (0.2, "otto", None)
+        assert (body["fraction"], body["owner"], body["facts"]) == (0.2, "otto", {"result": None})
         first = client.get(f"/api/v1/jobs/{job.pk}/units?limit=4").json()
         second = client.get(f"/api/v1/jobs/{job.pk}/units", {"limit": 4, "cursor": first["next_cursor"]}).json()
         stages = [(unit["stage"], unit["ordinal"]) for unit in first["results"] + second["results"]]

@@ -77,7 +77,7 @@ class TestWhoSeesWhat:
 
 class TestTheList:
     def test_an_empty_one_says_what_to_do_next(self) -> None:
-        assert "Transcribe something" in page(as_("otto"), "/jobs/")
+        assert 'class="button button-primary" href="/transcribe/"' in page(as_("otto"), "/jobs/")
         assert "an operator may start jobs" in page(as_("vera"), "/jobs/")
 
     def test_failed_jobs_come_first_by_cause(self) -> None:

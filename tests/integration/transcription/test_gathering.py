@@ -19,7 +19,8 @@ def gathered(monkeypatch: pytest.MonkeyPatch, pieces: int, done: int = 0, slots:
     """The canvas that is sent for a job of so many pieces, where so many slots can hear, and for which unit."""
     start_node(WORKSTATION, slots=slots - 1)
     start_node(LAPTOP, slots=1)
-    job, _ = submit(None, JobRequest(kind="transcription", title="talk.wav"), backlog_limit=100)
+    request = JobRequest(kind="transcription", title="talk.wav", parameters={"blob": "0" * 64})
+    job, _ = submit(None, request, backlog_limit=100)
     Unit.objects.bulk_create(
         Unit(
             job=job,

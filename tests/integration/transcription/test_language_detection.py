@@ -22,7 +22,7 @@ from clustercore.jobs.services.submit import submit
 from clustercore.nodes.domain.engine import ModelRecord
 from tests.cast import WORKSTATION, start_node
 from tests.talk import ended, heard_in, merge, taken
-from transcription.models import Piece, Recording
+from transcription.models import Piece
 from transcription.services import hearing
 from transcription.services.hearing import detect
 from transcription.workflows import TRANSCRIPTION
@@ -35,9 +35,9 @@ def job(tmp_path: Any) -> Job:
     """A recording whose language nobody said, waiting to be cut."""
     blobs.establish_hub(environment().data_dir, "http://127.0.0.1:1")
     start_node(WORKSTATION)
-    request = JobRequest(kind="transcription", title="talk.wav", parameters={"prompt": "", "piece_seconds": None})
+    parameters = {"prompt": "", "piece_seconds": None, "blob": "0" * 64}
+    request = JobRequest(kind="transcription", title="talk.wav", parameters=parameters)
     made, _ = submit(None, request, backlog_limit=100)
-    Recording.objects.create(job=made, blob="0" * 64, name="talk.wav")
     return made
 
 

@@ -79,7 +79,7 @@ class Sloppy(Scribe):
 )
 def test_a_broken_plugin_is_shown_with_its_reason_and_stops_nobody(tmp_path: Path, plugin: str, reason: str) -> None:
     inventory = take_inventory([plugin, ECHO], (), tmp_path)
-    assert inventory.capabilities() == ("echo",)
+    assert inventory.capabilities() == ("any", "echo")
     (broken,) = [ranked.record for ranked in inventory.records if not ranked.record.usable]
     assert reason in broken.reason
     assert list(inventory.plugins) == ["echo"]

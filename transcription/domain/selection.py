@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from clustercore.nodes.domain.engine import ModelRecord
-from clustercore.nodes.domain.ladder import rung_of
+from clustercore.nodes.domain.tiers import rung_of
 from transcription.domain.detection import UNKNOWN_LANGUAGE
 from transcription.domain.language import language_name
 
@@ -77,7 +77,7 @@ def _why_nobody(offered: list[ModelRecord], standing: list[Candidate], language:
         return _wrong_language([candidate.record for candidate in standing], language)
     if any(record.usable for record in offered):
         labels = ", ".join(f"{record.engine}:{record.model}" for record in offered if record.usable)
-        return f"no rung of the ladder names {labels}; add one to CLUSTERCORE_STT_LADDER"
+        return f"no tier of the preference order names {labels}; add one to CLUSTERCORE_TIERS"
     reasons = [f"{record.engine}: {record.reason}" for record in offered if record.reason]
     return "; ".join(reasons) or f"no engine is here; type: {PULL}"
 

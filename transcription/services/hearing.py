@@ -12,6 +12,7 @@ from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.verdict import Done, Retry, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
+from clustercore.nodes.domain.tiers import orders_with
 from clustercore.nodes.selectors import models_on
 from transcription.domain.merge import HeardPiece, place
 from transcription.domain.sampling import SAMPLE_RATE
@@ -26,12 +27,13 @@ DEFAULT_LANGUAGE = "en"
 
 def transcribe(context: UnitContext) -> Verdict:
     """Handler: one piece to segments, by the best rung that works here."""
+    capability = capability_for(context.parameters)
     selection = select_models(
         _records(context),
-        environment().stt_ladder,
+        orders_with(environment().tiers).get(capability, ()),
         language=context.language,
         minimum_rung=context.minimum_rung,
-        capability=capability_for(context.parameters),
+        capability=capability,
     )
     if not selection.candidates:
         return Retry(selection.reason, not_here=True)

@@ -18,6 +18,7 @@ from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.submit import JobRequest, job_with_key, refuse_over_backlog, submit_job
+from clustercore.nodes.domain.tiers import engines_with, orders_with
 from transcription.domain.language import parse_language
 from transcription.domain.speech_task import Task
 from transcription.domain.stages import KIND
@@ -166,11 +167,12 @@ def _language(text: str | None) -> str | None:
 
 def _engine(text: str) -> tuple[str, str]:
     engine, _, model = text.partition(":")
-    known = [spec.rpartition(":")[2] for spec in environment().engines]
-    names = sorted({pattern.partition(":")[0] for pattern in environment().stt_ladder})
+    settings = environment()
+    known = [path.rpartition(":")[2] for path in engines_with(settings.engines)]
+    names = sorted({pattern.partition(":")[0] for pattern in orders_with(settings.tiers)["stt"]})
     if engine and engine not in names:
         raise InvalidRequest(
-            "engine", f"{engine!r} is not on the ladder; it has {', '.join(names)} (plug-ins: {', '.join(known)})"
+            "engine", f"{engine!r} is in no tier of 'stt'; there are {', '.join(names)} (plug-ins: {', '.join(known)})"
         )
     return engine, model
 

@@ -37,7 +37,7 @@ class UnitContext(Protocol):
     def node_name(self) -> str: ...
     @property
     def engine(self) -> str:
-        """The engine the user insists on; empty when the ladder decides."""
+        """The engine the user insists on; empty when the tiers decide."""
         ...
 
     @property

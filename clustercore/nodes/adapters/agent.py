@@ -18,7 +18,7 @@ from clustercore.nodes.adapters.hook_calls import HookCalls
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.hub_presence import DATABASE_ERRORS, HubPresence
 from clustercore.nodes.adapters.intake import Intake
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.inventory_watch import InventoryWatch
 from clustercore.nodes.adapters.lease_thread import LeaseThread
 from clustercore.nodes.adapters.registration import Registration
@@ -27,7 +27,6 @@ from clustercore.nodes.adapters.spool import DirectorySpools, spool_directory
 from clustercore.nodes.adapters.subscription import Subscription
 from clustercore.nodes.adapters.upkeep import Upkeep
 from clustercore.nodes.domain.facts import NodeFacts
-from clustercore.nodes.domain.inventory import Inventory
 from clustercore.nodes.domain.ledger import NodeLedger, RefusedError
 
 logger = logging.getLogger(__name__)
@@ -71,7 +70,7 @@ class NodeAgent:
         self._end_worker = end_worker
         self._instance = uuid4()
         self._hardware = read_hardware()
-        self._inventory = InventoryWatch(lambda: _inventory_of(environment))
+        self._inventory = InventoryWatch(lambda: inventory_here(environment))
         self._hosts = self._make_hosts()
         self._spools = DirectorySpools(spool_directory(environment.data_dir, environment.node_name))
         self._intake = Intake(self.name, slots, subscription, lambda: self.capabilities, says=self._say_soon)
@@ -224,7 +223,3 @@ class NodeAgent:
         else:
             logger.critical("The node agent failed (%s); the worker ends", thread, exc_info=error)
         self._end_worker(1)
-
-
-def _inventory_of(environment: Environment) -> Inventory:
-    return take_inventory(environment.engines, environment.stt_ladder, environment.models_directory)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from clustercore.config.environment import environment
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.model_sources import Fetching
 from clustercore.nodes.adapters.model_store import pull
 from clustercore.nodes.domain.model_catalogue import ModelStoreError, entry_for
@@ -62,8 +62,7 @@ def _why_none_came(model: str, tell: Tell) -> str | None:
 
 def _models_here(engine: str, languages: frozenset[str]) -> bool:
     """Whether a usable model, better than PocketSphinx's, hears one of the languages (`*`: any)."""
-    settings = environment()
-    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
+    inventory = inventory_here(environment())
     records = [one.record for one in inventory.records]
     return any(
         record.usable

@@ -23,7 +23,7 @@ from clustercore.config.environment import environment
 from clustercore.embedded.domain.role_settings import ROLE_SETTINGS
 from clustercore.jobs.domain.words import memory_words
 from clustercore.nodes.adapters.hardware import read_gpus, usable_cores
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.project.command_line.cluster import (
     CONNECT_SECONDS,
     endpoints,
@@ -71,8 +71,7 @@ def machine_findings() -> Iterator[Finding]:
 
 def engine_findings() -> Iterator[Finding]:
     """Every engine's models, and what is missing."""
-    settings = environment()
-    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
+    inventory = inventory_here(environment())
     for ranked in inventory.records:
         record = ranked.record
         about = " ".join(dict.fromkeys((record.capability, record.engine)))

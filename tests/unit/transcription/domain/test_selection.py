@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustercore.config.environment import DEFAULT_STT_LADDER as LADDER
 from clustercore.nodes.domain.engine import ModelRecord
-from clustercore.nodes.domain.ladder import rung_of
+from clustercore.nodes.domain.tiers import rung_of
+from transcription.domain.engines import ORDER as LADDER
 from transcription.domain.selection import select_models, serves
 
 SPHINX = ModelRecord(capability="stt", engine="pocketsphinx", model="en-us", languages=("en",))
@@ -85,7 +85,7 @@ def test_an_unusable_model_gives_its_own_reason() -> None:
 def test_a_model_that_the_ladder_does_not_name_is_not_used() -> None:
     selection = select_models([SPHINX], ["vosk:*"], language="en")
     assert not selection.candidates
-    assert "no rung of the ladder names pocketsphinx:en-us" in selection.reason
+    assert "no tier of the preference order names pocketsphinx:en-us" in selection.reason
 
 
 def test_no_engine_at_all_says_what_to_type() -> None:

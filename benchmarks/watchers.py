@@ -103,7 +103,7 @@ def simulated_node(number: int) -> Claimant:
         capabilities=["media", "stt"], online=True, heartbeat_seconds=3600.0, last_seen=Now(), started=Now(),
     )  # fmt: skip
     NodeModel.objects.create(
-        node=node, capability="stt", engine=f"simulated-{number}", model="none", languages=["*"], rung=3
+        node=node, capability="stt", engine=f"simulated-{number}", model="none", traits=["lang:*"], rung=3
     )
     return Claimant(node.pk, node.name, node.instance, node.boot_id, node.capabilities, LEASE_SECONDS)
 
@@ -112,7 +112,12 @@ def running_job(owner: User, number: int) -> Running:
     """A transcription that is cut into pieces, the first of them in hand."""
     claimant = simulated_node(number)
     request = JobRequest(
-        kind=KIND, title=f"meeting {number}.flac", language="en", owner_id=owner.pk, engine=claimant.node_name
+        kind=KIND,
+        title=f"meeting {number}.flac",
+        language="en",
+        needs=("lang:en",),
+        owner_id=owner.pk,
+        engine=claimant.node_name,
     )
     job, _ = submit_job(request, backlog_limit=10**9)
     Recording.objects.create(job=job, blob=f"{number:064x}", name=job.title, seconds=PIECES * 30.0)

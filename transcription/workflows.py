@@ -21,6 +21,7 @@ from clustercore.nodes.domain.queues import queue_for
 from clustercore.nodes.selectors import live_slots
 from transcription import tasks
 from transcription.domain.stages import KIND, OUTLINE
+from transcription.domain.traits import DETECTS_LANGUAGE
 from transcription.selectors import capability_of, open_pieces
 from transcription.services.cutting import cut, record_cut, record_pieces
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
@@ -62,6 +63,8 @@ TRANSCRIPTION = JobKind(
     ring=ring_stage,
     gather=gather,
     main_stage=OUTLINE.main_stage,
+    amount_unit=OUTLINE.amount_unit,
+    remedies=OUTLINE.remedies,
     stages=(
         Stage(name="cut", task=tasks.cut.name, capability="media", handler=cut, opens="start", record=record_cut),
         Stage(
@@ -72,6 +75,7 @@ TRANSCRIPTION = JobKind(
             opens="producer",
             made_by="cut",
             record=record_language,
+            prefers=(DETECTS_LANGUAGE,),
             self_contained=True,
             ranked=True,
             light=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clustercore.jobs.domain.kinds import KindOutline
+from clustercore.jobs.domain.kinds import KindOutline, Remedies
 
 KIND = "transcription"
 OUTLINE = KindOutline(
@@ -11,4 +11,10 @@ OUTLINE = KindOutline(
     main_stage="transcribe",
     main_capability="stt",
     main_ranked=True,
+    amount_unit="s of sound",
+    remedies=Remedies(
+        model="`clustercore models pull faster-whisper:small` on one that has faster-whisper "
+        "(pip install 'clustercore[faster-whisper]')",
+        lower="submit with `--quality any`",
+    ),
 )

@@ -22,6 +22,7 @@ from clustercore.nodes.domain.tiers import engines_with, orders_with
 from transcription.domain.language import parse_language
 from transcription.domain.speech_task import Task
 from transcription.domain.stages import KIND
+from transcription.domain.traits import needs_of
 from transcription.models import Recording
 
 QUALITIES = ("any", "normal", "best")
@@ -136,6 +137,7 @@ def _request(name: str, wishes: Wishes) -> JobRequest:
         fallback_title=name,
         parameters=_parameters(wishes),
         language=language,
+        needs=needs_of(language),
         priority=wishes.priority,
         min_rung=0 if wishes.quality == "any" else None,
         critical_accuracy=wishes.quality == "best",

@@ -62,6 +62,16 @@ class UnitContext(Protocol):
         ...
 
     @property
+    def needs(self) -> Sequence[str]:
+        """The traits that a model must have for this unit: the job's and its own."""
+        ...
+
+    @property
+    def prefers(self) -> Sequence[str]:
+        """The traits that it must have too, unless no live node offers them."""
+        ...
+
+    @property
     def minimum_rung(self) -> int:
         """The lowest rung that may serve this unit."""
         ...
@@ -157,7 +167,11 @@ class Stage:
     """The share of its units that may fail without failing the job: 0 none, 1 all. What waits for the stage runs all
     the same, if anything of it is done, and the job ends with gaps."""
     ranked: bool = False
-    """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
+    """Whether the rung floor and what the job needs apply (a stage that recognises, not one that copies)."""
+    needs: tuple[str, ...] = ()
+    """The traits that a model must have for its units, beside what `NewUnit.needs` says of one."""
+    prefers: tuple[str, ...] = ()
+    """The traits that it must have too, unless no live node offers them."""
     repeat: Literal["always", "never"] = "always"
     """`never`: an attempt that ends without a verdict of its handler holds the unit until a person says what to do."""
     contract: int = 1
@@ -166,6 +180,19 @@ class Stage:
     light: bool = False
     """Whether its units finish a begun job, or are nearly free: then they go before whatever begins another job of the
     same priority. Not for a stage that opens a job, or all would be begun before any is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedies:
+    """What helps where no node can serve, as a sentence goes on with it."""
+
+    model: str = ""
+    """How a node gets a model that can: "`clustercore models pull …` on one"."""
+    lower: str = ""
+    """How to let models of lower tiers serve: "submit with …"."""
+
+
+NO_REMEDIES = Remedies()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +206,10 @@ class KindOutline:
     """What the units of the main stage need of a node."""
     main_ranked: bool
     """Whether the rung of a node's model counts for them."""
+    amount_unit: str = ""
+    """The word for the weights of the main stage's units: "pages", "s of sound"."""
+    remedies: Remedies = NO_REMEDIES
+    """What helps where no node can do the main stage."""
 
     @property
     def before_main(self) -> tuple[str, ...]:
@@ -196,6 +227,10 @@ class JobKind:
     """Sends the canvas for units just queued, given (job id, stage, unit ids); called after their commit."""
     main_stage: str
     """The stage whose units people count: the pieces of a recording, say."""
+    amount_unit: str = ""
+    """The word for the weights of the main stage's units: "pages", "s of sound"."""
+    remedies: Remedies = NO_REMEDIES
+    """What helps where no node can do the main stage."""
     gather: Callable[[int, int], None] | None = None
     """Sends the canvas that works a stage off and then runs the unit that waits for it, given (job id, unit id);
     called after the commit of what queued the last unit of that stage."""
@@ -210,6 +245,8 @@ class JobKind:
             main_stage=main.name,
             main_capability=main.capability,
             main_ranked=main.ranked,
+            amount_unit=self.amount_unit,
+            remedies=self.remedies,
         )
 
     @property
@@ -251,6 +288,12 @@ def outline_of(name: str) -> KindOutline | None:
     """Returns the outline of a kind; None for one that this process does not know."""
     kind = _KINDS.get(name)
     return kind.outline if kind is not None else _OUTLINES.get(name)
+
+
+def remedies_of(name: str) -> Remedies:
+    """Returns what helps where no node can serve a kind of job; nothing for one that this process does not know."""
+    kind = outline_of(name)
+    return kind.remedies if kind is not None else NO_REMEDIES
 
 
 def outlines() -> list[KindOutline]:

@@ -113,6 +113,14 @@ class Execution:
         return self.claimed.language
 
     @property
+    def needs(self) -> Sequence[str]:
+        return self.claimed.needs
+
+    @property
+    def prefers(self) -> Sequence[str]:
+        return self.claimed.prefers
+
+    @property
     def engine(self) -> str:
         return self.claimed.engine
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from clustercore.config.environment import Environment
 from clustercore.nodes.adapters.plugins import load_plugin
 from clustercore.nodes.domain.engine import ModelRecord
-from clustercore.nodes.domain.inventory import Inventory, RankedRecord
+from clustercore.nodes.domain.inventory import Inventory, TieredModel
 from clustercore.nodes.domain.queues import queue_for
 from clustercore.nodes.domain.tiers import Orders, engines_with, orders_with, rung_of
 
@@ -25,12 +25,12 @@ def inventory_here(environment: Environment) -> Inventory:
 
 def take_inventory(engines: Iterable[str], orders: Orders, models_directory: Path) -> Inventory:
     """Asks every plug-in in `engines` (`package.module:Class`). Never raises for a plug-in's sake."""
-    records: dict[tuple[str, str, str], RankedRecord] = {}
+    records: dict[tuple[str, str, str], TieredModel] = {}
     plugins: dict[str, str] = {}
     for path in engines:
         for record in _ask(path, models_directory, plugins):
             key = (record.capability, record.engine, record.model)
-            records.setdefault(key, RankedRecord(record, _rung(orders, record)))
+            records.setdefault(key, TieredModel(record, _rung(orders, record)))
     return Inventory(tuple(records.values()), plugins)
 
 

@@ -12,6 +12,7 @@ from clustercore.nodes.adapters.model_store import pull
 from clustercore.nodes.domain.model_catalogue import ModelStoreError, entry_for
 from clustercore.project.command_line.rendering import megabytes
 from clustercore.project.command_line.stored_models import Bars
+from transcription.domain.traits import languages_in
 
 WHISPER = "faster-whisper"
 MODEL = f"{WHISPER}:tiny.en"
@@ -63,12 +64,12 @@ def _why_none_came(model: str, tell: Tell) -> str | None:
 def _models_here(engine: str, languages: frozenset[str]) -> bool:
     """Whether a usable model, better than PocketSphinx's, hears one of the languages (`*`: any)."""
     inventory = inventory_here(environment())
-    records = [one.record for one in inventory.records]
+    records = [one.record for one in inventory.models]
     return any(
         record.usable
         and record.capability == "stt"
         and record.engine != ROUGH_ENGINE
         and engine in ("", record.engine)
-        and not languages.isdisjoint(record.languages)
+        and not languages.isdisjoint(languages_in(record.traits))
         for record in records
     )

@@ -72,12 +72,11 @@ def machine_findings() -> Iterator[Finding]:
 def engine_findings() -> Iterator[Finding]:
     """Every engine's models, and what is missing."""
     inventory = inventory_here(environment())
-    for ranked in inventory.records:
-        record = ranked.record
+    for model in inventory.models:
+        record = model.record
         about = " ".join(dict.fromkeys((record.capability, record.engine)))
         if record.usable:
-            languages = "any language" if "*" in record.languages else ", ".join(record.languages)
-            detail = f", rung {ranked.rung}, {languages}" if record.capability == "stt" else ""
+            detail = f", rung {model.rung}, {', '.join(record.traits)}" if record.traits else ""
             yield Finding(about, OK, f"{record.model}{detail}")
         else:
             yield Finding(about, HINT, printable(record.reason))

@@ -14,7 +14,7 @@ from clustercore.jobs.domain.progress import NodeShare as ShareProgress
 from clustercore.jobs.models import Job, JobEvent
 from clustercore.jobs.selectors import progress, units
 from clustercore.jobs.selectors.work import served_label
-from clustercore.nodes.domain.inventory import RankedRecord
+from clustercore.nodes.domain.inventory import TieredModel
 from clustercore.nodes.domain.standing import NodeStanding
 from clustercore.nodes.selectors import node_standings, working_nodes
 from clustercore.project.command_line.console import CommandError, ExitCode
@@ -168,15 +168,15 @@ def _node(node: NodeStanding) -> NodeFigures:
     return NodeFigures(**{one.name: getattr(node, one.name) for one in fields(NodeFigures)})
 
 
-def model_figures(ranked: RankedRecord, tests: dict[str, Any]) -> ModelFigures:
+def model_figures(model: TieredModel, tests: dict[str, Any]) -> ModelFigures:
     """A model as this machine's own engines tell it, without the ledger."""
-    record = ranked.record
+    record = model.record
     label = served_label({"engine": record.engine, "model": record.model})
     return ModelFigures(
         capability=record.capability,
         label=label,
-        rung=ranked.rung,
-        languages=tuple(record.languages),
+        rung=model.rung,
+        traits=record.traits,
         memory_mb=record.memory_mb,
         usable=record.usable,
         reason=record.reason,

@@ -64,7 +64,7 @@ def _try_models() -> int:
         raise CommandError("no engine of this machine is usable; `clustercore doctor` says why")
     with output().status("trying every usable model …"):
         results = _results(inventory)
-    output().print(models_table([model_figures(ranked, results) for ranked in inventory.records]))
+    output().print(models_table([model_figures(model, results) for model in inventory.models]))
     tried = [result.get("passed", False) for result in results.values()]
     say(f"{sum(tried)} of {len(tried)} models that can be tried passed.")
     return ExitCode.DONE if all(tried) else ExitCode.FAILED

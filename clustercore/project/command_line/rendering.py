@@ -302,8 +302,7 @@ def catalogue_table(entries: Iterable[CatalogueEntry], here: Collection[str]) ->
 def _about(model: ModelFigures) -> Text:
     if not model.usable:
         return Text(printable(model.reason), "yellow")
-    languages = "any language" if "*" in model.languages else ", ".join(model.languages)
-    parts = [f"rung {model.rung}", languages] if model.capability == "stt" else []
+    parts = [f"rung {model.rung}", ", ".join(model.traits)] if model.traits else []
     test = model.self_test
     if test.get("passed"):
         factor = test.get("real_time_factor")

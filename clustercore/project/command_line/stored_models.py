@@ -150,7 +150,7 @@ def remove_here(labels: Annotated[list[str], Argument(metavar="LABEL…")]) -> i
 def _why_unusable(label: str) -> str:
     """What the engine says that keeps the model from being used on this machine: nothing where it can be."""
     inventory = inventory_here(environment())
-    records = [one.record for one in inventory.records if f"{one.record.engine}:{one.record.model}" == label]
+    records = [one.record for one in inventory.models if f"{one.record.engine}:{one.record.model}" == label]
     return "" if any(record.usable for record in records) else next((record.reason for record in records), "")
 
 

@@ -80,7 +80,7 @@ class Sloppy(Scribe):
 def test_a_broken_plugin_is_shown_with_its_reason_and_stops_nobody(tmp_path: Path, plugin: str, reason: str) -> None:
     inventory = take_inventory([plugin, ECHO], {}, tmp_path)
     assert inventory.capabilities() == ("echo",)
-    (broken,) = [ranked.record for ranked in inventory.records if not ranked.record.usable]
+    (broken,) = [model.record for model in inventory.models if not model.record.usable]
     assert reason in broken.reason
     assert list(inventory.plugins) == ["echo"]
 
@@ -92,12 +92,12 @@ def test_models_stand_on_the_tiers_of_their_own_capability(
     monkeypatch.setattr(Scribe, "capability", capability)
     orders = {capability: ("scribe:*large*", "scribe:*", "*:*"), "another": ("*:*", "echo:*")}
     inventory = take_inventory([f"{HERE}:Scribe", ECHO], orders, tmp_path)
-    rungs = {(r.record.engine, r.record.model): r.rung for r in inventory.records}
+    rungs = {(m.record.engine, m.record.model): m.rung for m in inventory.models}
     assert rungs == {("scribe", "large"): 2, ("scribe", "tiny"): 1, ("scribe", "gone"): 1, ("echo", "plain"): 0}
 
 
 def test_a_plugin_named_twice_counts_once(tmp_path: Path) -> None:
-    assert len(take_inventory([ECHO, ECHO], {}, tmp_path).records) == 1
+    assert len(take_inventory([ECHO, ECHO], {}, tmp_path).models) == 1
 
 
 def test_a_capability_needs_a_usable_model_and_says_what_it_takes(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.plugins import load_plugin
+from transcription.domain.engines import ENGINES
 
 
 def main() -> None:
     """Reads a line on standard input between loading and running, so that loading is not timed."""
     name, model, directory, path, warm_up = sys.argv[1:6]
-    kinds = map(load_plugin, environment().engines)
+    kinds = map(load_plugin, environment().engines or ENGINES)
     engine = next(kind for kind in kinds if kind.name == name)()
     engine.load(model, Path(directory))
     request = {"path": path, "language": "en", "prompt": "", "words": True}

@@ -37,7 +37,7 @@ SORTS = {"merge_after_last_piece_ms": "sent", "without_chord_ms": SILENT, "sent_
 BARS: harness.Bars = {"merge_after_last_piece_ms": ("<=", 50.0)}
 PLUG_INS = {
     "CLUSTERCORE_ENGINES": json.dumps(["transcription.adapters.media:MediaCutter", "benchmarks.quick_engine:Quick"]),
-    "CLUSTERCORE_STT_LADDER": json.dumps(["quick:*"]),
+    "CLUSTERCORE_TIERS": json.dumps({"stt": ["quick:*"]}),
 }
 
 

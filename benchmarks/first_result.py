@@ -32,7 +32,7 @@ NODE = "bench"
 BARS: harness.Bars = {"first_done_after_pieces": ("<=", 2)}
 PLUG_INS = {
     "CLUSTERCORE_ENGINES": json.dumps(["transcription.adapters.media:MediaCutter", "benchmarks.quick_engine:Quick"]),
-    "CLUSTERCORE_STT_LADDER": json.dumps(["quick:*"]),
+    "CLUSTERCORE_TIERS": json.dumps({"stt": ["quick:*"]}),
 }
 
 

@@ -53,7 +53,7 @@ def _with_running_jobs(running: int) -> dict[str, float]:
 def _among_jobs_of_others() -> dict[str, float]:
     """Most of what runs asks for a language, an engine or a rung that this node does not have."""
     empty()
-    add_jobs(3000, 2, language="de")
+    add_jobs(3000, 2, needs=["lang:de"])
     add_jobs(3000, 2, engine="somebody-elses")
     add_jobs(4000, 2, floor=4)
     add_jobs(1, 2 * CLAIMS)
@@ -83,11 +83,11 @@ def _after_a_year() -> dict[str, float]:
 def _of_a_wide_job_over_a_small_one() -> float:
     """Claimed and settled, turn by turn, so that what else the machine does meets both alike."""
     empty()
-    wide, small = add_jobs(1, MANY)[0], add_jobs(1, 100, language="de")[0]
+    wide, small = add_jobs(1, MANY)[0], add_jobs(1, 100, needs=["lang:de"])[0]
     analyze()
     of_wide, of_small = add_node("english"), add_node("german")
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE nodes_nodemodel SET languages = '{de}' WHERE node_id = %s", [of_small.node_id])
+        cursor.execute("UPDATE nodes_nodemodel SET traits = '{lang:de}' WHERE node_id = %s", [of_small.node_id])
     times: dict[int, list[float]] = {wide: [], small: []}
     for _ in range(UNITS):
         for job_id, node in ((wide, of_wide), (small, of_small)):

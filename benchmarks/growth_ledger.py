@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
 from uuid import uuid4
 
 from django.db import connection
@@ -16,9 +18,9 @@ from clustercore.nodes.models import Node, NodeModel
 LEASE_SECONDS = 3600.0
 
 _JOBS = """
-INSERT INTO jobs_job (kind, title, state, stage, priority, shared, parameters, language, critical_accuracy, engine,
+INSERT INTO jobs_job (kind, title, state, stage, priority, shared, parameters, needs, critical_accuracy, engine,
                       model, error, waiting, floor, created, request_digest)
-SELECT %(kind)s, 'one of many', 'running', '', %(priority)s, false, '{}', %(language)s, false, %(engine)s, '', '', '',
+SELECT %(kind)s, 'one of many', 'running', '', %(priority)s, false, '{}', %(needs)s, false, %(engine)s, '', '', '',
        %(floor)s, now(), CASE WHEN %(state)s = 'done' THEN now() END, ''
 FROM generate_series(1, %(jobs)s) RETURNING id
 """
@@ -52,13 +54,13 @@ def add_jobs(
     *,
     priority: int = 0,
     engine: str = "",
-    language: str = "en",
+    needs: Sequence[str] = ("lang:en",),
     floor: int | None = 0,
 ) -> list[int]:
     """Adds running jobs with so many queued units each; returns their ids."""
-    asked: dict[str, str | int | None] = {"kind": PIECES.name, "jobs": jobs, "priority": priority}
+    asked: dict[str, Any] = {"kind": PIECES.name, "jobs": jobs, "priority": priority}
     with connection.cursor() as cursor:
-        cursor.execute(_JOBS, asked | {"engine": engine, "language": language, "floor": floor})
+        cursor.execute(_JOBS, asked | {"engine": engine, "needs": list(needs), "floor": floor})
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(_UNITS, {"ids": ids, "units": units})
     return ids
@@ -74,7 +76,7 @@ def add_node(name: str, engine: str = "faster-whisper", rung: int = 3) -> Claima
         started=Now(),
     )  # fmt: skip
     NodeModel.objects.create(
-        node=node, capability="stt", engine=engine, model="small", languages=["en"], rung=rung, detects_language=True
+        node=node, capability="stt", engine=engine, model="small", traits=["lang:en", "detects-language"], rung=rung
     )
     return Claimant(node.pk, name, instance, name, node.capabilities, LEASE_SECONDS)
 

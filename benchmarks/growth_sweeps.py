@@ -138,7 +138,7 @@ def waiting_jobs(count: int, *, state: str) -> Iterator[None]:
         Job(
             kind=FAN_OUT.name,
             title="waits",
-            language="en",
+            needs=["lang:en"],
             created=Now(),
             min_rung=TOO_HIGH if number % 2 else None,
         )

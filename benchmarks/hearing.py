@@ -13,12 +13,13 @@ from pathlib import Path
 
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.plugins import load_plugin
+from transcription.domain.engines import ENGINES
 
 
 def main() -> None:
     """Loads, hears the first file once to be warm, then each of them on the clock."""
     name, model, directory, *paths = sys.argv[1:]
-    kinds = map(load_plugin, environment().engines)
+    kinds = map(load_plugin, environment().engines or ENGINES)
     engine = next(kind for kind in kinds if kind.name == name)()
     engine.load(model, Path(directory))
     requests = [{"path": path, "language": "en", "prompt": "", "words": True} for path in paths]

@@ -53,7 +53,7 @@ BARS: harness.Bars = {
 }
 PLUG_INS = {
     "CLUSTERCORE_ENGINES": json.dumps(["transcription.adapters.media:MediaCutter", "benchmarks.quick_engine:Quick"]),
-    "CLUSTERCORE_STT_LADDER": json.dumps(["quick:*"]),
+    "CLUSTERCORE_TIERS": json.dumps({"stt": ["quick:*"]}),
 }
 
 

@@ -104,7 +104,7 @@ def simulated_node(number: int) -> Claimant:
         capabilities=["media", "stt"], online=True, heartbeat_seconds=3600.0, last_seen=Now(), started=Now(),
     )  # fmt: skip
     NodeModel.objects.create(
-        node=node, capability="stt", engine=f"simulated-{number}", model="none", languages=["*"], rung=3
+        node=node, capability="stt", engine=f"simulated-{number}", model="none", traits=["lang:*"], rung=3
     )
     return Claimant(node.pk, node.name, node.instance, node.boot_id, node.capabilities, LEASE_SECONDS)
 
@@ -119,6 +119,7 @@ def running_job(owner: User, number: int) -> Running:
         fallback_title=name,
         parameters={"blob": f"{number:064x}"},
         language="en",
+        needs=("lang:en",),
         owner_id=owner.pk,
         engine=claimant.node_name,
     )

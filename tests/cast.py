@@ -14,15 +14,15 @@ from clustercore.nodes.models import Node, NodeModel
 WORKSTATION, LAPTOP, PI = "workstation", "laptop", "pi"
 BOOT = {WORKSTATION: "boot-w", LAPTOP: "boot-l", PI: "boot-p"}
 MODELS = {
-    WORKSTATION: ("faster-whisper", "large-v3", 5, ["*"]),
-    LAPTOP: ("faster-whisper", "small", 3, ["*"]),
-    PI: ("pocketsphinx", "en-us", 0, ["en"]),
+    WORKSTATION: ("faster-whisper", "large-v3", 5, ["lang:*", "detects-language"]),
+    LAPTOP: ("faster-whisper", "small", 3, ["lang:*", "detects-language"]),
+    PI: ("pocketsphinx", "en-us", 0, ["lang:en"]),
 }
 
 
 def start_node(name: str, *, instance: UUID | None = None, slots: int = 1) -> Node:
     """Puts a member of the cast online, with its inventory."""
-    engine, model, rung, languages = MODELS[name]
+    engine, model, rung, traits = MODELS[name]
     instance = instance or uuid4()
     node, _ = Node.objects.update_or_create(
         name=name,
@@ -53,7 +53,7 @@ def start_node(name: str, *, instance: UUID | None = None, slots: int = 1) -> No
         capability="stt",
         engine=engine,
         model=model,
-        defaults={"languages": languages, "rung": rung, "detects_language": "*" in languages, "word_timestamps": True},
+        defaults={"traits": traits, "rung": rung},
     )
     node.refresh_from_db()
     return node

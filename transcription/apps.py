@@ -22,11 +22,16 @@ class TranscriptionConfig(AppConfig):
             return
         from clustercore.jobs.workflows import open_kind
         from clustercore.nodes.domain.self_test import register_self_test
+        from clustercore.nodes.domain.tiers import register_engines, register_order
         from transcription.adapters.bundled_clip import clip_request, judge_clip
+        from transcription.domain.engines import ENGINES, ORDER
         from transcription.workflows import TRANSCRIPTION
 
         open_kind(TRANSCRIPTION)
         register_self_test("stt", clip_request, judge_clip)
+        register_engines(ENGINES)
+        for capability in ("stt", "translate"):
+            register_order(capability, ORDER)
         if apps.is_installed(PAGES):
             from transcription.views.registration import register_pages
 

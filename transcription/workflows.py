@@ -21,6 +21,7 @@ from clustercore.nodes.domain.queues import queue_for
 from clustercore.nodes.selectors import live_slots
 from transcription import tasks
 from transcription.domain.stages import KIND, NOUN, OUTLINE
+from transcription.domain.traits import DETECTS_LANGUAGE
 from transcription.selectors import capability_of, open_pieces
 from transcription.services.cutting import cut, record_cut, record_pieces
 from transcription.services.hearing import detect, record_language, record_segments, transcribe
@@ -70,6 +71,7 @@ TRANSCRIPTION = JobKind(
     unit_labels=OUTLINE.unit_labels,
     result_command=OUTLINE.result_command,
     parameters=None,
+    remedies=OUTLINE.remedies,
     stages=(
         Stage(name="cut", capability="media", handler=cut, opens="start", record=record_cut),
         Stage(
@@ -79,6 +81,7 @@ TRANSCRIPTION = JobKind(
             opens="producer",
             made_by="cut",
             record=record_language,
+            prefers=(DETECTS_LANGUAGE,),
             self_contained=True,
             ranked=True,
             light=True,

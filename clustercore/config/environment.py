@@ -10,28 +10,14 @@ import platform
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import platformdirs
 from pydantic import Field, IPvAnyNetwork, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from clustercore.config.domain.tiers import Tiers, tiers_from
 from clustercore.embedded.domain.server_urls import checked_database_url, checked_redis_url
-
-DEFAULT_ENGINES = (
-    "transcription.adapters.media:MediaCutter",
-    "transcription.adapters.engines.faster_whisper:FasterWhisper",
-    "transcription.adapters.engines.vosk:Vosk",
-    "transcription.adapters.engines.pocketsphinx:PocketSphinx",
-)
-
-DEFAULT_STT_LADDER = (
-    "faster-whisper:*large*",
-    "faster-whisper:*medium*",
-    "faster-whisper:*small*",
-    "faster-whisper:*",
-    "vosk:*",
-    "pocketsphinx:*",
-)
 
 
 def default_data_directory() -> Path:
@@ -95,10 +81,12 @@ class Environment(BaseSettings):
     min_free_disk_gb: float = Field(default=1.0, ge=0)
     """With less room than this left in the data directory, `/readyz` says that the hub is not ready."""
 
-    engines: tuple[str, ...] = DEFAULT_ENGINES
-    """Plug-ins, `package.module:Class`, each an engine as `clustercore.nodes.domain.engine` describes it."""
-    stt_ladder: tuple[str, ...] = DEFAULT_STT_LADDER
-    """Best rung first; each rung is a pattern over `engine:model`."""
+    engines: tuple[str, ...] | None = None
+    """Plug-ins, `package.module:Class`, each an engine as `clustercore.nodes.domain.engine` describes it; those that
+    the kinds of work bring when unset."""
+    tiers: Annotated[Tiers, NoDecode] = Field(default_factory=dict)
+    """The preference order of a capability's models, best first: each tier is a pattern over `engine:model`. It takes
+    the place of the order that a kind of work brings for that capability."""
 
     rooms: tuple[str, ...] = ()
     """Further Django applications, rooms with kinds of job of their own, beside those of the package."""
@@ -122,6 +110,11 @@ class Environment(BaseSettings):
     @classmethod
     def _check_redis_url(cls, url: str | None) -> str | None:
         return checked_redis_url(url) if url else url
+
+    @field_validator("tiers", mode="before")
+    @classmethod
+    def _read_tiers(cls, tiers: object) -> Tiers:
+        return tiers_from(tiers)
 
     @property
     def models_directory(self) -> Path:

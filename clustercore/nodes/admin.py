@@ -23,7 +23,7 @@ DEEDS: Mapping[str, Callable[[str], bool]] = {"drain": services.drain, "undrain"
 class InventoryInline(ReadOnlyInline):
     model = NodeModel
     verbose_name_plural = "inventory"
-    fields = ("capability", "engine", "model", "rung", "languages", "memory_mb", "usable", "reason")
+    fields = ("capability", "engine", "model", "rung", "traits", "memory_mb", "usable", "reason")
     readonly_fields = fields
 
 
@@ -82,7 +82,7 @@ class NodeAdmin(ReadOnlyAdmin):
 
 @admin.register(NodeModel)
 class NodeModelAdmin(ReadOnlyAdmin):
-    list_display = ("engine", "model", "node", "capability", "rung", "languages", "memory_mb", "usable", "reason")
+    list_display = ("engine", "model", "node", "capability", "rung", "traits", "memory_mb", "usable", "reason")
     list_filter = ("usable", "capability", "engine", "node")
     list_select_related = ("node",)
     search_fields = ("engine", "model", "node__name")

@@ -26,8 +26,8 @@ CONDITIONS = ("online", "idle", "held", "draining", "drained", "offline")
 class NodeModelSerializer(serializers.Serializer[Any]):
     capability = serializers.CharField()
     label = serializers.CharField(help_text="`engine:model`.")  # type: ignore[assignment]
-    rung = serializers.IntegerField(help_text="Its place on the ladder; higher is better.")
-    languages = serializers.ListField(child=serializers.CharField(), help_text="`*` stands for all.")
+    rung = serializers.IntegerField(help_text="Its tier; higher is better.")
+    traits = serializers.ListField(child=serializers.CharField(), help_text="What it can do; `PREFIX:*` is all such.")
     memory_mb = serializers.IntegerField()
     usable = serializers.BooleanField()
     reason = serializers.CharField(help_text="Why it is not usable; else empty.")

@@ -52,11 +52,9 @@ class NodeModel(models.Model):
     capability = models.CharField(max_length=40)
     engine = models.CharField(max_length=60)
     model = models.CharField(max_length=200)
-    languages = ArrayField(models.CharField(max_length=12), default=list)
-    rung = models.SmallIntegerField(default=0, help_text="Higher is better; 0 is the last rung of the ladder.")
+    traits = ArrayField(models.TextField(), default=list, db_default=[], help_text="What it can do beside that.")
+    rung = models.SmallIntegerField(default=0, help_text="Higher is better; 0 is the last.")
     memory_mb = models.PositiveIntegerField(default=0)
-    detects_language = models.BooleanField(default=False)
-    word_timestamps = models.BooleanField(default=False)
     usable = models.BooleanField(default=True)
     reason = models.CharField(max_length=400, blank=True)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 
 from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS
+from clustercore.nodes.domain.inventory import TieredModel
 from clustercore.nodes.domain.standing import (
     ModelStanding,
     NodeStanding,
@@ -19,6 +20,7 @@ from clustercore.nodes.domain.standing import (
     condition_of,
     work_by_node,
 )
+from clustercore.nodes.domain.traits import met_by
 from clustercore.nodes.models import ModelPull, Node, NodeModel, PullState
 
 COLOURS = 12
@@ -45,24 +47,24 @@ def working_nodes() -> QuerySet[Node]:
     return live_nodes().filter(drained=False, hold_reason="")
 
 
-def usable_models(capability: str, language: str | None = None) -> QuerySet[NodeModel]:
-    """Usable models on live nodes that are not drained; best rung first. `language` None asks for any."""
+def usable_models(capability: str, needs: Sequence[str] = ()) -> QuerySet[NodeModel]:
+    """Usable models on live nodes that are not drained and that meet every need; best rung first."""
     nodes = live_nodes().filter(drained=False)
     models = NodeModel.objects.filter(node__in=nodes, capability=capability, usable=True)
-    if language is not None:
-        models = models.filter(Q(languages__contains=["*"]) | Q(languages__contains=[language]))
+    for need in needs:
+        models = models.filter(traits__overlap=met_by(need))
     return models.order_by("-rung", "node__name", "engine", "model")
 
 
-def best_live_rung(capability: str, language: str | None = None) -> int | None:
-    """The highest rung that any live node offers; None when nobody serves the capability and language."""
-    best: int | None = usable_models(capability, language).aggregate(best=Max("rung"))["best"]
+def best_live_rung(capability: str, needs: Sequence[str] = ()) -> int | None:
+    """The highest rung that any live node offers; None when nobody serves the capability and meets the needs."""
+    best: int | None = usable_models(capability, needs).aggregate(best=Max("rung"))["best"]
     return best
 
 
-def nodes_serving(capability: str, language: str | None = None) -> QuerySet[Node]:
+def nodes_serving(capability: str) -> QuerySet[Node]:
     """Live nodes, not drained, with at least one usable model for it."""
-    return Node.objects.filter(pk__in=usable_models(capability, language).values("node"))
+    return Node.objects.filter(pk__in=usable_models(capability).values("node"))
 
 
 def live_capabilities() -> list[str]:
@@ -77,18 +79,9 @@ def inventory_of(node_id: int) -> QuerySet[NodeModel]:
     return NodeModel.objects.filter(node_id=node_id).order_by("capability", "-rung", "engine", "model")
 
 
-@dataclass(frozen=True, slots=True)
-class RankedModel:
-    """A model that a node can serve, and the rung of the ladder it stands on."""
-
-    record: ModelRecord
-    rung: int
-
-
-def models_on(node_id: int, capability: str) -> list[RankedModel]:
-    """What one node can serve for a capability, best rung first."""
-    rows = inventory_of(node_id).filter(capability=capability, usable=True)
-    return [RankedModel(_record(row), row.rung) for row in rows]
+def models_on(node_id: int, capability: str) -> list[TieredModel]:
+    """What one node has for a capability, usable or not, best tier first."""
+    return [TieredModel(_record(row), row.rung) for row in inventory_of(node_id).filter(capability=capability)]
 
 
 def _record(row: NodeModel) -> ModelRecord:
@@ -96,10 +89,8 @@ def _record(row: NodeModel) -> ModelRecord:
         capability=row.capability,
         engine=row.engine,
         model=row.model,
-        languages=tuple(row.languages),
+        traits=tuple(row.traits),
         memory_mb=row.memory_mb,
-        detects_language=row.detects_language,
-        word_timestamps=row.word_timestamps,
         usable=row.usable,
         reason=row.reason,
     )
@@ -189,7 +180,7 @@ def _model_standing(model: NodeModel, tests: dict[str, Any]) -> ModelStanding:
         capability=model.capability,
         label=label,
         rung=model.rung,
-        languages=tuple(model.languages),
+        traits=tuple(model.traits),
         memory_mb=model.memory_mb,
         usable=model.usable,
         reason=model.reason,

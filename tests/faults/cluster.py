@@ -39,7 +39,7 @@ WORKER_SETTINGS = {
     "CLUSTERCORE_SILENT_HOST_SECONDS": str(SILENT_SECONDS),
     "CLUSTERCORE_SLOTS": "1",
     "CLUSTERCORE_ENGINES": json.dumps(["transcription.adapters.media:MediaCutter", "tests.faults.puppet:Puppet"]),
-    "CLUSTERCORE_STT_LADDER": json.dumps(["oracle:*"]),
+    "CLUSTERCORE_TIERS": json.dumps({"stt": ["oracle:*"]}),
 }
 
 

@@ -140,7 +140,7 @@ def test_forged_results_and_bells_change_nothing(
     # Both slots are taken, so that media bells alone are heard while the piece is in hand.
     for forgery in forged:
         broker.lpush("cap.media", forgery)
-    cluster.start("pi", CLUSTERCORE_STT_LADDER=json.dumps(["nothing:*"]))
+    cluster.start("pi", CLUSTERCORE_TIERS=json.dumps({"stt": ["nothing:*"]}))
     until(lambda: broker.llen("cap.media") == 0, 30, "nobody heard the forged bells")
     assert what_the_ledger_says(job) == before
     assert what_the_ledger_says(done)[0][0] == "done"

@@ -42,7 +42,7 @@ CONVERSATION = Recording(SAMPLES / "conversation.opus", ())
 MEDIA = "transcription.adapters.media:MediaCutter"
 POCKETSPHINX = "transcription.adapters.engines.pocketsphinx:PocketSphinx"
 WHISPER = "transcription.adapters.engines.faster_whisper:FasterWhisper"
-LADDER = json.dumps(["faster-whisper:*", "vosk:*", "pocketsphinx:*"])
+TIERS = json.dumps({"stt": ["faster-whisper:*", "vosk:*", "pocketsphinx:*"]})
 
 
 def test_a_job_whose_submitter_was_killed_before_it_rang_starts_by_itself(
@@ -111,7 +111,7 @@ def real(engine: str) -> dict[str, str]:
     """A node that cuts, and hears with this engine only."""
     return {
         "CLUSTERCORE_ENGINES": json.dumps([MEDIA, engine]),
-        "CLUSTERCORE_STT_LADDER": LADDER,
+        "CLUSTERCORE_TIERS": TIERS,
         # A real engine on a busy machine is silent for longer than the puppets.
         "CLUSTERCORE_SILENT_HOST_SECONDS": "60",
     }

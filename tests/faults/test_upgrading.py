@@ -77,6 +77,7 @@ def variables(directory: Path) -> dict[str, str]:
         "CLUSTERCORE_NODE_NAME": "laptop",
         "CLUSTERCORE_ENGINES": json.dumps(engines),
         "CLUSTERCORE_STT_LADDER": json.dumps(["oracle:*"]),
+        "CLUSTERCORE_TIERS": json.dumps({"stt": ["oracle:*"]}),
     }
 
 

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from importlib.util import find_spec
 
 from clustercore.config.environment import environment
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.model_sources import Fetching
 from clustercore.nodes.adapters.model_store import pull
 from clustercore.nodes.commands.models import Bars
 from clustercore.nodes.domain.model_catalogue import ModelStoreError, entry_for
 from clustercore.terminal.domain.words import file_size_words
+from transcription.domain.traits import languages_in
 
 WHISPER = "faster-whisper"
 MODEL = f"{WHISPER}:tiny.en"
@@ -62,14 +63,13 @@ def _why_none_came(model: str, tell: Tell) -> str | None:
 
 def _models_here(engine: str, languages: frozenset[str]) -> bool:
     """Whether a usable model, better than PocketSphinx's, hears one of the languages (`*`: any)."""
-    settings = environment()
-    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
-    records = [one.record for one in inventory.records]
+    inventory = inventory_here(environment())
+    records = [one.record for one in inventory.models]
     return any(
         record.usable
         and record.capability == "stt"
         and record.engine != ROUGH_ENGINE
         and engine in ("", record.engine)
-        and not languages.isdisjoint(record.languages)
+        and not languages.isdisjoint(languages_in(record.traits))
         for record in records
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clustercore.jobs.domain.kinds import KindOutline
+from clustercore.jobs.domain.kinds import KindOutline, Remedies
 
 KIND = "transcription"
 NOUN = "Transcription"
@@ -16,4 +16,9 @@ OUTLINE = KindOutline(
     unit_noun="piece",
     unit_labels="transcription.selectors:spans_of",
     result_command="clustercore export",
+    remedies=Remedies(
+        model="`clustercore models pull faster-whisper:small` on one that has faster-whisper "
+        "(pip install 'clustercore[faster-whisper]')",
+        lower="submit with `--quality any`",
+    ),
 )

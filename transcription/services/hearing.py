@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.verdict import Done, Retry, Verdict
 from clustercore.jobs.models import Unit
-from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
+from clustercore.jobs.services.serving import Served, call_in_turn, models_for
+from clustercore.nodes.domain.inventory import TieredModel
+from clustercore.nodes.domain.selection import Wanted, select_models
 from clustercore.nodes.selectors import models_on
 from transcription.domain.merge import HeardPiece, place
 from transcription.domain.sampling import SAMPLE_RATE
-from transcription.domain.selection import Candidate, select_models
 from transcription.domain.speech_task import capability_for, task_of
+from transcription.domain.stages import KIND
+from transcription.domain.traits import languages_in
 from transcription.models import Piece, Segment
 from transcription.services.language import go_on_detecting
 
@@ -26,14 +27,8 @@ DEFAULT_LANGUAGE = "en"
 
 def transcribe(context: UnitContext) -> Verdict:
     """Handler: one piece to segments, by the best rung that works here."""
-    selection = select_models(
-        _records(context),
-        environment().stt_ladder,
-        language=context.language,
-        minimum_rung=context.minimum_rung,
-        capability=capability_for(context.parameters),
-    )
-    if not selection.candidates:
+    selection = models_for(context, capability_for(context.parameters), KIND)
+    if not selection.models:
         return Retry(selection.reason, not_here=True)
     request = {
         "path": str(context.fetch(context.payload["blob"])),
@@ -42,47 +37,19 @@ def transcribe(context: UnitContext) -> Verdict:
         "words": True,
         "task": task_of(context.parameters),
     }
-    failures: list[str] = []
-    for candidate in selection.candidates:
-        started = time.monotonic()
-        try:
-            heard = context.call_engine(candidate.record.engine, candidate.record.model, request)
-        except EngineFailure as failure:
-            failures.append(f"{candidate.label}: {failure.message}")
-            continue
-        return Done(_provenance(context, candidate, heard, elapsed=time.monotonic() - started, failures=failures))
-    return Retry("no rung of this node worked: " + "; ".join(failures), not_here=True)
+    served = call_in_turn(context, selection.models, request)
+    return served if isinstance(served, Retry) else Done(_with_provenance(context, served))
 
 
-def _records(context: UnitContext) -> list[ModelRecord]:
-    """This node's models, narrowed to the engine and model that the user insists on, if any."""
-    return [
-        entry.record
-        for entry in models_on(context.node_id, capability_for(context.parameters))
-        if context.engine in ("", entry.record.engine) and context.model in ("", entry.record.model)
-    ]
-
-
-def _provenance(
-    context: UnitContext,
-    candidate: Candidate,
-    heard: Mapping[str, Any],
-    *,
-    elapsed: float,
-    failures: Sequence[str],
-) -> dict[str, Any]:
+def _with_provenance(context: UnitContext, served: Served) -> dict[str, Any]:
     seconds = (context.payload["end_sample"] - context.payload["start_sample"]) / SAMPLE_RATE
     served_by = {
-        "engine": candidate.record.engine,
-        "model": candidate.record.model,
-        "rung": candidate.rung,
+        **served.provenance,
         "audio_seconds": round(seconds, 3),
-        "seconds": round(elapsed, 3),
-        "real_time_factor": round(elapsed / seconds, 4) if seconds else 0.0,
-        "device": heard.get("device", ""),
-        "passed_over": list(failures),
+        "real_time_factor": round(served.seconds / seconds, 4) if seconds else 0.0,
     }
     context.served_by.update(served_by)
+    heard = served.answer
     return {"segments": heard["segments"], "language": heard.get("language"), "node": context.node_name, **served_by}
 
 
@@ -116,14 +83,10 @@ def record_segments(unit_id: int, result: Mapping[str, Any]) -> None:
 
 def detect(context: UnitContext) -> Verdict:
     """Handler: the language of one piece; None where nobody was heard to speak in it."""
-    entries = models_on(context.node_id, "stt")
-    detecting = [entry for entry in entries if entry.record.detects_language and entry.rung >= context.minimum_rung]
-    if not detecting:
-        served = {language for entry in entries for language in entry.record.languages}
-        only = (
-            DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in served or "*" in served else min(served, default=DEFAULT_LANGUAGE)
-        )
-        return Done({"language": only, "how": "no live node can tell languages apart", "assumed": True})
+    here = models_on(context.node_id, "stt")
+    selection = select_models(here, Wanted(needs=context.prefers, minimum_rung=context.minimum_rung))
+    if not selection.models:
+        return Done({"language": _assumed(here), "how": "no live node can tell languages apart", "assumed": True})
     request = {
         "path": str(context.fetch(context.payload["blob"])),
         "language": None,
@@ -131,16 +94,13 @@ def detect(context: UnitContext) -> Verdict:
         "words": False,
         "detect_only": True,
     }
-    failures: list[str] = []
-    for entry in sorted(detecting, key=lambda entry: -entry.rung):
-        engine, model = entry.record.engine, entry.record.model
-        try:
-            heard = context.call_engine(engine, model, request)
-        except EngineFailure as failure:
-            failures.append(f"{engine}:{model}: {failure.message}")
-            continue
-        return Done(_heard_language(heard, f"{engine}:{model}"))
-    return Retry("no model of this node could tell the language: " + "; ".join(failures), not_here=True)
+    served = call_in_turn(context, selection.models, request)
+    return served if isinstance(served, Retry) else Done(_heard_language(served.answer, served.model.label))
+
+
+def _assumed(models: Sequence[TieredModel]) -> str:
+    served = {code for model in models if model.record.usable for code in languages_in(model.record.traits)}
+    return DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in served or "*" in served else min(served, default=DEFAULT_LANGUAGE)
 
 
 def _heard_language(heard: Mapping[str, Any], label: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import share_references
 from transcription.domain.detection import UNKNOWN_LANGUAGE, Heard, decided_language
 from transcription.domain.language import language_name
+from transcription.domain.traits import needs_of
 from transcription.models import Piece
 
 UNDECIDED = "the language is being decided on the first piece in which somebody speaks"
@@ -81,7 +82,7 @@ def _ask(job: Job, piece: Piece) -> None:
 
 
 def _decide(job: Job, language: str, asked: list[Unit]) -> None:
-    Job.objects.filter(pk=job.pk).update(language=language)
+    Job.objects.filter(pk=job.pk).update(language=language, needs=needs_of(language))
     told = next((unit for unit in asked if (unit.result or {}).get("language") == language), None)
     if language == UNKNOWN_LANGUAGE or told is None:
         record_event(job.pk, "language", NOT_TOLD)

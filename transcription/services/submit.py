@@ -13,9 +13,11 @@ from clustercore.jobs.domain.job_request import InvalidRequest, JobRequest
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.sent_files import Sent, file_at, printable
 from clustercore.jobs.services.submit import submit
+from clustercore.nodes.domain.tiers import engines_with, orders_with
 from transcription.domain.language import parse_language
 from transcription.domain.speech_task import Task
 from transcription.domain.stages import KIND
+from transcription.domain.traits import needs_of
 from transcription.models import Recording
 
 QUALITIES = ("any", "normal", "best")
@@ -84,6 +86,7 @@ def _request(name: str, wishes: Wishes) -> JobRequest:
         fallback_title=name,
         parameters=_parameters(wishes),
         language=language,
+        needs=needs_of(language),
         priority=wishes.priority,
         min_rung=0 if wishes.quality == "any" else None,
         critical_accuracy=wishes.quality == "best",
@@ -109,11 +112,12 @@ def _language(text: str | None) -> str | None:
 
 def _engine(text: str) -> tuple[str, str]:
     engine, _, model = text.partition(":")
-    known = [spec.rpartition(":")[2] for spec in environment().engines]
-    names = sorted({pattern.partition(":")[0] for pattern in environment().stt_ladder})
+    settings = environment()
+    known = [path.rpartition(":")[2] for path in engines_with(settings.engines)]
+    names = sorted({pattern.partition(":")[0] for pattern in orders_with(settings.tiers)["stt"]})
     if engine and engine not in names:
         raise InvalidRequest(
-            "engine", f"{engine!r} is not on the ladder; it has {', '.join(names)} (plug-ins: {', '.join(known)})"
+            "engine", f"{engine!r} is in no tier of 'stt'; there are {', '.join(names)} (plug-ins: {', '.join(known)})"
         )
     return engine, model
 

@@ -31,6 +31,7 @@ from clustercore.jobs.services.sent_files import Sent, file_at
 from clustercore.jobs.services.submit import BacklogFull
 from clustercore.nodes.selectors import usable_models
 from transcription.domain.language import LANGUAGES, language_name
+from transcription.domain.traits import DETECTS_LANGUAGE
 from transcription.models import Recording
 from transcription.services.submit import LONGEST_PROMPT, MOST_TRACKS, Wishes, submit_sent
 
@@ -153,7 +154,7 @@ def _page(
         "languages": sorted(((code, language_name(code)) for code in LANGUAGES), key=lambda pair: pair[1]),
         "qualities": QUALITIES,
         "engines": _engines(),
-        "detects_language": usable_models("stt").filter(detects_language=True).exists(),
+        "detects_language": usable_models("stt", [DETECTS_LANGUAGE]).exists(),
         "values": values,
         "from_job": source.job if source else None,
         "source": source,

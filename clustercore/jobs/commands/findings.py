@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.kinds import kinds
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.commands.rendering import ranking_words
 from clustercore.terminal.domain.findings import BROKEN, HINT, OK, Finding
 from clustercore.terminal.domain.words import printable
@@ -14,13 +14,12 @@ from clustercore.terminal.domain.words import printable
 
 def engine_findings() -> Iterator[Finding]:
     """Tells every engine's models, and which capability that a kind of job needs has none."""
-    settings = environment()
-    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
-    for ranked in inventory.records:
-        record = ranked.record
+    inventory = inventory_here(environment())
+    for model in inventory.models:
+        record = model.record
         about = " ".join(dict.fromkeys((record.capability, record.engine)))
         if record.usable:
-            yield Finding(about, OK, ", ".join([record.model, *ranking_words(ranked.rung, record.languages)]))
+            yield Finding(about, OK, ", ".join([record.model, *ranking_words(model.rung, record.traits)]))
         else:
             yield Finding(about, HINT, printable(record.reason))
     for capability in needed_capabilities():

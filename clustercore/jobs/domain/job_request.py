@@ -32,6 +32,8 @@ class JobRequest:
     blobs: Sequence[str] = ()
     """The blobs that the first stage needs, by their SHA-256."""
     language: str | None = None
+    needs: Sequence[str] | None = ()
+    """The traits that every model must have which serves its ranked units; None while they are not known."""
     priority: int = 0
     min_rung: int | None = None
     accept_lower_after: float | None = None
@@ -60,4 +62,5 @@ def _default_of(one: Field[Any]) -> Any:
     return one.default if one.default_factory is MISSING else one.default_factory()
 
 
-_NOT_ASKED = ("fallback_title", "idempotency_key", "owner_id", "parent_id")
+# What it needs follows from the rest.
+_NOT_ASKED = ("fallback_title", "needs", "idempotency_key", "owner_id", "parent_id")

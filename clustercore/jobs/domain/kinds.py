@@ -42,7 +42,7 @@ class UnitContext(Protocol):
     def node_name(self) -> str: ...
     @property
     def engine(self) -> str:
-        """The engine the user insists on; empty when the ladder decides."""
+        """The engine the user insists on; empty when the tiers decide."""
         ...
 
     @property
@@ -50,6 +50,11 @@ class UnitContext(Protocol):
     @property
     def served_by(self) -> dict[str, Any]:
         """How it was done, kept with the attempt: `call_engine` notes the engine, and the handler what it likes."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The kind of its job."""
         ...
 
     @property
@@ -69,6 +74,16 @@ class UnitContext(Protocol):
     @property
     def language(self) -> str | None:
         """The job's language: one code for the whole job, or None while undecided."""
+        ...
+
+    @property
+    def needs(self) -> Sequence[str]:
+        """The traits that a model must have for this unit: the job's and its own."""
+        ...
+
+    @property
+    def prefers(self) -> Sequence[str]:
+        """The traits that it must have too, unless no live node offers them."""
         ...
 
     @property
@@ -173,7 +188,11 @@ class Stage:
     """The share of its units that may fail without failing the job: 0 none, 1 all. What waits for the stage runs all
     the same, if anything of it is done, and the job ends with gaps."""
     ranked: bool = False
-    """Whether the rung floor and the language apply (a stage that recognises, not one that copies)."""
+    """Whether the rung floor and what the job needs apply (a stage that recognises, not one that copies)."""
+    needs: tuple[str, ...] = ()
+    """The traits that a model must have for its units, beside what `NewUnit.needs` says of one."""
+    prefers: tuple[str, ...] = ()
+    """The traits that it must have too, unless no live node offers them."""
     repeat: Literal["always", "never"] = "always"
     """`never`: an attempt that ends without a verdict of its handler holds the unit until a person says what to do."""
     contract: int = 1
@@ -182,6 +201,19 @@ class Stage:
     light: bool = False
     """Whether its units finish a begun job, or are nearly free: then they go before whatever begins another job of the
     same priority. Not for a stage that opens a job, or all would be begun before any is finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedies:
+    """What helps where no node can serve, as a sentence goes on with it."""
+
+    model: str = ""
+    """How a node gets a model that can: "`clustercore models pull …` on one"."""
+    lower: str = ""
+    """How to let models of lower tiers serve: "submit with …"."""
+
+
+NO_REMEDIES = Remedies()
 
 
 class NoParameters(BaseModel):
@@ -212,6 +244,8 @@ class KindOutline:
     """Names a function, as `package.module:name`, that tells from ids of units which part of the job each is."""
     result_command: str = ""
     """What is typed, before the job's number, for its result: `clustercore export`."""
+    remedies: Remedies = NO_REMEDIES
+    """What helps where no node can do the main stage."""
 
     @property
     def before_main(self) -> tuple[str, ...]:
@@ -242,6 +276,8 @@ class JobKind:
     the command. None for a kind that has doors of its own alone."""
     takes_file: bool = False
     """Whether each job is about one file, whose hash is `parameters["blob"]`."""
+    remedies: Remedies = NO_REMEDIES
+    """What helps where no node can do the main stage."""
     gather: Callable[[int, int], None] | None = None
     """Sends the canvas that works a stage off and then runs the unit that waits for it, given (job id, unit id);
     called after the commit of what queued the last unit of that stage."""
@@ -283,6 +319,7 @@ class JobKind:
             unit_noun=self.unit_noun,
             unit_labels=self.unit_labels,
             result_command=self.result_command,
+            remedies=self.remedies,
         )
 
     @property
@@ -358,6 +395,12 @@ def outline_of(name: str) -> KindOutline | None:
     """Returns the outline of a kind; None for one that this process does not know."""
     kind = _KINDS.get(name)
     return kind.outline if kind is not None else _OUTLINES.get(name)
+
+
+def remedies_of(name: str) -> Remedies:
+    """Returns what helps where no node can serve a kind of job; nothing for one that this process does not know."""
+    kind = outline_of(name)
+    return kind.remedies if kind is not None else NO_REMEDIES
 
 
 def outlines() -> list[KindOutline]:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clustercore.nodes.domain.traits import meets_all
+
 LINE_JOBS = 500
 """So many running jobs are looked at, in the order of work; whoever stands behind them is told no more than that."""
 LONGEST_COUNTED = 1_000
@@ -82,7 +84,7 @@ class Server:
     capability: str
     engine: str
     model: str
-    languages: tuple[str, ...]
+    traits: tuple[str, ...]
     rung: int
     rate: float | None
 
@@ -94,7 +96,7 @@ class Demand:
     capability: str
     engine: str = ""
     model: str = ""
-    language: str | None = None
+    needs: tuple[str, ...] = ()
     lowest_rung: int | None = None
     best_only: bool = False
     ranked: bool = True
@@ -125,5 +127,5 @@ def _can_serve(server: Server, demand: Demand) -> bool:
         server.capability == demand.capability
         and demand.engine in ("", server.engine)
         and demand.model in ("", server.model)
-        and (not demand.language or "*" in server.languages or demand.language in server.languages)
+        and meets_all(server.traits, demand.needs)
     )

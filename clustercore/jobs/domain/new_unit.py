@@ -12,6 +12,7 @@ HIGHEST_ORDINAL = 2_147_483_647
 HIGHEST_QUORUM = 32_767
 LONGEST_GROUP = 60
 LONGEST_CAPABILITY = 40
+LONGEST_NEED = 60
 LONGEST_WAIT_SECONDS = 10 * 366 * 86_400.0
 
 
@@ -73,6 +74,8 @@ class NewUnit:
     """How much of the job's progress it stands for (seconds of audio, say)."""
     capability: str = ""
     """What a node must be able to do for it; empty: what its stage says."""
+    needs: Sequence[str] = ()
+    """The traits that a model must have for it, beside what its stage says."""
     blobs: Sequence[str] = ()
     """The blobs it needs, by their SHA-256: they stay as long as the job does, and it can fetch no others."""
     after: Sequence[After] = ()
@@ -93,6 +96,8 @@ class NewUnit:
             raise ValueError(f"an ordinal is 0 to {HIGHEST_ORDINAL}, not {self.ordinal}")
         _refuse_text("group", self.group, LONGEST_GROUP)
         _refuse_text("capability", self.capability, LONGEST_CAPABILITY)
+        for need in self.needs:
+            _refuse_text("need", need, LONGEST_NEED)
         if self.join.quorum is not None and self.join.quorum > (inputs := len(set(self.after))):
             raise ValueError(f"{self.stage} {self.ordinal} needs {self.join.quorum} inputs and has {inputs}")
         if not math.isfinite(self.weight):
@@ -104,5 +109,5 @@ class NewUnit:
         """What `dataclasses.asdict` made of one. Raises TypeError for anything else."""
         fields = dict(value)
         after = tuple(After(**one) for one in fields.pop("after", ()))
-        blobs = tuple(fields.pop("blobs", ()))
-        return cls(**fields | {"after": after, "blobs": blobs, "join": Join(**fields.get("join", {}))})
+        blobs, needs = tuple(fields.pop("blobs", ())), tuple(fields.pop("needs", ()))
+        return cls(**fields | {"after": after, "blobs": blobs, "needs": needs, "join": Join(**fields.get("join", {}))})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from clustercore.jobs.domain.kinds import NO_REMEDIES, Remedies
 from clustercore.jobs.domain.words import duration_words
 
 BLOB_MISSING = "what it needs is no longer stored: it is being made again"
@@ -14,9 +17,10 @@ def job_waits_because(
     *,
     contract: str,
     capability: str,
-    language: str | None,
+    needs: Sequence[str],
     engine: str,
     model: str,
+    remedies: Remedies = NO_REMEDIES,
     floor: int,
     floor_wait_seconds: float | None = None,
     nodes_online: int,
@@ -29,7 +33,8 @@ def job_waits_because(
 ) -> str:
     """The reason why nothing of a job runs; empty when some node is able and it only has to be its turn.
 
-    `floor_wait_seconds` is after how long the floor falls that nobody reaches; None where it does not.
+    `needs` are the traits that a model must have, `remedies` what the kind says of what helps, `floor_wait_seconds` is
+    after how long the floor falls that nobody reaches; None where it does not.
     `contract` is "kind/stage/number", which a node must know, `refused` what the last node said that tried it and may
     not try again for now, `holds` which nodes take nothing and why, `broker_away` what the broker's absence looks like.
     """
@@ -49,19 +54,22 @@ def job_waits_because(
         )
     wanted = ":".join(part for part in (engine, model) if part)
     below = not wanted and floor > 0
-    return _below(floor, floor_wait_seconds, language, holds) if below else _no_model(wanted, language)
+    if below:
+        return _below(floor, floor_wait_seconds, needs, holds, remedies)
+    return _no_model(wanted, needs, remedies)
 
 
-def _below(floor: int, wait_seconds: float | None, language: str | None, holds: str) -> str:
+def _below(floor: int, wait_seconds: float | None, needs: Sequence[str], holds: str, remedies: Remedies) -> str:
     falls = (
         ""
         if wait_seconds is None
         else f", and lower rungs serve it when that has lasted {duration_words(wait_seconds)}"
     )
     held = f". Held: {holds}" if holds else ""
+    lower = f", or {remedies.lower}" if remedies.lower else ""
     return (
-        f"no node that takes work reaches rung {floor} for {_language(language)}, the floor of this job{falls}: start "
-        f"a node with a better model, or submit with `--quality any`{held}"
+        f"no node that takes work reaches rung {floor}{_that_meets(needs)}, the floor of this job{falls}: start a node "
+        f"with a better model{lower}{held}"
     )
 
 
@@ -79,28 +87,24 @@ def _unknown(contract: str) -> str:
     )
 
 
-def _no_model(wanted: str, language: str | None) -> str:
+def _no_model(wanted: str, needs: Sequence[str], remedies: Remedies) -> str:
+    listed = "`clustercore models list --available` on one says what can be pulled"
     if wanted:
-        return (
-            f"no live node has {wanted} for {_language(language)}: `clustercore models list --available` on one "
-            "says how to get it"
-        )
-    return (
-        f"no live node hears {_language(language)}: `clustercore models pull faster-whisper:small` on one "
-        "that has faster-whisper (pip install 'clustercore[faster-whisper]')"
-    )
+        return f"no live node has {wanted}{_that_meets(needs)}: {listed}"
+    return f"no live node has a model{_that_meets(needs)}: {remedies.model or listed}"
 
 
-def _language(language: str | None) -> str:
-    return f"language {language!r}" if language else "any language"
+def _that_meets(needs: Sequence[str]) -> str:
+    return f" that offers {', '.join(needs)}" if needs else ""
 
 
-def node_idles_because(*, floor: int, best_here: str, best_anywhere: str, best_node: str) -> str:
-    """Why waiting work of a capability is not for this node."""
+def node_idles_because(*, floor: int, best_here: str, best_anywhere: str, best_node: str, lower: str = "") -> str:
+    """Why waiting work of a capability is not for this node; `lower` says how every rung may take part."""
     where = f" on {best_node}" if best_node else ""
     if floor <= 0:
-        # Every rung may serve, so it is not the rung: somebody insists on an engine, a model or a language.
-        asked = f"{best_anywhere}{where}" if best_node else "an engine, model or language that no live node has"
+        # Every rung may serve, so it is not the rung: somebody insists on an engine, a model or a trait.
+        asked = f"{best_anywhere}{where}" if best_node else "what no live node has"
         return f"what waits asks for {asked}; this node has {best_here}"
     floor_of = f"the floor while {best_anywhere}{where} is there" if best_node else "the floor of what waits"
-    return f"{best_here} is below rung {floor}, {floor_of}; `--quality any` lets every rung take part"
+    remedy = f"; to let every rung take part, {lower}" if lower else ""
+    return f"{best_here} is below rung {floor}, {floor_of}{remedy}"

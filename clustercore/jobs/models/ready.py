@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
@@ -21,7 +22,9 @@ class Demand(models.Model):
     ranked = models.BooleanField()
     engine = models.CharField(max_length=60, blank=True)
     model = models.CharField(max_length=200, blank=True)
-    language = models.CharField(max_length=12, null=True, blank=True, help_text="NULL while it is not known.")
+    needs = ArrayField(models.TextField(), default=list, db_default=[], help_text="The units' own.")
+    prefers = ArrayField(models.TextField(), default=list, db_default=[], help_text="The units' own.")
+    job_needs = ArrayField(models.TextField(), null=True, help_text="The job's; NULL while they are not known.")
     min_rung = models.SmallIntegerField(null=True, blank=True, help_text="NULL while no floor is decided.")
     critical_accuracy = models.BooleanField(help_text="False where the floor is decided: it counts only before.")
     unused_since = models.DateTimeField(null=True, blank=True, help_text="Since when no work waits that asks for it.")
@@ -37,7 +40,9 @@ class Demand(models.Model):
                     "ranked",
                     "engine",
                     "model",
-                    "language",
+                    "needs",
+                    "prefers",
+                    "job_needs",
                     "min_rung",
                     "critical_accuracy",
                 ],

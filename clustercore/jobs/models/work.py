@@ -42,6 +42,14 @@ class Job(models.Model):
     shared = models.BooleanField(default=False, help_text="Everybody who may sign in may read it.")
     parameters = models.JSONField(default=dict)
     language = models.CharField(max_length=12, null=True, blank=True, help_text="Decided once for the whole job.")
+    needs = ArrayField(
+        models.TextField(),
+        null=True,
+        blank=True,
+        default=list,
+        db_default=[],
+        help_text="Traits that every model must have which serves its ranked units; NULL while they are not known.",
+    )
     min_rung = models.SmallIntegerField(
         null=True, blank=True, help_text="Lowest rung allowed; empty: one below the best."
     )
@@ -126,6 +134,16 @@ class Unit(models.Model):
         db_default=1, help_text="That of its stage when it was queued: who knows another number is not given it."
     )
     ranked = models.BooleanField(default=False)
+    needs = ArrayField(
+        models.TextField(), default=list, db_default=[], blank=True, help_text="Traits that the model must have."
+    )
+    prefers = ArrayField(
+        models.TextField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Traits that it must have too, unless no live node offers them.",
+    )
     group = models.CharField(max_length=60, db_default="", help_text="Units of one group can be waited for together.")
     payload = models.JSONField(default=dict)
     weight = models.FloatField(default=1.0)
@@ -172,7 +190,7 @@ class Unit(models.Model):
         ]
         indexes = [
             models.Index(
-                fields=["job", "stage", "capability", "contract", "ranked", "-priority", "id"],
+                fields=["job", "stage", "capability", "contract", "ranked", "needs", "prefers", "-priority", "id"],
                 condition=Q(state="queued"),
                 name="unit_queued_by_demand",
             ),

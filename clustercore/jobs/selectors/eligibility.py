@@ -6,6 +6,7 @@ then names the jobs that have queued units of it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -19,19 +20,31 @@ LIVE = f"{THERE} AND n.hold_reason = ''"
 CONTRACT = "(d.kind || '/' || d.stage || '/' || d.contract)"
 
 
-def serves(model: str) -> str:
-    """SQL: whether inventory row `model` may serve demand d, rungs aside."""
+def _meets(model: str, need: str) -> str:
+    """SQL: whether inventory row `model` has a trait, or the one that stands for all with its prefix."""
+    return f"({need} = ANY({model}.traits) OR regexp_replace({need}, ':.*', ':*') = ANY({model}.traits))"
+
+
+def _offers(model: str) -> str:
+    """SQL: whether inventory row `model` is what demand d asks for, and has what that needs."""
     return f"""
         {model}.usable AND {model}.capability = d.capability
         AND (d.engine = '' OR {model}.engine = d.engine) AND (d.model = '' OR {model}.model = d.model)
-        AND CASE WHEN d.language = '' THEN true
-                 WHEN d.language IS NOT NULL
-                 THEN d.language = ANY({model}.languages) OR '*' = ANY({model}.languages)
-                 ELSE {model}.detects_language OR NOT EXISTS (
-                     SELECT 1 FROM nodes_nodemodel x JOIN nodes_node n ON n.id = x.node_id
-                     WHERE {LIVE} AND x.usable AND x.capability = d.capability AND x.detects_language
-                       AND (d.engine = '' OR x.engine = d.engine) AND (d.model = '' OR x.model = d.model))
-            END"""
+        AND (d.needs || coalesce(d.job_needs, '{{}}') <@ {model}.traits OR NOT EXISTS (
+            SELECT FROM unnest(d.needs || coalesce(d.job_needs, '{{}}')) AS need WHERE NOT {_meets(model, "need")}))"""
+
+
+def serves(model: str) -> str:
+    """SQL: whether inventory row `model` may serve demand d, rungs aside.
+
+    What units prefer is passed over where no live node offers it.
+    """
+    return f"""
+        {_offers(model)}
+        AND (d.prefers <@ {model}.traits OR NOT EXISTS (
+            SELECT FROM unnest(d.prefers) AS wish WHERE NOT {_meets(model, "wish")} AND EXISTS (
+                SELECT FROM nodes_nodemodel x JOIN nodes_node n ON n.id = x.node_id
+                WHERE {LIVE} AND {_offers("x")} AND {_meets("x", "wish")})))"""
 
 
 def best_rung(nodes: str) -> str:
@@ -52,9 +65,16 @@ _FLOOR = f"""
 WITH_FLOOR = f"(SELECT d.*, {_FLOOR} AS floor FROM jobs_demand d OFFSET 0)"
 """SQL: all demands with their floors; to be named d."""
 
-ABLE = f"""
-    (NOT d.ranked OR EXISTS (
-        SELECT 1 FROM nodes_nodemodel m WHERE m.node_id = %(node)s::bigint AND {serves("m")} AND m.rung >= d.floor))"""
+
+def _has_model(node: str) -> str:
+    """SQL: whether that node has a model for demand d, which has its floor, or needs none in particular."""
+    return f"""
+        (NOT d.ranked AND d.needs = '{{}}' AND d.prefers = '{{}}' OR EXISTS (
+            SELECT 1 FROM nodes_nodemodel m
+            WHERE m.node_id = {node} AND {serves("m")} AND (NOT d.ranked OR m.rung >= d.floor)))"""
+
+
+ABLE = _has_model("%(node)s::bigint")
 """SQL: whether the node may serve demand d, which has its floor."""
 
 HERE = f"""
@@ -68,14 +88,14 @@ HERE = f"""
 # made the row by what was asked before.
 STILL_ASKED = """(
     SELECT 1 FROM jobs_job j WHERE j.id = r.job_id AND (j.state = 'running') IS TRUE
-      AND (NOT d.ranked OR j.engine = d.engine AND j.model = d.model AND j.language IS NOT DISTINCT FROM d.language)
+      AND (NOT d.ranked OR j.engine = d.engine AND j.model = d.model AND j.needs IS NOT DISTINCT FROM d.job_needs)
     LIMIT 1)"""
 """SQL: a row, where the job of ready row r runs and still asks for demand d. As a subquery with a limit it is looked up
 for each row, and never joined with all jobs; IS TRUE, or all that run would be read where they were few once."""
 
 QUEUED = """
     u.state = 'queued' AND u.job_id = r.job_id AND u.stage = d.stage AND u.capability = d.capability
-    AND u.contract = d.contract AND u.ranked = d.ranked"""
+    AND u.contract = d.contract AND u.ranked = d.ranked AND u.needs = d.needs AND u.prefers = d.prefers"""
 """SQL: whether unit u is one of those that ready row r of demand d stands for; an index answers it, in their order."""
 DUE = "(u.run_after IS NULL OR u.run_after <= now())"
 IN_ORDER = "ORDER BY u.priority DESC, u.id"
@@ -106,7 +126,8 @@ class Stuck:
     contract: str
     """What a node must know: "kind/stage/number"."""
     capability: str
-    language: str | None
+    needs: Sequence[str]
+    """The traits that a model must have, and those that it should."""
     engine: str
     model: str
     ranked: bool
@@ -131,11 +152,11 @@ _STUCK = f"""
             (SELECT count(*) FROM nodes_node n WHERE {LIVE} AND d.capability = ANY(n.capabilities)) AS with_capability,
             ARRAY(SELECT n.id FROM nodes_node n WHERE {LIVE} AND d.capability = ANY(n.capabilities)
                   AND {CONTRACT} = ANY(n.contracts)
-                  AND (NOT d.ranked OR EXISTS (SELECT 1 FROM nodes_nodemodel m
-                       WHERE m.node_id = n.id AND {serves("m")} AND m.rung >= d.floor))) AS able
+                  AND {_has_model("n.id")}) AS able
         FROM {WITH_FLOOR} d WHERE d.id IN (SELECT demand_id FROM jobs_ready WHERE is_due)
     )
-    SELECT DISTINCT ON (j.id) j.id, j.waiting, d.known_as, d.capability, j.language, j.engine, j.model, d.ranked,
+    SELECT DISTINCT ON (j.id) j.id, j.waiting, d.known_as, d.capability,
+        d.needs || coalesce(d.job_needs, '{{}}') || d.prefers, j.engine, j.model, d.ranked,
         d.floor, j.floor IS NOT NULL AND j.min_rung IS NULL, (SELECT count(*) FROM nodes_node n WHERE {LIVE}),
         d.with_contract, d.with_capability,
         CASE WHEN u.excluded_until > now()

@@ -33,7 +33,8 @@ WIDE_COUNTED = 3
 # waits for a person nobody knows when it goes on: it stands in nobody's way. Each look at a job stops after so many of
 # its units: one that has more is counted apart, and has no say in what is usual.
 _LINE = """
-SELECT j.id, j.kind, j.engine, j.model, j.language, coalesce(j.min_rung, j.floor) AS min_rung,
+SELECT j.id, j.kind, j.engine, j.model, coalesce(j.needs, '{}') || coalesce(whole.needs, '{}') AS needs,
+       coalesce(j.min_rung, j.floor) AS min_rung,
        j.critical_accuracy, main.stage,
        EXISTS (SELECT FROM jobs_unit u WHERE u.job_id = j.id AND u.state = ANY(%(begun)s)) AS has_begun,
        CASE WHEN whole.units > 0 THEN coalesce(opened.amount, 0) - coalesce(in_hand.amount, 0) END AS amount_left,
@@ -50,8 +51,9 @@ FROM first j LEFT JOIN main ON main.kind = j.kind CROSS JOIN LATERAL (
     SELECT sum(u.weight * u.progress) AS amount FROM jobs_unit u
     WHERE u.job_id = j.id AND u.state = 'leased' AND u.stage = main.stage
 ) in_hand CROSS JOIN LATERAL (
-    SELECT count(*) AS units, sum(weight) AS amount, max(capability) AS capability FROM (
-        SELECT u.weight, u.capability FROM jobs_unit u
+    SELECT count(*) AS units, sum(weight) AS amount, max(capability) AS capability,
+           max(needs) AS needs FROM (
+        SELECT u.weight, u.capability, u.needs FROM jobs_unit u
         WHERE u.job_id = j.id AND u.stage = main.stage LIMIT %(most)s + 1) few
 ) whole
 WHERE EXISTS (SELECT FROM jobs_unit u WHERE u.job_id = j.id AND u.state IN ('queued', 'leased'))
@@ -69,7 +71,7 @@ WHERE of_job.units BETWEEN 1 AND %(most)s
 """
 # Every usable model on a node that takes work, at the speed of the node's last attempts, else of the model's self-test.
 _SERVERS = f"""
-SELECT m.node_id, n.slots, m.capability, m.engine, m.model, m.languages, m.rung,
+SELECT m.node_id, n.slots, m.capability, m.engine, m.model, m.traits, m.rung,
        coalesce(measured.rate, 1 / nullif(
            (n.self_test -> 'models' -> (m.engine || ':' || m.model) ->> 'real_time_factor')::float8, 0)) AS rate
 FROM nodes_nodemodel m JOIN nodes_node n ON n.id = m.node_id LEFT JOIN (
@@ -114,7 +116,7 @@ def places_in_line(ids: Sequence[int]) -> dict[int, Place]:
     rows = json.loads(found)
     left = _left_of_wide([row for row in rows if row["is_wide"]])
     line = [_queued(row, left) for row in rows]
-    servers = [Server(**{**row, "languages": tuple(row["languages"])}) for row in json.loads(able)]
+    servers = [Server(**{**row, "traits": tuple(row["traits"])}) for row in json.loads(able)]
     rates = {row["id"]: rate_for(_demand(row), servers) for row in rows if not row["has_begun"]}
     known = places(line, rates, usual_amount(line, finished))
     if looked_at < LINE_JOBS:
@@ -159,7 +161,7 @@ def _demand(row: dict[str, Any]) -> Demand:
         capability=row["capability"] or kind.main_capability,
         engine=row["engine"],
         model=row["model"],
-        language=row["language"],
+        needs=tuple(row["needs"]),
         lowest_rung=row["min_rung"],
         best_only=row["critical_accuracy"],
         ranked=kind.main_ranked,

@@ -49,13 +49,14 @@ BELOW_FLOOR = StoredStatement(
         "best_here": "text",
         "best_anywhere": "text",
         "best_node": "varchar",
+        "kind": "varchar",
     },
     query=f"""
 SELECT DISTINCT ON (d.capability) d.capability, d.floor,
     coalesce((SELECT m.engine || ':' || m.model FROM nodes_nodemodel m
               WHERE m.node_id = %(node)s::bigint AND m.usable AND m.capability = d.capability
               ORDER BY m.rung DESC LIMIT 1), 'nothing'),
-    coalesce(best.label, 'what was asked for'), coalesce(best.node, '')
+    coalesce(best.label, 'what was asked for'), coalesce(best.node, ''), d.kind
 FROM {WITH_FLOOR} d
 LEFT JOIN LATERAL (
     SELECT b.engine || ':' || b.model AS label, n.name AS node
@@ -92,6 +93,7 @@ class BelowFloor:
     best_here: str
     best_anywhere: str
     best_node: str
+    kind: str
 
 
 def below_floor(node_id: int, capabilities: Sequence[str]) -> list[BelowFloor]:

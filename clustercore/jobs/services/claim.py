@@ -119,11 +119,13 @@ removed AS (
 )
 SELECT chosen.job_id, chosen.id,
        u.id, tried.id, tried.key, u.attempts_made, u.stage, u.ordinal, u.payload,
-       (SELECT f.floor FROM first_of_each f WHERE f.id = u.demand_id),
+       f.floor,
        j.id, j.key, j.kind, j.parameters, j.language, j.engine, j.model,
        ARRAY(SELECT needed.sha256 FROM jobs_jobblob needed WHERE needed.unit_id = u.id),
-       coalesce((SELECT h.identity FROM blobs_hub h), ''), u.once, {_ANSWER}
-FROM chosen LEFT JOIN (taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id) ON true
+       coalesce((SELECT h.identity FROM blobs_hub h), ''), u.once, {_ANSWER},
+       f.needs || coalesce(f.job_needs, '{{}}'), f.prefers
+FROM chosen LEFT JOIN (
+    taken u CROSS JOIN tried JOIN jobs_job j ON j.id = u.job_id JOIN first_of_each f ON f.id = u.demand_id) ON true
 """
 
 CLAIM = StoredStatement(
@@ -165,6 +167,8 @@ CLAIM = StoredStatement(
         "hub": "varchar",
         "once": "boolean",
         "answer": "jsonb",
+        "needs": "text[]",
+        "prefers": "text[]",
     },
     query=_QUERY,
 )
@@ -198,6 +202,10 @@ class Claimed:
     """Whether nobody may do it a second time unless a person says so."""
     answer: Answer | None = None
     """What a person chose when it last asked."""
+    needs: Sequence[str] = ()
+    """The traits that a model must have for it: the job's and its own."""
+    prefers: Sequence[str] = ()
+    """The traits that it must have too, unless no live node offers them."""
 
 
 _COLUMNS = tuple(column.name for column in fields(Claimed))

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 from clustercore.config.environment import environment
+from clustercore.jobs.domain.kinds import remedies_of
 from clustercore.jobs.domain.waiting import BROKER_AWAY, job_waits_because
 from clustercore.jobs.selectors.eligibility import Stuck, jobs_without_a_running_unit
 from clustercore.jobs.services.telling import job_changed
@@ -67,9 +68,10 @@ def _reason(found: Stuck, broker_away: str | None) -> str:
     return job_waits_because(
         contract=found.contract,
         capability=found.capability,
-        language=found.language,
+        needs=found.needs,
         engine=found.engine,
         model=found.model,
+        remedies=remedies_of(found.contract.partition("/")[0]),
         floor=found.floor if found.ranked else 0,
         floor_wait_seconds=environment().floor_wait_seconds if found.may_fall else None,
         nodes_online=found.nodes_online,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.domain.kinds import remedies_of
 from clustercore.jobs.domain.waiting import node_idles_because
 from clustercore.jobs.services.available import Waiting, below_floor, claimable
 from clustercore.jobs.services.claim import Claimed
@@ -98,6 +99,7 @@ class WorkFinder:
                 best_here=found.best_here,
                 best_anywhere=found.best_anywhere,
                 best_node=found.best_node,
+                lower=remedies_of(found.kind).lower,
             )
             for found in below_floor(agent.node_id, capabilities)
         }

@@ -24,6 +24,8 @@ _GIVEN = {
     "ordinal": "integer",
     "capability": "text",
     "ranked": "boolean",
+    "needs": "text[]",
+    "prefers": "text[]",
     "payload": "jsonb",
     "weight": "double precision",
     "state": "text",
@@ -119,6 +121,8 @@ def _row(kind: JobKind, new: NewUnit, held: str) -> dict[str, Any]:
         "ordinal": new.ordinal,
         "capability": new.capability or stage.capability,
         "ranked": stage.ranked,
+        "needs": sorted({*stage.needs, *new.needs}),
+        "prefers": sorted(stage.prefers),
         "payload": without_nul(dict(new.payload)),
         "weight": new.weight,
         "state": UnitState.BLOCKED if new.after else UnitState.HELD if held else UnitState.QUEUED,
@@ -159,6 +163,7 @@ def queue_another(kind: JobKind, job_id: int, stage: str) -> None:
         payload=last.payload,
         weight=last.weight,
         capability=last.capability,
+        needs=last.needs,
     )
     [unit_id] = queue_units(kind, job_id, [again])
     share_references(last.pk, unit_id)

@@ -71,23 +71,25 @@ FROM changed WHERE d.id = changed.id
 _MISSING = """
 WITH RECURSIVE stages AS (
     SELECT j.id AS job_id, u.* FROM jobs_job j CROSS JOIN LATERAL (
-        SELECT u.stage, u.capability, u.contract, u.ranked FROM jobs_unit u
+        SELECT u.stage, u.capability, u.contract, u.ranked, u.needs, u.prefers FROM jobs_unit u
         WHERE u.state = 'queued' AND u.job_id = j.id
-        ORDER BY u.stage, u.capability, u.contract, u.ranked LIMIT 1
+        ORDER BY u.stage, u.capability, u.contract, u.ranked, u.needs, u.prefers LIMIT 1
     ) u WHERE j.state = 'running'
     UNION ALL
     SELECT s.job_id, u.* FROM stages s CROSS JOIN LATERAL (
-        SELECT u.stage, u.capability, u.contract, u.ranked FROM jobs_unit u
+        SELECT u.stage, u.capability, u.contract, u.ranked, u.needs, u.prefers FROM jobs_unit u
         WHERE u.state = 'queued' AND u.job_id = s.job_id
-          AND (u.stage, u.capability, u.contract, u.ranked) > (s.stage, s.capability, s.contract, s.ranked)
-        ORDER BY u.stage, u.capability, u.contract, u.ranked LIMIT 1
+          AND (u.stage, u.capability, u.contract, u.ranked, u.needs, u.prefers)
+            > (s.stage, s.capability, s.contract, s.ranked, s.needs, s.prefers)
+        ORDER BY u.stage, u.capability, u.contract, u.ranked, u.needs, u.prefers LIMIT 1
     ) u
 )
 SELECT DISTINCT s.job_id FROM stages s JOIN jobs_job j ON j.id = s.job_id WHERE NOT EXISTS (
     SELECT FROM jobs_ready r JOIN jobs_demand d ON d.id = r.demand_id
     WHERE r.job_id = s.job_id AND r.priority = j.priority
-      AND (d.stage, d.capability, d.contract, d.ranked) = (s.stage, s.capability, s.contract, s.ranked)
-      AND (NOT d.ranked OR (d.engine, d.model) = (j.engine, j.model) AND d.language IS NOT DISTINCT FROM j.language
+      AND (d.stage, d.capability, d.contract, d.ranked, d.needs, d.prefers)
+        = (s.stage, s.capability, s.contract, s.ranked, s.needs, s.prefers)
+      AND (NOT d.ranked OR (d.engine, d.model) = (j.engine, j.model) AND d.job_needs IS NOT DISTINCT FROM j.needs
            AND (d.min_rung IS NOT DISTINCT FROM coalesce(j.min_rung, CASE WHEN j.engine <> '' THEN 0 END, j.floor)
                 OR j.accept_lower_after IS NOT NULL AND d.min_rung = 0)))
 """

@@ -153,6 +153,7 @@ def _create(request: JobRequest) -> Job:
         priority=request.priority,
         parameters=dict(request.parameters),
         language=request.language,
+        needs=None if request.needs is None else sorted(request.needs),
         min_rung=request.min_rung,
         accept_lower_after=request.accept_lower_after,
         critical_accuracy=request.critical_accuracy,

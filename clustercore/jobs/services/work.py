@@ -114,12 +114,24 @@ class Execution:
         return self.claimed.language
 
     @property
+    def needs(self) -> Sequence[str]:
+        return self.claimed.needs
+
+    @property
+    def prefers(self) -> Sequence[str]:
+        return self.claimed.prefers
+
+    @property
     def engine(self) -> str:
         return self.claimed.engine
 
     @property
     def model(self) -> str:
         return self.claimed.model
+
+    @property
+    def kind(self) -> str:
+        return self.claimed.kind
 
     @property
     def capability(self) -> str:

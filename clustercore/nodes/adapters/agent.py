@@ -18,7 +18,7 @@ from clustercore.nodes.adapters.hook_calls import HookCalls
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.hub_presence import DATABASE_ERRORS, HubPresence
 from clustercore.nodes.adapters.intake import Intake
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.inventory_watch import InventoryWatch
 from clustercore.nodes.adapters.lease_thread import LeaseThread
 from clustercore.nodes.adapters.registration import Registration
@@ -164,9 +164,7 @@ class NodeAgent:
 
 
 def _inventory_watch(environment: Environment) -> InventoryWatch:
-    return InventoryWatch(
-        lambda: take_inventory(environment.engines, environment.stt_ladder, environment.models_directory)
-    )
+    return InventoryWatch(lambda: inventory_here(environment))
 
 
 def _host_pool(environment: Environment, inventory: InventoryWatch, hardware: Hardware, slots: int) -> HostPool:

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from clustercore.config.environment import Environment
 from clustercore.nodes.adapters.plugins import load_plugin
 from clustercore.nodes.domain.engine import ModelRecord
-from clustercore.nodes.domain.inventory import Inventory, RankedRecord
-from clustercore.nodes.domain.ladder import rung_of
+from clustercore.nodes.domain.inventory import Inventory, TieredModel
 from clustercore.nodes.domain.queues import queue_for
+from clustercore.nodes.domain.tiers import Orders, engines_with, orders_with, rung_of
 
-LADDERED = frozenset({"stt", "translate"})
-"""What the ladder ranks: a model that hears, and the same model where it translates too."""
 REASON_CHARACTERS = 400
 ENGINE_CHARACTERS = 60
 MODEL_CHARACTERS = 200
 
 
-def take_inventory(engines: Iterable[str], ladder: Sequence[str], models_directory: Path) -> Inventory:
+def inventory_here(environment: Environment) -> Inventory:
+    """What this machine can do with the engines and the preference orders that are set, or that rooms bring."""
+    orders = orders_with(environment.tiers)
+    return take_inventory(engines_with(environment.engines), orders, environment.models_directory)
+
+
+def take_inventory(engines: Iterable[str], orders: Orders, models_directory: Path) -> Inventory:
     """Asks every plug-in in `engines` (`package.module:Class`). Never raises for a plug-in's sake."""
-    records: dict[tuple[str, str, str], RankedRecord] = {}
+    records: dict[tuple[str, str, str], TieredModel] = {}
     plugins: dict[str, str] = {}
     for path in engines:
         for record in _ask(path, models_directory, plugins):
             key = (record.capability, record.engine, record.model)
-            records.setdefault(key, RankedRecord(record, _rung(ladder, record)))
+            records.setdefault(key, TieredModel(record, _rung(orders, record)))
     return Inventory(tuple(records.values()), plugins)
 
 
@@ -57,5 +62,7 @@ def _checked(record: ModelRecord) -> ModelRecord:
     return record
 
 
-def _rung(ladder: Sequence[str], record: ModelRecord) -> int:
-    return rung_of(ladder, record.engine, record.model) if record.capability in LADDERED else 0
+def _rung(orders: Orders, record: ModelRecord) -> int:
+    """Of a capability without an order all models are alike."""
+    order = orders.get(record.capability)
+    return rung_of(order, record.engine, record.model) if order is not None else 0

@@ -53,6 +53,6 @@ class InventoryWatch:
 def tell_inventory(inventory: Inventory) -> None:
     """Logs what a node can do, and what it cannot."""
     logger.info("This node can do: %s", ", ".join(inventory.capabilities()))
-    for ranked in inventory.records:
+    for ranked in inventory.models:
         if not ranked.record.usable:
             logger.info("Not usable: %s %s: %s", ranked.record.engine, ranked.record.model, ranked.record.reason)

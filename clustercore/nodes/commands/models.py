@@ -12,7 +12,7 @@ from typer import Argument, Context, Option, Typer
 
 from clustercore.access.services.vault import VaultLocked, get, key_file
 from clustercore.config.environment import environment
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.model_sources import AUTO, SOURCES, Fetching
 from clustercore.nodes.adapters.model_store import PulledModel, list_models, pull, remove
 from clustercore.nodes.commands.rendering import catalogue_table, stored_models_table
@@ -156,9 +156,8 @@ def remove_here(labels: Annotated[list[str], Argument(metavar="LABEL…")]) -> i
 
 def _why_unusable(label: str) -> str:
     """What the engine says that keeps the model from being used on this machine: nothing where it can be."""
-    settings = environment()
-    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
-    records = [one.record for one in inventory.records if f"{one.record.engine}:{one.record.model}" == label]
+    inventory = inventory_here(environment())
+    records = [one.record for one in inventory.models if f"{one.record.engine}:{one.record.model}" == label]
     return "" if any(record.usable for record in records) else next((record.reason for record in records), "")
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clustercore.nodes.adapters.model_store import StoredModel
-from clustercore.nodes.domain.inventory import RankedRecord
+from clustercore.nodes.domain.inventory import TieredModel
 from clustercore.nodes.domain.model_catalogue import CatalogueEntry
 from clustercore.nodes.domain.standing import ModelStanding, NodeStanding
 from clustercore.terminal.adapters.tables import state_text, table
@@ -53,15 +53,15 @@ def models_table(models: Iterable[ModelStanding]) -> RenderableType:
     return listed
 
 
-def model_standing(ranked: RankedRecord, tests: Mapping[str, Any]) -> ModelStanding:
+def model_standing(model: TieredModel, tests: Mapping[str, Any]) -> ModelStanding:
     """Returns a model as this machine's own engines tell it, without the ledger."""
-    record = ranked.record
+    record = model.record
     label = f"{record.engine}:{record.model}" if record.model else record.engine
     return ModelStanding(
         capability=record.capability,
         label=label,
-        rung=ranked.rung,
-        languages=tuple(record.languages),
+        rung=model.rung,
+        traits=tuple(record.traits),
         memory_mb=record.memory_mb,
         usable=record.usable,
         reason=record.reason,
@@ -96,7 +96,7 @@ def catalogue_table(entries: Iterable[CatalogueEntry], here: Collection[str]) ->
 def _about(model: ModelStanding) -> Text:
     if not model.usable:
         return Text(printable(model.reason), "yellow")
-    parts = ranking_words(model.rung, model.languages)
+    parts = ranking_words(model.rung, model.traits)
     test = model.self_test
     if test.get("passed"):
         factor = test.get("real_time_factor")
@@ -107,8 +107,8 @@ def _about(model: ModelStanding) -> Text:
     return Text(", ".join(parts))
 
 
-def ranking_words(rung: int, languages: Sequence[str]) -> list[str]:
+def ranking_words(rung: int, traits: Sequence[str]) -> list[str]:
     """Returns what sets one model apart from another of its capability; nothing where none is better."""
-    if not languages:
+    if not traits:
         return []
-    return [f"rung {rung}", "any language" if "*" in languages else ", ".join(languages)]
+    return [f"rung {rung}", ", ".join(traits)]

@@ -22,11 +22,10 @@ class ModelRecord:
     capability: str
     engine: str
     model: str
-    languages: tuple[str, ...] = ("*",)
-    """ISO 639-1 codes; `*` is any language."""
+    traits: tuple[str, ...] = ()
+    """What it can do beside its capability, in the words of the kinds of work: `tools`, `lang:de`; `lang:*` is all of
+    them."""
     memory_mb: int = 0
-    detects_language: bool = False
-    word_timestamps: bool = False
     usable: bool = True
     reason: str = ""
     """Why it is not usable, and what to type to make it so. Empty when usable."""

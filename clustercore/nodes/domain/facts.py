@@ -9,7 +9,7 @@ from uuid import UUID
 
 from clustercore.nodes.domain.contracts import contracts_known
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Of the rules between hub and nodes: a migration after which workers of before must take nothing raises it, here and
 in the trigger of `nodes_node`, and gives every row another instance."""
 

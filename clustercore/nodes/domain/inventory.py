@@ -10,29 +10,34 @@ from clustercore.nodes.domain.queues import ANY
 
 
 @dataclass(frozen=True, slots=True)
-class RankedRecord:
-    """A model and the rung it stands on; higher is better."""
+class TieredModel:
+    """A model and the tier it stands on; a higher one is better, and -1 is none."""
 
     record: ModelRecord
     rung: int
+
+    @property
+    def label(self) -> str:
+        """Returns `engine:model`."""
+        return f"{self.record.engine}:{self.record.model}"
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
     """All models of a machine, usable or not; `plugins` maps an engine's name to its dotted path."""
 
-    records: tuple[RankedRecord, ...] = ()
+    models: tuple[TieredModel, ...] = ()
     plugins: Mapping[str, str] = field(default_factory=dict)
 
     def capabilities(self) -> tuple[str, ...]:
         """Returns the capabilities that at least one usable model serves, and the one that needs none, sorted."""
-        return tuple(sorted({ANY, *(ranked.record.capability for ranked in self.records if ranked.record.usable)}))
+        return tuple(sorted({ANY, *(model.record.capability for model in self.models if model.record.usable)}))
 
     def usable(self) -> tuple[ModelRecord, ...]:
         """The models that can be served now."""
-        return tuple(ranked.record for ranked in self.records if ranked.record.usable)
+        return tuple(model.record for model in self.models if model.record.usable)
 
     def memory_mb(self, engine: str, model: str) -> int:
         """What `engine:model` says it takes; 0 when unknown."""
-        needs = (r.record.memory_mb for r in self.records if (r.record.engine, r.record.model) == (engine, model))
+        needs = (m.record.memory_mb for m in self.models if (m.record.engine, m.record.model) == (engine, model))
         return max(needs, default=0)

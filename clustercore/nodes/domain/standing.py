@@ -46,7 +46,7 @@ class ModelStanding:
     capability: str
     label: str
     rung: int
-    languages: tuple[str, ...]
+    traits: tuple[str, ...]
     memory_mb: int
     usable: bool
     reason: str = ""

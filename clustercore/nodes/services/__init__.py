@@ -16,7 +16,7 @@ from clustercore.access.domain.errors import Conflict
 from clustercore.nodes.adapters.hardware import process_is_alive
 from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS, PROTOCOL, BeatAnswer, NodeFacts
-from clustercore.nodes.domain.inventory import Inventory, RankedRecord
+from clustercore.nodes.domain.inventory import Inventory, TieredModel
 from clustercore.nodes.domain.ledger import NameTakenError, TooOldError
 from clustercore.nodes.domain.standing import NodeWork, work_by_node
 from clustercore.nodes.models import Node, NodeModel
@@ -57,7 +57,7 @@ def _register(facts: NodeFacts, inventory: Inventory) -> Node:
     if holder is not None and _is_running(holder, facts):
         raise NameTakenError(facts.name, holder.hostname, holder.process_id)
     node, _ = Node.objects.update_or_create(name=facts.name, defaults=_columns(facts, inventory))
-    _replace_models(node.pk, inventory.records)
+    _replace_models(node.pk, inventory.models)
     return node
 
 
@@ -65,7 +65,7 @@ def _register(facts: NodeFacts, inventory: Inventory) -> Node:
 def update_inventory(node_id: int, inventory: Inventory) -> None:
     """Replaces what the node can serve."""
     Node.objects.filter(pk=node_id).update(capabilities=list(inventory.capabilities()))
-    _replace_models(node_id, inventory.records)
+    _replace_models(node_id, inventory.models)
 
 
 def beat(node_id: int, instance: UUID, hold_reason: str, idle_reason: str) -> BeatAnswer:
@@ -175,23 +175,21 @@ def _columns(facts: NodeFacts, inventory: Inventory) -> dict[str, Any]:
     }
 
 
-def _replace_models(node_id: int, records: Iterable[RankedRecord]) -> None:
+def _replace_models(node_id: int, models: Iterable[TieredModel]) -> None:
     NodeModel.objects.filter(node_id=node_id).delete()
-    NodeModel.objects.bulk_create(_row(node_id, ranked) for ranked in records)
+    NodeModel.objects.bulk_create(_row(node_id, model) for model in models)
 
 
-def _row(node_id: int, ranked: RankedRecord) -> NodeModel:
-    record = ranked.record
+def _row(node_id: int, model: TieredModel) -> NodeModel:
+    record = model.record
     return NodeModel(
         node_id=node_id,
         capability=record.capability,
         engine=record.engine,
         model=record.model,
-        languages=list(record.languages),
-        rung=ranked.rung,
+        traits=list(record.traits),
+        rung=model.rung,
         memory_mb=record.memory_mb,
-        detects_language=record.detects_language,
-        word_timestamps=record.word_timestamps,
         usable=record.usable,
         reason=record.reason[:REASON_CHARACTERS],
     )

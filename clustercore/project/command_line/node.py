@@ -11,7 +11,7 @@ from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hosts import HostPool
-from clustercore.nodes.adapters.inventory import take_inventory
+from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.self_tests import run_self_tests
 from clustercore.nodes.commands.rendering import model_standing, models_table
 from clustercore.nodes.domain.facts import slots_for
@@ -59,13 +59,12 @@ def _tell(said: str) -> None:
 
 def _try_models() -> int:
     logging.basicConfig(level=logging.WARNING)
-    settings = environment()
-    inventory = take_inventory(settings.engines, settings.stt_ladder, settings.models_directory)
+    inventory = inventory_here(environment())
     if not inventory.usable():
         raise CommandError("no engine of this machine is usable; `clustercore doctor` says why")
     with output().status("trying every usable model …"):
         results = _results(inventory)
-    output().print(models_table([model_standing(ranked, results) for ranked in inventory.records]))
+    output().print(models_table([model_standing(model, results) for model in inventory.models]))
     tried = [result.get("passed", False) for result in results.values()]
     say(f"{sum(tried)} of {len(tried)} models that can be tried passed.")
     return ExitCode.DONE if all(tried) else ExitCode.FAILED

@@ -61,7 +61,7 @@ def taken(node: Claimant) -> Claimed:
 
 def submitted(**wishes: object) -> Job:
     """A job of the tests' kind, with its first unit queued."""
-    wishes.setdefault("language", "en")
+    wishes.setdefault("needs", ("lang:en",))
     request = JobRequest(kind="sums", title="add them up", **wishes)  # type: ignore[arg-type]
     job, _ = submit(None, request, backlog_limit=1000)
     return job

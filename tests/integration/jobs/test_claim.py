@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done
@@ -105,7 +107,7 @@ def test_two_nodes_work_on_the_oldest_job_together_and_go_on_to_the_next_when_no
 def test_a_job_that_this_node_cannot_do_does_not_stand_in_its_way() -> None:
     start_node(WORKSTATION)
     pi = as_claimant(start_node(PI))
-    with_parts(1, language="de")
+    with_parts(1, needs=("lang:de",))
     able, _ = with_parts(1, engine="pocketsphinx")
     assert do_next(pi) == (able.pk, "part")
 
@@ -194,9 +196,39 @@ def test_critical_accuracy_takes_the_best_rung_only() -> None:
 
 def test_a_language_the_node_does_not_hear_is_not_for_it() -> None:
     pi = start_node(PI)
-    with_parts(1, language="de")
+    with_parts(1, needs=("lang:de",))
     assert claim(as_claimant(pi)) is None
     assert claimable(pi.pk, pi.capabilities, 5) == []
+
+
+def test_a_need_of_one_unit_alone_is_met_or_the_unit_waits() -> None:
+    workstation, pi = start_node(WORKSTATION), start_node(PI)
+    job = submitted(min_rung=0)
+    Unit.objects.filter(job=job).update(state="done")
+    queue_units(
+        fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=0, needs=["tools"]), NewUnit(stage="part", ordinal=1)]
+    )
+    NodeModel.objects.filter(node=pi).update(traits=["lang:en", "tools"])
+    first = claim(as_claimant(workstation))
+    assert first is not None and (first.ordinal, list(first.needs)) == (1, ["lang:en"])
+    assert claim(as_claimant(workstation)) is None
+    second = claim(as_claimant(pi))
+    assert second is not None and (second.ordinal, sorted(second.needs)) == (0, ["lang:en", "tools"])
+
+
+def test_what_a_stage_prefers_is_waited_for_while_a_live_node_offers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    workstation, pi = start_node(WORKSTATION), start_node(PI)
+    stages = tuple(replace(stage, prefers=("tools",)) for stage in fake_kinds.SUMS.stages)
+    preferring = replace(fake_kinds.SUMS, stages=stages)
+    monkeypatch.setitem(kinds._KINDS, "sums", preferring)
+    job = submitted(min_rung=0)
+    Unit.objects.filter(job=job).update(state="done")
+    queue_units(preferring, job.pk, [NewUnit(stage="part", ordinal=0)])
+    NodeModel.objects.filter(node=workstation).update(traits=["lang:*", "tools"])
+    assert claim(as_claimant(pi)) is None
+    stop_node(workstation)
+    found = claim(as_claimant(pi))
+    assert found is not None and list(found.prefers) == ["tools"]
 
 
 def test_an_engine_the_user_insists_on_is_the_only_one_that_serves() -> None:
@@ -286,7 +318,7 @@ def test_a_claim_reads_little_though_one_job_holds_nearly_all_units() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_WIDE, [wide.pk])
         cursor.execute("ANALYZE jobs_unit, jobs_job")
-    small = JobRequest(kind="sums", title="small", language="en")
+    small = JobRequest(kind="sums", title="small", needs=("lang:en",))
     jobs = [submit(None, small, backlog_limit=10**9)[0] for _ in range(6)]
     assert max(pages_read(node) for _ in jobs) < 300
     Job.objects.filter(pk=wide.pk).update(priority=1)
@@ -298,9 +330,9 @@ def test_a_part_that_needs_more_than_its_stage_goes_to_a_node_that_can_and_sets_
     Node.objects.filter(pk=able.pk).update(capabilities=["media", "stt", "translate"])
     able.refresh_from_db()
     NodeModel.objects.create(
-        node=able, capability="translate", engine="faster-whisper", model="tiny", languages=["*"], rung=1
+        node=able, capability="translate", engine="faster-whisper", model="tiny", traits=["lang:*"], rung=1
     )
-    job = submitted(language="de")
+    job = submitted(needs=("lang:de",))
     Unit.objects.filter(job=job).update(state="done")
     queue_units(fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=0, capability="translate")])
     assert claim(as_claimant(best)) is None

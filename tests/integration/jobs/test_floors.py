@@ -109,7 +109,7 @@ def test_the_job_says_what_it_waits_for_and_until_when() -> None:
 
 def test_what_somebody_asked_for_is_no_matter_of_a_decision() -> None:
     start_node(WORKSTATION)
-    for wish in ({"min_rung": 0}, {"engine": "pocketsphinx"}, {"language": None}):
+    for wish in ({"min_rung": 0}, {"engine": "pocketsphinx"}, {"needs": None}):
         job, _ = with_parts(1, **wish)
         assert look(job) is None
 

@@ -219,7 +219,8 @@ def _measure() -> Reads:
 
 
 def _running(title: str, priority: int) -> Job:
-    job, _ = submit(None, JobRequest(kind="sums", title=title, priority=priority, language="en"), backlog_limit=10**6)
+    request = JobRequest(kind="sums", title=title, priority=priority, needs=("lang:en",))
+    job, _ = submit(None, request, backlog_limit=10**6)
     Unit.objects.filter(job=job, stage="plan").update(state="done")
     _queue(job, 0, FEW)
     return job

@@ -25,10 +25,10 @@ from tests.fakes.jobs import kinds as fake_kinds
 from tests.integration.jobs.conftest import submitted, taken, with_parts
 
 
-def listed(job: Job) -> list[tuple[str, str | None, int | None]]:
+def listed(job: Job) -> list[tuple[str, list[str] | None, int | None]]:
     """The stages of a job for which there is work, and what they ask, those that are due."""
     rows = Ready.objects.filter(job=job, is_due=True).order_by("demand__stage")
-    return list(rows.values_list("demand__stage", "demand__language", "demand__min_rung"))
+    return list(rows.values_list("demand__stage", "demand__job_needs", "demand__min_rung"))
 
 
 def put_off(job: Job) -> list[str]:
@@ -37,10 +37,10 @@ def put_off(job: Job) -> list[str]:
 
 def test_a_job_is_listed_for_what_is_queued_and_not_for_what_is_blocked_or_held(node: Claimant) -> None:
     job = submitted()
-    assert listed(job) == [("plan", "", 0)]
+    assert listed(job) == [("plan", [], 0)]
     fake_kinds.HELD.append("until the language is known")
     queue_units(fake_kinds.SUMS, job.pk, [NewUnit(stage="part", ordinal=0)])
-    assert listed(job) == [("plan", "", 0)]
+    assert listed(job) == [("plan", [], 0)]
 
 
 def test_many_units_that_are_queued_one_by_one_write_their_row_once(node: Claimant) -> None:
@@ -55,7 +55,7 @@ def test_many_units_that_are_queued_one_by_one_write_their_row_once(node: Claima
         Unit.objects.filter(job=job, stage="part").update(state="queued")
         cursor.execute(written)
         assert cursor.fetchone()[0] == before + 1
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
     assert len(claimable(node.node_id, node.capabilities, 60)) == len(parts)
 
 
@@ -63,7 +63,7 @@ def test_the_last_unit_takes_its_job_off_the_list(node: Claimant) -> None:
     job, _ = with_parts(2)
     tidy_ready()
     taken(node)
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
     taken(node)
     assert not Ready.objects.exists()
 
@@ -75,7 +75,7 @@ def test_what_is_tried_again_later_is_listed_for_then(node: Claimant) -> None:
     assert (listed(job), put_off(job)) == ([], ["part"])
     assert mark_due() == 0
     Unit.objects.filter(job=job).update(run_after=F("run_after") - timedelta(seconds=61))
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
     assert claim(node) is not None
 
 
@@ -85,7 +85,7 @@ def test_what_was_put_off_comes_due_by_itself(node: Claimant) -> None:
     settle(taken(node).key, Hold("the quota is used up", seconds=60.0))
     Ready.objects.update(due_at=Now() - timedelta(seconds=1))
     assert mark_due() == 1
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
 
 
 def test_a_job_of_which_only_later_work_is_left_stands_in_nobodys_way(node: Claimant) -> None:
@@ -97,15 +97,15 @@ def test_a_job_of_which_only_later_work_is_left_stands_in_nobodys_way(node: Clai
     assert Ready.objects.filter(due_at__gt=Now() + timedelta(seconds=50)).exists()
 
 
-def test_an_answer_of_its_language_moves_a_job_to_those_that_hear_it() -> None:
+def test_needs_that_come_to_be_known_move_a_job_to_those_that_meet_them() -> None:
     start_node(WORKSTATION)
     pi = start_node(PI)
-    job, _ = with_parts(1, language=None, min_rung=0)
+    job, _ = with_parts(1, needs=None, min_rung=0)
     Unit.objects.filter(job=job, stage="plan").update(state="done")
     tidy_ready()
     assert listed(job) == [("part", None, 0)]
-    Job.objects.filter(pk=job.pk).update(language="de")
-    assert listed(job) == [("part", "de", 0)]
+    Job.objects.filter(pk=job.pk).update(needs=["lang:de"])
+    assert listed(job) == [("part", ["lang:de"], 0)]
     assert claim(as_claimant(pi)) is None
 
 
@@ -114,7 +114,7 @@ def test_a_floor_that_is_decided_moves_a_job(node: Claimant) -> None:
     job, _ = with_parts(1)
     tidy_ready()
     keep_floors(600.0, may_fall=False)
-    assert listed(job) == [("part", "en", 4)]
+    assert listed(job) == [("part", ["lang:en"], 4)]
     assert claim(node) is None
 
 
@@ -142,7 +142,7 @@ def test_a_paused_job_is_listed_again_when_it_goes_on(node: Claimant) -> None:
     pause_job(job.pk)
     assert not Ready.objects.exists()
     resume_job(job.pk)
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
 
 
 def test_a_cancelled_job_leaves_the_list_and_comes_back_when_it_is_tried_again(node: Claimant) -> None:
@@ -161,7 +161,7 @@ def test_the_sweep_removes_what_was_left_behind_and_nothing_else(node: Claimant)
     Unit.objects.filter(job=job).update(state="done")
     tidy_ready()
     assert listed(job) == []
-    assert listed(other) == [("part", "en", None)]
+    assert listed(other) == [("part", ["lang:en"], None)]
 
 
 def test_a_queued_unit_that_is_not_listed_is_found(node: Claimant, caplog: pytest.LogCaptureFixture) -> None:
@@ -184,7 +184,7 @@ def test_work_that_is_listed_by_an_older_floor_is_found(node: Claimant) -> None:
     Ready.objects.filter(job=job).update(demand_id=stale.demand_id)
     assert claim(node) is None
     assert repair_ready() == 1
-    assert listed(job) == [("part", "en", 2)]
+    assert listed(job) == [("part", ["lang:en"], 2)]
     assert claim(node) is not None
 
 
@@ -206,7 +206,7 @@ def test_what_nobody_asks_for_any_more_is_forgotten_after_a_while(node: Claimant
     assert Demand.objects.get().unused_since is None
 
 
-@pytest.mark.parametrize("wish", [{"engine": "somebody-elses"}, {"language": "de"}, {"min_rung": 4}])
+@pytest.mark.parametrize("wish", [{"engine": "somebody-elses"}, {"needs": ("lang:de",)}, {"min_rung": 4}])
 def test_looking_past_jobs_that_are_not_for_a_node_reads_nothing_of_them(wish: dict[str, object]) -> None:
     pi = start_node(PI)
     for _ in range(3):

@@ -78,7 +78,7 @@ def test_a_claim_that_began_before_more_was_queued_does_not_take_it_off_the_list
         other.rollback()
         found = claiming.result(20)
     assert found is not None and found.unit_id == first.pk
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
     assert taken(node).unit_id == second.pk
 
 
@@ -125,7 +125,7 @@ def test_a_demand_that_somebody_is_about_to_name_is_not_removed(node: Claimant, 
     other.execute(QUEUE, [part.pk])
     tidy_ready()
     other.commit()
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
     assert claim(node) is not None
 
 
@@ -153,8 +153,8 @@ def expire(job: Job) -> None:
     Attempt.objects.filter(unit__job=job).update(lease_until=Now() - timedelta(seconds=1))
 
 
-def hear(language: str, job: Job) -> None:
-    Job.objects.filter(pk=job.pk).update(language=language)
+def need(trait: str, job: Job) -> None:
+    Job.objects.filter(pk=job.pk).update(needs=[trait])
 
 
 def lower_the_wish(job: Job) -> None:
@@ -168,8 +168,8 @@ def pause_and_go_on(job: Job) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [lambda job: edit_job(job.pk, priority=5), partial(hear, "de"), lower_the_wish, pause_and_go_on],
-    ids=["priority", "language", "floor", "pause"],
+    [lambda job: edit_job(job.pk, priority=5), partial(need, "lang:de"), lower_the_wish, pause_and_go_on],
+    ids=["priority", "needs", "floor", "pause"],
 )
 def test_what_a_lost_node_had_in_hand_is_listed_as_its_job_asks_now(change: Callable[[Job], None]) -> None:
     node = as_claimant(start_node(LAPTOP))
@@ -181,7 +181,7 @@ def test_what_a_lost_node_had_in_hand_is_listed_as_its_job_asks_now(change: Call
         tidy_ready()
         repair_ready()
         job.refresh_from_db()
-        wanted = [("part", job.language, job.min_rung)]
+        wanted = [("part", job.needs, job.min_rung)]
         assert listed(job) == wanted, held
         assert set(Ready.objects.filter(job=job).values_list("priority", flat=True)) == {job.priority}
         cancel_job(job.pk)

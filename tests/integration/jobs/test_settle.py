@@ -309,14 +309,14 @@ def test_advancing_at_any_time_is_harmless() -> None:
 
 
 def test_a_job_that_no_live_node_can_do_says_why_and_stops_saying_so_when_one_can() -> None:
-    job, _ = with_parts(1, language="de")
+    job, _ = with_parts(1, needs=("lang:de",))
     explain_waiting_jobs()
     job.refresh_from_db()
     assert "clustercore node" in job.waiting
     start_node(PI)
     explain_waiting_jobs()
     job.refresh_from_db()
-    assert "'de'" in job.waiting and "models pull" in job.waiting
+    assert "lang:de" in job.waiting and "models list --available" in job.waiting
     start_node(LAPTOP)
     explain_waiting_jobs()
     job.refresh_from_db()

@@ -14,15 +14,15 @@ from django.db.models.functions import Now
 from clustercore.nodes import selectors, services
 from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.facts import Gpu, Hardware, NodeFacts
-from clustercore.nodes.domain.inventory import Inventory, RankedRecord
+from clustercore.nodes.domain.inventory import Inventory, TieredModel
 from clustercore.nodes.domain.ledger import NameTakenError, TooOldError
 from clustercore.nodes.models import Node, NodeModel
 
 pytestmark = [pytest.mark.services, pytest.mark.django_db]
 
-LARGE = RankedRecord(ModelRecord(capability="stt", engine="whisper", model="large", detects_language=True), 5)
-ENGLISH = RankedRecord(ModelRecord(capability="stt", engine="sphinx", model="en", languages=("en",)), 0)
-MISSING = RankedRecord(ModelRecord(capability="tts", engine="piper", model="x", usable=False, reason="download it"), 0)
+LARGE = TieredModel(ModelRecord(capability="stt", engine="whisper", model="large", traits=("lang:*",)), 5)
+ENGLISH = TieredModel(ModelRecord(capability="stt", engine="sphinx", model="en", traits=("lang:en",)), 0)
+MISSING = TieredModel(ModelRecord(capability="tts", engine="piper", model="x", usable=False, reason="download it"), 0)
 GONE_PROCESS = 2**22 + 1
 
 
@@ -51,7 +51,7 @@ def facts(name: str, instance: UUID | None = None, *, process_id: int = GONE_PRO
     )
 
 
-def register(name: str, *records: RankedRecord, **changes: int | str) -> Node:
+def register(name: str, *records: TieredModel, **changes: int | str) -> Node:
     node: Node = services.register_node(facts(name, **changes), Inventory(records, {}))  # type: ignore[arg-type]
     return node
 
@@ -130,10 +130,10 @@ def test_the_best_rung_depends_on_the_language_and_on_who_lives() -> None:
     big = register("big", LARGE)
     register("small", ENGLISH)
     assert selectors.best_live_rung("stt") == 5
-    assert selectors.best_live_rung("stt", "de") == 5
+    assert selectors.best_live_rung("stt", ["lang:de"]) == 5
     age(big, 60)
-    assert selectors.best_live_rung("stt", "en") == 0
-    assert selectors.best_live_rung("stt", "de") is None
+    assert selectors.best_live_rung("stt", ["lang:en"]) == 0
+    assert selectors.best_live_rung("stt", ["lang:de"]) is None
     assert selectors.best_live_rung("tts") is None
 
 

@@ -60,7 +60,7 @@ def rows() -> dict[str, Any]:
         last_seen=now,
         started=now,
     )
-    NodeModel.objects.create(node=node, capability="stt", engine="vosk", model="small-en", languages=["en"], rung=1)
+    NodeModel.objects.create(node=node, capability="stt", engine="vosk", model="small-en", traits=["lang:en"], rung=1)
     job = Job.objects.create(
         language="en", kind="transcription", title=MARKUP, created=now, waiting="no node is online"
     )

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from clustercore.config.environment import DEFAULT_ENGINES
 from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.plugins import load_plugin
 from clustercore.nodes.domain.engine import EngineFailure
 from tests.fakes.transcription.engines.tiny_whisper import SMALLEST, write_tiny_whisper
 from transcription.adapters.bundled_clip import clip_request, judge_clip
+from transcription.domain.engines import ENGINES
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hosts(models: Path) -> Iterator[HostPool]:
-    plugins = {load_plugin(spec).name: spec for spec in DEFAULT_ENGINES}
+    plugins = {load_plugin(spec).name: spec for spec in ENGINES}
     pool = HostPool(plugins, models, slots=1, threads=1, silent_seconds=60)
     yield pool
     pool.close()

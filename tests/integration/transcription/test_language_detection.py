@@ -20,6 +20,7 @@ from clustercore.jobs.models import Job, JobBlob, JobEvent, Unit
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.submit import submit
 from clustercore.nodes.domain.engine import ModelRecord
+from clustercore.nodes.domain.inventory import TieredModel
 from tests.cast import WORKSTATION, start_node
 from tests.talk import ended, heard_in, merge, taken
 from transcription.models import Piece
@@ -36,7 +37,7 @@ def job(tmp_path: Any) -> Job:
     blobs.establish_hub(environment().data_dir, "http://127.0.0.1:1")
     start_node(WORKSTATION)
     parameters = {"prompt": "", "piece_seconds": None, "blob": "0" * 64}
-    request = JobRequest(kind="transcription", title="talk.wav", parameters=parameters)
+    request = JobRequest(kind="transcription", title="talk.wav", parameters=parameters, needs=None)
     made, _ = submit(None, request, backlog_limit=100)
     return made
 
@@ -215,10 +216,15 @@ def test_a_doubtful_language_is_weighed_against_that_of_further_pieces(job: Job,
 
 def asked_of(answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the stage makes of an engine's answer."""
-    model = ModelRecord(capability="stt", engine="whisper", model="large", detects_language=True)
-    monkeypatch.setattr(hearing, "models_on", lambda *_: [SimpleNamespace(rung=1, record=model)])
+    model = ModelRecord(capability="stt", engine="whisper", model="large", traits=("lang:*", "detects-language"))
+    monkeypatch.setattr(hearing, "models_on", lambda *_: [TieredModel(model, 1)])
     context = SimpleNamespace(
-        node_id=1, minimum_rung=0, payload={"blob": "x"}, fetch=lambda _: "x", call_engine=lambda *_: answer
+        node_id=1,
+        minimum_rung=0,
+        prefers=("detects-language",),
+        payload={"blob": "x"},
+        fetch=lambda _: "x",
+        call_engine=lambda *_: answer,
     )
     verdict = detect(cast(UnitContext, context))
     assert isinstance(verdict, Done)
@@ -230,3 +236,12 @@ def test_an_engine_that_heard_nothing_has_not_heard_english(monkeypatch: pytest.
         assert asked_of(answer, monkeypatch)["language"] is None
     heard = asked_of({"language": "fr", "language_probability": 0.8}, monkeypatch)
     assert (heard["language"], heard["probability"]) == ("fr", 0.8)
+
+
+def test_a_decided_language_becomes_what_the_job_needs_in_the_same_transaction(job: Job, tmp_path: Any) -> None:
+    cut_into(job, tmp_path, [2.0])
+    assert Job.objects.get(pk=job.pk).needs is None
+    claimed = next_of(job, "detect")
+    assert claimed.prefers == ["detects-language"]
+    ended(claimed, Done({"language": "de", "probability": 0.9, "how": "heard by whisper:large"}))
+    assert Job.objects.get(pk=job.pk).needs == ["lang:de"]

@@ -11,10 +11,10 @@ from clustercore.jobs.domain.words import ordinal_words, place_words, took_words
 from clustercore.terminal.domain.words import factor_words
 
 SMALL = Server(
-    node_id=1, slots=2, capability="stt", engine="faster-whisper", model="small", languages=("*",), rung=3, rate=10.0
+    node_id=1, slots=2, capability="stt", engine="faster-whisper", model="small", traits=("lang:*",), rung=3, rate=10.0
 )
 ROUGH = Server(
-    node_id=2, slots=1, capability="stt", engine="pocketsphinx", model="en-us", languages=("en",), rung=0, rate=5.0
+    node_id=2, slots=1, capability="stt", engine="pocketsphinx", model="en-us", traits=("lang:en",), rung=0, rate=5.0
 )
 
 
@@ -60,18 +60,18 @@ def test_a_recording_of_unknown_length_counts_as_the_usual_one() -> None:
 
 
 def test_the_speed_is_that_of_the_nodes_that_may_take_part() -> None:
-    assert rate_for(Demand(capability="stt", language="en"), [SMALL, ROUGH]) == 20.0
-    assert rate_for(Demand(capability="stt", language="en", lowest_rung=0), [SMALL, ROUGH]) == 25.0
-    assert rate_for(Demand(capability="stt", language="en", engine="pocketsphinx"), [SMALL, ROUGH]) == 5.0
-    assert rate_for(Demand(capability="stt", language="de", engine="pocketsphinx"), [SMALL, ROUGH]) is None
+    assert rate_for(Demand(capability="stt", needs=("lang:en",)), [SMALL, ROUGH]) == 20.0
+    assert rate_for(Demand(capability="stt", needs=("lang:en",), lowest_rung=0), [SMALL, ROUGH]) == 25.0
+    assert rate_for(Demand(capability="stt", needs=("lang:en",), engine="pocketsphinx"), [SMALL, ROUGH]) == 5.0
+    assert rate_for(Demand(capability="stt", needs=("lang:de",), engine="pocketsphinx"), [SMALL, ROUGH]) is None
     # Nobody was heard to speak: any model will do.
-    assert rate_for(Demand(capability="stt", language="", engine="pocketsphinx"), [SMALL, ROUGH]) == 5.0
+    assert rate_for(Demand(capability="stt", engine="pocketsphinx"), [SMALL, ROUGH]) == 5.0
     assert rate_for(Demand(capability="translate"), [SMALL, ROUGH]) is None
 
 
 def test_a_node_with_two_models_has_its_slots_once() -> None:
     twice = [SMALL, Server(node_id=1, slots=2, capability="stt", engine="faster-whisper", model="tiny",
-                           languages=("*",), rung=2, rate=40.0)]  # fmt: skip
+                           traits=("lang:*",), rung=2, rate=40.0)]  # fmt: skip
     assert rate_for(Demand(capability="stt"), twice) == 20.0
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+from clustercore.jobs.domain.kinds import Remedies
 from clustercore.jobs.domain.waiting import job_waits_because, node_idles_because
+
+REMEDIES = Remedies(model="pull the large one", lower="ask for less")
 
 
 def reason(**facts: object) -> str:
     known: dict[str, object] = {
         "contract": "sums/part/1",
         "capability": "stt",
-        "language": "en",
+        "needs": ["lang:en"],
         "engine": "",
         "model": "",
         "floor": 0,
@@ -45,8 +48,11 @@ def test_a_missing_capability_points_to_the_doctor() -> None:
     assert "clustercore doctor" in reason(nodes_with_capability=0)
 
 
-def test_a_language_nobody_hears_points_to_a_model() -> None:
-    assert "'de'" in reason(language="de") and "models pull" in reason(language="de")
+def test_what_no_model_offers_is_named_with_what_the_kind_says_of_the_remedy() -> None:
+    assert reason(needs=["lang:de", "tools"], remedies=REMEDIES) == (
+        "no live node has a model that offers lang:de, tools: pull the large one"
+    )
+    assert "models list --available" in reason(needs=[])
 
 
 def test_an_engine_the_user_insists_on_is_named() -> None:
@@ -54,8 +60,8 @@ def test_an_engine_the_user_insists_on_is_named() -> None:
 
 
 def test_a_floor_nobody_reaches_offers_every_rung() -> None:
-    said = reason(floor=4)
-    assert "--quality any" in said and "reaches rung 4" in said and "lasted" not in said
+    said = reason(floor=4, remedies=REMEDIES)
+    assert "or ask for less" in said and "reaches rung 4" in said and "lasted" not in said
 
 
 def test_a_floor_that_falls_by_itself_says_when_and_who_is_held() -> None:
@@ -69,7 +75,9 @@ def test_an_idle_node_says_what_it_has_and_who_sets_the_floor() -> None:
         best_here="pocketsphinx:en-us",
         best_anywhere="faster-whisper:large-v3",
         best_node="workstation",
+        lower="ask for less",
     )
+    assert said.endswith("to let every rung take part, ask for less")
     assert "pocketsphinx:en-us" in said and "faster-whisper:large-v3 on workstation" in said
 
 
@@ -81,6 +89,6 @@ def test_work_that_every_able_node_failed_at_waits_with_what_went_wrong() -> Non
 
 def test_a_node_that_waiting_work_does_not_ask_for_is_not_told_of_rungs() -> None:
     nobody = node_idles_because(floor=0, best_here="vosk:en", best_anywhere="what was asked for", best_node="")
-    assert nobody == "what waits asks for an engine, model or language that no live node has; this node has vosk:en"
+    assert nobody == "what waits asks for what no live node has; this node has vosk:en"
     other = node_idles_because(floor=0, best_here="vosk:en", best_anywhere="faster-whisper:small", best_node="studio")
     assert other == "what waits asks for faster-whisper:small on studio; this node has vosk:en"

@@ -12,16 +12,16 @@ HERE = "tests.unit.nodes.test_inventory"
 
 
 class Scribe:
-    """A transcribing engine with three models, one of them missing its file."""
+    """An engine with three models, one of them missing its file."""
 
     name = "scribe"
     capability = "stt"
 
     def inventory(self, models_directory: Path) -> list[ModelRecord]:
         return [
-            ModelRecord(capability="stt", engine=self.name, model="large", memory_mb=900),
-            ModelRecord(capability="stt", engine=self.name, model="tiny"),
-            ModelRecord(capability="stt", engine=self.name, model="gone", usable=False, reason="download it"),
+            ModelRecord(capability=self.capability, engine=self.name, model="large", memory_mb=900),
+            ModelRecord(capability=self.capability, engine=self.name, model="tiny"),
+            ModelRecord(capability=self.capability, engine=self.name, model="gone", usable=False, reason="download it"),
         ]
 
     def load(self, model: str, models_directory: Path) -> Loaded:
@@ -52,7 +52,7 @@ class Wordy(Scribe):
     name = "wordy"
 
     def inventory(self, models_directory: Path) -> list[ModelRecord]:
-        return [ModelRecord(capability="stt", engine=self.name, model="m" * 201)]
+        return [ModelRecord(capability=self.capability, engine=self.name, model="m" * 201)]
 
 
 class Sloppy(Scribe):
@@ -78,26 +78,30 @@ class Sloppy(Scribe):
     ],
 )
 def test_a_broken_plugin_is_shown_with_its_reason_and_stops_nobody(tmp_path: Path, plugin: str, reason: str) -> None:
-    inventory = take_inventory([plugin, ECHO], (), tmp_path)
+    inventory = take_inventory([plugin, ECHO], {}, tmp_path)
     assert inventory.capabilities() == ("any", "echo")
-    (broken,) = [ranked.record for ranked in inventory.records if not ranked.record.usable]
+    (broken,) = [model.record for model in inventory.models if not model.record.usable]
     assert reason in broken.reason
     assert list(inventory.plugins) == ["echo"]
 
 
-def test_only_transcribing_models_stand_on_the_ladder(tmp_path: Path) -> None:
-    ladder = ("scribe:*large*", "scribe:*", "*:*")
-    inventory = take_inventory([f"{HERE}:Scribe", ECHO], ladder, tmp_path)
-    rungs = {(r.record.engine, r.record.model): r.rung for r in inventory.records}
+@pytest.mark.parametrize("capability", ["stt", "llm"])
+def test_models_stand_on_the_tiers_of_their_own_capability(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: str
+) -> None:
+    monkeypatch.setattr(Scribe, "capability", capability)
+    orders = {capability: ("scribe:*large*", "scribe:*", "*:*"), "another": ("*:*", "echo:*")}
+    inventory = take_inventory([f"{HERE}:Scribe", ECHO], orders, tmp_path)
+    rungs = {(m.record.engine, m.record.model): m.rung for m in inventory.models}
     assert rungs == {("scribe", "large"): 2, ("scribe", "tiny"): 1, ("scribe", "gone"): 1, ("echo", "plain"): 0}
 
 
 def test_a_plugin_named_twice_counts_once(tmp_path: Path) -> None:
-    assert len(take_inventory([ECHO, ECHO], (), tmp_path).records) == 1
+    assert len(take_inventory([ECHO, ECHO], {}, tmp_path).models) == 1
 
 
 def test_a_capability_needs_a_usable_model_and_says_what_it_takes(tmp_path: Path) -> None:
-    inventory = take_inventory([f"{HERE}:Scribe"], (), tmp_path)
+    inventory = take_inventory([f"{HERE}:Scribe"], {}, tmp_path)
     assert inventory.memory_mb("scribe", "large") == 900
     assert inventory.memory_mb("scribe", "unheard of") == 0
     assert [record.model for record in inventory.usable()] == ["large", "tiny"]

@@ -26,6 +26,7 @@ from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded, M
 from transcription.adapters.engines.audio import Samples, read_samples, seconds_of
 from transcription.adapters.engines.model_folders import megabytes, model_folder, model_folders
 from transcription.adapters.engines.speech_regions import speech_regions
+from transcription.domain.traits import ANY_LANGUAGE, DETECTS_LANGUAGE, WORD_TIMES, language_trait
 from transcription.domain.transcript import is_unspaced
 
 DETECTION_WINDOWS = 3
@@ -83,10 +84,8 @@ class FasterWhisper:
             capability=self.capability,
             engine=self.name,
             model=model,
-            languages=("en",) if english else ("*",),
+            traits=(WORD_TIMES, language_trait("en")) if english else (WORD_TIMES, ANY_LANGUAGE, DETECTS_LANGUAGE),
             memory_mb=size_mb + WORKING_MB if size_mb else 0,
-            detects_language=not english,
-            word_timestamps=True,
             usable=not reason,
             reason=reason,
         )

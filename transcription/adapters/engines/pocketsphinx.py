@@ -15,6 +15,7 @@ from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded, M
 from transcription.adapters.engines.audio import Samples, read_samples, seconds_of
 from transcription.adapters.engines.speech_regions import Region, speech_regions
 from transcription.domain.sampling import SAMPLE_RATE
+from transcription.domain.traits import WORD_TIMES, language_trait
 
 MODEL = "en-us"
 FRAMES_PER_SECOND = 100
@@ -39,9 +40,8 @@ class PocketSphinx:
                 capability=self.capability,
                 engine=self.name,
                 model=MODEL,
-                languages=("en",),
+                traits=(WORD_TIMES, language_trait("en")),
                 memory_mb=150,
-                word_timestamps=True,
                 usable=not missing,
                 reason="pocketsphinx is not installed; type: pip install pocketsphinx" if missing else "",
             )

@@ -15,6 +15,7 @@ from transcription.adapters.engines.audio import Samples, read_samples, seconds_
 from transcription.adapters.engines.model_folders import megabytes, model_folder, model_folders
 from transcription.domain.language import parse_language
 from transcription.domain.sampling import SAMPLE_RATE
+from transcription.domain.traits import WORD_TIMES, language_trait
 from transcription.domain.transcript import joined
 
 INSTALL = "pip install 'clustercore[vosk]'"
@@ -48,9 +49,8 @@ class Vosk:
             capability=self.capability,
             engine=self.name,
             model=model,
-            languages=(language,) if language else (),
+            traits=(WORD_TIMES, language_trait(language)) if language else (WORD_TIMES,),
             memory_mb=max(300, 3 * size_mb) if size_mb else 0,
-            word_timestamps=True,
             usable=not reason,
             reason=reason,
         )

@@ -47,7 +47,7 @@ SETTINGS = {
             "tests.fakes.transcription.engines.interpreter:Interpreter",
         ]
     ),
-    "CLUSTERCORE_STT_LADDER": json.dumps(["oracle:*", "interpreter:*"]),
+    "CLUSTERCORE_TIERS": json.dumps({"stt": ["oracle:*", "interpreter:*"], "translate": ["oracle:*", "interpreter:*"]}),
     "CLUSTERCORE_NODE_WAIT_SECONDS": str(NODE_WAIT_SECONDS),
     "CLUSTERCORE_BACKLOG_LIMIT": str(BACKLOG_LIMIT),
     "CLUSTERCORE_REQUESTS_PER_MINUTE": "100000",

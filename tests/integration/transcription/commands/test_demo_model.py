@@ -11,7 +11,7 @@ import pytest
 from clustercore.config.environment import environment, set_variables
 from clustercore.nodes.adapters import model_sources
 from clustercore.nodes.domain.engine import ModelRecord
-from clustercore.nodes.domain.inventory import Inventory, RankedRecord
+from clustercore.nodes.domain.inventory import Inventory, TieredModel
 from clustercore.nodes.domain.model_catalogue import CatalogueEntry, ModelStoreError
 from tests.fakes.transcription.engines.tiny_whisper import SMALLEST, write_tiny_whisper
 from transcription.commands import demo_model
@@ -64,7 +64,7 @@ def test_without_the_engine_no_model_is_fetched_and_it_is_said_how_to_install_it
 
 def with_models(monkeypatch: pytest.MonkeyPatch, *records: ModelRecord) -> None:
     """These models are here, and no others."""
-    here = Inventory(tuple(RankedRecord(record, 1) for record in records), {})
+    here = Inventory(tuple(TieredModel(record, 1) for record in records), {})
     monkeypatch.setattr(demo_model, "take_inventory", lambda *words: here)
 
 
@@ -74,9 +74,9 @@ def said_about(engine: str = "", *, own_file: bool = False) -> list[str]:
     return said
 
 
-GERMAN = ModelRecord(capability="stt", engine="vosk", model="de-small", languages=("de",))
-ENGLISH = ModelRecord(capability="stt", engine="vosk", model="en-small", languages=("en",))
-ANY = ModelRecord(capability="stt", engine="faster-whisper", model="base", languages=("*",))
+GERMAN = ModelRecord(capability="stt", engine="vosk", model="de-small", traits=("lang:de",))
+ENGLISH = ModelRecord(capability="stt", engine="vosk", model="en-small", traits=("lang:en",))
+ANY = ModelRecord(capability="stt", engine="faster-whisper", model="base", traits=("lang:*",))
 
 
 def test_a_model_of_another_language_does_not_serve_the_bundled_conversation(

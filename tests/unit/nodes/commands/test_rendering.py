@@ -40,11 +40,11 @@ def test_a_held_node_says_why() -> None:
 def test_a_model_that_cannot_be_used_says_why_and_one_that_can_says_how_fast() -> None:
     models = (
         ModelStanding(
-            capability="stt", label="pocketsphinx:en-us", rung=0, languages=("en",), memory_mb=100, usable=True,
+            capability="stt", label="pocketsphinx:en-us", rung=0, traits=("lang:en",), memory_mb=100, usable=True,
             self_test={"passed": True, "real_time_factor": 0.25, "device": "cpu"},
         ),
         ModelStanding(
-            capability="stt", label="vosk:en-small", rung=1, languages=("en",), memory_mb=0, usable=False,
+            capability="stt", label="vosk:en-small", rung=1, traits=("lang:en",), memory_mb=0, usable=False,
             reason="no Vosk model is here; type: clustercore models pull vosk:en-small",
         ),
     )  # fmt: skip

@@ -32,7 +32,7 @@ def model_folder(models: Path, name: str) -> Path:
 def test_a_multilingual_model_hears_and_detects_any_language(tmp_path: Path) -> None:
     model_folder(tmp_path, "small")
     record, translating = FasterWhisper().inventory(tmp_path)
-    assert (record.usable, record.languages, record.detects_language) == (True, ("*",), True)
+    assert (record.usable, record.traits) == (True, ("word-times", "lang:*", "detects-language"))
     assert record.memory_mb > 2
     assert translating == replace(record, capability="translate")
 
@@ -46,7 +46,7 @@ def test_a_model_that_never_learned_to_translate_does_not_offer_it(tmp_path: Pat
 def test_an_english_model_hears_english_and_detects_nothing(tmp_path: Path) -> None:
     model_folder(tmp_path, "small.en")
     (record,) = FasterWhisper().inventory(tmp_path)
-    assert (record.usable, record.languages, record.detects_language) == (True, ("en",), False)
+    assert (record.usable, record.traits) == (True, ("word-times", "lang:en"))
     assert is_english_only("distil-small.en")
     assert not is_english_only("large-v3")
 

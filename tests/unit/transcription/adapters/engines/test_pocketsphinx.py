@@ -11,7 +11,7 @@ from transcription.adapters.engines.pocketsphinx import PocketSphinx, refuse_oth
 
 def test_the_model_of_the_wheel_is_usable_with_nothing_downloaded(tmp_path: Path) -> None:
     (record,) = PocketSphinx().inventory(tmp_path / "absent")
-    assert (record.model, record.languages, record.usable) == ("en-us", ("en",), True)
+    assert (record.model, record.traits, record.usable) == ("en-us", ("word-times", "lang:en"), True)
 
 
 def test_without_the_wheel_the_inventory_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,9 +46,9 @@ def test_the_language_is_read_from_the_name_of_the_model(model: str, language: s
 
 def test_each_model_folder_is_a_record_of_its_language(models: Path) -> None:
     found = {record.model: record for record in Vosk().inventory(models)}
-    assert {model: record.languages for model, record in found.items()} == {
-        "en-small": ("en",),
-        "vosk-model-small-de-0.15": ("de",),
+    assert {model: record.traits for model, record in found.items()} == {
+        "en-small": ("word-times", "lang:en"),
+        "vosk-model-small-de-0.15": ("word-times", "lang:de"),
     }
     assert all(record.usable and record.memory_mb >= 300 for record in found.values())
 

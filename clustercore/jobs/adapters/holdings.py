@@ -71,6 +71,7 @@ class Holdings:
         self._kept: set[UUID] = set()
         self._knocks: dict[int, float] = {}
         self._places = 0
+        self._replies_lost = 0
 
     @property
     def places(self) -> int:
@@ -109,6 +110,21 @@ class Holdings:
         """They are brought, or do not count any more."""
         with self._lock:
             self._kept.difference_update(keys)
+
+    def known(self) -> set[UUID]:
+        """Returns the keys of all attempts that this process holds, or is done with and has not brought yet."""
+        with self._lock:
+            return self._held.keys() | self._kept
+
+    @property
+    def replies_lost(self) -> int:
+        """Returns how often a claim ended without a reply: the ledger may have given an attempt that nobody holds."""
+        return self._replies_lost
+
+    def lose_reply(self) -> None:
+        """Counts a claim of which nobody knows whether it was committed."""
+        with self._lock:
+            self._replies_lost += 1
 
     def extendable(self, silent_seconds: float) -> dict[UUID, float]:
         """Key to fraction done, of those that reported within `silent_seconds`, and of those that are done."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.kinds import light_stages
 from clustercore.jobs.domain.questions import Answer
@@ -20,6 +21,7 @@ from clustercore.jobs.selectors.eligibility import (
     STILL_ASKED,
     known_here,
 )
+from clustercore.jobs.services.mishaps import HUB_AWAY
 from clustercore.jobs.services.telling import job_changed
 
 # THE ORDER OF WORK, here and nowhere else:
@@ -247,7 +249,11 @@ def claim(claimant: Claimant, place: CanvasPlace | None = None) -> Claimed | Non
     """
     passed: list[Passed] = []
     while True:
-        rows = CLAIM.fetch(**claim_arguments(claimant, place, passed))
+        try:
+            rows = CLAIM.fetch(**claim_arguments(claimant, place, passed))
+        except HUB_AWAY:
+            HOLDINGS.lose_reply()
+            raise
         found = claimed_from(rows[0]) if rows else None
         if not isinstance(found, Passed):
             if found is not None:

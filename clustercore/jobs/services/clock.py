@@ -12,6 +12,7 @@ from clustercore.jobs.domain.clock import ClockReading, step_between, step_in_wo
 from clustercore.jobs.domain.counters import CLOCK_MILLISECONDS, CLOCK_STEPS
 from clustercore.jobs.models import Counter
 from clustercore.jobs.services.events import count, record_event
+from clustercore.jobs.services.ready import lock_ready
 from clustercore.nodes.services import shift_last_seen
 
 logger = logging.getLogger(__name__)
@@ -32,13 +33,17 @@ SELECT DISTINCT u.job_id FROM shifted JOIN jobs_unit u ON u.id = shifted.unit_id
 """
 
 # A clock set forward makes what waits due early, which harms nobody; set back, it would wait for as long again.
+_LOCK_WAITS = """
+SELECT job_id FROM jobs_unit WHERE state IN ('queued', 'held', 'leased') AND %(step)s < 0
+  AND (run_after > now() OR avoid_until > now() OR excluded_until > now())
+ORDER BY id FOR UPDATE
+"""
 _SHIFT_WAITS = """
 UPDATE jobs_unit SET run_after = run_after + %(step)s * interval '1 second',
                      avoid_until = avoid_until + %(step)s * interval '1 second',
                      excluded_until = excluded_until + %(step)s * interval '1 second'
-WHERE id IN (SELECT id FROM jobs_unit WHERE state IN ('queued', 'held', 'leased') AND %(step)s < 0
-               AND (run_after > now() OR avoid_until > now() OR excluded_until > now())
-             ORDER BY id FOR UPDATE)
+WHERE state IN ('queued', 'held', 'leased') AND %(step)s < 0
+  AND (run_after > now() OR avoid_until > now() OR excluded_until > now())
 """
 
 # What a person or a join is given must neither pass at once nor wait for as long again: it goes with every step.
@@ -99,6 +104,9 @@ def _shift(step: float, lease_seconds: float) -> None:
         cursor.execute(_SHIFT_FLOORS, {"step": step})
         cursor.execute(_SHIFT_LEASES, {"step": step, "lease": lease_seconds})
         jobs = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_LOCK_WAITS, {"step": step})
+        # Units come before the ready list, as everywhere, and both in one order.
+        lock_ready([row[0] for row in cursor.fetchall()])
         cursor.execute(_SHIFT_WAITS, {"step": step})
         cursor.execute(_SHIFT_TIMERS, {"step": step})
         cursor.execute(_SHIFT_QUESTIONS, {"step": step})

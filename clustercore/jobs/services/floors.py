@@ -14,6 +14,7 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.selectors.floors import floors_seen
 from clustercore.jobs.services.events import record_event
 from clustercore.jobs.services.mishaps import HUB_AWAY
+from clustercore.jobs.services.ready import lock_ready
 from clustercore.jobs.services.steps import take_each
 from clustercore.jobs.services.telling import job_changed
 
@@ -63,6 +64,7 @@ def _write(job_ids: Sequence[int], before: int | None, kept: FloorKept, text: st
     """Unless another node wrote it meanwhile; a job that somebody else has in hand is left to the next look."""
     unchanged = Job.objects.filter(pk__in=job_ids, floor=before).order_by("pk")
     mine = list(unchanged.select_for_update(no_key=True, skip_locked=True).values_list("pk", flat=True))
+    lock_ready(mine)
     since = Coalesce(F("floor_unserved_since"), Now()) if kept.is_unserved else None
     Job.objects.filter(pk__in=mine).update(floor=kept.floor, floor_unserved_since=since)
     for job_id in mine:

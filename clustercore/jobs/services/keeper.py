@@ -15,6 +15,7 @@ from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.leases import end_left_behind
 from clustercore.jobs.services.looking import Knock, WorkFinder
+from clustercore.jobs.services.lost_replies import LostReplies
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.steps import survive, take_step
 from clustercore.jobs.services.sweep import Sweeper
@@ -38,6 +39,7 @@ class LeaseKeeper:
         self._finder = WorkFinder(knock)
         self._delivery = Delivery()
         self._sweeper = Sweeper(leases.extended_since)
+        self._lost_replies = LostReplies()
         self._noted = False
 
     def on_start(self, agent: Agent) -> None:
@@ -64,6 +66,7 @@ class LeaseKeeper:
     def _tick(self, agent: Agent) -> None:
         take_step(self._note_in_hand, agent)
         take_step(self._delivery.deliver, agent)
+        take_step(self._lost_replies.look, agent)
         broker_away = self._finder.why_no_broker(elapsed_seconds())
         take_step(self._sweeper.sweep_if_due, elapsed_seconds, environment().lease_seconds, broker_away=broker_away)
         if self._sweeper.work_is_open:

@@ -1,4 +1,4 @@
-"""Leases: extended in one statement per node, ended in one statement per sweep, by the database's clock only."""
+"""Leases: extended in one statement per node, ended in one statement per job, by the database's clock only."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.asking import tell_of_question
 from clustercore.jobs.services.events import count, record_event
 from clustercore.jobs.services.settle import hand_back, hold_unknown, strike
+from clustercore.jobs.services.steps import take_each
 from clustercore.jobs.services.telling import job_changed
 from clustercore.jobs.services.turn_locks import alone_in
 
@@ -45,6 +46,13 @@ SELECT mine.key, extended.key IS NOT NULL, progressed.job_id
 FROM mine LEFT JOIN extended ON extended.key = mine.key LEFT JOIN progressed ON progressed.id = extended.unit_id
 """
 
+# Those of one job are ended in one transaction, which then waits for nobody who has another job in hand: it queues
+# their units without the job's lock, and so writes rows of the ready list that others write in an order of their own.
+_EXPIRED = """
+SELECT u.job_id, array_agg(a.id ORDER BY a.id) FROM jobs_attempt a JOIN jobs_unit u ON u.id = a.unit_id
+WHERE a.outcome = 'live' AND a.lease_until < now() GROUP BY u.job_id ORDER BY u.job_id
+"""
+
 # What must not be done twice is held, and a person is asked: whether its holder did it is not known.
 _REAP = """
 WITH expired AS (
@@ -53,7 +61,8 @@ WITH expired AS (
         reason = 'the lease ran out: nothing was heard from ' || a.node_name
     FROM jobs_unit u
     WHERE u.id = a.unit_id
-      AND a.id IN (SELECT id FROM jobs_attempt WHERE outcome = 'live' AND lease_until < now()
+      AND a.id IN (SELECT id FROM jobs_attempt
+                   WHERE id = ANY(%(attempts)s) AND outcome = 'live' AND lease_until < now()
                    ORDER BY id FOR UPDATE SKIP LOCKED)
     RETURNING a.id, a.unit_id, a.node_id, a.node_name
 ), lost AS (
@@ -94,24 +103,36 @@ def extend_leases(instance: UUID, held: Mapping[UUID, float], lease_seconds: flo
     return {key: is_extended for key, is_extended, _ in found}
 
 
-def reap(as_of: ClockReading, lease_seconds: float) -> int | None:
-    """Ends expired attempts and queues their units again; returns how many, None when another node sweeps.
+def reap(as_of: ClockReading, lease_seconds: float) -> int:
+    """Ends expired attempts and queues their units again, job by job; returns how many.
 
     `as_of` is what the clocks said just now: if the database's has moved by half a lease since, it may have been set,
     and nothing is ended before that is known.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(_EXPIRED)
+        expired: dict[int, list[int]] = dict(cursor.fetchall())
+    ended: list[int] = []
+
+    def reap_job(job_id: int) -> None:
+        ended.append(_reap(expired[job_id], as_of, lease_seconds))
+
+    take_each(reap_job, expired)
+    return sum(ended)
+
+
+def _reap(attempts: list[int], as_of: ClockReading, lease_seconds: float) -> int:
+    """Ends those that are expired still; none where another node sweeps."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_try_advisory_xact_lock(%s), abs(extract(epoch FROM now()) - %s) <= %s",
             [AdvisoryLock.SWEEP, as_of.database, lease_seconds / 2],
         )
         mine, same_clock = cursor.fetchone()
-        if not mine:
-            return None
-        if not same_clock:
+        if not mine or not same_clock:
             return 0
         question = f"{UNKNOWN_OUTCOME}: nothing was heard from "
-        cursor.execute(_REAP, {"question": question, "again": DO_IT_AGAIN, "skip": SKIP})
+        cursor.execute(_REAP, {"attempts": attempts, "question": question, "again": DO_IT_AGAIN, "skip": SKIP})
         lost = cursor.fetchall()
         for row in lost:
             _tell_of_loss(*row)

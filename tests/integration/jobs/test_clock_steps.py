@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, connections, transaction
 from django.db.models import F
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from clustercore.blobs.models import Blob, Upload
 from clustercore.blobs.selectors import reserved_bytes, settled_blobs, uploads_of
@@ -19,14 +20,14 @@ from clustercore.jobs.domain.verdict import Ask, Done
 from clustercore.jobs.models import Attempt, Counter, Job, JobEvent, Question, Sweep, Unit
 from clustercore.jobs.services.answering import expire_questions
 from clustercore.jobs.services.claim import Claimed, claim
-from clustercore.jobs.services.clock import ClockWatch, follow_step
+from clustercore.jobs.services.clock import ClockWatch, _shift, follow_step
 from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.sweep import Sweeper
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.nodes.polling import until
-from tests.integration.jobs.conftest import with_parts
+from tests.integration.jobs.conftest import first_of, with_parts
 from tests.integration.jobs.letters import letter
 from tests.people import person
 
@@ -351,3 +352,13 @@ def test_a_clock_that_was_just_set_ends_no_question() -> None:
     settle(held_by(LAPTOP).key, Ask("Send it?", ["approve"], until=600.0))
     set_clock(HOUR)
     assert expire_questions(before_a_step_of(HOUR), LEASE) == 0
+
+
+def test_what_waits_is_locked_in_order_and_its_rows_of_the_ready_list_after_it_before_it_is_moved() -> None:
+    _, (unit,) = with_parts(1)
+    Unit.objects.filter(pk=unit.pk).update(run_after=Now() + timedelta(hours=1))
+    with CaptureQueriesContext(connection) as queries:
+        _shift(-10.0, LEASE)
+    units = first_of(queries, "SELECT job_id FROM jobs_unit")
+    assert first_of(queries, "FROM jobs_ready WHERE job_id = ANY") == units + 1
+    assert first_of(queries, "UPDATE jobs_unit SET run_after") == units + 2

@@ -21,7 +21,7 @@ from clustercore.jobs.services.explaining import explain_waiting_jobs
 from clustercore.jobs.services.floors import keep_floors
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, PI, WORKSTATION, as_claimant, start_node, stop_node
-from tests.integration.jobs.conftest import with_parts
+from tests.integration.jobs.conftest import first_of, with_parts
 
 WAIT = 600.0
 
@@ -170,3 +170,13 @@ def test_a_job_whose_floor_cannot_be_kept_keeps_no_other_from_its_own(
     look(job)
     broken.refresh_from_db()
     assert (broken.floor, job.floor) == (None, 4)
+
+
+def test_the_rows_of_several_jobs_are_locked_in_order_before_their_floors_are_written() -> None:
+    start_node(WORKSTATION)
+    jobs = [with_parts(1)[0] for _ in range(3)]
+    with CaptureQueriesContext(connection) as queries:
+        look(jobs[0])
+    locked = first_of(queries, "FROM jobs_ready WHERE job_id = ANY")
+    assert "ORDER BY job_id, demand_id FOR UPDATE" in queries[locked]["sql"]
+    assert first_of(queries, 'UPDATE "jobs_job" SET "floor"') == locked + 1

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from threading import Barrier
 
 import pytest
 from django.db import connections
 from django.db.models import F
+from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.verdict import Done, Fail
-from clustercore.jobs.models import Job, JobEvent, Unit
+from clustercore.jobs.models import Attempt, Job, JobEvent, Unit
 from clustercore.jobs.services.claim import Claimant, Claimed, claim
 from clustercore.jobs.services.control import NotPossible, cancel_job, requeue_unit
+from clustercore.jobs.services.leases import reap
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import ParentCancelled, submit
 from clustercore.jobs.services.timers import run_due
 from tests.fakes.jobs.kinds import RUNG
 from tests.fakes.jobs.panel import operation
-from tests.integration.jobs.conftest import taken
+from tests.integration.jobs.conftest import held_open, taken
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("panel")]
 ROUNDS = 5
@@ -140,3 +143,13 @@ def test_a_child_and_its_parent_that_are_cancelled_at_once_do_not_wait_for_each_
         at_once(*(partial(cancel, job) for job in family))
         states = Job.objects.filter(pk__in=[job.pk for job in family]).values_list("state", flat=True)
         assert set(states) == {"cancelled"}
+
+
+def test_a_job_whose_lost_unit_somebody_has_in_hand_keeps_no_other_from_being_taken_up(node: Claimant) -> None:
+    locked, free = submitted(), submitted()
+    taken(node), taken(node)
+    Attempt.objects.update(lease_until=Now() - timedelta(seconds=1))
+    with held_open(lambda: Unit.objects.select_for_update().get(job=locked, stage="plan")):
+        assert reap(read_clocks(), 20.0) == 1
+    assert Unit.objects.get(job=free, stage="plan").state == "queued"
+    assert reap(read_clocks(), 20.0) == 1

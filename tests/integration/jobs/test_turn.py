@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.clocks import read_clocks
+from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.verdict import Done
@@ -294,3 +296,18 @@ def test_who_is_queued_to_wait_for_a_unit_that_is_being_completed_does_not_wait_
     assert list(UnitAfter.objects.filter(after=first.unit_id).values_list("outcome", "unit__state")) == [
         ("done", "queued")
     ]
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_turn_whose_connection_breaks_is_noted_as_one_whose_reply_may_be_lost(
+    node: Claimant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(**_: object) -> object:
+        raise OperationalError("server closed the connection unexpectedly")
+
+    with_parts(2)
+    claimed, before = taken(node), HOLDINGS.replies_lost
+    monkeypatch.setattr(turns, "TURN", SimpleNamespace(fetch=gone))
+    with pytest.raises(OperationalError):
+        turned(node, claimed)
+    assert HOLDINGS.replies_lost == before + 1

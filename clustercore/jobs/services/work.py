@@ -377,7 +377,8 @@ def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) ->
     except (OSError, MemoryError) as trouble:
         agent.hold_while_short(shortage_in(trouble) or f"no directory for results ({trouble})")
         return False
-    logger.warning("%s; result of %s %s kept on disk", hub_trouble(absence), kept.stage, kept.ordinal)
+    why = shortage_in(absence) or hub_trouble(absence)
+    logger.warning("%s; result of %s %s kept on disk", why, kept.stage, kept.ordinal)
     return True
 
 

@@ -1,8 +1,9 @@
-"""A task that does nothing but one call of an engine host, for tests of the worker around it."""
+"""Tasks that do nothing but one call of an engine host, or nothing at all, for tests of the worker around them."""
 
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import redis
@@ -27,6 +28,13 @@ def call(key: str, engine: str, request: dict[str, Any]) -> None:
         tell(key, {"died": death.reason, "deliberate": death.deliberate})
     except EngineFailure as failure:
         tell(key, {"failure": failure.code})
+
+
+@shared_task(name="fakes.stay", ignore_result=True)
+def stay(key: str) -> None:
+    """Says that it is there, and keeps its slot for longer than anybody waits."""
+    tell(key, {"slot": "taken"})
+    time.sleep(3600)
 
 
 def tell(key: str, outcome: dict[str, Any]) -> None:

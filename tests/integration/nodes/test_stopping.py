@@ -8,9 +8,10 @@ import sys
 import time
 
 import pytest
+import redis
 
 from tests.fakes.nodes.polling import until
-from tests.integration.nodes.conftest import Send, StartWorker
+from tests.integration.nodes.conftest import Send, Sent, StartWorker
 
 pytestmark = pytest.mark.services
 
@@ -86,4 +87,15 @@ def test_celerys_remote_control_reaches_a_node_and_can_stop_it(
     celery("control", "shutdown")
     assert worker.wait() == 0
     assert call.get() == {"died": "the node stops", "deliberate": True}
+    assert not worker.node().online
+
+
+def test_celerys_remote_control_stops_a_node_of_which_a_slot_does_not_come_back(
+    start_worker: StartWorker, redis_client: redis.Redis, service_environment: dict[str, str]
+) -> None:
+    worker = start_worker(grace_seconds="0.5").until_taking_work()
+    Sent(redis_client, "fakes.stay", "cap.echo").get()
+    command = [sys.executable, "-m", "celery", "-A", "clustercore", "control", "shutdown"]
+    subprocess.run(command, env=service_environment, capture_output=True, timeout=60, check=False)
+    assert worker.wait() == 0
     assert not worker.node().online

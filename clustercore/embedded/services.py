@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 
 from clustercore.embedded.adapters.control import ControlConnection, connect_or_start
 from clustercore.embedded.adapters.directories import layout_of, prepare
-from clustercore.embedded.adapters.locks import is_locked
+from clustercore.embedded.adapters.locks import becomes_free, is_locked
 from clustercore.embedded.adapters.logs import tail
 from clustercore.embedded.adapters.progress import Patience
 from clustercore.embedded.domain.endpoints import Endpoints
@@ -137,7 +136,7 @@ def stop(data_dir: Path, *, timeout_seconds: float = 60, unless_held: bool = Fal
 
     Raises EmbeddedError after the timeout.
     """
-    layout, deadline = layout_of(data_dir), time.monotonic() + timeout_seconds
+    layout = layout_of(data_dir)
     try:
         connection = ControlConnection(layout.control_socket, timeout_seconds)
     except OSError:
@@ -150,10 +149,8 @@ def stop(data_dir: Path, *, timeout_seconds: float = 60, unless_held: bool = Fal
         connection.close()
         if not found:
             return False
-    while is_locked(layout.supervisor_lock):
-        if time.monotonic() > deadline:
-            raise EmbeddedError(f"The embedded servers did not stop. {_log_tails(layout)}")
-        time.sleep(0.02)
+    if not becomes_free(layout.supervisor_lock, timeout_seconds):
+        raise EmbeddedError(f"The embedded servers did not stop. {_log_tails(layout)}")
     return found
 
 

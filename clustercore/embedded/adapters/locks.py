@@ -42,6 +42,16 @@ def is_locked(path: Path) -> bool:
     return False
 
 
+def becomes_free(path: Path, seconds: float) -> bool:
+    """Whether whoever holds the lock lets go of it within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while is_locked(path):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
 @contextmanager
 def locked(path: Path, deadline: float) -> Iterator[None]:
     """Hold the lock, waiting for it until `deadline` (of `time.monotonic`). Raises TimeoutError after that."""

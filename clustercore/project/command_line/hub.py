@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from clustercore.config.environment import environment
@@ -63,7 +63,7 @@ class Hub:
     ledger: LedgerProcess
     """Whom to ask until all is ready; close it then."""
     supervision: SupervisingThread
-    nodes: list[SupervisedProgram] = field(default_factory=list)
+    nodes: Sequence[SupervisedProgram]
     _told: str = ""
 
     def keep(self, tell: Tell, most_restarts: float = math.inf) -> None:

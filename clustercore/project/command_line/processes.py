@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -26,7 +24,6 @@ SPARE_SECONDS = 4.0
 """What a node may need beyond its grace."""
 
 KILL_SECONDS = 5.0
-_POLL_SECONDS = 0.05
 _WORKER = "import sys; from clustercore.project.command_line.worker import run; sys.exit(run(sys.argv[-1]))"
 _FLOWER = (
     "import sys; from clustercore.project.command_line.flower_process import run_celery; "
@@ -147,15 +144,3 @@ def apart() -> dict[str, Any]:
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
-
-
-def process_ends(pid: int, seconds: float) -> bool:
-    """Whether a process that is not our child ends within so many seconds."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        time.sleep(_POLL_SECONDS)
-    return False

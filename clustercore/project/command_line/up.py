@@ -23,7 +23,7 @@ from clustercore.config.interpreter import python_command
 from clustercore.embedded.adapters.descriptors import raise_descriptor_limit
 from clustercore.embedded.adapters.directories import layout_of
 from clustercore.embedded.adapters.gateway import Address, GatewayLimits, public_urls, running_gateway, upstreams_of
-from clustercore.embedded.adapters.locks import is_locked, try_lock
+from clustercore.embedded.adapters.locks import becomes_free, is_locked, try_lock
 from clustercore.embedded.adapters.logs import rotate, tail
 from clustercore.embedded.adapters.progress import Patience, strides
 from clustercore.embedded.selectors import gateway_secret
@@ -35,7 +35,7 @@ from clustercore.project.command_line.listening import (
     reachable_host,
     require_bindable,
 )
-from clustercore.project.command_line.processes import process_ends, spawn_detached
+from clustercore.project.command_line.processes import spawn_detached
 from clustercore.project.command_line.screens import UpState, up_screen
 from clustercore.project.command_line.servers import (
     endpoints,
@@ -271,7 +271,7 @@ def _stop_up(state: UpState) -> None:
         os.kill(state.pid, signal.SIGTERM)
     seconds = environment().grace_seconds + DOWN_SPARE_SECONDS
     with errors().status(f"stopping (up to {environment().grace_seconds:g} s of grace for work in hand) …"):
-        if not process_ends(state.pid, seconds):
+        if not becomes_free(run_directory() / LOCK, seconds):
             raise CommandError(f"process {state.pid} did not end within {seconds:.0f} s; see {log_directory()}")
 
 

@@ -236,7 +236,7 @@ def traits(**options: object) -> django.contrib.postgres.fields.ArrayField:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("jobs", "0019_wide"),
+        ("jobs", "0020_overdue"),
         ("nodes", "0005_traits"),
     ]
 

@@ -11,7 +11,7 @@ WHERE j.id = u.job_id AND j.kind = 'transcription' AND u.stage = 'detect'
 class Migration(migrations.Migration):
     dependencies = [
         ("transcription", "0003_references"),
-        ("jobs", "0020_traits"),
+        ("jobs", "0021_traits"),
     ]
 
     operations = [

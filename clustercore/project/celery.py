@@ -14,7 +14,7 @@ from django.conf import settings
 from clustercore.config.adapters.plugins import load_module
 from clustercore.config.environment import environment
 from clustercore.config.interpreter import PACKAGE_ROOT
-from clustercore.nodes.adapters.credentials import located
+from clustercore.nodes.adapters.broker_credentials import located
 from clustercore.nodes.adapters.slots import set_default_concurrency
 from clustercore.nodes.adapters.transport import BROKER_ABSENCES, guard_redis
 from clustercore.project.flower.process import protect_flower

@@ -174,7 +174,7 @@ AUTH_PASSWORD_VALIDATORS = [
 CELERY: dict[str, Any] = {
     "broker_url": _BROKER_URL,
     "timezone": TIME_ZONE,
-    "worker_consumer": "clustercore.nodes.adapters.consumer:TolerantConsumer",
+    "worker_consumer": "clustercore.nodes.adapters.tolerant_consumer:TolerantConsumer",
     "result_backend": _BROKER_URL,
     "accept_content": ["json"],
     "result_accept_content": ["json"],

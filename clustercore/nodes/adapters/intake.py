@@ -51,8 +51,9 @@ class Intake:
 
     @property
     def is_open(self) -> bool:
-        """Whether anything is taken at all."""
-        return self.wanted().takes_work
+        """Whether anything is taken at all; slots ask before each unit."""
+        with self._lock:
+            return not self._holds
 
     @property
     def hold_reason(self) -> str:

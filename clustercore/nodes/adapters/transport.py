@@ -19,7 +19,7 @@ from kombu.transport import redis as redis_transport
 from kombu.utils.json import loads
 from redis.exceptions import ResponseError
 
-from clustercore.nodes.adapters.credentials import located
+from clustercore.nodes.adapters.broker_credentials import located
 from clustercore.nodes.domain.messages import (
     HEAD_BYTES,
     MAXIMUM_MESSAGE_BYTES,

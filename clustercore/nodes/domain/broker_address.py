@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from clustercore.embedded.domain.endpoints import redis_credentials, without_credentials
 
-_PROVIDER = "clustercore.nodes.adapters.credentials:BrokerCredentials"
+_PROVIDER = "clustercore.nodes.adapters.broker_credentials:BrokerCredentials"
 
 
 def broker_url(redis_url: str) -> str:

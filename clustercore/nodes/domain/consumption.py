@@ -50,10 +50,6 @@ class Consumption:
     idle_reason: str = ""
     """Which capabilities are paused, and why."""
 
-    @property
-    def takes_work(self) -> bool:
-        return not self.hold_reason
-
 
 def consumption(
     *, node: str, slots: int, capabilities: Iterable[str], holds: Mapping[str, Hold], paused: Mapping[str, str]

@@ -38,7 +38,8 @@ IMPORTS = """
 import django
 django.setup()
 import clustercore.project.celery
-import clustercore.nodes.adapters.bootstep, clustercore.nodes.adapters.transport, clustercore.nodes.adapters.consumer
+import clustercore.nodes.adapters.bootstep
+import clustercore.nodes.adapters.transport, clustercore.nodes.adapters.tolerant_consumer
 from clustercore.nodes.adapters.hardware import read_hardware
 assert read_hardware().cores >= 1
 """

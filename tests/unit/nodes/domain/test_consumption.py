@@ -17,19 +17,19 @@ def taken(holds: Mapping[str, Hold] | None = None, paused: Mapping[str, str] | N
 def test_a_free_node_takes_what_it_can_do_and_what_is_sent_to_it_alone() -> None:
     found = taken()
     assert found.queues == {"cap.media", "cap.stt", "node.one"}
-    assert (found.prefetch, found.takes_work, found.hold_reason, found.idle_reason) == (3, True, "", "")
+    assert (found.prefetch, found.hold_reason, found.idle_reason) == (3, "", "")
 
 
 def test_a_paused_capability_is_left_and_said_while_the_rest_goes_on() -> None:
     found = taken(paused={"stt": "a better node is free", "llm": "no model"})
     assert found.queues == {"cap.media", "node.one"}
-    assert found.takes_work
+    assert found.hold_reason == ""
     assert found.idle_reason == "llm: no model; stt: a better node is free"
 
 
 def test_any_hold_takes_nothing_and_all_are_said() -> None:
     found = taken({"operator": Hold("drained"), "heat": Hold("87 degrees", ends=9.0)}, {"stt": "a better node is free"})
-    assert (found.queues, found.takes_work) == (frozenset(), False)
+    assert found.queues == frozenset()
     assert found.hold_reason == "drained; 87 degrees"
     assert found.idle_reason == "stt: a better node is free"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery.worker.control import Panel
 
-from clustercore.nodes.adapters.consumer import LISTENED_SECONDS, TolerantConsumer
+from clustercore.nodes.adapters.tolerant_consumer import LISTENED_SECONDS, TolerantConsumer
 
 
 class Moments:

@@ -8,9 +8,6 @@ from django.conf import settings
 from redis import CredentialProvider
 
 from clustercore.embedded.domain.endpoints import SOCKET_PLACE, redis_credentials, redis_socket
-from clustercore.nodes.domain.broker_address import broker_url
-
-__all__ = ["BrokerCredentials", "broker_url", "located"]
 
 
 class BrokerCredentials(CredentialProvider):

@@ -18,7 +18,8 @@ from redis.connection import parse_url
 
 from clustercore.embedded.domain.endpoints import Endpoints, Secret, database_settings, redis_credentials
 from clustercore.embedded.domain.server_urls import parse_database_url
-from clustercore.nodes.adapters.credentials import BrokerCredentials, broker_url, located
+from clustercore.nodes.adapters.broker_credentials import BrokerCredentials, located
+from clustercore.nodes.domain.broker_address import broker_url
 from clustercore.project.celery import Results
 
 WITHOUT_PASSWORD = broker_url("redis://ada:secret@hub:7420/3")

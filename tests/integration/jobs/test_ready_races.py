@@ -78,7 +78,7 @@ def test_a_claim_that_began_before_more_was_queued_does_not_take_it_off_the_list
         other.rollback()
         found = claiming.result(20)
     assert found is not None and found.unit_id == first.pk
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
     assert taken(node).unit_id == second.pk
 
 
@@ -125,7 +125,7 @@ def test_a_demand_that_somebody_is_about_to_name_is_not_removed(node: Claimant, 
     other.execute(QUEUE, [part.pk])
     tidy_ready()
     other.commit()
-    assert listed(job) == [("part", "en", None)]
+    assert listed(job) == [("part", ["lang:en"], None)]
     assert claim(node) is not None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tests.conftest import database_url_of
 from tests.databases import redis_database, use_database
 from tests.faults.cluster import WORKER_SETTINGS, heard_words
 from tests.faults.conftest import Record
+from tests.faults.older_engines import LADDER
 from tests.faults.recording import Recording, make_recording
 from tests.faults.waiting import until
 from tests.faults.workers import ROOT, Worker
@@ -35,6 +37,7 @@ pytestmark = [
 ]
 
 DATABASE = "older"
+ENGINES = ["transcription.adapters.media:MediaCutter", "tests.faults.older_engines:OlderPuppet"]
 REDIS_DATABASE = 3
 WORKER = ("-m", "celery", "-A", "clustercore", "worker", "--loglevel", "INFO", "--hostname", f"{LAPTOP}@%h")
 SUBMIT = """
@@ -79,7 +82,13 @@ class Older:
         return self.log_file.read_text(errors="replace")
 
     def _own(self) -> dict[str, str]:
-        return {**self.environment, "PYTHONPATH": f"{self.wheel}:{ROOT}", "CLUSTERCORE_NODE_NAME": LAPTOP}
+        return {
+            **self.environment,
+            "PYTHONPATH": f"{self.wheel}:{ROOT}",
+            "CLUSTERCORE_NODE_NAME": LAPTOP,
+            "CLUSTERCORE_ENGINES": json.dumps(ENGINES),
+            LADDER: json.dumps(["oracle:*"]),
+        }
 
 
 @pytest.fixture

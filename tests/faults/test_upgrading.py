@@ -20,6 +20,7 @@ from clustercore.embedded.selectors import resolve_endpoints
 from clustercore.embedded.services import stop
 from tests import older
 from tests.faults.conftest import Record
+from tests.faults.older_engines import LADDER
 from tests.faults.recording import Recording, make_recording
 from tests.faults.workers import ROOT
 
@@ -29,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(not older.is_in_history(), reason=older.ABSENT),
 ]
 
+MEDIA = "transcription.adapters.media:MediaCutter"
 COMMAND = ("-P", "-m", "clustercore.project.command_line.main")
 TRANSCRIBE = ("transcribe", "--language", "en", "--format", "txt", "--output-dir")
 
@@ -70,13 +72,12 @@ def directory() -> Iterator[Path]:
 def variables(directory: Path) -> dict[str, str]:
     private = ("CLUSTERCORE_", "DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE")
     own = {name: value for name, value in os.environ.items() if not name.startswith(private)}
-    engines = ["transcription.adapters.media:MediaCutter", "tests.fakes.transcription.engines.oracle:Oracle"]
+    engines = [MEDIA, "tests.fakes.transcription.engines.oracle:Oracle"]
     return {
         **own,
         "CLUSTERCORE_DATA_DIR": str(directory / "data"),
         "CLUSTERCORE_NODE_NAME": "laptop",
         "CLUSTERCORE_ENGINES": json.dumps(engines),
-        "CLUSTERCORE_STT_LADDER": json.dumps(["oracle:*"]),
         "CLUSTERCORE_TIERS": json.dumps({"stt": ["oracle:*"]}),
     }
 
@@ -89,7 +90,11 @@ def recording(directory: Path) -> Recording:
 def test_a_data_directory_of_before_is_backed_up_and_brought_up_with_all_that_was_heard(
     directory: Path, variables: dict[str, str], recording: Recording, record: Record
 ) -> None:
-    before = Installation(older.unpacked_wheel(directory), directory, variables)
+    of_before = {
+        "CLUSTERCORE_ENGINES": json.dumps([MEDIA, "tests.faults.older_engines:OlderOracle"]),
+        LADDER: json.dumps(["oracle:*"]),
+    }
+    before = Installation(older.unpacked_wheel(directory), directory, {**variables, **of_before})
     before.type("up", "--detach", "--no-flower")
     before.type(*TRANSCRIBE, str(directory / "before"), str(recording.path))
     before.type("down")

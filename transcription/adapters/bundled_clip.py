@@ -25,9 +25,9 @@ def judge_clip(response: JsonObject) -> Judgement:
     language = str(response.get("language") or LANGUAGE)
     if language != LANGUAGE:
         note = f"took the clip, which is {language_name(LANGUAGE)}, for {language_name(language)}: only timed"
-        return Judgement(passed=True, seconds_of_audio=seconds, note=note)
+        return Judgement(passed=True, amount=seconds, note=note)
     right = fraction_right(SAMPLES.joinpath("clip.txt").read_text(encoding="utf-8"), heard)
     note = f"{round(right * 100)} of 100 words right"
     if right < GOOD_ENOUGH:
         note += ": this model does not work here; pull it again or use another"
-    return Judgement(passed=right >= GOOD_ENOUGH, seconds_of_audio=seconds, note=note)
+    return Judgement(passed=right >= GOOD_ENOUGH, amount=seconds, note=note)

@@ -22,7 +22,8 @@ CONTRACT = "(d.kind || '/' || d.stage || '/' || d.contract)"
 
 def _meets(model: str, need: str) -> str:
     """SQL: whether inventory row `model` has a trait, or the one that stands for all with its prefix."""
-    return f"({need} = ANY({model}.traits) OR regexp_replace({need}, ':.*', ':*') = ANY({model}.traits))"
+    of_all = f"strpos({need}, ':') > 0 AND split_part({need}, ':', 1) || ':*' = ANY({model}.traits)"
+    return f"({need} = ANY({model}.traits) OR {of_all})"
 
 
 def _offers(model: str) -> str:

@@ -26,7 +26,7 @@ IDLE_CHECK_SECONDS = 1.0
 
 
 def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str, Any]:
-    """One model's result: `passed`, `note`, `device`, `seconds` and `real_time_factor` (seconds per second of audio).
+    """One model's result: `passed`, `note`, `device`, `seconds` and `real_time_factor` (seconds per amount).
 
     Raises HostDied only when the node itself ended the host, and ResourceShortage, which says nothing of the model.
     """
@@ -48,7 +48,7 @@ def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str,
             raise ResourceShortage(short) from error
         logger.exception("The self-test of %s:%s could not be judged", record.engine, record.model)
         return {"passed": False, "note": f"the self-test itself failed: {error}"}
-    factor = seconds / judgement.seconds_of_audio if judgement.seconds_of_audio > 0 else None
+    factor = seconds / judgement.amount if judgement.amount > 0 else None
     return {
         "passed": judgement.passed,
         "note": judgement.note,

@@ -10,10 +10,10 @@ from clustercore.nodes.domain.engine import JsonObject, ModelRecord
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What a self-test's result is worth. `seconds_of_audio` is the amount of work the request held."""
+    """What a self-test's result is worth. `amount` is that of the work the request held, in the kind's own unit."""
 
     passed: bool
-    seconds_of_audio: float
+    amount: float
     note: str = ""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.db import connection
@@ -232,3 +233,16 @@ def rows_read(node: Node) -> int:
         assert claim(as_claimant(node)) is None
         cursor.execute(rows)
         return int(cursor.fetchone()[0]) - before
+
+
+@pytest.mark.parametrize(("language", "needs"), [("de", ["lang:de"]), ("", []), (None, None)])
+def test_the_migration_makes_a_need_of_what_a_job_said_of_its_language(
+    language: str | None, needs: list[str] | None
+) -> None:
+    job, _ = with_parts(1, needs=(), language=language)
+    tidy_ready()
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("clustercore.jobs.migrations.0020_traits").FILLED)
+    job.refresh_from_db()
+    assert job.needs == needs
+    assert listed(job) == [("part", needs, None)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -245,3 +246,12 @@ def test_a_decided_language_becomes_what_the_job_needs_in_the_same_transaction(j
     assert claimed.prefers == ["detects-language"]
     ended(claimed, Done({"language": "de", "probability": 0.9, "how": "heard by whisper:large"}))
     assert Job.objects.get(pk=job.pk).needs == ["lang:de"]
+
+
+def test_the_migration_lets_detections_that_wait_go_to_models_that_detect(job: Job, tmp_path: Any) -> None:
+    cut_into(job, tmp_path, [2.0])
+    Unit.objects.filter(job=job).update(prefers=[])
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("transcription.migrations.0004_traits").PREFERRED)
+    assert next_of(job, "detect").prefers == ["detects-language"]
+    assert list(Unit.objects.filter(job=job, stage="transcribe").values_list("prefers", flat=True)) == [[]]

@@ -394,7 +394,7 @@ def test_each_usable_model_is_tried_once_and_the_result_kept(running: Running, m
         return {"text": "hello"}
 
     def judge(result: JsonObject) -> Judgement:
-        return Judgement(passed=result["echo"] == {"text": "hello"}, seconds_of_audio=2.0, note="heard")
+        return Judgement(passed=result["echo"] == {"text": "hello"}, amount=2.0, note="heard")
 
     monkeypatch.setitem(_SELF_TESTS, "echo", None)
     register_self_test("echo", request, judge)
@@ -420,7 +420,7 @@ def test_a_machine_that_is_short_of_something_says_nothing_of_its_models(
 
     monkeypatch.setattr(self_tests, "SHORTAGE_SECONDS", 0.05)
     monkeypatch.setitem(_SELF_TESTS, "echo", None)
-    register_self_test("echo", request, lambda _: Judgement(passed=True, seconds_of_audio=2.0))
+    register_self_test("echo", request, lambda _: Judgement(passed=True, amount=2.0))
     running.start()
     until(lambda: bool(running.ledger.self_test))
     assert running.ledger.self_test["models"]["echo:plain"]["passed"]

@@ -16,7 +16,6 @@ from typing import ClassVar
 from clustercore.nodes.domain.engine import JsonObject, Loaded, ModelRecord, Report
 from tests.fakes.transcription.engines.tones import RATE, SpokenWord, heard
 from transcription.adapters.flac import read_flac
-from transcription.domain.traits import ANY_LANGUAGE, DETECTS_LANGUAGE, WORD_TIMES
 
 SEGMENT_PAUSE_SECONDS = 0.6
 
@@ -34,7 +33,7 @@ class Oracle:
                 capability=self.capability,
                 engine=self.name,
                 model="tones",
-                traits=(ANY_LANGUAGE, DETECTS_LANGUAGE, WORD_TIMES),
+                traits=("lang:*", "detects-language", "word-times"),
                 memory_mb=64,
             )
         ]

@@ -65,7 +65,7 @@ def test_without_the_engine_no_model_is_fetched_and_it_is_said_how_to_install_it
 def with_models(monkeypatch: pytest.MonkeyPatch, *records: ModelRecord) -> None:
     """These models are here, and no others."""
     here = Inventory(tuple(TieredModel(record, 1) for record in records), {})
-    monkeypatch.setattr(demo_model, "take_inventory", lambda *words: here)
+    monkeypatch.setattr(demo_model, "inventory_here", lambda _: here)
 
 
 def said_about(engine: str = "", *, own_file: bool = False) -> list[str]:

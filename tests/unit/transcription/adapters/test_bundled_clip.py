@@ -16,7 +16,7 @@ def test_the_clip_that_is_asked_for_is_in_the_package() -> None:
 
 def test_the_right_words_pass() -> None:
     judgement = judge_clip(response(SAMPLES.joinpath("clip.txt").read_text(encoding="utf-8")))
-    assert (judgement.passed, judgement.seconds_of_audio) == (True, 7.6)
+    assert (judgement.passed, judgement.amount) == (True, 7.6)
     assert judgement.note == "100 of 100 words right"
 
 

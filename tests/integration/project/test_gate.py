@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 import redis
 from asgiref.sync import async_to_sync
 from django.conf import settings as configuration
+from django.db import OperationalError, ProgrammingError
 from django.db.backends.utils import CursorWrapper
 
 from clustercore.access.adapters import counters
@@ -22,6 +23,7 @@ from clustercore.access.http import identification
 from clustercore.access.services.tokens import revoke_token
 from clustercore.blobs.services import establish_hub
 from clustercore.project.asgi import application
+from clustercore.project.gate import wrapper
 from clustercore.project.gate.headers import EXCEPTIONS, OWN_PAGES, policy_of
 from tests.gate import Caller, bearer, signed_in, stranger
 from tests.people import token_of
@@ -240,3 +242,30 @@ class TestWhoAsks:
 
     def test_a_session_is_its_person(self) -> None:
         assert signed_in("vera").ask(ME).json()["name"] == "vera"
+
+
+class TestTrouble:
+    @pytest.fixture
+    def failing(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], None]:
+        """Whoever looks who asks runs into this."""
+
+        def set_up(error: Exception) -> None:
+            monkeypatch.setattr(wrapper, "identify", mock.Mock(side_effect=error))
+
+        return set_up
+
+    def test_a_ledger_that_is_away_is_told_with_when_to_come_back(self, failing: Callable[[Exception], None]) -> None:
+        failing(OperationalError("no connection"))
+        for answer in (stranger().ask(ME), submit(stranger())):
+            assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_ledger")
+            assert answer.headers["Retry-After"] == "5"
+
+    def test_what_nobody_foresaw_is_told_by_its_number_alone(
+        self, failing: Callable[[Exception], None], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        failing(ProgrammingError("a secret of the source"))
+        answer = stranger().ask(ME)
+        assert (answer.status_code, answer.json()["error"]["type"]) == (500, "api_error")
+        assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
+        assert answer.headers["x-request-id"] in caplog.text
+        assert "secret" not in answer.text

@@ -23,12 +23,11 @@ _BROKER_URL = broker_url(ENDPOINTS.redis_url)
 # Those that sign something take theirs (`web.take_signing_key`); in others Django refuses what would need one.
 SECRET_KEY = ""
 DEBUG = ENVIRONMENT.debug
-# Which names of this hub a browser may use is decided by project.middleware.hosts, which knows addresses and names.
+# Which names of this hub a browser may use is decided by project.gate.places, which knows addresses and names.
 ALLOWED_HOSTS = ["*"]
 ALLOWED_NAMES = ENVIRONMENT.allowed_hosts
 HUB_URL = ENVIRONMENT.hub_url
 TRUSTED_PROXIES = [str(network) for network in ENVIRONMENT.trusted_proxies]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 REQUESTS_PER_MINUTE = ENVIRONMENT.requests_per_minute
 SETUP_FILE = Layout(ENDPOINTS.data_dir).setup_link
 ROOT_URLCONF = "clustercore.project.urls"
@@ -67,9 +66,7 @@ PAGE_APPS = [
 INSTALLED_APPS = [*PAGE_APPS, *LEDGER_APPS]
 
 MIDDLEWARE = [
-    "clustercore.project.middleware.headers.Headers",
     "clustercore.project.middleware.errors.Errors",
-    "clustercore.project.middleware.hosts.Hosts",
     "django.middleware.security.SecurityMiddleware",
     "clustercore.project.web_static.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -77,7 +74,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "clustercore.project.middleware.limits.Limits",
 ]
 
 TEMPLATES = [
@@ -110,7 +106,7 @@ CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_FAILURE_VIEW = "clustercore.project.middleware.errors.csrf_failure"
 SESSION_COOKIE_AGE = 14 * 86_400
 SILENCED_SYSTEM_CHECKS = [
-    # middleware.headers sends X-Frame-Options, and makes cookies secure where the request came by TLS: the hub
+    # gate.headers sends X-Frame-Options, and makes cookies secure where the request came by TLS: the hub
     # itself speaks plain HTTP on loopback, and whether a proxy before it adds TLS is not known here.
     "security.W002",
     "security.W012",

@@ -14,11 +14,10 @@ from rest_framework.views import APIView
 
 from clustercore.access.api import StrictSerializer, requester
 from clustercore.access.domain.roles import Permission
-from clustercore.access.http.refusals import RequestRefused
 from clustercore.jobs.api.pages import PAGE_PARAMETERS, page_body, page_of
 from transcription.domain.reading import Reading
 from transcription.domain.speakers import LABEL_CHARACTERS, NAME_CHARACTERS
-from transcription.models import Correction, Recording, Segment, SpeakerTurn
+from transcription.models import Correction, Recording, Segment
 from transcription.selectors import readings_of, voices_of
 from transcription.services.readers import recording_to_change, recording_to_read, segment_of
 from transcription.services.remarks import (
@@ -174,9 +173,7 @@ class Corrections(APIView):
     def post(self, request: Request, job_id: int) -> Response:
         """What was heard is kept; the latest correction that was not undone counts."""
         recording = recording_to_change(requester(request), job_id)
-        wish = CorrectionWishSerializer(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = _given(CorrectionWishSerializer, request)
         where = Where(segment_of(recording, given["segment"]), given["word"])
         return Response(_correction_body(correct(requester(request), where, given["text"])), status=201)
 
@@ -195,11 +192,7 @@ class OneCorrection(APIView):
     def delete(self, request: Request, job_id: int, correction_id: int) -> Response:
         """It stays in the history and counts no more."""
         recording = recording_to_change(requester(request), job_id)
-        rows = Correction.objects.select_related("segment__recording").filter(segment__recording=recording)
-        row = rows.filter(pk=correction_id).first()
-        if row is None:
-            raise RequestRefused(404, f"there is no correction {correction_id} of this transcript", code="not_found")
-        withdraw_correction(requester(request), row)
+        withdraw_correction(requester(request), recording, correction_id)
         return Response(status=204)
 
 
@@ -228,9 +221,7 @@ class Speakers(APIView):
     def post(self, request: Request, job_id: int) -> Response:
         """It holds until the next thing that was said, or until the engine heard another speaker."""
         recording = recording_to_change(requester(request), job_id)
-        wish = TurnWishSerializer(data=request.data)
-        wish.is_valid(raise_exception=True)
-        given = wish.validated_data
+        given = _given(TurnWishSerializer, request)
         segment = segment_of(recording, given["segment"])
         turn = say_speaker(requester(request), segment, given["label"], name=given["name"], alone=given["alone"])
         return Response({**_speakers_body(recording), "turn": turn.pk}, status=201)
@@ -251,9 +242,7 @@ class OneSpeaker(APIView):
     def patch(self, request: Request, job_id: int, label: str) -> Response:
         """In all segments of the transcript."""
         recording = recording_to_change(requester(request), job_id)
-        wish = NameWishSerializer(data=request.data)
-        wish.is_valid(raise_exception=True)
-        name_speaker(requester(request), recording, label, wish.validated_data["name"])
+        name_speaker(requester(request), recording, label, _given(NameWishSerializer, request)["name"])
         return Response(_speakers_body(recording))
 
 
@@ -271,12 +260,16 @@ class OneTurn(APIView):
     def delete(self, request: Request, job_id: int, turn_id: int) -> Response:
         """What was said before it, or what the engine heard, holds again."""
         recording = recording_to_change(requester(request), job_id)
-        rows = SpeakerTurn.objects.select_related("segment__recording").filter(segment__recording=recording)
-        row = rows.filter(pk=turn_id).first()
-        if row is None:
-            raise RequestRefused(404, f"nothing was said as {turn_id} in this transcript", code="not_found")
-        withdraw_turn(requester(request), row)
+        withdraw_turn(requester(request), recording, turn_id)
         return Response(status=204)
+
+
+def _given(wish: type[StrictSerializer], request: Request) -> dict[str, Any]:
+    """What the request asks for; after who asks was found to be allowed it. Raises ValidationError."""
+    asked = wish(data=request.data)
+    asked.is_valid(raise_exception=True)
+    given: dict[str, Any] = asked.validated_data
+    return given
 
 
 def _segment_body(reading: Reading) -> dict[str, Any]:

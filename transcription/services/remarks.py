@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models.functions import Now
 
-from clustercore.access.domain.errors import Conflict
+from clustercore.access.domain.errors import Conflict, NotFound
 from clustercore.access.domain.identity import Identity
 from clustercore.access.services.audit import record
 from clustercore.jobs.domain.job_request import InvalidRequest
@@ -72,13 +72,24 @@ def undo_correction(identity: Identity, where: Where) -> Correction:
     row = counting_corrections(where.segment).filter(word=where.word).last()
     if row is None:
         raise NothingToUndo(f"{where} has no correction that could be undone")
-    withdraw_correction(identity, row)
+    _withdraw_correction(identity, row)
     return row
 
 
 @transaction.atomic
-def withdraw_correction(identity: Identity, row: Correction) -> None:
-    """Takes one correction back; what was there before it, or was said after it, counts. Raises NothingToUndo."""
+def withdraw_correction(identity: Identity, recording: Recording, correction_id: int) -> None:
+    """Takes one correction back; what was there before it, or was said after it, counts.
+
+    Raises NotFound, NothingToUndo.
+    """
+    rows = Correction.objects.select_related("segment__recording").filter(segment__recording=recording)
+    row = rows.filter(pk=correction_id).first()
+    if row is None:
+        raise NotFound(f"there is no correction {correction_id} of this transcript")
+    _withdraw_correction(identity, row)
+
+
+def _withdraw_correction(identity: Identity, row: Correction) -> None:
     if not Correction.objects.filter(pk=row.pk, withdrawn=None).update(withdrawn=Now()):
         raise NothingToUndo(f"correction {row.pk} was undone already")
     _audit(identity, "transcript.correction_undone", row.segment, correction=row.pk, word=row.word)
@@ -131,13 +142,21 @@ def undo_speaker(identity: Identity, segment: Segment) -> SpeakerTurn:
     row = SpeakerTurn.objects.filter(segment=segment, withdrawn=None).order_by("pk").last()
     if row is None:
         raise NothingToUndo(f"nobody said who speaks in segment {segment.pk}")
-    withdraw_turn(identity, row)
+    _withdraw_turn(identity, row)
     return row
 
 
 @transaction.atomic
-def withdraw_turn(identity: Identity, row: SpeakerTurn) -> None:
-    """Takes back what was said on who speaks. Raises NothingToUndo."""
+def withdraw_turn(identity: Identity, recording: Recording, turn_id: int) -> None:
+    """Takes back one thing that was said on who speaks. Raises NotFound, NothingToUndo."""
+    rows = SpeakerTurn.objects.select_related("segment__recording").filter(segment__recording=recording)
+    row = rows.filter(pk=turn_id).first()
+    if row is None:
+        raise NotFound(f"nothing was said as {turn_id} in this transcript")
+    _withdraw_turn(identity, row)
+
+
+def _withdraw_turn(identity: Identity, row: SpeakerTurn) -> None:
     if not SpeakerTurn.objects.filter(pk=row.pk, withdrawn=None).update(withdrawn=Now()):
         raise NothingToUndo(f"what was said as {row.pk} was undone already")
     _audit(identity, "transcript.speaker_undone", row.segment, turn=row.pk)

@@ -11,13 +11,13 @@ from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from clustercore.access.domain.errors import NotFound
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import require
-from clustercore.access.http.refusals import RequestRefused
 from clustercore.jobs.domain.job_request import InvalidRequest
 from transcription.domain.corrections import is_place, what_stands
-from transcription.models import Correction, Recording, Segment, SpeakerTurn
+from transcription.models import Correction, Segment, SpeakerTurn
 from transcription.selectors import heard_segment, standing_of, voices_of
 from transcription.services.readers import recording_to_change, segment_of
 from transcription.services.remarks import (
@@ -34,13 +34,18 @@ from transcription.views.reading import segment_html
 NEW_SPEAKER = "new"
 
 
+class NoSuchWord(NotFound):
+    """A segment has no such word that can be corrected by itself."""
+
+    code = None
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def correction(request: HttpRequest, job_id: int, segment_id: int) -> HttpResponse:
     """The form for a word (`?word=`) or a whole segment; a POST keeps its text, or undoes the last one."""
-    identity = require(request, Permission.VIEW)
-    recording = recording_to_change(identity, job_id)
-    where = _where(request, segment_of(recording, segment_id))
+    identity, segment = _to_change(request, job_id, segment_id)
+    where = _where(request, segment)
     if request.method != "POST":
         return _correction_form(request, where)
     try:
@@ -57,9 +62,7 @@ def correction(request: HttpRequest, job_id: int, segment_id: int) -> HttpRespon
 @never_cache
 def speaker(request: HttpRequest, job_id: int, segment_id: int) -> HttpResponse:
     """The form for who speaks from a segment on; a POST keeps it, or undoes what was said there last."""
-    identity = require(request, Permission.VIEW)
-    recording = recording_to_change(identity, job_id)
-    segment = segment_of(recording, segment_id)
+    identity, segment = _to_change(request, job_id, segment_id)
     if request.method != "POST":
         return _speaker_form(request, segment)
     label = request.POST.get("label", "")
@@ -72,21 +75,25 @@ def speaker(request: HttpRequest, job_id: int, segment_id: int) -> HttpResponse:
             say_speaker(identity, segment, None if new else label, name=name, alone=alone)
     except InvalidRequest as error:
         return _speaker_form(request, segment, error=error, status=422)
-    return _voices(request, recording, segment)
+    return _voices(request, segment)
 
 
 @require_POST
 @never_cache
 def rename(request: HttpRequest, job_id: int, segment_id: int) -> HttpResponse:
     """What the speaker of a segment is called in all segments."""
-    identity = require(request, Permission.VIEW)
-    recording = recording_to_change(identity, job_id)
-    segment = segment_of(recording, segment_id)
+    identity, segment = _to_change(request, job_id, segment_id)
     try:
-        name_speaker(identity, recording, request.POST.get("label", ""), request.POST.get("called", ""))
+        name_speaker(identity, segment.recording, request.POST.get("label", ""), request.POST.get("called", ""))
     except InvalidRequest as error:
         return _speaker_form(request, segment, error=error, status=422)
-    return _voices(request, recording, segment)
+    return _voices(request, segment)
+
+
+def _to_change(request: HttpRequest, job_id: int, segment_id: int) -> tuple[Identity, Segment]:
+    """Who asks, and the segment that they may change. Raises NotFound, NotYours."""
+    identity = require(request, Permission.VIEW)
+    return identity, segment_of(recording_to_change(identity, job_id), segment_id)
 
 
 def _where(request: HttpRequest, segment: Segment) -> Where:
@@ -94,7 +101,7 @@ def _where(request: HttpRequest, segment: Segment) -> Where:
     if word == "":
         return Where(segment)
     if not (word.isascii() and word.isdigit() and len(word) < 7 and is_place(heard_segment(segment), int(word))):
-        raise RequestRefused(404, f"segment {segment.pk} has no word {word[:20]!r} that can be corrected by itself")
+        raise NoSuchWord(f"segment {segment.pk} has no word {word[:20]!r} that can be corrected by itself")
     return Where(segment, int(word))
 
 
@@ -149,11 +156,11 @@ def _changed(request: HttpRequest, identity: Identity, segment: Segment) -> Http
     return HttpResponse(segment_html(request, identity, segment.recording, segment.pk))
 
 
-def _voices(request: HttpRequest, recording: Recording, segment: Segment) -> HttpResponse:
+def _voices(request: HttpRequest, segment: Segment) -> HttpResponse:
     """Who speaks where, after a change: names by label, and the label of each segment where another begins."""
     if not _by_script(request):
         return _to_segment(segment)
-    spoken = voices_of(recording)
+    spoken = voices_of(segment.recording)
     said = {"names": dict(spoken.known), "labels": {str(pk): label for pk, label in spoken.labels.items()}}
     return HttpResponse(json.dumps(said), content_type="application/json")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -11,6 +13,7 @@ from django.contrib.auth import get_user
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware
+from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from clustercore.access.domain.errors import NotIdentified, NotPermitted
@@ -21,6 +24,10 @@ from clustercore.access.services.tokens import note_use
 from clustercore.access.services.turns import visitor_here
 
 _ATTRIBUTE = "_clustercore_identity"
+_FOUND = "clustercore.found"
+"""The key in the scope of a request for whom the gate found behind it. No client can write into a scope."""
+FRESH_SECONDS = 1.0
+"""How long that is believed: who sends a file for an hour may have been disabled meanwhile, and is asked again."""
 BEARER = "bearer "
 
 
@@ -53,6 +60,19 @@ class Forged(NotPermitted):
     code = "csrf_failed"
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Who was found behind a request, and when; None for a token that opens nothing."""
+
+    identity: Identity | None
+    at: float
+
+    def believed(self) -> Identity:
+        if self.identity is None:
+            raise TokenUnknown
+        return self.identity
+
+
 class _Check(CsrfViewMiddleware):
     def _reject(self, request: HttpRequest, reason: str) -> str:  # noqa: ARG002
         return reason
@@ -63,6 +83,13 @@ def identity_of(request: HttpRequest) -> Identity:
     known = getattr(request, _ATTRIBUTE, None)
     if isinstance(known, Identity):
         return known
+    found = _found_in(getattr(request, "scope", {}))
+    identity = _ask(request) if found is None else found.believed()
+    setattr(request, _ATTRIBUTE, identity)
+    return identity
+
+
+def _ask(request: HttpRequest) -> Identity:
     header = request.headers.get("Authorization", "")
     try:
         identity = _from_token(header) if header else identity_of_user(request.user)
@@ -70,7 +97,6 @@ def identity_of(request: HttpRequest) -> Identity:
         _tell_visitor(None)
         raise
     _tell_visitor(identity.user_id)
-    setattr(request, _ATTRIBUTE, identity)
     return identity
 
 
@@ -103,15 +129,39 @@ def whom_to_ask() -> str:
 
 
 def identity_of_scope(scope: Mapping[str, Any], *, changes: bool = False) -> Identity:
-    """Who asks, where ASGI itself is served: uploads and WebSockets. It reads the ledger, so call it in a thread.
+    """Returns who asks now, where ASGI itself is served. It reads the ledger, so call it in a thread.
 
     With `changes`, a session must also send its CSRF token from an origin of ours. Raises TokenUnknown, Forged.
     """
     request = request_of(scope)
-    identity = identity_of(request)
+    return _unforged(request, _ask(request), changes=changes)
+
+
+def sender_of(scope: Mapping[str, Any], *, changes: bool = False) -> Identity:
+    """Returns the same, but does not ask again where the gate just did. Raises TokenUnknown, Forged."""
+    request = request_of(scope)
+    return _unforged(request, identity_of(request), changes=changes)
+
+
+def identify(scope: MutableMapping[str, Any]) -> Identity | None:
+    """Finds out who asks, and notes it for whoever looks next; None for a token that opens nothing."""
+    try:
+        identity = _ask(request_of(scope))
+    except TokenUnknown:
+        identity = None
+    scope[_FOUND] = _Found(identity, time.monotonic())
+    return identity
+
+
+def _unforged(request: HttpRequest, identity: Identity, *, changes: bool) -> Identity:
     if changes and identity.is_known and identity.token_id is None:
         refuse_forged(request)
     return identity
+
+
+def _found_in(scope: Mapping[str, Any]) -> _Found | None:
+    found = scope.get(_FOUND)
+    return found if isinstance(found, _Found) and time.monotonic() - found.at < FRESH_SECONDS else None
 
 
 def request_of(scope: Mapping[str, Any]) -> HttpRequest:
@@ -120,7 +170,7 @@ def request_of(scope: Mapping[str, Any]) -> HttpRequest:
     request = ASGIRequest({**scope, "method": "GET" if scope["type"] == "websocket" else "PATCH"}, io.BytesIO())
     store = import_string(f"{settings.SESSION_ENGINE}.SessionStore")
     request.session = store(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
-    request.user = get_user(request)
+    request.user = SimpleLazyObject(lambda: get_user(request))  # type: ignore[assignment]
     return request
 
 

@@ -8,17 +8,15 @@ from typing import Any
 
 from django.conf import settings
 
-from clustercore.access.domain.addresses import client_address
 from clustercore.access.domain.turns import Turns
+from clustercore.access.http.origin import address_in
 from clustercore.access.services.turns import Visitor, Waiter
 
 
 def visitor_of(scope: Mapping[str, Any], turns: Turns[Waiter]) -> Visitor:
     """Returns the visitor of an ASGI scope."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    peer = (scope.get("client") or ("", 0))[0]
-    address = client_address(peer, headers.get("x-forwarded-for", ""), settings.TRUSTED_PROXIES)
-    return Visitor(address, _credential_of(headers), turns)
+    return Visitor(address_in(scope), _credential_of(headers), turns)
 
 
 def _credential_of(headers: Mapping[str, str]) -> str:

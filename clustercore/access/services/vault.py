@@ -6,7 +6,8 @@ and never shown: what is set can be used by the product, replaced and removed, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,7 +45,7 @@ class SecretNote:
 
 
 def key_file() -> KeyFile:
-    """Where the keys of this machine's data directory lie, if it has any."""
+    """Returns where the keys of this machine's data directory lie, if it has any."""
     return KeyFile(Path(settings.DATA_DIR) / "secrets" / "settings.keys")
 
 
@@ -53,26 +54,30 @@ def put(identity: Identity, name: str, value: str) -> None:
     name, value = checked_name(name), checked_value(value)
     if not checkpoint_file().is_kept:
         raise VaultLocked("secrets are kept at the hub: set them on the machine where `clustercore up` runs")
-    keys = key_file()
-    with keys.held(), transaction.atomic(durable=True):
-        ciphertext = cipher_of(_keys_to_write(keys, name)).encrypt(sealed(name, value)).decode("ascii")
+    file = key_file()
+    with _locked_where_unreadable(file), file.held(), transaction.atomic(durable=True):
+        keys = file.read()
+        for row in EncryptedSetting.objects.exclude(name=name):
+            # Never a new key beside secrets that nobody could read any more.
+            _opened(row, keys)
+        if not keys:
+            keys = [new_key()]
+            file.write(keys)
+        ciphertext = cipher_of(keys).encrypt(sealed(name, value)).decode("ascii")
         values = {"ciphertext": ciphertext, "updated": Now(), "updated_by": identity.name}
         EncryptedSetting.objects.update_or_create(name=name, defaults=values)
         record(identity, "secret.set", name)
 
 
 def get(name: str) -> str | None:
-    """The secret; None when it is not set. Raises VaultLocked, OSError."""
-    for _attempt in (1, 2):
-        row = EncryptedSetting.objects.filter(name=name).first()
-        if row is None:
-            return None
+    """Returns the secret; None when it is not set. Raises VaultLocked, OSError."""
+    file = key_file()
+    with _locked_where_unreadable(file):
         try:
-            return _opened(row, _keys(key_file()))
+            return _read(name, file)
         except InvalidToken:
             # Between the row and the keys somebody may have rotated them: look again, once.
-            continue
-    raise _lost([name])
+            return _read(name, file)
 
 
 def remove(identity: Identity, name: str) -> bool:
@@ -85,7 +90,7 @@ def remove(identity: Identity, name: str) -> bool:
 
 
 def names() -> list[SecretNote]:
-    """What is set, by name, and since when; never the values."""
+    """Returns what is set, by name, and since when; never the values."""
     return [SecretNote(row.name, row.updated, row.updated_by) for row in EncryptedSetting.objects.order_by("name")]
 
 
@@ -95,43 +100,27 @@ def rotate(identity: Identity) -> int:
     The old keys stay in the file until every secret is encrypted anew, so that a crash in between loses nothing.
     Raises VaultLocked, OSError.
     """
-    keys = key_file()
-    with keys.held():
-        old, fresh = _keys(keys), new_key()
-        rows = list(EncryptedSetting.objects.order_by("name"))
-        if rows:
-            _require_readable(rows, old)
-        keys.write([fresh, *old])
+    file = key_file()
+    with _locked_where_unreadable(file), file.held():
+        keys = [new_key(), *file.read()]
         with transaction.atomic(durable=True):
-            for row in EncryptedSetting.objects.select_for_update():
-                row.ciphertext = cipher_of([fresh, *old]).rotate(row.ciphertext).decode("ascii")
-                row.save(update_fields=["ciphertext"])
+            rows = list(EncryptedSetting.objects.select_for_update())
+            for row in rows:
+                row.ciphertext = cipher_of(keys).rotate(row.ciphertext).decode("ascii")
+            # Not before all of them could be read.
+            file.write(keys)
+            EncryptedSetting.objects.bulk_update(rows, ["ciphertext"])
             record(identity, "secrets.rotated", "", count=len(rows))
-        keys.write([fresh])
+        file.write(keys[:1])
     return len(rows)
 
 
-def _keys_to_write(keys: KeyFile, name: str) -> list[str]:
-    """The keys that there are, or the first one; never a new one beside secrets that nobody could read any more."""
-    known = _keys(keys)
-    others = list(EncryptedSetting.objects.exclude(name=name).order_by("name"))
-    if others:
-        _require_readable(others, known)
-    if not known:
-        known = [new_key()]
-        keys.write(known)
-    return known
+def _read(name: str, file: KeyFile) -> str | None:
+    row = EncryptedSetting.objects.filter(name=name).first()
+    return None if row is None else _opened(row, file.read())
 
 
-def _require_readable(rows: Sequence[EncryptedSetting], keys: Sequence[str]) -> None:
-    for row in rows:
-        try:
-            _opened(row, keys)
-        except InvalidToken as error:
-            raise _lost([one.name for one in rows]) from error
-
-
-def _opened(row: EncryptedSetting, keys: Sequence[str]) -> str:
+def _opened(row: EncryptedSetting, keys: list[str]) -> str:
     if not keys:
         raise InvalidToken
     value = unsealed(row.name, cipher_of(keys).decrypt(row.ciphertext))
@@ -140,14 +129,12 @@ def _opened(row: EncryptedSetting, keys: Sequence[str]) -> str:
     return value
 
 
-def _keys(file: KeyFile) -> list[str]:
+@contextmanager
+def _locked_where_unreadable(file: KeyFile) -> Iterator[None]:
+    """Says of keys that are lost or damaged what to do, as VaultLocked."""
     try:
-        return file.read()
-    except KeysDamaged as damage:
-        known = " ".join(EncryptedSetting.objects.order_by("name").values_list("name", flat=True))
+        yield
+    except (InvalidToken, KeysDamaged) as trouble:
+        known = " ".join(note.name for note in names())
         remedy = _LOST.format(path=file.path, names=known) if known else "No secret needs it: move it away."
-        raise VaultLocked(f"{damage}. {remedy}") from None
-
-
-def _lost(names_of_secrets: Sequence[str]) -> VaultLocked:
-    return VaultLocked(_LOST.format(path=key_file().path, names=" ".join(names_of_secrets)))
+        raise VaultLocked(f"{trouble}. {remedy}" if isinstance(trouble, KeysDamaged) else remedy) from None

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections
 from clustercore.access.domain.errors import NotIdentified, NotPermitted, TooLarge
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
-from clustercore.access.http.identification import identity_of_scope
+from clustercore.access.http.identification import sender_of
 from clustercore.access.http.refusals import RequestRefused, refusal_of
 from clustercore.access.services.turns import turn
 from clustercore.blobs.adapters.files import SPARE_BYTES
@@ -43,13 +43,17 @@ _TRUSTED_DRAIN_BYTES = 64 << 20
 _STRANGERS_DRAIN_BYTES = 1 << 20
 
 
-# A hub that stops ends the connections of those who are still sending, as if they had left: they are told when to come
-# back. Whoever did leave does not hear it.
-STOPPED = RequestRefused(503, "the connection ended before the bytes did: send them again", retry_after=5)
-
-
 class ClientLeft(Exception):
     """The connection ended before the body did."""
+
+
+def stopped() -> RequestRefused:
+    """Returns what is told where a connection ended too early.
+
+    A hub that stops ends the connections of those who are still sending, as if they had left: they are told when to
+    come back. Whoever did leave does not hear it.
+    """
+    return RequestRefused(503, "the connection ended before the bytes did: send them again", retry_after=5)
 
 
 class Body:
@@ -61,13 +65,18 @@ class Body:
         self.more = True
         self.size = 0
 
+    async def receive(self) -> Message:
+        """Returns the next message as it came, for an application that reads the body itself."""
+        message = await self._receive()
+        self.more = message["type"] == "http.request" and message.get("more_body", False)
+        return message
+
     async def next_block(self) -> bytes:
         """Raises ClientLeft, and TimeoutError when nothing comes for half a minute, or a minute brought too little."""
         async with asyncio.timeout(_SILENCE_SECONDS):
-            message = await self._receive()
+            message = await self.receive()
         if message["type"] == "http.disconnect":
             raise ClientLeft
-        self.more = message.get("more_body", False)
         block: bytes = message.get("body", b"")
         self.size += len(block)
         waited = time.monotonic() - self._began
@@ -119,8 +128,8 @@ class CredentialMissing(NotIdentified):
 
 
 def require_sender(scope: Scope, permission: Permission, otherwise: str, *, changes: bool) -> Identity:
-    """Returns who sends a request. Raises CredentialMissing, NotPermitted (`otherwise`), and as `identity_of_scope`."""
-    identity = identity_of_scope(scope, changes=changes)
+    """Returns who sends a request. Raises CredentialMissing, NotPermitted (`otherwise`), and as `sender_of`."""
+    identity = sender_of(scope, changes=changes)
     if not identity.is_known:
         raise CredentialMissing("send `Authorization: Bearer cc_…`, or sign in")
     if not identity.may(permission):
@@ -159,10 +168,15 @@ def as_refusal(error: Exception) -> RequestRefused:
 
 
 async def answer(send: Send, status: int, headers: Mapping[str, str], document: Any = None) -> None:
-    """A whole answer but for its end, so that a client still sending can be heard out first: see `finish`."""
-    body = b"" if document is None else json.dumps(document, ensure_ascii=False).encode()
+    """Sends a whole answer but for its end, so that a client still sending can be heard out first: see `finish`.
+
+    `document` is text, or what is told as JSON.
+    """
+    is_text = isinstance(document, str)
+    body = b"" if document is None else (document if is_text else json.dumps(document, ensure_ascii=False)).encode()
+    media_type = "text/plain; charset=utf-8" if is_text else "application/json"
     told = {
-        **({"content-type": "application/json"} if body else {}),
+        **({"content-type": media_type} if body else {}),
         **({} if status == 204 else {"content-length": str(len(body))}),
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",

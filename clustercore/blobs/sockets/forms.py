@@ -21,24 +21,20 @@ from clustercore.blobs.domain.errors import BrokenForm
 from clustercore.blobs.domain.forms import MOST_FIELD_BYTES, MOST_PARTS, Part, part_of, permission_at
 from clustercore.blobs.http.received import SCOPE_KEY
 from clustercore.blobs.sockets.bodies import (
-    BLOCK_BYTES,
-    STOPPED,
     Application,
     Body,
-    ClientLeft,
     Message,
     Receive,
     Scope,
     Send,
-    as_refusal,
     headers_of,
     hubs_store,
     length_of,
-    refuse,
     refuse_too_much,
     require_sender,
     with_database,
 )
+from clustercore.blobs.sockets.writing import BlockWriter, pour
 from clustercore.config.environment import environment
 
 _MOST_HEADER_BYTES = 8 << 10
@@ -53,19 +49,13 @@ def takes_form(scope: Scope) -> bool:
 
 
 async def serve_form(application: Application, scope: Scope, receive: Receive, send: Send) -> None:
-    """Takes the file and lets the application answer, or says why not."""
-    body = Body(receive)
-    try:
-        store = await with_database(lambda: _admit(scope))
-        with store.receive() as incoming:
-            form = Form(incoming, headers_of(scope).get("content-type", ""))
-            await _read(form, body)
-            received = await asyncio.to_thread(_received, store, incoming, form)
-            await application(*_smaller(scope, receive, form, received), send)
-    except ClientLeft:
-        await refuse(STOPPED, body, send)
-    except Exception as error:  # what is no refusal is raised again
-        await refuse(as_refusal(error), body, send)
+    """Takes the file and lets the application answer. Raises Refused, and what `as_refusal` knows."""
+    store = await with_database(lambda: _admit(scope))
+    with store.receive() as incoming:
+        form = Form(BlockWriter(incoming), headers_of(scope).get("content-type", ""))
+        await _read(form, Body(receive))
+        received = await asyncio.to_thread(_received, store, incoming, form)
+        await application(*_smaller(scope, receive, form, received), send)
 
 
 def _admit(scope: Scope) -> Store:
@@ -90,9 +80,9 @@ class SecondFile(Invalid):
 
 
 class Form:
-    """A form as it is read: fields in memory, within limits, the one file into `incoming`."""
+    """A form as it is read: fields in memory, within limits, the one file to `writer`."""
 
-    def __init__(self, incoming: Incoming, content_type: str) -> None:
+    def __init__(self, writer: BlockWriter, content_type: str) -> None:
         boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
         if not boundary:
             raise BrokenForm("the Content-Type of the form names no boundary")
@@ -108,8 +98,7 @@ class Form:
             "on_end": self._end,
         }
         self._parser = MultipartParser(boundary, callbacks, max_header_size=_MOST_HEADER_BYTES)  # type: ignore[arg-type]
-        self.incoming = incoming
-        self.waiting = bytearray()
+        self.writer = writer
         self.fields: list[tuple[str, str]] = []
         self.file: Part | None = None
         self.is_whole = False
@@ -157,7 +146,7 @@ class Form:
 
     def _data(self, data: bytes, start: int, end: int) -> None:
         if self._part is self.file:
-            self.waiting += data[start:end]
+            self.writer.take(data[start:end])
             return
         self._field_bytes += end - start
         if self._field_bytes > MOST_FIELD_BYTES:
@@ -182,13 +171,13 @@ def _header_text(value: bytes) -> str:
 
 async def _read(form: Form, body: Body) -> None:
     limit = environment().max_upload_gb * 1e9
-    while body.more:
-        form.feed(await body.next_block())
+
+    def feed(block: bytes) -> None:
+        form.feed(block)
         if body.size > limit + MOST_FIELD_BYTES:
             raise TooLarge(f"more than {environment().max_upload_gb:g} GB (CLUSTERCORE_MAX_UPLOAD_GB)")
-        if len(form.waiting) >= BLOCK_BYTES or not body.more:
-            block, form.waiting = form.waiting, bytearray()
-            await asyncio.to_thread(form.incoming.write, block)
+
+    await pour(body, form.writer, feed)
     if not form.is_whole:
         raise BrokenForm("the form breaks off before its last boundary")
 

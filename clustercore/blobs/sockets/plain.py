@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from clustercore.access.domain.errors import Refused, TooLarge
+from clustercore.access.domain.errors import TooLarge
 from clustercore.access.domain.roles import Permission
-from clustercore.access.http.identification import identity_of_scope
+from clustercore.access.http.identification import sender_of
 from clustercore.blobs.sockets.bodies import (
     Application,
-    Body,
     Message,
     Receive,
     Scope,
     Send,
-    as_refusal,
     headers_of,
     hubs_store,
     length_of,
-    refuse,
     refuse_too_much,
     with_database,
 )
@@ -26,18 +23,15 @@ SMALL_BYTES = 10_000_000
 
 
 async def serve_plain(application: Application, scope: Scope, receive: Receive, send: Send) -> None:
-    """Lets the application answer, unless the body is too large for who sends it."""
+    """Lets the application answer, unless the body is too large for who sends it. Raises TooLarge, StoreFull."""
     length = length_of(headers_of(scope))
-    try:
-        if length > SMALL_BYTES:
-            await with_database(lambda: _admit(scope, length))
-        await application(scope, _counted(receive, max(length, SMALL_BYTES)), send)
-    except Refused as error:
-        await refuse(as_refusal(error), Body(receive), send)
+    if length > SMALL_BYTES:
+        await with_database(lambda: _admit(scope, length))
+    await application(scope, _counted(receive, max(length, SMALL_BYTES)), send)
 
 
 def _admit(scope: Scope, length: int) -> None:
-    if not identity_of_scope(scope).may(Permission.SUBMIT):
+    if not sender_of(scope).may(Permission.SUBMIT):
         raise TooLarge(f"more than {SMALL_BYTES // 1_000_000} MB")
     refuse_too_much(hubs_store(), length)
 

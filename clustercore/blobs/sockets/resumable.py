@@ -6,18 +6,17 @@ upload.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError
 from django.utils.http import http_date
 
+from clustercore.access.domain.errors import NotFound, TooLarge
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.refusals import RequestRefused
@@ -35,8 +34,6 @@ from clustercore.blobs.models import Upload
 from clustercore.blobs.selectors import uploads_of
 from clustercore.blobs.services.receiving import end_upload, note_upload, open_partial, open_upload
 from clustercore.blobs.sockets.bodies import (
-    BLOCK_BYTES,
-    STOPPED,
     Body,
     ClientLeft,
     Receive,
@@ -51,9 +48,11 @@ from clustercore.blobs.sockets.bodies import (
     refuse,
     refuse_too_much,
     require_sender,
+    stopped,
     with_database,
 )
 from clustercore.blobs.sockets.writers import Writers
+from clustercore.blobs.sockets.writing import BlockWriter, at_rest
 from clustercore.config.environment import environment
 
 PATH = "/api/v1/uploads"
@@ -62,7 +61,6 @@ _SPOKEN = {"tus-resumable": VERSION}
 _WRITERS = Writers()
 _NOTE_SECONDS = 15.0
 """How often what has come is flushed and written down while more comes."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +98,7 @@ async def serve_upload(scope: Scope, receive: Receive, send: Send) -> None:
         await answer(send, told.status, {**_SPOKEN, **told.headers})
         await finish(body, send)
     except ClientLeft:
-        await refuse(STOPPED, body, send)
+        await refuse(stopped(), body, send)
     except Exception as error:  # what is no refusal is raised again
         refusal = as_refusal(error)
         supported = {"tus-version": VERSION} if refusal.status == 412 else {}
@@ -166,7 +164,7 @@ def _create(request: Request) -> Answer:
 def _find(request: Request) -> tuple[Store, UUID]:
     upload = uploads_of(_sender(request).user_id).filter(pk=str(request.upload_id)).first()
     if upload is None:
-        raise RequestRefused(404, "there is no such upload of yours; it may have expired", code="not_found")
+        raise NotFound("there is no such upload of yours; it may have expired")
     return hubs_store(), upload.pk
 
 
@@ -209,7 +207,7 @@ async def _patch(store: Store, upload_id: UUID, request: Request, body: Body) ->
                     409, f"{here} bytes have come, so the next part begins there", param="Upload-Offset"
                 )
             if length_of(request.headers) > upload.size - offset:
-                raise RequestRefused(413, f"only {upload.size - offset} bytes are missing", code="too_large")
+                raise TooLarge(f"only {upload.size - offset} bytes are missing")
             upload = await turn.run(_take(file, upload, body))
             return Answer(204, {"upload-offset": str(file.size), **_expiry(upload)})
 
@@ -219,51 +217,31 @@ async def _take(file: PartialFile, upload: Upload, body: Body) -> Upload:
     try:
         await _read(file, upload, body)
     finally:
-        upload = await _at_rest(with_database(lambda: note_upload(upload, file)))
+        upload = await at_rest(with_database(lambda: note_upload(upload, file)))
     return upload
 
 
 async def _read(file: PartialFile, upload: Upload, body: Body) -> None:
-    waiting = bytearray()
+    otherwise = TooLarge(f"more came than the {upload.size} bytes that were announced")
+    writer = BlockWriter(file, (upload.size, otherwise))
     noted = time.monotonic()
     try:
         while body.more:
-            waiting += await body.next_block()
-            if file.size + len(waiting) > upload.size:
-                raise RequestRefused(
-                    413, f"more came than the {upload.size} bytes that were announced", code="too_large"
-                )
+            writer.take(await body.next_block())
             is_due = time.monotonic() - noted > _NOTE_SECONDS
-            if is_due or len(waiting) >= BLOCK_BYTES:
-                block, waiting = waiting, bytearray()
-                await _write(file, block)
+            await writer.write(all_of_it=is_due)
             if is_due and file.size < upload.size:
                 await _note(upload, file)
                 noted = time.monotonic()
     finally:
         # Also of a part that breaks off: what came needs not come again.
-        await _write(file, waiting[: upload.size - file.size])
+        await writer.write(all_of_it=True)
 
 
 async def _note(upload: Upload, file: PartialFile) -> None:
     # A ledger that is away is no reason to send anything again: what came is noted when it is back.
     with suppress(DatabaseError):
-        await _at_rest(with_database(lambda: note_upload(upload, file)))
-
-
-async def _write(file: PartialFile, block: bytearray) -> None:
-    if block:
-        await _at_rest(asyncio.to_thread(file.write, block))
-
-
-async def _at_rest(work: Coroutine[Any, Any, T]) -> T:
-    """Waits for what a thread does with the file: it goes on when its awaiter is cancelled."""
-    working = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait([working])
-        raise
+        await at_rest(with_database(lambda: note_upload(upload, file)))
 
 
 def _expiry(upload: Upload) -> Mapping[str, str]:

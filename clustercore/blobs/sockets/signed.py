@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from contextlib import suppress
@@ -11,7 +10,7 @@ from urllib.parse import parse_qs
 
 from django.db import DatabaseError
 
-from clustercore.blobs.adapters.files import BLOCK_BYTES, SPARE_BYTES, Incoming
+from clustercore.blobs.adapters.files import SPARE_BYTES, Incoming
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobCorrupt, BlobMissing, BlobUnavailable, StoreFull
 from clustercore.blobs.domain.signing import refusal
@@ -27,6 +26,7 @@ from clustercore.blobs.sockets.bodies import (
     length_of,
     with_database,
 )
+from clustercore.blobs.sockets.writing import BlockWriter, pour
 from clustercore.config.environment import environment
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,9 @@ async def _answer(upload: Upload, body: Body) -> Answer:
             return admitted
         store = admitted
         with store.receive() as incoming:
-            await _read_body(incoming, upload, body)
+            otherwise = BlobCorrupt("more bytes came than Content-Length said; nothing was kept")
+            writer = BlockWriter(incoming, (upload.length, otherwise))
+            await pour(body, writer, writer.take)
             return await with_database(lambda: _keep(store, incoming, upload))
     except StoreFull as error:
         return Answer(507, str(error))
@@ -129,17 +131,6 @@ def _known_already(store: Store, upload: Upload) -> Answer | None:
 def _keep(store: Store, incoming: Incoming, upload: Upload) -> Answer:
     adopt(store, incoming.finish_as(upload.sha256), upload.media_type)
     return Answer(201, "stored")
-
-
-async def _read_body(incoming: Incoming, upload: Upload, body: Body) -> None:
-    waiting = bytearray()
-    while body.more:
-        waiting += await body.next_block()
-        if incoming.size + len(waiting) > upload.length:
-            raise BlobCorrupt("more bytes came than Content-Length said; nothing was kept")
-        if waiting and (not body.more or len(waiting) >= BLOCK_BYTES):
-            await asyncio.to_thread(incoming.write, bytes(waiting))
-            waiting.clear()
 
 
 def _upload_of(scope: Scope, sha256: str) -> Upload:

@@ -1,1 +1,1 @@
-"""What every request passes, outermost first: headers, errors, hosts, then Django's own, then limits."""
+"""What Django itself does not do with a request that failed; what is decided before Django is in `project/gate`."""

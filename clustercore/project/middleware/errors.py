@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-import uuid
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -16,13 +18,12 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from clustercore.access.http.refusals import RequestRefused, error_body, refusal_of
-from clustercore.project.middleware.passage import Passage
 
 PROGRAM_PREFIXES = ("/api/", "/v1/")
 DOCUMENTATION = "/api/v1/docs"
 PROGRAM_PATHS = ("/api", "/v1", "/metrics")
 REQUEST_ID = "clustercore.request_id"
-"""The key of `request.META` that holds what the answer's `x-request-id` says."""
+"""The key in the scope of a request that holds what the answer's `x-request-id` says."""
 
 LEDGER_AWAY = "the ledger does not answer: try again"
 TOO_LARGE = "the request is larger than this address takes"
@@ -55,11 +56,23 @@ _AWAY_STATES = ("08", "57P0", "53300")
 _logger = logging.getLogger(__name__)
 
 
-class Errors(Passage):
-    """Gives each request an id, and each failure its shape."""
+class Errors:
+    """Gives each failure its shape; in both of Django's worlds, and without a thread in the asynchronous one."""
 
-    def before(self, request: HttpRequest) -> None:
-        request.META[REQUEST_ID] = uuid.uuid4().hex
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        return self._answer(request) if self.is_async else self.after(request, self.get_response(request))
+
+    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        return self.after(request, await self.get_response(request))
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Refusals that a view raised; Django logs and answers the rest, and `after` gives that its shape."""
@@ -68,8 +81,7 @@ class Errors(Passage):
             return refusal(request, refused)
         if isinstance(error, OperationalError | InterfaceError):
             return ledger_away(request, error)
-        number = request.META[REQUEST_ID]
-        _logger.error("request %s failed: %s %s", number, request.method, request.path, exc_info=error)
+        _note_bug(number_of(request), f"{request.method} {request.path}", error)
         return None
 
     def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
@@ -79,13 +91,17 @@ class Errors(Passage):
             response = _to_sign_in(request)
         elif response.status_code == HTTPStatus.UNAUTHORIZED and is_for_programs(request.path):
             response.setdefault("WWW-Authenticate", 'Bearer realm="clustercore"')
-        response["x-request-id"] = request.META[REQUEST_ID]
         return response
 
 
 NOT_SOON = frozenset({"no_able_node"})
 """Codes of refusals that somebody has to mend first: the clients of the OpenAI API would ask twice more, and tell their
 user the reason after minutes."""
+
+
+def number_of(request: HttpRequest) -> str:
+    """Returns what the answer's `x-request-id` says."""
+    return str(getattr(request, "scope", {}).get(REQUEST_ID, "unknown"))
 
 
 def is_for_programs(path: str) -> bool:
@@ -128,11 +144,7 @@ def ledger_away(request: HttpRequest, error: Exception) -> HttpResponse:
 
     Without asking who it is: that would wait for the ledger again.
     """
-    number = request.META.get(REQUEST_ID)
-    if _is_without_connection(error):
-        _logger.warning("request %s: the ledger does not answer: %s", number, error)
-    else:
-        _logger.error("request %s: the ledger refused", number, exc_info=error)
+    note_ledger_trouble(number_of(request), error)
     refused = RequestRefused(503, LEDGER_AWAY, code="no_ledger", retry_after=5)
     if is_for_programs(request.path):
         return refusal(request, refused)
@@ -140,6 +152,24 @@ def ledger_away(request: HttpRequest, error: Exception) -> HttpResponse:
     page = HttpResponse(render_to_string("access/refused.html", context), status=503)
     page["Retry-After"] = str(refused.retry_after)
     return page
+
+
+def broken(scope: Mapping[str, Any], error: Exception) -> RequestRefused:
+    """Logs what nobody foresaw in front of Django; returns what a program is told of it."""
+    _note_bug(scope[REQUEST_ID], f"{scope['method']} {scope['path']}", error)
+    return RequestRefused(500, _REMEDIES[500].format(request_id=scope[REQUEST_ID]))
+
+
+def _note_bug(number: str, asked: str, error: Exception) -> None:
+    _logger.error("request %s failed: %s", number, asked, exc_info=error)
+
+
+def note_ledger_trouble(number: str, error: Exception) -> None:
+    """Logs why a request could not be served: with the place of it where the ledger was there and refused."""
+    if _is_without_connection(error):
+        _logger.warning("request %s: the ledger does not answer: %s", number, error)
+    else:
+        _logger.error("request %s: the ledger refused", number, exc_info=error)
 
 
 def _is_without_connection(error: Exception) -> bool:
@@ -161,7 +191,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse: 
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    text = f"The hub's log has it under the request id {request.META.get(REQUEST_ID, 'unknown')}."
+    text = f"The hub's log has it under the request id {number_of(request)}."
     try:
         return error_page(request, 500, text)
     except Exception:  # the page itself needs the database, which may be what is wrong
@@ -203,7 +233,7 @@ def _reshaped(request: HttpRequest, response: HttpResponseBase) -> HttpResponse:
 
 def _in_shape(request: HttpRequest, status: int) -> HttpResponse:
     phrase = _REMEDIES.get(status) or (HTTPStatus(status).phrase.lower() if status in set(HTTPStatus) else "refused")
-    message = phrase.format(method=request.method, request_id=request.META.get(REQUEST_ID, "unknown"))
+    message = phrase.format(method=request.method, request_id=number_of(request))
     shaped = JsonResponse(error_body(status, message), status=status)
     shaped["Content-Length"] = str(len(shaped.content))
     return shaped

@@ -19,6 +19,7 @@ from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import UploadCorrupt
 from clustercore.blobs.models import Blob, Upload
 from clustercore.blobs.services import receiving
+from clustercore.blobs.sockets.bodies import BLOCK_BYTES
 from tests.fakes.nodes.polling import until
 from tests.integration.blobs.conftest import RunningHub
 from tests.integration.blobs.test_resumable import BYTES, begin, client_of, id_in, offset_of, send
@@ -70,7 +71,7 @@ def test_a_hanging_connection_is_at_rest_before_the_next_one_is_told_where_to_go
 ) -> None:
     place = begin(otto, size=SIZE)
     with hanging_connection(hub, otto, place, ONE[:700_000]):
-        until(lambda: upload_file(hub, place).stat().st_size > 500_000, 30, "nothing came")
+        until(lambda: upload_file(hub, place).stat().st_size > 700_000 - BLOCK_BYTES, 30, "nothing came")
         refused = send(otto, place, 0, OTHER)
         assert (refused.status_code, "700000 bytes have come" in refused.text) == (409, True)
         assert send(otto, place, 700_000, ONE[700_000:]).status_code == 204

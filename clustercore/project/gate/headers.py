@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-
-from clustercore.project.middleware.passage import Passage
+from collections.abc import Iterable, Mapping
 
 Policy = Mapping[str, str]
+Pair = tuple[bytes, bytes]
 
 OWN_PAGES: Policy = {
     "default-src": "'self'",
@@ -40,16 +36,12 @@ EXCEPTIONS: Mapping[str, Policy] = {
 PERMISSIONS = "camera=(), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()"
 
 
-class Headers(Passage):
-    """Adds what Django's SecurityMiddleware does not: the content policy, the permissions policy, secure cookies."""
-
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        for name, value in headers_of_answers(request.path).items():
-            response.setdefault(name, value)
-        if request.is_secure():
-            for cookie in response.cookies.values():
-                cookie["secure"] = True
-        return response
+def secured(headers: Iterable[Pair]) -> list[Pair]:
+    """Returns the headers of an answer that goes out by TLS: browsers send its cookies by TLS alone."""
+    return [
+        (name, value + b"; Secure" if name.lower() == b"set-cookie" and b"; secure" not in value.lower() else value)
+        for name, value in headers
+    ]
 
 
 def headers_of_answers(path: str) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""The one gate: what is decided before Django, for requests and WebSockets alike."""

@@ -22,6 +22,7 @@ from django.db import transaction
 from clustercore.jobs import workflows
 from clustercore.jobs.domain.kinds import register
 from clustercore.jobs.models import Unit
+from clustercore.jobs.services import execution as executions
 from clustercore.jobs.services import joins, places, settle, turn, work
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.queueing import queue_units
@@ -107,7 +108,7 @@ def before(step: str, function: Callable[..., Any], unit_of: Callable[..., tuple
     return halted
 
 
-def _of_execution(execution: work.Execution, *_: object) -> tuple[str, int]:
+def _of_execution(execution: executions.Execution, *_: object) -> tuple[str, int]:
     return execution.claimed.stage, execution.claimed.ordinal
 
 

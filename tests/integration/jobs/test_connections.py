@@ -16,7 +16,7 @@ from django.db import connection, connections
 from clustercore.jobs.adapters.holdings import Holding
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import Claimant, Claimed
-from clustercore.jobs.services.work import Execution
+from clustercore.jobs.services.execution import Execution
 from clustercore.nodes.domain.hooks import Agent
 from tests.fakes.nodes.polling import until
 from tests.integration.jobs.conftest import taken, with_parts

@@ -16,7 +16,7 @@ from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
 from clustercore.jobs.domain.verdict import Ask, Crashed, Done, Fail, HandBack, Hold, Retry, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Counter, Question, Unit
-from clustercore.jobs.services import keeper, work
+from clustercore.jobs.services import execution, keeper
 from clustercore.jobs.services.answering import release_unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job, retry_job
@@ -112,7 +112,7 @@ def test_what_had_no_room_to_begin_may_be_done_by_another_node(tmp_path: Path, m
         raise OSError(28, "No space left on device")
 
     unit = letter()
-    monkeypatch.setattr(work, "_make_workspace", no_room)
+    monkeypatch.setattr(execution, "_make_workspace", no_room)
     node = start_node(LAPTOP)
     done_by(node, taken(node), tmp_path)
     assert states(unit) == ("queued", "running") and not is_asked(unit)
@@ -151,7 +151,7 @@ def test_the_handler_of_a_lost_attempt_is_not_called_and_that_settles_the_questi
         [holding] = HOLDINGS.all()
         holding.lost.set()
 
-    monkeypatch.setattr(work, "_make_workspace", lost_meanwhile)
+    monkeypatch.setattr(execution, "_make_workspace", lost_meanwhile)
     assert isinstance(done_by(node, held, tmp_path), HandBack)
     assert states(unit) == ("queued", "running") and not is_asked(unit)
 

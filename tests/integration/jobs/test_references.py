@@ -22,10 +22,10 @@ from clustercore.jobs.domain.verdict import Done, Fail, Remake
 from clustercore.jobs.domain.waiting import BLOB_MISSING
 from clustercore.jobs.models import Job, JobBlob, Unit
 from clustercore.jobs.services.control import cancel_job, remove_job, retry_job
+from clustercore.jobs.services.execution import Execution
 from clustercore.jobs.services.queueing import queue_units
 from clustercore.jobs.services.references import collect_unreferenced
 from clustercore.jobs.services.settle import FAILURES_UNTIL_FAILED, settle
-from clustercore.jobs.services.work import Execution
 from clustercore.nodes.domain.hooks import Agent
 from tests.cast import LAPTOP, start_node
 from tests.fakes.jobs.kinds import SUMS

@@ -25,8 +25,9 @@ from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.services import work
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.control import cancel_job, remove_job
+from clustercore.jobs.services.execution import SLICE, Execution
 from clustercore.jobs.services.leases import extend_leases
-from clustercore.jobs.services.work import SLICE, Execution, do, told
+from clustercore.jobs.services.work import do, told
 from clustercore.nodes.domain.hooks import Agent
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.kinds import SUMS

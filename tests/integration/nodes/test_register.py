@@ -63,7 +63,7 @@ def age(node: Node, seconds: float) -> None:
 def test_a_node_is_written_with_its_machine_and_its_models() -> None:
     node = register("pc", LARGE, MISSING)
     node.refresh_from_db()
-    assert (node.capabilities, node.cores, node.gpus[0]["name"]) == (["stt"], 4, "H200")
+    assert (node.capabilities, node.cores, node.gpus[0]["name"]) == (["any", "stt"], 4, "H200")
     assert node.contracts == list(KNOWN)
     assert [(m.model, m.rung, m.usable) for m in selectors.inventory_of(node.pk)] == [
         ("large", 5, True),

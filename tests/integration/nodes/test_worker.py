@@ -23,7 +23,7 @@ pytestmark = pytest.mark.services
 def test_a_worker_registers_its_machine_and_what_it_can_do(start_worker: StartWorker) -> None:
     worker = start_worker().until_taking_work()
     node = worker.node()
-    assert (node.online, node.slots, node.capabilities) == (True, 2, ["echo"])
+    assert (node.online, node.slots, node.capabilities) == (True, 2, ["any", "echo"])
     assert node.process_id == worker.process.pid
     assert node.memory_mb > 100
     assert set(NodeModel.objects.filter(node=node).values_list("engine", flat=True)) == {"echo", "hang", "steady"}

@@ -15,8 +15,8 @@ from benchmarks.empty_units import EMPTY
 from benchmarks.past_jobs import fill_past
 from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.models import Job, JobCount
-from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
-from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour, work_of_nodes
+from clustercore.jobs.selectors.job_lists import failures, open_jobs, recent_jobs
+from clustercore.jobs.selectors.node_load import minutes_of_the_last_hour, work_of_nodes
 from clustercore.jobs.selectors.queueing import jobs_by_state, queue_now
 from clustercore.jobs.services.submit import refuse_over_backlog, submit
 from clustercore.jobs.services.sweep import finish_forgotten_jobs

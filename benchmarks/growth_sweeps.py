@@ -28,7 +28,7 @@ from clustercore.jobs.adapters.clocks import read_clocks
 from clustercore.jobs.models import Job, JobEvent, Sweep, Unit
 from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.hot_statements import establish_statements
-from clustercore.jobs.services.keeper import LeaseKeeper
+from clustercore.jobs.services.lease_hook import LeaseHook
 from clustercore.jobs.services.sweep import look, sweep
 from clustercore.nodes import services as nodes
 from clustercore.nodes.adapters.elapsed import elapsed_seconds
@@ -73,7 +73,7 @@ class Member:
     beaten: float = float("-inf")
 
     def __post_init__(self) -> None:
-        self.keeper = LeaseKeeper(lambda _name, _waiting: "", self.leases)
+        self.keeper = LeaseHook(lambda _name, _waiting: "", self.leases)
         self.puller = ModelPuller()
         self.agent = cast(
             Agent,

@@ -43,7 +43,7 @@ UNLOAD_SECONDS = 10
 """After so long without work the runners are unloaded here: the wait for it measures nothing."""
 CLI_RUNS = 5
 CLUSTERCORE = (sys.executable, "-m", "clustercore.project.command_line.main")
-RUNNER = "clustercore.nodes.adapters.host"
+RUNNER = "clustercore.nodes.adapters.runner"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.selectors.progress import units_of_stage
 from clustercore.jobs.selectors.remembered import Remembered
 from clustercore.jobs.selectors.work import main_stage_of, work_of
-from clustercore.terminal.domain.words import clock_words
+from clustercore.terminal.domain.humanize import clock_words
 from transcription.domain import transcript as heard
 from transcription.domain.corrections import Change, Standing, corrected, standing
 from transcription.domain.gaps import UnheardPiece, gaps_of, reason_of

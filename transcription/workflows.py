@@ -24,10 +24,10 @@ from transcription.domain.stages import KIND, NOUN, OUTLINE
 from transcription.domain.traits import DETECTS_LANGUAGE
 from transcription.selectors import capability_of, open_pieces
 from transcription.services.cutting import cut, record_cut, record_pieces
-from transcription.services.hearing import detect, record_language, record_segments, transcribe
 from transcription.services.language import held_until_language
 from transcription.services.merging import merge, record_transcript
 from transcription.services.submit import keep_recording
+from transcription.services.transcribing import detect, record_language, record_segments, transcribe
 
 MOST_PLACES = 100
 """A chord's cost grows faster than its width: thousands at once take many seconds to build."""

@@ -51,10 +51,10 @@ class Environment(BaseSettings):
     heartbeat_seconds: float = Field(default=5.0, gt=0)
     lease_seconds: float = Field(default=20.0, gt=0)
     grace_seconds: float = Field(default=10.0, ge=0)
-    silent_host_seconds: float = Field(default=120.0, gt=0)
-    """An engine host that reports no progress for so long is killed."""
+    silent_runner_seconds: float = Field(default=120.0, gt=0)
+    """An engine runner that reports no progress for so long is killed."""
     idle_runner_seconds: float = Field(default=300.0, gt=0)
-    """An engine host that had no request for so long is ended, and started again with the next one."""
+    """An engine runner that had no request for so long is ended, and started again with the next one."""
     idle_flower_seconds: float = Field(default=600.0, gt=0)
     """Flower that nobody has looked at for so long is ended, and started again when somebody does."""
     models_dir: Path | None = None
@@ -96,7 +96,7 @@ class Environment(BaseSettings):
     floor_wait_seconds: float = Field(default=600.0, ge=0, le=366 * 86_400)
     """How long a begun job waits for a node that reaches its floor, before lower rungs may serve it."""
     engine_threads: int | None = Field(default=None, ge=1)
-    """Processor threads of one engine host; the processors shared by the slots when unset."""
+    """Processor threads of one engine runner; the processors shared by the slots when unset."""
     piece_seconds: float = Field(default=600.0, gt=1)
     """The longest piece a recording is cut into."""
     max_media_hours: float = Field(default=12.0, gt=0)

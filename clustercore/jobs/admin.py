@@ -13,7 +13,7 @@ from clustercore.access.admin import ReadOnlyAdmin, ReadOnlyInline, act, display
 from clustercore.access.http.identification import identity_of
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
 from clustercore.jobs.models import Attempt, Counter, Job, JobCount, JobEvent, Question, Unit, WorkDone
-from clustercore.jobs.services import deeds
+from clustercore.jobs.services import actions
 
 _GOOD, _GOING, _WAITING, _BAD = "success", "info", "warning", "danger"
 JOB_LABELS = {
@@ -41,11 +41,11 @@ OUTCOME_LABELS = {
 
 
 def _do(model_admin: ReadOnlyAdmin, request: HttpRequest, verb: str, jobs: QuerySet[Job]) -> None:
-    act(model_admin, request, jobs, lambda job: deeds.do(identity_of(request), verb, job.pk))
+    act(model_admin, request, jobs, lambda job: actions.do(identity_of(request), verb, job.pk))
 
 
 def _requeue(model_admin: ReadOnlyAdmin, request: HttpRequest, units: QuerySet[Unit]) -> None:
-    act(model_admin, request, units, lambda unit: deeds.requeue(identity_of(request), unit.pk))
+    act(model_admin, request, units, lambda unit: actions.requeue(identity_of(request), unit.pk))
 
 
 def _count_of(units: QuerySet[Unit]) -> Coalesce:

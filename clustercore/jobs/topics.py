@@ -13,9 +13,9 @@ from clustercore.jobs.domain.bodies import job_body
 from clustercore.jobs.domain.progress import JobProgress
 from clustercore.jobs.fragments import job_parts, list_parts
 from clustercore.jobs.models import Job
-from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
+from clustercore.jobs.selectors.change_fingerprint import activity_now, last_event_id, pulses
+from clustercore.jobs.selectors.job_lists import failures, open_jobs, recent_jobs
 from clustercore.jobs.selectors.progress import job_progress
-from clustercore.jobs.selectors.pulse import activity_now, last_event_id, pulses
 from clustercore.jobs.selectors.units import (
     attempts_by_job,
     last_attempts_at,

@@ -31,7 +31,7 @@ from clustercore.jobs.domain.presentation import Presentation, presentation_of
 from clustercore.jobs.domain.progress import JobProgress
 from clustercore.jobs.domain.timeline import timeline_of
 from clustercore.jobs.models import Job
-from clustercore.jobs.selectors.board import ENDED_STATES, failures, open_jobs
+from clustercore.jobs.selectors.job_lists import ENDED_STATES, failures, open_jobs
 from clustercore.jobs.selectors.presenting import facts_of, noun_of, start_url
 from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.questions import open_questions, waiting_for_an_answer
@@ -45,7 +45,7 @@ from clustercore.jobs.selectors.units import (
     window_of,
 )
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
-from clustercore.jobs.services import deeds
+from clustercore.jobs.services import actions
 from clustercore.jobs.services.asked import Options, request_for
 from clustercore.jobs.services.control import NotPossible
 from clustercore.jobs.services.sent_files import file_at
@@ -259,7 +259,7 @@ def act(request: HttpRequest, job_id: int, verb: str) -> HttpResponse:
     """Does it, and goes back to the job, which says what came of it."""
     identity = require(request, Permission.OPERATE)
     try:
-        deeds.do(identity, verb, job_id)
+        actions.do(identity, verb, job_id)
     except NotPossible as reason:
         messages.warning(request, f"Not done: {reason}.")
         return _to_job(job_id)
@@ -274,7 +274,7 @@ def act_after_asking(request: HttpRequest, job_id: int, verb: str) -> HttpRespon
     if request.method == "POST":
         return act(request, job_id, verb)
     identity = require(request, Permission.OPERATE)
-    deeds.require_operable(identity, job_id)
+    actions.require_operable(identity, job_id)
     job = job_progress(visible_jobs(identity).filter(pk=job_id))[0]
     return render(request, "jobs/confirm.html", {"job": job, "verb": verb})
 
@@ -285,7 +285,7 @@ def answer(request: HttpRequest, job_id: int, question_id: int) -> HttpResponse:
     identity = require(request, Permission.OPERATE)
     option, bound_to = request.POST.get("option", ""), request.POST.get("bound_to", "")
     try:
-        deeds.answer(identity, job_id, question_id, option, bound_to)
+        actions.answer(identity, job_id, question_id, option, bound_to)
     except NotPossible as reason:
         messages.warning(request, f"Not done: {reason}.")
         return _to_job(job_id)
@@ -298,7 +298,7 @@ def share(request: HttpRequest, job_id: int) -> HttpResponse:
     """Lets everybody who may sign in read the job, or (`shared=no`) nobody else any more."""
     identity = require(request, Permission.OPERATE)
     shared = request.POST.get("shared") == "yes"
-    deeds.edit(identity, job_id, shared=shared)
+    actions.edit(identity, job_id, shared=shared)
     says = "Everybody who may sign in here can read job {} now." if shared else "Job {} is yours alone again."
     messages.success(request, says.format(job_id))
     return _to_job(job_id)

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from clustercore.access.domain.roles import Permission
 from clustercore.blobs.domain.forms import take_files_at
 from clustercore.jobs.domain.kinds import JobKind, Stage, kind_named, outline, register
-from clustercore.jobs.selectors.occupation import free_places
+from clustercore.jobs.selectors.node_load import free_places
 from clustercore.jobs.services.available import Waiting
 from clustercore.jobs.services.claim import CanvasPlace
 from clustercore.jobs.services.mishaps import HUB_AWAY
@@ -136,7 +136,7 @@ def retry_elsewhere(task: Task[Any, Any], queue: str, because: str, seconds: flo
 def ring(canvas: Signature) -> str:
     """Sends a canvas, and says why it could not; empty if it could.
 
-    While the broker is away nothing is lost: idle nodes knock for what waits in the ledger.
+    While the broker is away nothing is lost: idle nodes wake-up for what waits in the ledger.
     """
     try:
         canvas.apply_async(retry=False)
@@ -186,7 +186,7 @@ def worth_a_message(unit_ids: Sequence[int], capability: str) -> Sequence[int]:
         return unit_ids[:1]
 
 
-def knock(node_name: str, waiting: Sequence[Waiting]) -> str:
+def wake_up(node_name: str, waiting: Sequence[Waiting]) -> str:
     """A node rings its own queue for what its free slots could take; why it could not, or nothing."""
     queue = queue_for_node(node_name)
     return ring_in_turn(lone_bell(kind_named(unit.kind).stage(unit.stage), unit.unit_id, queue) for unit in waiting)

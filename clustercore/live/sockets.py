@@ -26,7 +26,7 @@ from clustercore.access.domain.errors import NotIdentified, NotPermitted, Refuse
 from clustercore.access.domain.identity import ANONYMOUS, Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import identity_of_scope
-from clustercore.access.services.idling import in_thread
+from clustercore.access.services.async_waiting import in_thread
 from clustercore.live.services.broadcasting import broadcaster_here
 from clustercore.live.services.streaming import RECHECK_SECONDS, key_for
 from clustercore.live.services.subscriptions import Subscription

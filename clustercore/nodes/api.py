@@ -17,7 +17,7 @@ from clustercore.access.http.refusals import RequestRefused
 from clustercore.access.services import audit
 from clustercore.nodes.domain.bodies import node_body, node_detail_body
 from clustercore.nodes.models import Node
-from clustercore.nodes.selectors import node_standings
+from clustercore.nodes.selectors import node_statuses
 from clustercore.nodes.services import drain, forget, undrain
 
 CONDITIONS = ("online", "idle", "held", "draining", "drained", "offline")
@@ -111,7 +111,7 @@ _LIST_EXAMPLE = OpenApiExample("one machine", value={"results": [_NODE]}, respon
 
 def _detail_of(name: str) -> dict[str, Any]:
     """Raises RequestRefused (404)."""
-    found = node_standings(Node.objects.filter(name=name))
+    found = node_statuses(Node.objects.filter(name=name))
     if not found:
         raise _no_node(name)
     return node_detail_body(found[0])
@@ -135,7 +135,7 @@ class NodeList(APIView):
     )
     def get(self, _request: Request) -> Response:
         """Live ones first."""
-        return Response({"results": [node_body(node) for node in node_standings()]})
+        return Response({"results": [node_body(node) for node in node_statuses()]})
 
 
 class NodeDetail(APIView):

@@ -12,11 +12,11 @@ from django.db.models.functions import Now
 from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS
 from clustercore.nodes.domain.inventory import TieredModel
-from clustercore.nodes.domain.standing import (
-    ModelStanding,
-    NodeStanding,
+from clustercore.nodes.domain.node_status import (
+    ModelStatus,
+    NodeStatus,
     NodeWork,
-    PullStanding,
+    PullStatus,
     condition_of,
     work_by_node,
 )
@@ -102,7 +102,7 @@ def live_slots(capability: str) -> int:
     return int(total or 0)
 
 
-def node_standings(nodes: QuerySet[Node] | None = None) -> list[NodeStanding]:
+def node_statuses(nodes: QuerySet[Node] | None = None) -> list[NodeStatus]:
     """Those nodes (all that ever registered when None), live ones first, each with its models. A few queries."""
     chosen = Node.objects.all() if nodes is None else nodes
     rows = list(chosen.annotate(now=Now()).order_by("name"))
@@ -122,11 +122,11 @@ def node_standings(nodes: QuerySet[Node] | None = None) -> list[NodeStanding]:
     return sorted(standings, key=lambda node: (not node.is_live, node.name))
 
 
-def _pulls_by_node() -> dict[int, list[PullStanding]]:
-    pulls: dict[int, list[PullStanding]] = {}
+def _pulls_by_node() -> dict[int, list[PullStatus]]:
+    pulls: dict[int, list[PullStatus]] = {}
     for pull in ModelPull.objects.exclude(OLD_PULL):
         pulls.setdefault(pull.node_id, []).append(
-            PullStanding(
+            PullStatus(
                 label=pull.label,
                 state=pull.state,
                 done_bytes=pull.done_bytes,
@@ -138,8 +138,8 @@ def _pulls_by_node() -> dict[int, list[PullStanding]]:
 
 
 def _standing(
-    node: Any, is_live: bool, models: list[NodeModel], work: NodeWork, pulls: tuple[PullStanding, ...]
-) -> NodeStanding:
+    node: Any, is_live: bool, models: list[NodeModel], work: NodeWork, pulls: tuple[PullStatus, ...]
+) -> NodeStatus:
     condition, why = condition_of(
         name=node.name,
         is_live=is_live,
@@ -149,7 +149,7 @@ def _standing(
         idle_reason="" if work.holdings else node.idle_reason,
     )
     tests: dict[str, Any] = (node.self_test or {}).get("models", {})
-    return NodeStanding(
+    return NodeStatus(
         id=node.pk,
         name=node.name,
         hostname=node.hostname,
@@ -174,9 +174,9 @@ def _standing(
     )
 
 
-def _model_standing(model: NodeModel, tests: dict[str, Any]) -> ModelStanding:
+def _model_standing(model: NodeModel, tests: dict[str, Any]) -> ModelStatus:
     label = f"{model.engine}:{model.model}" if model.model else model.engine
-    return ModelStanding(
+    return ModelStatus(
         capability=model.capability,
         label=label,
         rung=model.rung,

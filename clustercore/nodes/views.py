@@ -28,7 +28,7 @@ from clustercore.nodes.domain.joining import INSTALL_FROM_CLONE, install_command
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, ModelStoreError
 from clustercore.nodes.domain.model_record import signed_name
 from clustercore.nodes.models import Node
-from clustercore.nodes.selectors import node_colours, node_standings
+from clustercore.nodes.selectors import node_colours, node_statuses
 from clustercore.nodes.services.model_pulls import ask_for_model
 
 _DEEDS = {
@@ -42,7 +42,7 @@ _DEEDS = {
 def node_list(request: HttpRequest) -> HttpResponse:
     """Every machine that ever joined, live ones first."""
     identity = require(request, Permission.VIEW)
-    nodes = node_standings()
+    nodes = node_statuses()
     live = [node for node in nodes if node.is_live]
     away = [node for node in nodes if not node.is_live]
     offers = _offers() if identity.may(Permission.NODES) else []
@@ -64,7 +64,7 @@ def _installing(request: HttpRequest) -> dict[str, object]:
 def node_detail(request: HttpRequest, name: str) -> HttpResponse:
     """One machine: what it can do, holds and did, and why it does not work."""
     require(request, Permission.VIEW)
-    found = node_standings(Node.objects.filter(name=name))
+    found = node_statuses(Node.objects.filter(name=name))
     if not found:
         raise _no_node(name)
     return render(request, "nodes/detail.html", {"node": found[0], "colours": node_colours()})

@@ -17,11 +17,11 @@ from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import identity_of, require
 from clustercore.jobs.domain.chart import chart_of
 from clustercore.jobs.domain.figures import figures_of
-from clustercore.jobs.selectors.board import failures, open_jobs, recent_jobs
-from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
+from clustercore.jobs.selectors.job_lists import failures, open_jobs, recent_jobs
+from clustercore.jobs.selectors.node_load import minutes_of_the_last_hour
 from clustercore.jobs.selectors.presenting import starts
 from clustercore.jobs.selectors.visibility import visible_jobs
-from clustercore.nodes.selectors import node_colours, node_standings
+from clustercore.nodes.selectors import node_colours, node_statuses
 from clustercore.project import health
 
 # Title, URL name, and what it takes to see the entry.
@@ -95,7 +95,7 @@ def home(request: HttpRequest) -> HttpResponse:
     """The cluster now: what runs, on which machines, what waits and why, what failed, what came out."""
     identity = require(request, Permission.VIEW)
     jobs = visible_jobs(identity)
-    nodes = node_standings()
+    nodes = node_statuses()
     minutes = minutes_of_the_last_hour()
     bad, opened = failures(jobs), open_jobs(jobs)
     context = {

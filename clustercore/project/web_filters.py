@@ -11,16 +11,16 @@ from django.template import Library
 from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 
-from clustercore.jobs.domain import words
+from clustercore.jobs.domain import humanize
 from clustercore.jobs.domain.progress import JobProgress
-from clustercore.terminal.domain.words import factor_words, memory_words
+from clustercore.terminal.domain.humanize import factor_words, memory_words
 
 register = Library()
-register.filter("look", words.look_of)
-register.filter("duration", words.duration_words)
-register.filter("about", words.about)
-register.filter("speed", words.speed_words)
-register.filter("place", words.place_words)
+register.filter("look", humanize.look_of)
+register.filter("duration", humanize.duration_words)
+register.filter("about", humanize.about)
+register.filter("speed", humanize.speed_words)
+register.filter("place", humanize.place_words)
 register.filter("factor", factor_words)
 register.filter("memory", memory_words)
 
@@ -28,7 +28,7 @@ register.filter("memory", memory_words)
 @register.filter
 def took(job: JobProgress) -> str:
     """How long a job waited, and was worked on."""
-    return words.took_words(job.waited_seconds, job.worked_seconds, job.speed)
+    return humanize.took_words(job.waited_seconds, job.worked_seconds, job.speed)
 
 
 @register.filter
@@ -56,7 +56,7 @@ def thousandths(fraction: float) -> int:
 
 
 @register.filter
-def tone(look: words.Look) -> str:
+def tone(look: humanize.Look) -> str:
     """Which of the five tones a look has."""
     return look.tone
 
@@ -87,7 +87,7 @@ def commands(text: str) -> SafeString:
 @register.filter
 def word(state: str) -> str:
     """A state in words."""
-    return words.look_of(state).word
+    return humanize.look_of(state).word
 
 
 @register.filter

@@ -9,12 +9,12 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.jobs.domain.chart import chart_of
 from clustercore.jobs.domain.figures import figures_of
-from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
-from clustercore.jobs.selectors.pulse import activity_now, pulse_of_nodes
+from clustercore.jobs.selectors.change_fingerprint import activity_now, pulse_of_nodes
+from clustercore.jobs.selectors.node_load import minutes_of_the_last_hour
 from clustercore.jobs.selectors.queueing import queue_now
 from clustercore.live.domain.topics import Facts, Known, PagePart, State, Topic
 from clustercore.live.services.fragments import fragment
-from clustercore.nodes.selectors import node_colours, node_standings
+from clustercore.nodes.selectors import node_colours, node_statuses
 
 CHART_SECONDS = 2.0
 
@@ -42,7 +42,7 @@ def _read_again(known: Known, read: Callable[[], Facts]) -> Mapping[str, Facts]:
 
 
 def _load_nodes(known: Known) -> Mapping[str, Facts]:
-    return _read_again(known, lambda: {"nodes": node_standings(), "colours": node_colours()})
+    return _read_again(known, lambda: {"nodes": node_statuses(), "colours": node_colours()})
 
 
 def _node_state(_key: str, facts: Facts) -> State:
@@ -55,7 +55,7 @@ def _load_cluster(known: Known) -> Mapping[str, Facts]:
 
 def _cluster_facts() -> Facts:
     minutes = minutes_of_the_last_hour()
-    return {"figures": figures_of(node_standings(), minutes), "minutes": minutes}
+    return {"figures": figures_of(node_statuses(), minutes), "minutes": minutes}
 
 
 def _cluster_state(_key: str, facts: Facts) -> State:

@@ -29,8 +29,8 @@ IMPORTS_ALLOWED_INSIDE = (
 LOADERS_BY_NAME = ("clustercore/config/adapters/plugins.py",)
 LOADING_BY_NAME = {"import_module", "importlib.import_module", "__import__", "importlib.__import__"}
 READERS_OF_THE_ENVIRONMENT = ("clustercore/config/environment.py",)
-# The engine host tells native libraries how many threads they may start; they take it from nowhere else.
-WRITERS_OF_THE_ENVIRONMENT = ("clustercore/nodes/adapters/host.py",)
+# The engine runner tells native libraries how many threads they may start; they take it from nowhere else.
+WRITERS_OF_THE_ENVIRONMENT = ("clustercore/nodes/adapters/runner.py",)
 NAMERS_OF_THE_SETTINGS_MODULE = (
     "manage.py",
     "clustercore/project/asgi.py",
@@ -63,7 +63,7 @@ LEASE_THREAD = {
         {
             "__future__",
             "clustercore.config.environment",
-            "clustercore.jobs.adapters.holdings",
+            "clustercore.jobs.adapters.attempts_in_flight",
             "clustercore.jobs.services.leases",
             "clustercore.nodes.adapters.elapsed",
             "clustercore.nodes.domain.hooks",

@@ -36,7 +36,7 @@ WORKER_SETTINGS = {
     "CLUSTERCORE_HEARTBEAT_SECONDS": str(HEARTBEAT_SECONDS),
     "CLUSTERCORE_LEASE_SECONDS": str(LEASE_SECONDS),
     "CLUSTERCORE_GRACE_SECONDS": str(GRACE_SECONDS),
-    "CLUSTERCORE_SILENT_HOST_SECONDS": str(SILENT_SECONDS),
+    "CLUSTERCORE_SILENT_RUNNER_SECONDS": str(SILENT_SECONDS),
     "CLUSTERCORE_SLOTS": "1",
     "CLUSTERCORE_ENGINES": json.dumps(["transcription.adapters.media:MediaCutter", "tests.faults.puppet:Puppet"]),
     "CLUSTERCORE_TIERS": json.dumps({"stt": ["oracle:*"]}),
@@ -160,7 +160,7 @@ class Cluster:
         return until(found, seconds, f"{name} has no piece of job {job.pk} in hand")
 
     def executing(self, attempt: Attempt) -> psutil.Process:
-        """The engine host that works on it."""
+        """The engine runner that works on it."""
         return psutil.Process(self._begun_in(attempt)[-1].process)
 
     def has_finished(self, attempt: Attempt) -> bool:

@@ -60,7 +60,7 @@ def assert_unharmed(cluster: Cluster, job: Job, recording: Recording, since: flo
 def test_the_merge_runs_as_the_body_of_its_canvas(
     cluster: Cluster, broker: redis.Redis, recordings: Recordings
 ) -> None:
-    """One after another, as a waiting job's bells serve the merge before; a knock may be quicker by chance."""
+    """One after another, as a waiting job's bells serve the merge before; a wake-up may be quicker by chance."""
     cluster.start(WORKSTATION)
     recording = recordings("short")
     cluster.sha_undisturbed(recording)

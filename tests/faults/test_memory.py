@@ -11,7 +11,7 @@ import pytest
 
 from clustercore.jobs.adapters.in_hand import noted_in_hand
 from clustercore.jobs.models import Attempt
-from clustercore.jobs.services.keeper import IN_HAND
+from clustercore.jobs.services.lease_hook import IN_HAND
 from tests.cast import LAPTOP
 from tests.faults.cluster import Cluster, live_attempts, pieces_of
 from tests.faults.conftest import Record
@@ -35,7 +35,7 @@ def note_of(cluster: Cluster) -> Path:
 def test_a_worker_that_died_for_want_of_memory_is_held_against_the_piece_that_used_it(
     cluster: Cluster, recordings: Callable[[str], Recording], record: Record
 ) -> None:
-    """Worker and engine hosts die in the same moment, as in a control group that is killed: they are frozen before."""
+    """Worker and runners die in the same moment, as in a control group that is killed: they are frozen before."""
     recording = recordings("short")
     (laptop,) = cluster.start(LAPTOP, CLUSTERCORE_SLOTS="2")
     cluster.sha_undisturbed(recording)

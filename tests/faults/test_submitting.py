@@ -113,7 +113,7 @@ def real(engine: str) -> dict[str, str]:
         "CLUSTERCORE_ENGINES": json.dumps([MEDIA, engine]),
         "CLUSTERCORE_TIERS": TIERS,
         # A real engine on a busy machine is silent for longer than the puppets.
-        "CLUSTERCORE_SILENT_HOST_SECONDS": "60",
+        "CLUSTERCORE_SILENT_RUNNER_SECONDS": "60",
     }
 
 

@@ -75,7 +75,7 @@ class Worker:
             return []
 
     def hosts(self) -> list[psutil.Process]:
-        """Its engine hosts that live."""
+        """Its engine runners that live."""
         return [process for process in self.tree()[1:] if process.status() != psutil.STATUS_ZOMBIE]
 
     def signal(self, number: int) -> None:

@@ -19,7 +19,7 @@ from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import require
 from clustercore.access.http.refusals import RequestRefused, error_body
-from clustercore.access.services.idling import hold_nothing, in_thread
+from clustercore.access.services.async_waiting import in_thread, release_connection
 from clustercore.blobs.adapters.received import ReceivedFile
 from clustercore.blobs.http.received import received_with
 from clustercore.config.environment import environment
@@ -29,8 +29,8 @@ from transcription.domain.openai_answers import NoSpeakers, Stream, answer, even
 from transcription.domain.openai_request import BadParameter, Wanted, wanted_from
 from transcription.domain.speech_task import Task
 from transcription.selectors import transcript_of
-from transcription.services.attaching import find_or_submit
-from transcription.services.outcomes import Outcome, leading_pieces, outcome_of, segments_between
+from transcription.services.job_result import Outcome, leading_pieces, outcome_of, segments_between
+from transcription.services.request_deduplication import find_or_submit
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 1.0
 """Between two looks at the ledger, where nobody is told of changes; where they are, always the longest."""
@@ -64,7 +64,7 @@ async def _hear(request: HttpRequest, task: str) -> HttpResponseBase:
         return HttpResponse(status=405, headers={"Allow": "POST"})
     wanted, received, identity = await sync_to_async(_read)(request, task)
     # First of all: whoever holds a connection while it asks for another one can wait for ever.
-    await hold_nothing()
+    await release_connection()
     key = request.headers.get("Idempotency-Key")
     job_id = await in_thread(lambda: find_or_submit(identity, wanted, received_file(received), key))
     received.discard()
@@ -159,7 +159,7 @@ def _unserved(error: Unserved) -> HttpResponse:
 async def _events(job_id: int, wanted: Wanted) -> AsyncGenerator[str, None]:
     """Text as it becomes final, in order; an error in the middle is an event that clients raise."""
     # Middleware has looked at the answer since the view returned it.
-    await hold_nothing()
+    await release_connection()
     patience, stream, heard = Patience(job_id), Stream(wanted), 0
     spoke = time.monotonic()
     try:

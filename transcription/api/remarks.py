@@ -19,7 +19,7 @@ from transcription.domain.reading import Reading
 from transcription.domain.speakers import LABEL_CHARACTERS, NAME_CHARACTERS
 from transcription.models import Correction, Recording, Segment
 from transcription.selectors import readings_of, voices_of
-from transcription.services.readers import recording_to_change, recording_to_read, segment_of
+from transcription.services.permissions import recording_to_change, recording_to_read, segment_of
 from transcription.services.remarks import (
     TEXT_CHARACTERS,
     Where,

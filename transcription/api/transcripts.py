@@ -25,7 +25,7 @@ from transcription.domain.naming import download_name
 from transcription.domain.speech_task import task_of
 from transcription.models import Recording
 from transcription.selectors import transcript_of
-from transcription.services.readers import layout_asked
+from transcription.services.permissions import layout_asked
 
 COMPLETE = "X-Transcript-Complete"
 

@@ -28,7 +28,7 @@ from clustercore.terminal.adapters.console import output, remark, say
 from clustercore.terminal.adapters.privacy import as_the_user_wishes
 from clustercore.terminal.adapters.tables import table
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import clock_words, printable
+from clustercore.terminal.domain.humanize import clock_words, printable
 from clustercore.terminal.services.program import private_cluster
 from transcription.commands.demo_model import bring_model
 from transcription.commands.inputs import files_meant

@@ -11,7 +11,7 @@ from clustercore.nodes.adapters.model_sources import Fetching
 from clustercore.nodes.adapters.model_store import pull
 from clustercore.nodes.commands.models import Bars
 from clustercore.nodes.domain.model_catalogue import ModelStoreError, entry_for
-from clustercore.terminal.domain.words import file_size_words
+from clustercore.terminal.domain.humanize import file_size_words
 from transcription.domain.traits import languages_in
 
 WHISPER = "faster-whisper"

@@ -11,7 +11,7 @@ from clustercore.jobs.commands.reading import jobs_now, require_jobs
 from clustercore.jobs.domain.progress import JobProgress
 from clustercore.terminal.adapters.console import complain, remark, say
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import printable_path
+from clustercore.terminal.domain.humanize import printable_path
 from clustercore.terminal.services.program import cluster
 from transcription.commands.outputs import (
     NO_WORDS,

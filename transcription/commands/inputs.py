@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import counted, printable
+from clustercore.terminal.domain.humanize import counted, printable
 from transcription.domain.naming import MEDIA_ENDINGS, TEXT_ENDINGS
 
 _SHOWN = 3

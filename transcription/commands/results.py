@@ -18,7 +18,7 @@ from clustercore.jobs.domain.bodies import share_body
 from clustercore.jobs.domain.progress import JobProgress
 from clustercore.terminal.adapters.console import output, remark, write_json_line
 from clustercore.terminal.domain.endings import ExitCode
-from clustercore.terminal.domain.words import clock_words, counted, printable, printable_path
+from clustercore.terminal.domain.humanize import clock_words, counted, printable, printable_path
 from transcription.commands.outputs import NO_WORDS, Exporting, write_exports
 from transcription.domain.transcript import Gap
 from transcription.models import Recording

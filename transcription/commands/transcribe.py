@@ -18,14 +18,14 @@ from typer import Argument, Option
 from clustercore.access.adapters.account import account
 from clustercore.blobs.adapters.files import hash_of
 from clustercore.jobs.commands.watching import StoppedWatching, say_how_to_go_on, watch
+from clustercore.jobs.domain.humanize import ended_words
 from clustercore.jobs.domain.job_request import InvalidRequest
-from clustercore.jobs.domain.words import ended_words
 from clustercore.jobs.models import Job
 from clustercore.jobs.services.control import NotPossible, retry_job
 from clustercore.jobs.services.submit import BacklogFull, KeyReused, holder_of_key
 from clustercore.terminal.adapters.console import complain, errors, remark, write_json_line
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import printable, printable_path
+from clustercore.terminal.domain.humanize import printable, printable_path
 from clustercore.terminal.services.program import cluster
 from transcription.commands.inputs import files_meant, without_texts
 from transcription.commands.outputs import (

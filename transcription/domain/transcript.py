@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from clustercore.terminal.domain.humanize import clock_words
 from clustercore.terminal.domain.names import without_controls
-from clustercore.terminal.domain.words import clock_words
 
 
 @dataclass(frozen=True, slots=True)

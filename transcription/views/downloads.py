@@ -16,7 +16,7 @@ from transcription.domain.exports import EXPORTS, export
 from transcription.domain.naming import download_name
 from transcription.models import Recording
 from transcription.selectors import transcript_of
-from transcription.services.readers import layout_asked, recording_to_read
+from transcription.services.permissions import layout_asked, recording_to_read
 
 
 @require_safe

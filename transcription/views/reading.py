@@ -20,9 +20,9 @@ from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import require
 from clustercore.access.http.refusals import RequestRefused
 from clustercore.jobs.domain.progress import FINAL_STATES
-from clustercore.jobs.selectors.pulse import activity_now
+from clustercore.jobs.selectors.change_fingerprint import activity_now
 from clustercore.jobs.selectors.visibility import visible_jobs
-from clustercore.jobs.services import deeds
+from clustercore.jobs.services import actions
 from clustercore.jobs.services.control import NotPossible
 from clustercore.live.domain.topics import Known, PagePart, Topic
 from transcription.domain.language import language_name
@@ -30,7 +30,7 @@ from transcription.domain.playing import playable_type
 from transcription.domain.sampling import SAMPLE_RATE
 from transcription.models import Piece, Recording
 from transcription.selectors import Voices, gaps_by_piece, hearing_of, readings_of, voices_of
-from transcription.services.readers import may_change, recording_to_read
+from transcription.services.permissions import may_change, recording_to_read
 from transcription.views.lines import Line, lines_by_piece, short_clock
 
 FORMATS = (
@@ -106,7 +106,7 @@ def try_again(request: HttpRequest, job_id: int) -> HttpResponse:
     """Has the gaps heard again, and goes back to the page: its text stays, and what is heard comes to it."""
     identity = require(request, Permission.OPERATE)
     try:
-        deeds.do(identity, "retry", job_id)
+        actions.do(identity, "retry", job_id)
     except NotPossible as reason:
         messages.warning(request, f"Not done: {reason}.")
     return HttpResponseRedirect(reverse("transcription:read", args=[job_id]))

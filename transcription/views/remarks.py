@@ -19,7 +19,7 @@ from clustercore.jobs.domain.job_request import InvalidRequest
 from transcription.domain.corrections import is_place, what_stands
 from transcription.models import Correction, Segment, SpeakerTurn
 from transcription.selectors import heard_segment, standing_of, voices_of
-from transcription.services.readers import recording_to_change, segment_of
+from transcription.services.permissions import recording_to_change, segment_of
 from transcription.services.remarks import (
     Where,
     correct,

@@ -21,7 +21,7 @@ from clustercore.config.adapters.plugins import load
 from transcription.domain.naming import download_name
 from transcription.domain.playing import playable_type
 from transcription.models import Piece, Recording
-from transcription.services.readers import recording_to_read
+from transcription.services.permissions import recording_to_read
 
 JOINED = "transcription.adapters.joined_pieces"
 """Loaded when somebody plays what has to be decoded: a web process at rest holds no decoder."""

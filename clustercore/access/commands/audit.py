@@ -18,7 +18,7 @@ from clustercore.access.services.audit_verification import verify_chain
 from clustercore.terminal.adapters.console import output, remark, say, write_json
 from clustercore.terminal.adapters.tables import table
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import printable, printable_path
+from clustercore.terminal.domain.humanize import printable, printable_path
 from clustercore.terminal.services.program import cluster
 
 audit = Typer(invoke_without_command=True, rich_markup_mode=None)

@@ -26,7 +26,7 @@ from clustercore.access.services.tokens import make_token, revoke_token_of
 from clustercore.terminal.adapters.console import output, remark, say, write_json
 from clustercore.terminal.adapters.tables import table
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import printable
+from clustercore.terminal.domain.humanize import printable
 from clustercore.terminal.services.program import cluster, hub_address, take_signing_key
 
 users = Typer(invoke_without_command=True, rich_markup_mode=None)

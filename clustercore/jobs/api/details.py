@@ -33,14 +33,14 @@ from clustercore.jobs.domain.bodies import unit_body
 from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.units import attempts_page, events_page, units_page
 from clustercore.jobs.selectors.visibility import visible_jobs
-from clustercore.jobs.services import deeds
+from clustercore.jobs.services import actions
 
 
 def detail_of(identity: Identity, job_id: int) -> dict[str, Any]:
     """The job in full. Raises RequestRefused (404)."""
     found = job_progress(visible_jobs(identity).filter(pk=job_id), with_shares=True)
     if not found:
-        deeds.require_visible(identity, job_id)
+        actions.require_visible(identity, job_id)
     return job_detail_body(found[0])
 
 
@@ -73,10 +73,10 @@ class JobDetail(APIView):
     )
     def patch(self, request: Request, job_id: int) -> Response:
         """A field that is left out stays; any other field is refused."""
-        deeds.require_operable(requester(request), job_id)
+        actions.require_operable(requester(request), job_id)
         change = JobChangeSerializer(data=request.data, partial=True)
         change.is_valid(raise_exception=True)
-        deeds.edit(requester(request), job_id, **change.validated_data)
+        actions.edit(requester(request), job_id, **change.validated_data)
         return Response(detail_of(requester(request), job_id))
 
     @extend_schema(
@@ -84,7 +84,7 @@ class JobDetail(APIView):
     )
     def delete(self, request: Request, job_id: int) -> Response:
         """With its recordings, texts and every node's copies. There is no way back."""
-        deeds.do(requester(request), "remove", job_id)
+        actions.do(requester(request), "remove", job_id)
         return Response(status=204)
 
 
@@ -96,7 +96,7 @@ class JobDeed(APIView):
 
     def post(self, request: Request, job_id: int) -> Response:
         """Answers with the job as it is then."""
-        deeds.do(requester(request), self.verb, job_id)
+        actions.do(requester(request), self.verb, job_id)
         return Response(detail_of(requester(request), job_id))
 
 
@@ -142,7 +142,7 @@ class JobPart(APIView):
     ) -> Response:
         """A page of `rows_after(job id, last id of the page before, how many)`."""
         page = page_of(request)
-        deeds.require_visible(requester(request), job_id)
+        actions.require_visible(requester(request), job_id)
         return Response(page_body(rows_after(job_id, page.after or 0, page.limit + 1), page))
 
 

@@ -19,7 +19,7 @@ from clustercore.blobs.services import local_store, stored_paths
 from clustercore.blobs.views import FileBlocks, ranged_answer
 from clustercore.jobs.domain.result_files import ResultFile
 from clustercore.jobs.selectors.units import file_of
-from clustercore.jobs.services import deeds
+from clustercore.jobs.services import actions
 
 
 class UnitFile(APIView):
@@ -45,7 +45,7 @@ class UnitFile(APIView):
     )
     def get(self, request: Request, job_id: int, unit_id: int, name: str) -> HttpResponseBase:
         """Whole or by range, always as a download. The `ETag` is its SHA-256."""
-        deeds.require_visible(requester(request), job_id)
+        actions.require_visible(requester(request), job_id)
         file = file_of(job_id, unit_id, name)
         if file is None:
             raise RequestRefused(404, f"unit {unit_id} of job {job_id} made no such file", code="not_found")

@@ -24,7 +24,7 @@ from clustercore.jobs.api.serializers import CauseListSerializer, JobPageSeriali
 from clustercore.jobs.domain.bodies import job_body
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.models import Job
-from clustercore.jobs.selectors.causes import failed_by_cause
+from clustercore.jobs.selectors.error_groups import failed_by_cause
 from clustercore.jobs.selectors.progress import job_progress
 from clustercore.jobs.selectors.questions import waiting_for_an_answer
 from clustercore.jobs.selectors.visibility import visible_jobs

@@ -16,7 +16,7 @@ from clustercore.jobs.api.details import JobPart
 from clustercore.jobs.api.pages import PAGE_PARAMETERS
 from clustercore.jobs.api.serializers import AnswerSerializer, QuestionPageSerializer, QuestionSerializer
 from clustercore.jobs.selectors.questions import question_of, questions_page
-from clustercore.jobs.services import deeds
+from clustercore.jobs.services import actions
 
 
 class JobQuestions(JobPart):
@@ -47,9 +47,9 @@ class QuestionAnswer(APIView):
     )
     def post(self, request: Request, job_id: int, question_id: int) -> Response:
         """409 where it is answered or over, or is bound to something else than was shown."""
-        deeds.require_operable(requester(request), job_id)
+        actions.require_operable(requester(request), job_id)
         chosen = AnswerSerializer(data=request.data)
         chosen.is_valid(raise_exception=True)
-        deeds.answer(requester(request), job_id, question_id, **chosen.validated_data)
+        actions.answer(requester(request), job_id, question_id, **chosen.validated_data)
         found = question_of(job_id, question_id)
         return Response(asdict(found) if found is not None else None)

@@ -13,7 +13,7 @@ from clustercore.access.api.negotiation import AnyAccepted
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import identity_of_scope
 from clustercore.jobs.domain.progress import FINAL_STATES
-from clustercore.jobs.services.deeds import require_visible
+from clustercore.jobs.services.actions import require_visible
 from clustercore.live.services.streaming import event_stream
 
 _EXAMPLE = """event: progress

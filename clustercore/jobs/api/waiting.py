@@ -16,10 +16,10 @@ from drf_spectacular.utils import OpenApiParameter
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import require
 from clustercore.access.http.refusals import RequestRefused
-from clustercore.access.services.idling import hold_nothing, in_thread
+from clustercore.access.services.async_waiting import in_thread, release_connection
 from clustercore.jobs.domain.lifecycle import FINAL_JOB_STATES
 from clustercore.jobs.models import Job
-from clustercore.jobs.services.deeds import require_visible
+from clustercore.jobs.services.actions import require_visible
 from clustercore.live.adapters.notices import changes_of
 
 LONGEST_WAIT_SECONDS = 60
@@ -42,7 +42,7 @@ def answers_when_over(view: View) -> Callable[..., Coroutine[Any, Any, HttpRespo
         if request.method != "GET" or "wait" not in request.GET:
             return await sync_to_async(view)(request, job_id=job_id)
         seconds = await sync_to_async(_seconds_to_wait)(request, job_id)
-        await hold_nothing()
+        await release_connection()
         await _until_over(job_id, seconds)
         return await in_thread(lambda: view(request, job_id=job_id))
 

@@ -18,7 +18,7 @@ from clustercore.jobs.services.answering import NoSuchOption, answer_question
 from clustercore.jobs.services.control import NotPossible
 from clustercore.terminal.adapters.console import say, write_json
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import printable
+from clustercore.terminal.domain.humanize import printable
 from clustercore.terminal.services.program import cluster
 
 

@@ -9,7 +9,7 @@ from clustercore.jobs.domain.kinds import kinds
 from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.commands.rendering import ranking_words
 from clustercore.terminal.domain.findings import BROKEN, HINT, OK, Finding
-from clustercore.terminal.domain.words import printable
+from clustercore.terminal.domain.humanize import printable
 
 
 def engine_findings() -> Iterator[Finding]:

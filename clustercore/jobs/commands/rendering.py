@@ -11,11 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from clustercore.jobs.domain.amounts import amount_words, pace_words
+from clustercore.jobs.domain.humanize import place_words, took_words
 from clustercore.jobs.domain.kinds import outline_of
 from clustercore.jobs.domain.progress import EventLine, JobProgress, NodeShare, UnitProgress
-from clustercore.jobs.domain.words import place_words, took_words
 from clustercore.terminal.adapters.tables import STATE_STYLES, state_text, table
-from clustercore.terminal.domain.words import clock_words, counted, printable
+from clustercore.terminal.domain.humanize import clock_words, counted, printable
 
 _NAME_WIDTH = 40
 _BAR_WIDTH = 30

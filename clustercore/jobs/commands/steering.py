@@ -22,7 +22,7 @@ from clustercore.jobs.services.control import (
 )
 from clustercore.terminal.adapters.console import complain, say
 from clustercore.terminal.domain.endings import ExitCode
-from clustercore.terminal.domain.words import counted, printable
+from clustercore.terminal.domain.humanize import counted, printable
 from clustercore.terminal.services.program import cluster
 
 Ids = Annotated[list[int], Argument(metavar="ID…", min=1, help="Job numbers, as `clustercore jobs` shows them.")]

@@ -20,7 +20,7 @@ from clustercore.jobs.services.sent_files import file_at
 from clustercore.jobs.services.submit import BacklogFull, KeyReused, submit
 from clustercore.terminal.adapters.console import complain, write_json
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import printable
+from clustercore.terminal.domain.humanize import printable
 from clustercore.terminal.services.program import cluster
 
 DEFAULTS = Options()

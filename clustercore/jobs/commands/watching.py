@@ -14,10 +14,10 @@ from rich.text import Text
 from clustercore.config.adapters.plugins import load
 from clustercore.jobs.commands.reading import jobs_now
 from clustercore.jobs.commands.rendering import live_jobs, unit_noun_of, units_of, why_of
+from clustercore.jobs.domain.humanize import place_words
 from clustercore.jobs.domain.progress import JobProgress
-from clustercore.jobs.domain.words import place_words
 from clustercore.terminal.adapters.console import errors, remark
-from clustercore.terminal.domain.words import printable
+from clustercore.terminal.domain.humanize import printable
 
 POLL_SECONDS, TOLD_SECONDS = 0.35, 1.0
 """Between two looks: where nobody is told of changes, and at most where they are."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clustercore.terminal.domain.words import clock_words, factor_words
+from clustercore.terminal.domain.humanize import clock_words, factor_words
 
 _SECONDS = "s"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from clustercore.jobs.domain.humanize import duration_words
 from clustercore.jobs.domain.progress import JobProgress, StageCounts
-from clustercore.jobs.domain.words import duration_words
 
 _STEP = 10
 _HEIGHT = 100.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clustercore.jobs.domain.chart import Minute
-from clustercore.nodes.domain.standing import NodeStanding
+from clustercore.nodes.domain.node_status import NodeStatus
 
 _WORKING = frozenset({"online", "idle"})
 
@@ -23,7 +23,7 @@ class Figures:
     audio_hour: float
 
 
-def figures_of(nodes: Sequence[NodeStanding], minutes: Sequence[Minute]) -> Figures:
+def figures_of(nodes: Sequence[NodeStatus], minutes: Sequence[Minute]) -> Figures:
     """A held, drained or silent node counts among all, not among those at work or ready."""
     live = [node for node in nodes if node.is_live]
     return Figures(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clustercore.jobs.domain.words import duration_words
+from clustercore.jobs.domain.humanize import duration_words
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,9 +129,9 @@ class UnitContext(Protocol):
         request: Mapping[str, Any],
         on_event: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> Mapping[str, Any]:
-        """One request to an engine host on this node; its progress is this unit's progress.
+        """One request to an engine runner on this node; its progress is this unit's progress.
 
-        Raises EngineFailure (expected), HostDied (it crashed or was killed), LeaseLost.
+        Raises EngineFailure (expected), RunnerDied (it crashed or was killed), LeaseLost.
         """
         ...
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from clustercore.jobs.domain.humanize import duration_words, look_of, speed_words
 from clustercore.jobs.domain.progress import UnitProgress
-from clustercore.jobs.domain.words import duration_words, look_of, speed_words
 
 PIECES_PER_CHUNK = 50
 NO_COLOUR = "none"

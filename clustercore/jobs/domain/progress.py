@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from clustercore.jobs.domain.humanize import ended_words
 from clustercore.jobs.domain.line import Place
-from clustercore.jobs.domain.words import ended_words
 from clustercore.nodes.domain.speed import speed_of
 
 FINAL_STATES = frozenset({"done", "failed", "cancelled"})

@@ -14,7 +14,7 @@ class InHand:
     memory_kills: int | None
     """How often the machine had killed a process for want of memory; None where it does not tell."""
     resident_mb: Mapping[UUID, int]
-    """Key of each attempt in hand to the memory of the engine host that works on it; 0 while none does."""
+    """Key of each attempt in hand to the memory of the engine runner that works on it; 0 while none does."""
 
 
 def suspects(noted: InHand | None, memory_kills: int | None) -> frozenset[UUID] | None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from clustercore.jobs.domain.humanize import duration_words, look_of
 from clustercore.jobs.domain.pieces import colour_of
 from clustercore.jobs.domain.progress import AttemptLine
-from clustercore.jobs.domain.words import duration_words, look_of
 
 WIDTH = 1000.0
 """Bars are placed on a line of this length; the page stretches it."""

@@ -61,7 +61,7 @@ class Remake:
 
 @dataclass(frozen=True, slots=True)
 class Crashed:
-    """The engine host died under it: evidence for a strike."""
+    """The engine runner died under it: evidence for a strike."""
 
     why: str
 

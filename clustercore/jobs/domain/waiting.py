@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustercore.jobs.domain.humanize import duration_words
 from clustercore.jobs.domain.kinds import NO_REMEDIES, Remedies
-from clustercore.jobs.domain.words import duration_words
 
 BLOB_MISSING = "what it needs is no longer stored: it is being made again"
 """Why a unit is held whose blob was found missing."""

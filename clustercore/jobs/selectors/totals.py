@@ -12,7 +12,7 @@ from django.db.models import Count
 from clustercore.jobs.domain.counters import SHARE
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.models import Counter, Unit
-from clustercore.jobs.selectors.occupation import RECENTLY
+from clustercore.jobs.selectors.node_load import RECENTLY
 
 _ALL = """
 SELECT kind, engine, bucket, sum(units)::bigint, sum(microseconds) / 1e6, sum(sound_microseconds) / 1e6

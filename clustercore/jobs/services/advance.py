@@ -9,10 +9,10 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from clustercore.jobs.adapters.statements import StoredStatement
+from clustercore.jobs.domain.humanize import ended_words
 from clustercore.jobs.domain.kinds import JobKind, kind_named
 from clustercore.jobs.domain.lifecycle import BROKEN_UNIT_STATES, JobState, UnitState
 from clustercore.jobs.domain.progression import Move, broken_stages, gaps, next_move
-from clustercore.jobs.domain.words import ended_words
 from clustercore.jobs.models import Job, Unit
 from clustercore.jobs.services.asking import withdraw_from_job
 from clustercore.jobs.services.counting import count_finished

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.adapters.statements import StoredStatement
 from clustercore.jobs.domain.kinds import light_stages
 from clustercore.jobs.domain.questions import Answer
@@ -252,7 +252,7 @@ def claim(claimant: Claimant, place: CanvasPlace | None = None) -> Claimed | Non
         try:
             rows = CLAIM.fetch(**claim_arguments(claimant, place, passed))
         except HUB_AWAY:
-            HOLDINGS.lose_reply()
+            IN_FLIGHT.lose_reply()
             raise
         found = claimed_from(rows[0]) if rows else None
         if not isinstance(found, Passed):

@@ -18,7 +18,7 @@ from clustercore.blobs.adapters.files import hash_of
 from clustercore.blobs.selectors import hub_identity
 from clustercore.embedded.domain.database_trouble import is_busy
 from clustercore.embedded.domain.shortage import shortage_in
-from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.spooling import SpooledResult
 from clustercore.jobs.domain.verdict import HandBack, Retry
@@ -84,7 +84,7 @@ class Delivery:
         if keys:
             live = Attempt.objects.filter(node_name=agent.name, outcome=AttemptOutcome.LIVE)
             live.filter(key__in=keys).update(instance=agent.instance)
-            HOLDINGS.keep(keys)
+            IN_FLIGHT.keep(keys)
 
     def deliver(self, agent: Agent) -> None:
         """Delivers what is kept for this hub; looks once whether this hub is what became of another one."""
@@ -122,7 +122,7 @@ class Delivery:
             spool.set_aside(name)
         else:
             spool.remove(name)
-        HOLDINGS.forget(keys_in([document]))
+        IN_FLIGHT.forget(keys_in([document]))
 
     def _send(self, agent: Agent, spool: Spool, names: Collection[str]) -> None:
         """Results with files, aside."""

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from clustercore.blobs.services import local_path
 from clustercore.embedded.domain.shortage import ResourceShortage, shortage_in
-from clustercore.jobs.adapters.holdings import Holding
+from clustercore.jobs.adapters.attempts_in_flight import Holding
 from clustercore.jobs.domain.kinds import LeaseLost, UndeclaredBlob, kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.new_unit import NewUnit
@@ -28,7 +28,7 @@ from clustercore.jobs.services.result_files import NO_FILES, Attachments
 from clustercore.jobs.services.turn_locks import alone_in
 from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.domain.engine import JsonObject
-from clustercore.nodes.domain.hooks import Agent, HostDied
+from clustercore.nodes.domain.hooks import Agent, RunnerDied
 
 logger = logging.getLogger(__name__)
 
@@ -188,8 +188,8 @@ class Execution(ClaimedUnit):
         let_connection_go()
         try:
             with self.watched_elsewhere():
-                answer = self.agent.hosts.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
-        except HostDied as death:
+                answer = self.agent.runners.call(engine, model, request, tag=self.holding.tag, on_report=on_report)
+        except RunnerDied as death:
             if not death.deliberate and (memory_kills() or 0) > (kills_before or 0):
                 death.reason = f"{death.reason}: the machine ran out of memory"
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from clustercore.config.environment import environment
-from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.services.leases import extend_leases
 from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.domain.hooks import Agent
@@ -38,13 +38,13 @@ class HeldLeases:
 
 
 def _extend(agent: Agent) -> bool:
-    held = HOLDINGS.extendable(environment().silent_host_seconds)
+    held = IN_FLIGHT.extendable(environment().silent_runner_seconds)
     still_mine = extend_leases(agent.instance, held, environment().lease_seconds)
     gone = held.keys() - still_mine.keys()
-    HOLDINGS.forget(gone)
-    for holding in HOLDINGS.all():
+    IN_FLIGHT.forget(gone)
+    for holding in IN_FLIGHT.all():
         if holding.key in gone:
             holding.lost_because = "cancelled, or taken by another node"
             holding.lost.set()
-            agent.hosts.kill(holding.tag, holding.lost_because)
+            agent.runners.kill(holding.tag, holding.lost_because)
     return all(still_mine.values())

@@ -10,11 +10,11 @@ from psycopg_pool import PoolTimeout
 from clustercore.blobs.domain.errors import BlobGone, BlobMissing, BlobUnavailable, StoreFull
 from clustercore.embedded.domain.database_trouble import is_busy
 from clustercore.embedded.domain.shortage import shortage_in
-from clustercore.jobs.adapters.holdings import Holding
+from clustercore.jobs.adapters.attempts_in_flight import Holding
 from clustercore.jobs.domain.kinds import NoModelServes, Stage
 from clustercore.jobs.domain.verdict import Ask, Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.nodes.domain.engine import EngineFailure
-from clustercore.nodes.domain.hooks import Agent, HostDied
+from clustercore.nodes.domain.hooks import Agent, RunnerDied
 from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ HUB_BUSY_SECONDS = 1.0
 
 def verdict_after(error: BaseException, agent: Agent, stage: Stage, holding: Holding) -> Verdict | None:
     """Returns what an exception means for its attempt; None when the attempt no longer counts."""
-    if isinstance(error, HostDied):
+    if isinstance(error, RunnerDied):
         return _after_host_death(holding, error)
     if isinstance(error, BlobMissing):
         return _without_blob(stage, error)
@@ -92,7 +92,7 @@ def _without_blob(stage: Stage, missing: BlobMissing) -> Verdict:
     )
 
 
-def _after_host_death(holding: Holding, death: HostDied) -> Verdict | None:
+def _after_host_death(holding: Holding, death: RunnerDied) -> Verdict | None:
     if holding.lost.is_set():
         return None
     if death.deliberate:

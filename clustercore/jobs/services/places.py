@@ -7,16 +7,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import UnitState
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import CanvasPlace, Claimed, claim
-from clustercore.jobs.services.looking import wake
 from clustercore.jobs.services.mishaps import HUB_AWAY, hub_state, hub_trouble
 from clustercore.jobs.services.turn import Onward
 from clustercore.jobs.services.work import AttemptFailed, Tried, claimant_of, do, told
+from clustercore.jobs.services.work_finder import wake
 from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.domain.hooks import Agent
 
@@ -108,10 +108,10 @@ def work(unit_id: int | None) -> str:
     watches Celery: what follows from it, the ledger has decided, and another message of this node's own goes on.
     """
     agent = current_agent()
-    shift = Shift(agent, is_own=HOLDINGS.answered(unit_id))
+    shift = Shift(agent, is_own=IN_FLIGHT.answered(unit_id))
     if not agent.taking_work:
         return NOT_HERE
-    with HOLDINGS.in_place():
+    with IN_FLIGHT.in_place():
         word = _all_of(shift)
     if shift.last is not None and shift.is_over:
         wake(agent, shift.last)
@@ -152,7 +152,7 @@ def work_off(place: CanvasPlace) -> PlaceOutcome:
     try:
         agent = current_agent()
         shift = Shift(agent, place, tries=tries)
-        with HOLDINGS.in_place():
+        with IN_FLIGHT.in_place():
             for _ in shift.each() if agent.taking_work else ():
                 pass
     except HUB_AWAY as absence:

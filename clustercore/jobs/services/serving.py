@@ -55,7 +55,7 @@ def models_for(context: UnitContext, capability: str, kind: str) -> Selection:
 def call_in_turn(context: UnitContext, models: Sequence[TieredModel], request: Mapping[str, Any]) -> Served | Retry:
     """Sends a request to the first of these models that does not fail; Retry elsewhere where all do.
 
-    Raises HostDied, LeaseLost.
+    Raises RunnerDied, LeaseLost.
     """
     failures: list[str] = []
     for model in models:
@@ -72,7 +72,7 @@ def call_in_turn(context: UnitContext, models: Sequence[TieredModel], request: M
 def call_best(context: UnitContext, request: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns the answer of the best model of this node that may serve the unit and works, and notes which it was.
 
-    Raises NoModelServes, HostDied, LeaseLost.
+    Raises NoModelServes, RunnerDied, LeaseLost.
     """
     selection = models_for(context, context.capability, context.kind)
     served = call_in_turn(context, selection.models, request) if selection.models else Retry(selection.reason)

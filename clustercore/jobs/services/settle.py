@@ -51,7 +51,7 @@ from clustercore.jobs.services.turn_locks import alone
 
 logger = logging.getLogger(__name__)
 
-STRIKES_UNTIL_DEAD = 3
+CRASHES_UNTIL_DEAD = 3
 FAILURES_UNTIL_FAILED = 8
 EXCLUDED_SECONDS = 600.0
 """A node that could not do a unit may try it again after that: what was wrong with it may be mended."""
@@ -318,7 +318,7 @@ def strike(job: Job, attempt: Attempt, unit: Unit, why: str) -> None:
     """A proved crash: queued again, another node first; the third makes the unit dead."""
     _close(attempt, AttemptOutcome.CRASHED, why)
     unit.strikes += 1
-    if unit.strikes >= STRIKES_UNTIL_DEAD:
+    if unit.strikes >= CRASHES_UNTIL_DEAD:
         remedy = (
             f"crashed its worker {unit.strikes} times, the last time: {why}. `clustercore retry {job.pk}` tries again"
         )

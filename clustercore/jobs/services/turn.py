@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db import transaction
 
-from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.adapters.statements import StoredFunction
 from clustercore.jobs.domain.kinds import JobKind, Recorder, Stage, kind_named
 from clustercore.jobs.domain.result_files import Files
@@ -141,7 +141,7 @@ def _quickly(
             return _recorded(claimed.unit_id, record, documents, onward)
         return _in_one_trip(documents, onward) if onward.claimant is not None else None
     except HUB_AWAY:
-        HOLDINGS.lose_reply()
+        IN_FLIGHT.lose_reply()
         raise
     except Exception:
         logger.warning("unit %s of job %s goes the long way", claimed.unit_id, claimed.job_id, exc_info=True)

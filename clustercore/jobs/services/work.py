@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import shortage_in
-from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT, Holding
 from clustercore.jobs.domain.kinds import LeaseLost, kind_named
 from clustercore.jobs.domain.result_files import BadResultFile, Files
 from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
@@ -89,14 +89,14 @@ def do(agent: Agent, claimed: Claimed, onward: Callable[[], Onward] = Onward) ->
     """
     holding = Holding(claimed.key, claimed.unit_id, once=claimed.once)
     execution = Execution(claimed, holding, agent, workspaces(agent.name) / holding.tag)
-    HOLDINGS.add(holding)
+    IN_FLIGHT.add(holding)
     started = time.monotonic()
     try:
         verdict = _run(execution)
         execution.served_by.setdefault("seconds", round(time.monotonic() - started, 3))
         turned = deliver(execution, verdict, onward) if verdict is not None else Turned(None)
     finally:
-        HOLDINGS.remove(claimed.key)
+        IN_FLIGHT.remove(claimed.key)
         execution.remove_workspace()
     counts = turned.settled not in _DROPPED
     return Tried(claimed, verdict if counts else None, turned.following, turned.has_asked)
@@ -161,7 +161,7 @@ def _kept_on_disk(execution: Execution, verdict: Verdict, absence: Exception) ->
     try:
         spool = agent.spools.of(execution.claimed.hub)
         spool.put(f"attempt-{kept.key}", kept.to_json(), paths)
-        HOLDINGS.keep([kept.key])
+        IN_FLIGHT.keep([kept.key])
     except (OSError, MemoryError) as trouble:
         agent.hold_while_short(shortage_in(trouble) or f"no directory for results ({trouble})")
         return False

@@ -12,7 +12,7 @@ from rest_framework.utils.encoders import JSONEncoder
 
 from clustercore.access.domain.errors import NotFound, Refused
 from clustercore.access.domain.identity import Identity
-from clustercore.access.services.idling import hold_nothing, in_thread
+from clustercore.access.services.async_waiting import in_thread, release_connection
 from clustercore.live.domain.topics import State, split_address, topic_named
 from clustercore.live.domain.viewers import viewer_key
 from clustercore.live.services.broadcasting import broadcaster_here
@@ -66,7 +66,7 @@ async def event_stream(
     It ends after the state that `is_last`, and when the key is gone or no longer theirs. Raises as `follow` does,
     before the first event.
     """
-    await hold_nothing()
+    await release_connection()
     async with aclosing(events_of(address, identify, remark_after=KEEP_ALIVE_SECONDS)) as news:
         async for one in news:
             if one.notice is not None:

@@ -15,13 +15,13 @@ from clustercore.config.environment import Environment
 from clustercore.nodes.adapters.consumer_control import ConsumerControl
 from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.hook_calls import HookCalls
-from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.hub_presence import DATABASE_ERRORS, HubPresence
 from clustercore.nodes.adapters.intake import Intake
 from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.inventory_watch import InventoryWatch
 from clustercore.nodes.adapters.lease_thread import LeaseThread
 from clustercore.nodes.adapters.registration import Registration
+from clustercore.nodes.adapters.runners import RunnerPool
 from clustercore.nodes.adapters.self_tests import SelfTestRun
 from clustercore.nodes.adapters.spool import DirectorySpools, spool_directory
 from clustercore.nodes.adapters.upkeep import Upkeep
@@ -34,7 +34,7 @@ TICKS_PER_LEASE = 8
 
 
 class NotANodeError(RuntimeError):
-    """This process is no worker node, so it has no engine hosts and no spool."""
+    """This process is no worker node, so it has no engine runners and no spool."""
 
 
 _CURRENT: list[NodeAgent] = []
@@ -72,7 +72,7 @@ class NodeAgent:
         self._ledger = ledger
         self._end_worker = end_worker
         self._inventory = _inventory_watch(environment)
-        self.hosts = _host_pool(environment, self._inventory, hardware, slots)
+        self.runners = _runner_pool(environment, self._inventory, hardware, slots)
         self.spools = DirectorySpools(spool_directory(environment.data_dir, self.name))
         self.intake = Intake(self.name, slots, consumer, lambda: self.capabilities, says=self._say_soon)
         facts = _facts(environment, hardware, self.instance, slots)
@@ -98,7 +98,7 @@ class NodeAgent:
     @property
     def busy(self) -> int:
         """How many slots have something in hand."""
-        return max(self.hosts.busy, len(worker_state.active_requests))
+        return max(self.runners.busy, len(worker_state.active_requests))
 
     def bar(self, reasons: Mapping[str, str]) -> None:
         self.intake.bar(reasons)
@@ -115,7 +115,7 @@ class NodeAgent:
         """Ends the ticks, hands back whatever is still in hand, and takes the node offline. Raises nothing."""
         self._upkeep.end()
         self._leases.end()
-        self.hosts.close()
+        self.runners.close()
         try:
             # What stands on others ends before them, so that no lower room keeps the leases from being handed back.
             self._hooks.run("on_hand_back", last_first=True)
@@ -152,7 +152,7 @@ class NodeAgent:
 
     def _begin_self_test(self) -> None:
         inventory = self._inventory.known
-        self._self_test = SelfTestRun(self.hosts, self._ledger, self.node_id, inventory, lambda: self.busy == 0)
+        self._self_test = SelfTestRun(self.runners, self._ledger, self.node_id, inventory, lambda: self.busy == 0)
         self._self_test.start()
 
     def _fail(self, thread: str, error: Exception) -> None:
@@ -167,17 +167,17 @@ def _inventory_watch(environment: Environment) -> InventoryWatch:
     return InventoryWatch(lambda: inventory_here(environment))
 
 
-def _host_pool(environment: Environment, inventory: InventoryWatch, hardware: Hardware, slots: int) -> HostPool:
+def _runner_pool(environment: Environment, inventory: InventoryWatch, hardware: Hardware, slots: int) -> RunnerPool:
     def memory_need(engine: str, model: str) -> int:
         # Asked of what is known by then: a model may have been downloaded meanwhile.
         return inventory.known.memory_mb(engine, model)
 
-    return HostPool(
+    return RunnerPool(
         inventory.known.plugins,
         environment.models_directory,
         slots=slots,
         threads=environment.engine_threads or max(1, hardware.cores // slots),
-        silent_seconds=environment.silent_host_seconds,
+        silent_seconds=environment.silent_runner_seconds,
         idle_seconds=environment.idle_runner_seconds,
         memory_need=memory_need,
     )

@@ -1,4 +1,4 @@
-"""Which request has which engine host, and which waits for one: all that threads share of a node's hosts."""
+"""Which request has which engine runner, and which waits for one: all that threads share of a node's runners."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from clustercore.nodes.adapters.host_process import HostProcess
+from clustercore.nodes.adapters.runner_process import RunnerProcess
 from clustercore.nodes.adapters.warm_runners import MemoryNeed, WarmRunners
-from clustercore.nodes.domain.hooks import HostDied
+from clustercore.nodes.domain.hooks import RunnerDied
 
 
 @dataclass(eq=False)
@@ -18,7 +18,7 @@ class RunnerCall:
 
     tag: str
     killed: str = ""
-    runner: HostProcess | None = None
+    runner: RunnerProcess | None = None
 
 
 class RunnerSlots:
@@ -48,29 +48,29 @@ class RunnerSlots:
             with self._changed:
                 self._calls.remove(call)
 
-    def take(self, call: RunnerCall, key: tuple[str, str]) -> HostProcess | None:
+    def take(self, call: RunnerCall, key: tuple[str, str]) -> RunnerProcess | None:
         """Waits for a free slot and gives it to the call, with a warm runner of engine and model; None where none is.
 
-        Raises HostDied where the call is killed meanwhile. Whoever gets the slot gives it back: `give_back` or `free`.
+        Raises RunnerDied where the call is killed meanwhile. Who gets the slot gives it back: `give_back` or `free`.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._refusal(call) or self._busy < self._slots)
             if reason := self._refusal(call):
-                raise HostDied(reason, deliberate=True)
+                raise RunnerDied(reason, deliberate=True)
             self._busy += 1
             call.runner, surplus = self._warm.take(key, room=self._slots + 1 - self._busy)
         for old in surplus:
             old.close()
         return call.runner
 
-    def attach(self, call: RunnerCall, runner: HostProcess) -> None:
+    def attach(self, call: RunnerCall, runner: RunnerProcess) -> None:
         """Gives a call the runner that was started for it; where the call was killed meanwhile, it is killed too."""
         with self._changed:
             call.runner = runner
             if reason := self._refusal(call):
                 runner.kill(reason, deliberate=True)
 
-    def give_back(self, runner: HostProcess, *, reusable: bool) -> None:
+    def give_back(self, runner: RunnerProcess, *, reusable: bool) -> None:
         """Keeps a runner warm or ends it; the slot is free once it has ended, so that the next finds its memory."""
         with self._changed:
             is_kept = reusable and runner.alive and not self._closed
@@ -114,18 +114,18 @@ class RunnerSlots:
         with self._changed:
             return len(self._calls)
 
-    def working(self) -> list[tuple[str, HostProcess]]:
+    def working(self) -> list[tuple[str, RunnerProcess]]:
         """Returns the tags of the calls that have a runner, each with it."""
         with self._changed:
             return [(call.tag, call.runner) for call in self._calls if call.runner]
 
-    def living(self) -> list[HostProcess]:
+    def living(self) -> list[RunnerProcess]:
         """Returns all runners, warm ones too, whose process lives."""
         with self._changed:
             runners = [*self._warm.processes(), *(call.runner for call in self._calls if call.runner)]
             return [runner for runner in runners if runner.alive]
 
-    def take_unused(self, seconds: float, now: float) -> list[HostProcess]:
+    def take_unused(self, seconds: float, now: float) -> list[RunnerProcess]:
         """Takes out the runners that have been warm for so long: no request can be given to them any more."""
         with self._changed:
             return self._warm.take_unused(seconds, now)

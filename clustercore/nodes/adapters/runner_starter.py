@@ -1,4 +1,4 @@
-"""Starting engine hosts: which plug-in and model, with what; all in one thread that lives as long as the worker."""
+"""Starting engine runners: which plug-in and model, with what; all in one thread that lives as long as the worker."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from clustercore.nodes.adapters.host_process import HostOrder, HostProcess
+from clustercore.nodes.adapters.runner_process import RunnerOrder, RunnerProcess
 from clustercore.nodes.domain.engine import EngineFailure
 
 
 def _one_thread() -> ThreadPoolExecutor:
     # Linux kills a child when the thread that started it ends, so one thread starts them all and never ends.
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine host spawner")
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine runner spawner")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +29,15 @@ class RunnerStarter:
     silent_seconds: float
     _spawner: ThreadPoolExecutor = field(default_factory=_one_thread)
 
-    def order(self, engine: str, model: str) -> HostOrder:
+    def order(self, engine: str, model: str) -> RunnerOrder:
         """Returns what a runner of `engine:model` is told. Raises EngineFailure where there is no such engine."""
         try:
             plugin = self.plugins[engine]
         except KeyError:
             known = ", ".join(sorted(self.plugins)) or "none"
             raise EngineFailure("no_engine", f"This node has no engine {engine!r}; it has: {known}.") from None
-        return HostOrder(engine, model, plugin, self.models_directory, self.threads)
+        return RunnerOrder(engine, model, plugin, self.models_directory, self.threads)
 
-    def start(self, order: HostOrder) -> HostProcess:
+    def start(self, order: RunnerOrder) -> RunnerProcess:
         """Starts a process, which has loaded nothing yet; waits for that alone."""
-        return self._spawner.submit(HostProcess, order, self.load_seconds, self.silent_seconds).result()
+        return self._spawner.submit(RunnerProcess, order, self.load_seconds, self.silent_seconds).result()

@@ -1,4 +1,4 @@
-"""The thread that ends engine hosts which hang, and those that nobody has used for long."""
+"""The thread that ends engine runners which hang, and those that nobody has used for long."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class RunnerWatchdog:
         self._pause_seconds = pause_seconds
         self._idle_seconds = idle_seconds
         self._ended = threading.Event()
-        threading.Thread(target=self._watch, name="engine host watchdog", daemon=True).start()
+        threading.Thread(target=self._watch, name="engine runner watchdog", daemon=True).start()
 
     def end(self) -> None:
         """Ends the looking; a look that has begun may go on for a moment."""

@@ -11,10 +11,10 @@ from typing import Any
 from django.db import Error, connection
 
 from clustercore.embedded.domain.shortage import ResourceShortage, shortage_in
-from clustercore.nodes.adapters.hosts import HostPool
+from clustercore.nodes.adapters.runners import RunnerPool
 from clustercore.nodes.domain.consumption import SHORTAGE_SECONDS
 from clustercore.nodes.domain.engine import EngineFailure, ModelRecord
-from clustercore.nodes.domain.hooks import HostDied
+from clustercore.nodes.domain.hooks import RunnerDied
 from clustercore.nodes.domain.inventory import Inventory
 from clustercore.nodes.domain.ledger import NodeLedger
 from clustercore.nodes.domain.self_test import SelfTest, self_test_for, testable_labels
@@ -25,24 +25,24 @@ SELF_TEST_TAG = "self-test"
 IDLE_CHECK_SECONDS = 1.0
 
 
-def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str, Any]:
+def try_model(runners: RunnerPool, record: ModelRecord, test: SelfTest) -> dict[str, Any]:
     """One model's result: `passed`, `note`, `device`, `seconds` and `real_time_factor` (seconds per amount).
 
-    Raises HostDied only when the node itself ended the host, and ResourceShortage, which says nothing of the model.
+    Raises RunnerDied only when the node itself ended the runner, and ResourceShortage, which says nothing of the model.
     """
     try:
-        loaded = hosts.warm(record.engine, record.model, tag=SELF_TEST_TAG)
+        loaded = runners.warm(record.engine, record.model, tag=SELF_TEST_TAG)
         started = time.perf_counter()
         request = test.request()
-        result = hosts.call(record.engine, record.model, request, tag=SELF_TEST_TAG, on_report=lambda *_: None)
+        result = runners.call(record.engine, record.model, request, tag=SELF_TEST_TAG, on_report=lambda *_: None)
         seconds = time.perf_counter() - started
         judgement = test.judge(result)
     except EngineFailure as failure:
         return {"passed": False, "note": failure.message}
-    except HostDied as death:
+    except RunnerDied as death:
         if death.deliberate:
             raise
-        return {"passed": False, "note": f"the engine host died: {death.reason}"}
+        return {"passed": False, "note": f"the engine runner died: {death.reason}"}
     except Exception as error:
         if short := shortage_in(error):
             raise ResourceShortage(short) from error
@@ -58,19 +58,19 @@ def try_model(hosts: HostPool, record: ModelRecord, test: SelfTest) -> dict[str,
     }
 
 
-def run_self_tests(hosts: HostPool, inventory: Inventory, may_go_on: Callable[[], bool]) -> dict[str, Any]:
+def run_self_tests(runners: RunnerPool, inventory: Inventory, may_go_on: Callable[[], bool]) -> dict[str, Any]:
     """All usable models that somebody said how to try: `{"inventory": [label], "models": {label: result}}`.
 
-    `may_go_on` is asked before each model and may wait. Raises HostDied when it says no, or the node ends a host, and
-    ResourceShortage.
+    `may_go_on` is asked before each model and may wait. Raises RunnerDied when it says no, or the node ends a runner,
+    and ResourceShortage.
     """
     models: dict[str, Any] = {}
     for record in inventory.usable():
         test = self_test_for(record.capability)
         if test is not None:
             if not may_go_on():
-                raise HostDied("the node stops", deliberate=True)
-            models[f"{record.engine}:{record.model}"] = try_model(hosts, record, test)
+                raise RunnerDied("the node stops", deliberate=True)
+            models[f"{record.engine}:{record.model}"] = try_model(runners, record, test)
     return {"inventory": testable_labels(inventory.usable()), "models": models}
 
 
@@ -78,9 +78,9 @@ class SelfTestRun:
     """A background run that is skipped when a result for this very inventory is recorded already."""
 
     def __init__(
-        self, hosts: HostPool, ledger: NodeLedger, node_id: int, inventory: Inventory, is_idle: Callable[[], bool]
+        self, runners: RunnerPool, ledger: NodeLedger, node_id: int, inventory: Inventory, is_idle: Callable[[], bool]
     ) -> None:
-        self._hosts = hosts
+        self._runners = runners
         self._ledger = ledger
         self._node_id = node_id
         self._inventory = inventory
@@ -94,7 +94,7 @@ class SelfTestRun:
     def stop(self) -> None:
         """Ends the run without a result; it will be made at the next start."""
         self._stopped.set()
-        self._hosts.kill(SELF_TEST_TAG, "the node stops")
+        self._runners.kill(SELF_TEST_TAG, "the node stops")
 
     def _run(self) -> None:
         labels = testable_labels(self._inventory.usable())
@@ -104,7 +104,7 @@ class SelfTestRun:
             connection.close()
             self._ledger.record_self_test(self._node_id, self._results())
             logger.info("The self-test of %s is done", ", ".join(labels))
-        except HostDied as death:
+        except RunnerDied as death:
             logger.info("The self-test ended: %s", death.reason)
         except Error as error:
             logger.warning("The self-test could not be recorded: %s", error)
@@ -112,10 +112,10 @@ class SelfTestRun:
             connection.close()
 
     def _results(self) -> dict[str, Any]:
-        """Begins anew for as long as the machine is short of something. Raises HostDied when the node stops."""
+        """Begins anew for as long as the machine is short of something. Raises RunnerDied when the node stops."""
         while True:
             try:
-                return run_self_tests(self._hosts, self._inventory, self._may_go_on)
+                return run_self_tests(self._runners, self._inventory, self._may_go_on)
             except ResourceShortage as short:
                 logger.warning("The self-test is put off: this machine has %s", short)
                 self._stopped.wait(SHORTAGE_SECONDS)

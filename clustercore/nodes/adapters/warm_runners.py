@@ -1,4 +1,4 @@
-"""The engine hosts that wait for their next request, and which of them must end to make room for another one."""
+"""The engine runners that wait for their next request, and which of them must end to make room for another one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import psutil
 
-from clustercore.nodes.adapters.host_process import HostProcess
+from clustercore.nodes.adapters.runner_process import RunnerProcess
 
 BYTES_PER_MB = 1024 * 1024
 
@@ -23,18 +23,18 @@ class WarmRunners:
 
     def __init__(self, memory_need: MemoryNeed) -> None:
         self._memory_need = memory_need
-        self._runners: list[HostProcess] = []
+        self._runners: list[RunnerProcess] = []
 
-    def processes(self) -> list[HostProcess]:
+    def processes(self) -> list[RunnerProcess]:
         """Returns all that wait."""
         return list(self._runners)
 
-    def add(self, runner: HostProcess) -> None:
+    def add(self, runner: RunnerProcess) -> None:
         """Keeps a runner for the next request."""
         runner.last_used = time.monotonic()
         self._runners.append(runner)
 
-    def take(self, key: tuple[str, str], room: int) -> tuple[HostProcess | None, list[HostProcess]]:
+    def take(self, key: tuple[str, str], room: int) -> tuple[RunnerProcess | None, list[RunnerProcess]]:
         """Returns a runner of engine and model, and those that must end.
 
         Where there is none one will be started: of the others at most `room` stay, those that were used last, and none
@@ -53,15 +53,15 @@ class WarmRunners:
             surplus += self.take_all()
         return None, surplus
 
-    def take_all(self) -> list[HostProcess]:
+    def take_all(self) -> list[RunnerProcess]:
         """Returns all, which are no longer kept."""
         return self._remove(lambda _: True)
 
-    def take_unused(self, seconds: float, now: float) -> list[HostProcess]:
+    def take_unused(self, seconds: float, now: float) -> list[RunnerProcess]:
         """Returns those that nobody has used for so long; no request can be given to them any more."""
         return self._remove(lambda runner: now - runner.last_used >= seconds)
 
-    def _remove(self, is_to_go: Callable[[HostProcess], bool]) -> list[HostProcess]:
+    def _remove(self, is_to_go: Callable[[RunnerProcess], bool]) -> list[RunnerProcess]:
         gone = [runner for runner in self._runners if is_to_go(runner)]
         self._runners = [runner for runner in self._runners if runner not in gone]
         return gone

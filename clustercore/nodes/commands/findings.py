@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clustercore.nodes.adapters.hardware import read_gpus
-from clustercore.nodes.selectors import node_standings
+from clustercore.nodes.selectors import node_statuses
 from clustercore.terminal.domain.findings import HINT, OK, Finding
-from clustercore.terminal.domain.words import counted, memory_words, printable
+from clustercore.terminal.domain.humanize import counted, memory_words, printable
 
 
 def hardware_findings() -> Iterator[Finding]:
@@ -18,7 +18,7 @@ def hardware_findings() -> Iterator[Finding]:
 
 def node_findings() -> Iterator[Finding]:
     """Tells each node that is online, and whether it works."""
-    nodes = [node for node in node_standings() if node.is_live]
+    nodes = [node for node in node_statuses() if node.is_live]
     if not nodes:
         yield Finding("nodes", HINT, "none is online; start one with `clustercore node`, or all with `clustercore up`")
     for node in nodes:

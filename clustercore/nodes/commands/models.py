@@ -10,7 +10,7 @@ from django.db import DatabaseError
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from typer import Argument, Context, Option, Typer
 
-from clustercore.access.services.vault import VaultLocked, get, key_file
+from clustercore.access.services.secret_store import SecretStoreLocked, get, key_file
 from clustercore.config.environment import environment
 from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.model_sources import AUTO, SOURCES, Fetching
@@ -19,7 +19,7 @@ from clustercore.nodes.commands.rendering import catalogue_table, stored_models_
 from clustercore.nodes.domain.model_catalogue import CATALOGUE, DOWNLOAD_TOKEN, ModelStoreError, entry_for
 from clustercore.terminal.adapters.console import errors, output, remark, say, write_json
 from clustercore.terminal.domain.endings import CommandError, ExitCode, Unreachable
-from clustercore.terminal.domain.words import file_size_words
+from clustercore.terminal.domain.humanize import file_size_words
 from clustercore.terminal.services.program import cluster
 
 models = Typer(invoke_without_command=True, rich_markup_mode=None)
@@ -171,7 +171,7 @@ def _token_for(label: str) -> str | None:
     try:
         with cluster():
             return get(DOWNLOAD_TOKEN)
-    except VaultLocked as locked:
+    except SecretStoreLocked as locked:
         raise CommandError(str(locked)) from locked
     except (Unreachable, DatabaseError, psycopg.OperationalError):
         remark(

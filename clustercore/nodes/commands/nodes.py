@@ -14,7 +14,7 @@ from clustercore.access.services.audit import record
 from clustercore.nodes import services
 from clustercore.nodes.commands.rendering import nodes_table
 from clustercore.nodes.domain.bodies import node_detail_body
-from clustercore.nodes.selectors import node_standings
+from clustercore.nodes.selectors import node_statuses
 from clustercore.terminal.adapters.console import output, say, write_json
 from clustercore.terminal.domain.endings import CommandError, ExitCode
 from clustercore.terminal.services.program import cluster
@@ -46,11 +46,11 @@ def list_nodes(
         return None
     with cluster():
         if as_json:
-            write_json([node_detail_body(node) for node in node_standings()])
+            write_json([node_detail_body(node) for node in node_statuses()])
         elif follow:
             _follow()
         else:
-            output().print(nodes_table(node_standings()))
+            output().print(nodes_table(node_statuses()))
     return ExitCode.DONE
 
 
@@ -113,7 +113,7 @@ def _require(known: bool, name: str) -> None:
 
 
 def _follow() -> None:
-    with Live(nodes_table(node_standings()), console=output(), auto_refresh=False) as live:
+    with Live(nodes_table(node_statuses()), console=output(), auto_refresh=False) as live:
         while True:
             time.sleep(WATCH_SECONDS)
-            live.update(nodes_table(node_standings()), refresh=True)
+            live.update(nodes_table(node_statuses()), refresh=True)

@@ -12,14 +12,14 @@ from rich.text import Text
 from clustercore.nodes.adapters.model_store import StoredModel
 from clustercore.nodes.domain.inventory import TieredModel
 from clustercore.nodes.domain.model_catalogue import CatalogueEntry
-from clustercore.nodes.domain.standing import ModelStanding, NodeStanding
+from clustercore.nodes.domain.node_status import ModelStatus, NodeStatus
 from clustercore.terminal.adapters.tables import state_text, table
-from clustercore.terminal.domain.words import clock_words, factor_words, file_size_words, memory_words, printable
+from clustercore.terminal.domain.humanize import clock_words, factor_words, file_size_words, memory_words, printable
 
 _NAME_WIDTH = 40
 
 
-def nodes_table(nodes: Sequence[NodeStanding]) -> RenderableType:
+def nodes_table(nodes: Sequence[NodeStatus]) -> RenderableType:
     """Returns the nodes, why one does not work, and what each can do."""
     if not nodes:
         return Text("No node has ever joined. Start one: clustercore node", "dim")
@@ -34,16 +34,16 @@ def nodes_table(nodes: Sequence[NodeStanding]) -> RenderableType:
     return Group(listed, *(_models_of(node) for node in nodes if node.models and node.is_live))
 
 
-def _machine(node: NodeStanding) -> Text:
+def _machine(node: NodeStatus) -> Text:
     words = f"{node.cores} cores, {memory_words(node.memory_mb)}, {node.operating_system} {node.architecture}"
     return Text(words).append("".join(f"\n{gpu}" for gpu in node.gpus))
 
 
-def _models_of(node: NodeStanding) -> RenderableType:
+def _models_of(node: NodeStatus) -> RenderableType:
     return Group(Text(f"\n{printable(node.name)} can do", "bold"), models_table(node.models))
 
 
-def models_table(models: Iterable[ModelStanding]) -> RenderableType:
+def models_table(models: Iterable[ModelStatus]) -> RenderableType:
     """Returns usable models with what their self-test said, and the others with the reason."""
     listed = Table.grid(padding=(0, 2))
     listed.add_column(width=2)
@@ -53,11 +53,11 @@ def models_table(models: Iterable[ModelStanding]) -> RenderableType:
     return listed
 
 
-def model_standing(model: TieredModel, tests: Mapping[str, Any]) -> ModelStanding:
+def model_status(model: TieredModel, tests: Mapping[str, Any]) -> ModelStatus:
     """Returns a model as this machine's own engines tell it, without the ledger."""
     record = model.record
     label = f"{record.engine}:{record.model}" if record.model else record.engine
-    return ModelStanding(
+    return ModelStatus(
         capability=record.capability,
         label=label,
         rung=model.rung,
@@ -93,7 +93,7 @@ def catalogue_table(entries: Iterable[CatalogueEntry], here: Collection[str]) ->
     return Group(Text(), listed)
 
 
-def _about(model: ModelStanding) -> Text:
+def _about(model: ModelStatus) -> Text:
     if not model.usable:
         return Text(printable(model.reason), "yellow")
     parts = ranking_words(model.rung, model.traits)

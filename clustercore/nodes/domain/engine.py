@@ -1,7 +1,7 @@
 """What an engine is: the plug-in contract between a node and whatever does the work on it.
 
 An engine is a class named in `CLUSTERCORE_ENGINES` (`package.module:Class`). The node asks it for its inventory;
-an engine host (a child process) loads a model and runs requests. Heavy imports belong inside `load` and `run`,
+an engine runner (a child process) loads a model and runs requests. Heavy imports belong inside `load` and `run`,
 so that asking for the inventory costs nothing and a missing wheel is a reason, not a crash.
 """
 

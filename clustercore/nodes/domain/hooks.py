@@ -11,8 +11,8 @@ from clustercore.embedded.domain.registry import Registry
 from clustercore.nodes.domain.engine import JsonObject
 
 
-class HostDied(Exception):
-    """The engine host ended under a request. `deliberate` when this node killed it (cancel, time limit, stop)."""
+class RunnerDied(Exception):
+    """The engine runner ended under a request. `deliberate` when this node killed it (cancel, time limit, stop)."""
 
     def __init__(self, reason: str, *, deliberate: bool, log_tail: str = "") -> None:
         super().__init__(reason)
@@ -21,8 +21,8 @@ class HostDied(Exception):
         self.log_tail = log_tail
 
 
-class Hosts(Protocol):
-    """The engine hosts of this node."""
+class Runners(Protocol):
+    """The engine runners of this node."""
 
     def call(
         self,
@@ -33,14 +33,14 @@ class Hosts(Protocol):
         tag: str,
         on_report: Callable[[float, JsonObject | None], None],
     ) -> JsonObject:
-        """One request to a warm host of `engine:model`; waits. Raises EngineFailure, ResourceShortage, HostDied.
+        """One request to a warm host of `engine:model`; waits. Raises EngineFailure, ResourceShortage, RunnerDied.
 
         `on_report` runs in the calling thread; whatever it raises kills the host's request and is raised here.
         """
         ...
 
     def kill(self, tag: str, reason: str) -> None:
-        """Kills the host that serves `tag` now, if any; its caller gets HostDied(deliberate=True)."""
+        """Kills the host that serves `tag` now, if any; its caller gets RunnerDied(deliberate=True)."""
         ...
 
     def kill_all(self, reason: str) -> None: ...
@@ -111,7 +111,7 @@ class Agent(Protocol):
     @property
     def slots(self) -> int: ...
     @property
-    def hosts(self) -> Hosts: ...
+    def runners(self) -> Runners: ...
     @property
     def spools(self) -> Spools: ...
     @property

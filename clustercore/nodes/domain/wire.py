@@ -1,4 +1,4 @@
-"""The lines that a worker and its engine hosts exchange: one JSON object per line, bounded in length."""
+"""The lines that a worker and its engine runners exchange: one JSON object per line, bounded in length."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAXIMUM_LINE_BYTES = 32 * 1024 * 1024
 SHORTAGE = "resource_shortage"
 """The code of a failure that is none of the engine's: the machine lacks disk, memory or descriptors."""
 OUT_OF_MEMORY = "out_of_memory"
-"""The code of a failure that a smaller model need not share. The host that tells it ends."""
+"""The code of a failure that a smaller model need not share. The runner that tells it ends."""
 
 
 def encode_line(message: Mapping[str, Any]) -> bytes:

@@ -18,7 +18,7 @@ from clustercore.nodes.domain.engine import JsonObject
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS, PROTOCOL, BeatAnswer, NodeFacts
 from clustercore.nodes.domain.inventory import Inventory, TieredModel
 from clustercore.nodes.domain.ledger import NameTakenError, TooOldError
-from clustercore.nodes.domain.standing import NodeWork, work_by_node
+from clustercore.nodes.domain.node_status import NodeWork, work_by_node
 from clustercore.nodes.models import Node, NodeModel
 from clustercore.nodes.selectors import heard_of, live_nodes
 

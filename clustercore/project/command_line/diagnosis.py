@@ -29,7 +29,7 @@ from clustercore.project.command_line.commands import rooms_with_commands
 from clustercore.project.command_line.migrations import pending_migrations
 from clustercore.project.command_line.servers import uses_embedded_servers
 from clustercore.terminal.domain.findings import BROKEN, HINT, OK, Finding
-from clustercore.terminal.domain.words import counted
+from clustercore.terminal.domain.humanize import counted
 
 CLOCK_SECONDS = 5.0
 OLDEST_PYTHON = (3, 11)

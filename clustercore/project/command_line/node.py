@@ -10,10 +10,10 @@ from typer import Option
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.adapters.hardware import read_hardware
-from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.inventory import inventory_here
+from clustercore.nodes.adapters.runners import RunnerPool
 from clustercore.nodes.adapters.self_tests import run_self_tests
-from clustercore.nodes.commands.rendering import model_standing, models_table
+from clustercore.nodes.commands.rendering import model_status, models_table
 from clustercore.nodes.domain.facts import slots_for
 from clustercore.nodes.domain.inventory import Inventory
 from clustercore.project.command_line.ledger_process import migrate_apart
@@ -64,7 +64,7 @@ def _try_models() -> int:
         raise CommandError("no engine of this machine is usable; `clustercore doctor` says why")
     with output().status("trying every usable model …"):
         results = _results(inventory)
-    output().print(models_table([model_standing(model, results) for model in inventory.models]))
+    output().print(models_table([model_status(model, results) for model in inventory.models]))
     tried = [result.get("passed", False) for result in results.values()]
     say(f"{sum(tried)} of {len(tried)} models that can be tried passed.")
     return ExitCode.DONE if all(tried) else ExitCode.FAILED
@@ -73,12 +73,12 @@ def _try_models() -> int:
 def _results(inventory: Inventory) -> dict[str, Any]:
     settings, hardware = environment(), read_hardware()
     slots = slots_for(settings.slots, hardware.cores, hardware.gpus)
-    hosts = HostPool(
+    hosts = RunnerPool(
         inventory.plugins,
         settings.models_directory,
         slots=1,
         threads=settings.engine_threads or max(1, hardware.cores // slots),
-        silent_seconds=settings.silent_host_seconds,
+        silent_seconds=settings.silent_runner_seconds,
         memory_need=inventory.memory_mb,
     )
     try:

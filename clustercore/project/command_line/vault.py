@@ -11,13 +11,13 @@ from rich.text import Text
 from typer import Argument, Context, Option, Typer
 
 from clustercore.access.adapters.account import account
-from clustercore.access.domain.sealing import LONGEST_VALUE, SecretRefused
-from clustercore.access.services import vault
+from clustercore.access.domain.encryption import LONGEST_VALUE, SecretRefused
+from clustercore.access.services import secret_store
 from clustercore.nodes.domain.model_catalogue import DOWNLOAD_TOKEN
 from clustercore.project.command_line.cluster import cluster
 from clustercore.terminal.adapters.console import output, say, write_json
 from clustercore.terminal.domain.endings import CommandError, ExitCode
-from clustercore.terminal.domain.words import printable
+from clustercore.terminal.domain.humanize import printable
 
 USED = {DOWNLOAD_TOKEN: "sent by `clustercore models pull` to the host that gives models to those who have a token"}
 """Every secret that the product uses, and what for."""
@@ -55,7 +55,7 @@ def list_secrets(as_json: JsonOption = False) -> int:
       clustercore secrets list --json
     """
     with cluster():
-        notes = {note.name: note for note in vault.names()}
+        notes = {note.name: note for note in secret_store.names()}
     if as_json:
         write_json([{"name": note.name, "updated": note.updated, "by": note.updated_by} for note in notes.values()])
         return ExitCode.DONE
@@ -83,10 +83,10 @@ def set_secret(name: Name) -> int:
     value = _value_of(name)
     try:
         with cluster():
-            vault.put(account(), name, value)
+            secret_store.put(account(), name, value)
     except SecretRefused as refused:
         raise CommandError(str(refused), ExitCode.USAGE) from refused
-    except vault.VaultLocked as locked:
+    except secret_store.SecretStoreLocked as locked:
         raise CommandError(str(locked)) from locked
     say(f"{name}: set")
     return ExitCode.DONE
@@ -101,7 +101,7 @@ def remove_secrets(names: Annotated[list[str], Argument(metavar="NAME…")]) -> 
       clustercore secrets rm model-download-token
     """
     with cluster():
-        missing = [name for name in names if not vault.remove(account(), name)]
+        missing = [name for name in names if not secret_store.remove(account(), name)]
     for name in names:
         if name not in missing:
             say(f"{name}: removed")
@@ -120,11 +120,11 @@ def rotate() -> int:
     """
     try:
         with cluster():
-            count = vault.rotate(account())
-    except vault.VaultLocked as locked:
+            count = secret_store.rotate(account())
+    except secret_store.SecretStoreLocked as locked:
         raise CommandError(str(locked)) from locked
     said = "1 secret is" if count == 1 else f"{count} secrets are"
-    say(f"{said} encrypted with a new key, and the old ones are gone: back {vault.key_file().path} up again")
+    say(f"{said} encrypted with a new key, and the old ones are gone: back {secret_store.key_file().path} up again")
     return ExitCode.DONE
 
 

@@ -22,7 +22,7 @@ from clustercore.access.http.identification import identify
 from clustercore.access.http.origin import address_in
 from clustercore.access.http.refusals import RequestRefused, refusal_of
 from clustercore.access.http.visitors import visitor_of
-from clustercore.access.services.idling import hold_nothing
+from clustercore.access.services.async_waiting import release_connection
 from clustercore.access.services.turns import MOST_WAITING, Waiter, receive_visitor, visitor_here
 from clustercore.blobs.sockets import takes_bytes, with_uploads
 from clustercore.blobs.sockets.bodies import (
@@ -128,7 +128,7 @@ class Gate:
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                await hold_nothing()
+                await release_connection()
             await send(message)
 
         try:

@@ -36,10 +36,10 @@ from clustercore.jobs.selectors.totals import (
     real_time_factors,
     units_by_engine,
 )
+from clustercore.nodes.domain.node_status import NodeStatus
 from clustercore.nodes.domain.queues import queue_for
-from clustercore.nodes.domain.standing import NodeStanding
 from clustercore.nodes.models import Node
-from clustercore.nodes.selectors import live_capabilities, node_standings
+from clustercore.nodes.selectors import live_capabilities, node_statuses
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +82,7 @@ class LedgerCollector(Collector):
 
 
 def _from_the_ledger() -> Iterator[Metric]:
-    counted, units, nodes = counters(), units_by_engine(), node_standings()
+    counted, units, nodes = counters(), units_by_engine(), node_statuses()
     yield from _jobs(counted)
     yield from _units(units)
     yield from _queues()
@@ -175,7 +175,7 @@ def _queues() -> Iterator[Metric]:
     )
 
 
-def _nodes(nodes: Sequence[NodeStanding]) -> Iterator[Metric]:
+def _nodes(nodes: Sequence[NodeStatus]) -> Iterator[Metric]:
     yield _per_node("clustercore_node_up", "Whether the node is heard of.", nodes, lambda node: float(node.is_live))
     yield _per_node(
         "clustercore_node_working",
@@ -199,7 +199,7 @@ def _nodes(nodes: Sequence[NodeStanding]) -> Iterator[Metric]:
     yield memory
 
 
-def _per_node(name: str, about: str, nodes: Sequence[NodeStanding], value: Callable[[NodeStanding], float]) -> Metric:
+def _per_node(name: str, about: str, nodes: Sequence[NodeStatus], value: Callable[[NodeStatus], float]) -> Metric:
     family = GaugeMetricFamily(name, about, labels=["node"])
     for node in nodes:
         family.add_metric([node.name], value(node))

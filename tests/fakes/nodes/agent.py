@@ -12,7 +12,7 @@ from clustercore.nodes.models import Node
 
 
 @dataclass
-class StandingAgent:
+class FakeAgent:
     """Does not beat; its spools are real."""
 
     node_id: int
@@ -29,7 +29,7 @@ class StandingAgent:
         self.short_of.append(short)
 
 
-def agent_of(node: Node, directory: Path) -> StandingAgent:
+def agent_of(node: Node, directory: Path) -> FakeAgent:
     """The agent of a member of the cast, with its spools below the directory."""
     spools = DirectorySpools(directory)
-    return StandingAgent(node.pk, node.name, node.instance, node.boot_id, spools, node.capabilities)
+    return FakeAgent(node.pk, node.name, node.instance, node.boot_id, spools, node.capabilities)

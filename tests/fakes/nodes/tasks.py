@@ -1,4 +1,4 @@
-"""Tasks that do nothing but one call of an engine host, or nothing at all, for tests of the worker around them."""
+"""Tasks that do nothing but one call of an engine runner, or nothing at all, for tests of the worker around them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from celery import shared_task
 
 from clustercore.nodes.adapters.agent import current_agent
 from clustercore.nodes.domain.engine import EngineFailure
-from clustercore.nodes.domain.hooks import HostDied
+from clustercore.nodes.domain.hooks import RunnerDied
 from clustercore.project.settings import REDIS_URL
 
 OUTCOME = "fakes.outcome."
@@ -22,9 +22,9 @@ def call(key: str, engine: str, request: dict[str, Any]) -> None:
     """Puts what the engine answered, or how it failed, into Redis."""
     agent = current_agent()
     try:
-        result = dict(agent.hosts.call(engine, "plain", request, tag=key, on_report=lambda *_: None))
+        result = dict(agent.runners.call(engine, "plain", request, tag=key, on_report=lambda *_: None))
         tell(key, {"result": result})
-    except HostDied as death:
+    except RunnerDied as death:
         tell(key, {"died": death.reason, "deliberate": death.deliberate})
     except EngineFailure as failure:
         tell(key, {"failure": failure.code})

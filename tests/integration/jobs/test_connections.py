@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from django.db import connection, connections
 
-from clustercore.jobs.adapters.holdings import Holding
+from clustercore.jobs.adapters.attempts_in_flight import Holding
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.claim import Claimant, Claimed
 from clustercore.jobs.services.execution import Execution

@@ -30,14 +30,14 @@ from clustercore.jobs.services.work import spooled
 from clustercore.nodes.domain.hooks import Agent, Spool
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs.panel import PANEL, operation
-from tests.fakes.nodes.agent import StandingAgent, agent_of
+from tests.fakes.nodes.agent import FakeAgent, agent_of
 from tests.integration.jobs.conftest import with_parts
 
 HUB, OTHER_HUB = "a" * 64, "b" * 64
 
 
 @pytest.fixture
-def agent(db: None, tmp_path: Path) -> StandingAgent:
+def agent(db: None, tmp_path: Path) -> FakeAgent:
     """The laptop, at a hub that was established."""
     Hub.objects.create(identity=HUB, signing_key="k" * 64, blob_url="http://127.0.0.1:1")
     return agent_of(start_node(LAPTOP), tmp_path / "spool")
@@ -49,13 +49,13 @@ def taken() -> Claimed:
     return found
 
 
-def keep(agent: StandingAgent, claimed: Claimed, verdict: Verdict | None = None) -> None:
+def keep(agent: FakeAgent, claimed: Claimed, verdict: Verdict | None = None) -> None:
     """The hub is away when it is done."""
     document = spooled(claimed, verdict or Done({"n": 1}), {"engine": "kept"}).to_json()
     agent.spools.of(claimed.hub).put(f"attempt-{claimed.key}", document)
 
 
-def deliver(agent: StandingAgent) -> None:
+def deliver(agent: FakeAgent) -> None:
     Delivery().deliver(agent)  # type: ignore[arg-type]
 
 
@@ -69,7 +69,7 @@ def counted(name: str) -> int:
     return Counter.objects.filter(pk=name).values_list("value", flat=True).first() or 0
 
 
-def test_a_kept_result_counts_for_its_attempt(agent: StandingAgent) -> None:
+def test_a_kept_result_counts_for_its_attempt(agent: FakeAgent) -> None:
     _, (unit,) = with_parts(1)
     keep(agent, taken())
     deliver(agent)
@@ -92,7 +92,7 @@ class Failing:
         self._deliver_one(agent, spool, name, document)
 
 
-def kept_parts(agent: StandingAgent, count: int) -> list[Unit]:
+def kept_parts(agent: FakeAgent, count: int) -> list[Unit]:
     _, parts = with_parts(count)
     for _ in parts:
         keep(agent, taken())
@@ -105,7 +105,7 @@ def results(parts: list[Unit]) -> list[Any]:
 
 @pytest.mark.parametrize("trouble", [MemoryError(), OSError(errno.EMFILE, "too many open files")])
 def test_a_result_that_this_machine_cannot_deliver_for_want_of_something_is_kept_and_delivered_later(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     parts = kept_parts(agent, 2)
     Failing(monkeypatch, 0, trouble)
@@ -118,7 +118,7 @@ def test_a_result_that_this_machine_cannot_deliver_for_want_of_something_is_kept
 
 
 def test_a_shortage_while_a_result_is_written_says_nothing_of_the_result(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = kept_parts(agent, 1)
     with monkeypatch.context() as patched:
@@ -133,7 +133,7 @@ def test_a_shortage_while_a_result_is_written_says_nothing_of_the_result(
 
 
 def test_a_result_that_can_never_be_delivered_is_set_aside_with_its_bytes_and_holds_up_no_other(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     parts = kept_parts(agent, 2)
     Failing(monkeypatch, 0, KeyError("a bug"))
@@ -146,7 +146,7 @@ def test_a_result_that_can_never_be_delivered_is_set_aside_with_its_bytes_and_ho
 
 
 def test_a_job_that_somebody_has_locked_holds_up_no_result_of_another(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = kept_parts(agent, 3)
     locked = OperationalError("canceling statement due to lock timeout")
@@ -160,7 +160,7 @@ def test_a_job_that_somebody_has_locked_holds_up_no_result_of_another(
 
 
 def test_a_hub_that_is_away_again_is_not_asked_for_every_result(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts = kept_parts(agent, 2)
     Failing(monkeypatch, 0, OperationalError("the server closed the connection"))
@@ -169,7 +169,7 @@ def test_a_hub_that_is_away_again_is_not_asked_for_every_result(
     assert results(parts) == [None, None]
 
 
-def test_a_result_of_another_cluster_is_never_counted_by_its_attempts_number(agent: StandingAgent) -> None:
+def test_a_result_of_another_cluster_is_never_counted_by_its_attempts_number(agent: FakeAgent) -> None:
     _, (unit,) = with_parts(1)
     held = taken()
     document = spooled(held, Done({"n": "secret words of another company"}), {}).to_json()
@@ -182,7 +182,7 @@ def test_a_result_of_another_cluster_is_never_counted_by_its_attempts_number(age
     assert counted("results.unknown") == 0, "nothing of it was even offered"
 
 
-def test_a_result_without_a_known_key_is_dropped_though_its_number_and_hub_fit(agent: StandingAgent) -> None:
+def test_a_result_without_a_known_key_is_dropped_though_its_number_and_hub_fit(agent: FakeAgent) -> None:
     _, (unit,) = with_parts(1)
     held = taken()
     document = spooled(held, Done({"n": "of a former life"}), {}).to_json()
@@ -194,7 +194,7 @@ def test_a_result_without_a_known_key_is_dropped_though_its_number_and_hub_fit(a
     assert counted("results.unknown") == 1
 
 
-def test_after_a_restore_a_result_finds_its_open_unit_as_a_new_attempt(agent: StandingAgent) -> None:
+def test_after_a_restore_a_result_finds_its_open_unit_as_a_new_attempt(agent: FakeAgent) -> None:
     job, (unit, _) = with_parts(2)
     held = taken()
     keep(agent, held)
@@ -208,7 +208,7 @@ def test_after_a_restore_a_result_finds_its_open_unit_as_a_new_attempt(agent: St
     assert JobEvent.objects.filter(job=job, name="result_placed").count() == 1
 
 
-def test_after_a_restore_an_attempt_of_the_same_number_at_another_piece_stays_untouched(agent: StandingAgent) -> None:
+def test_after_a_restore_an_attempt_of_the_same_number_at_another_piece_stays_untouched(agent: FakeAgent) -> None:
     _, (first, second) = with_parts(2)
     held = taken()
     keep(agent, held)
@@ -222,7 +222,7 @@ def test_after_a_restore_an_attempt_of_the_same_number_at_another_piece_stays_un
     assert (second.state, second.result) == ("leased", None)
 
 
-def test_after_a_restore_a_result_that_comes_first_ends_the_attempt_that_was_begun_again(agent: StandingAgent) -> None:
+def test_after_a_restore_a_result_that_comes_first_ends_the_attempt_that_was_begun_again(agent: FakeAgent) -> None:
     _, (unit,) = with_parts(1)
     keep(agent, taken())
     forget_attempts()
@@ -252,7 +252,7 @@ def another_job(unit: Unit) -> None:
 
 @pytest.mark.parametrize("meanwhile", [changed_input, changed_language, cancelled, another_job])
 def test_after_a_restore_a_result_that_fits_no_open_unit_is_dropped(
-    agent: StandingAgent, meanwhile: Callable[[Unit], None]
+    agent: FakeAgent, meanwhile: Callable[[Unit], None]
 ) -> None:
     _, (unit,) = with_parts(1)
     keep(agent, taken())
@@ -264,7 +264,7 @@ def test_after_a_restore_a_result_that_fits_no_open_unit_is_dropped(
     assert not Attempt.objects.exists()
 
 
-def test_after_a_restore_only_what_was_done_is_placed(agent: StandingAgent) -> None:
+def test_after_a_restore_only_what_was_done_is_placed(agent: FakeAgent) -> None:
     _, (unit,) = with_parts(1)
     keep(agent, taken(), Fail("no words in it"))
     forget_attempts()
@@ -273,7 +273,7 @@ def test_after_a_restore_only_what_was_done_is_placed(agent: StandingAgent) -> N
     assert unit.state == "queued"
 
 
-def test_a_stage_whose_result_rests_on_other_units_is_done_again_after_a_restore(agent: StandingAgent) -> None:
+def test_a_stage_whose_result_rests_on_other_units_is_done_again_after_a_restore(agent: FakeAgent) -> None:
     job, (unit,) = with_parts(1)
     Unit.objects.filter(pk=unit.pk).update(state="done")
     advance(job.pk)
@@ -285,7 +285,7 @@ def test_a_stage_whose_result_rests_on_other_units_is_done_again_after_a_restore
     assert Unit.objects.get(pk=total.unit_id).state == "queued"
 
 
-def test_a_hub_set_up_anew_over_a_restored_ledger_gets_what_was_kept_for_it(agent: StandingAgent) -> None:
+def test_a_hub_set_up_anew_over_a_restored_ledger_gets_what_was_kept_for_it(agent: FakeAgent) -> None:
     _, (unit,) = with_parts(1)
     keep(agent, taken())
     forget_attempts()
@@ -319,9 +319,7 @@ def state_of(job: Job, stage: str, ordinal: int) -> str:
     return str(Unit.objects.get(job=job, stage=stage, ordinal=ordinal).state)
 
 
-def test_what_a_kept_result_queues_is_queued_once_however_often_it_is_delivered(
-    agent: StandingAgent, panel: Job
-) -> None:
+def test_what_a_kept_result_queues_is_queued_once_however_often_it_is_delivered(agent: FakeAgent, panel: Job) -> None:
     planned = taken()
     keep(agent, planned, PLANNED)
     assert queued(panel) == {"plan": 1, "conclude": 1}
@@ -334,7 +332,7 @@ def test_what_a_kept_result_queues_is_queued_once_however_often_it_is_delivered(
     assert counted("results.fenced") == 1
 
 
-def test_a_plan_that_a_restore_undid_is_made_again_and_queues_once(agent: StandingAgent, panel: Job) -> None:
+def test_a_plan_that_a_restore_undid_is_made_again_and_queues_once(agent: FakeAgent, panel: Job) -> None:
     keep(agent, taken(), PLANNED)
     forget_attempts()
     deliver(agent)
@@ -345,7 +343,7 @@ def test_a_plan_that_a_restore_undid_is_made_again_and_queues_once(agent: Standi
 
 
 def test_after_a_restore_answers_that_two_nodes_had_kept_close_the_inputs_of_their_vote_and_of_no_other(
-    agent: StandingAgent, panel: Job, tmp_path: Path
+    agent: FakeAgent, panel: Job, tmp_path: Path
 ) -> None:
     other = agent_of(start_node(WORKSTATION), tmp_path / "other spool")
     keep(agent, taken(), PLANNED)
@@ -374,7 +372,7 @@ def test_after_a_restore_answers_that_two_nodes_had_kept_close_the_inputs_of_the
     assert (agent.spools.hubs(), other.spools.hubs(), queued(panel)) == ([], [], ASKED)
 
 
-def test_after_a_restore_a_vote_is_taken_again_from_what_its_inputs_are_now(agent: StandingAgent, panel: Job) -> None:
+def test_after_a_restore_a_vote_is_taken_again_from_what_its_inputs_are_now(agent: FakeAgent, panel: Job) -> None:
     keep(agent, taken(), PLANNED)
     deliver(agent)
     for _ in range(2):

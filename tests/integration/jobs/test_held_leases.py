@@ -14,7 +14,7 @@ import pytest
 from django.db import connections, transaction
 from django.db.models import F
 
-from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT, Holding
 from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.services import held_leases
 from clustercore.jobs.services.claim import Claimant, Claimed
@@ -57,11 +57,11 @@ def held(node: Claimant) -> Iterator[list[Claimed]]:
     with_parts(2)
     found = [taken(node), taken(node)]
     for claimed in found:
-        HOLDINGS.add(Holding(claimed.key, claimed.unit_id))
+        IN_FLIGHT.add(Holding(claimed.key, claimed.unit_id))
     Attempt.objects.update(lease_until=F("lease_until") - timedelta(minutes=1))
     yield found
     for claimed in found:
-        HOLDINGS.remove(claimed.key)
+        IN_FLIGHT.remove(claimed.key)
 
 
 def agent_of(node: Claimant) -> Agent:
@@ -87,7 +87,7 @@ def test_an_attempt_that_somebody_has_locked_keeps_no_other_from_its_extension(
     ):
         assert not leases.extend(agent_of(node))
         assert seconds_left(second) > 0 > seconds_left(first)
-        assert not any(holding.lost.is_set() for holding in HOLDINGS.all())
+        assert not any(holding.lost.is_set() for holding in IN_FLIGHT.all())
     assert leases.extend(agent_of(node))
     assert seconds_left(first) > 0
 
@@ -96,7 +96,7 @@ def test_what_ended_meanwhile_is_told_to_its_slot(node: Claimant, held: list[Cla
     first, second = held
     Attempt.objects.filter(pk=first.attempt_id).update(outcome="cancelled")
     assert HeldLeases().extend(agent_of(node))
-    assert {holding.key: holding.lost.is_set() for holding in HOLDINGS.all()} == {first.key: True, second.key: False}
+    assert {holding.key: holding.lost.is_set() for holding in IN_FLIGHT.all()} == {first.key: True, second.key: False}
 
 
 def test_they_say_since_when_they_are_extended_without_a_break(

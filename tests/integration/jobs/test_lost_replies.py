@@ -11,7 +11,7 @@ import pytest
 from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 
-from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT, Holding
 from clustercore.jobs.services import claim as claims
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.lost_replies import LOOKS_AFTER_LOSS, LOOKS_UNTIL_LOST, LostReplies
@@ -47,11 +47,11 @@ def held() -> Iterator[Callable[[Claimed], None]]:
 
     def hold(claimed: Claimed) -> None:
         keys.append(claimed.key)
-        HOLDINGS.add(Holding(claimed.key, claimed.unit_id))
+        IN_FLIGHT.add(Holding(claimed.key, claimed.unit_id))
 
     yield hold
     for key in keys:
-        HOLDINGS.remove(key)
+        IN_FLIGHT.remove(key)
 
 
 def look(replies: LostReplies, agent: Agent, times: int) -> None:
@@ -64,7 +64,7 @@ def test_what_must_not_be_done_twice_and_never_got_here_is_handed_back_and_nobod
 ) -> None:
     unit = letter()
     taken(laptop)
-    HOLDINGS.lose_reply()
+    IN_FLIGHT.lose_reply()
     look(replies, agent, LOOKS_UNTIL_LOST - 1)
     assert states(unit)[0] == "leased"
     look(replies, agent, 1)
@@ -76,7 +76,7 @@ def test_what_a_slot_holds_or_took_a_moment_to_hold_is_left_to_it(
 ) -> None:
     unit = letter()
     claimed = taken(laptop)
-    HOLDINGS.lose_reply()
+    IN_FLIGHT.lose_reply()
     look(replies, agent, LOOKS_UNTIL_LOST - 1)
     held(claimed)
     look(replies, agent, LOOKS_AFTER_LOSS)
@@ -86,17 +86,17 @@ def test_what_a_slot_holds_or_took_a_moment_to_hold_is_left_to_it(
 def test_a_result_that_waits_on_disk_is_no_lost_reply(laptop: Node, agent: Agent, replies: LostReplies) -> None:
     unit = letter()
     claimed = taken(laptop)
-    HOLDINGS.lose_reply()
-    HOLDINGS.keep([claimed.key])
+    IN_FLIGHT.lose_reply()
+    IN_FLIGHT.keep([claimed.key])
     try:
         look(replies, agent, LOOKS_AFTER_LOSS)
     finally:
-        HOLDINGS.forget([claimed.key])
+        IN_FLIGHT.forget([claimed.key])
     assert states(unit)[0] == "leased"
 
 
 def test_where_no_reply_was_lost_of_late_nothing_is_asked(agent: Agent, replies: LostReplies) -> None:
-    HOLDINGS.lose_reply()
+    IN_FLIGHT.lose_reply()
     look(replies, agent, LOOKS_AFTER_LOSS)
     with CaptureQueriesContext(connection) as queries:
         look(replies, agent, 3)
@@ -108,8 +108,8 @@ def gone(**_: object) -> object:
 
 
 def test_a_claim_whose_connection_breaks_is_noted(laptop: Node, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = HOLDINGS.replies_lost
+    before = IN_FLIGHT.replies_lost
     monkeypatch.setattr(claims, "CLAIM", SimpleNamespace(fetch=gone))
     with pytest.raises(OperationalError):
         claim(as_claimant(laptop))
-    assert HOLDINGS.replies_lost == before + 1
+    assert IN_FLIGHT.replies_lost == before + 1

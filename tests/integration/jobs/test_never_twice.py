@@ -11,19 +11,19 @@ from uuid import uuid4
 import pytest
 from django.db import OperationalError
 
-from clustercore.jobs.adapters.holdings import HOLDINGS, Holding
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT, Holding
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
 from clustercore.jobs.domain.verdict import Ask, Crashed, Done, Fail, HandBack, Hold, Retry, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Counter, Question, Unit
-from clustercore.jobs.services import execution, keeper
+from clustercore.jobs.services import execution, lease_hook
 from clustercore.jobs.services.answering import release_unit
 from clustercore.jobs.services.claim import Claimed, claim
 from clustercore.jobs.services.control import cancel_job, retry_job
 from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.leases import end_left_behind
 from clustercore.jobs.services.settle import Settled, settle, settle_or_retry
-from clustercore.nodes.domain.hooks import Agent, HostDied
+from clustercore.nodes.domain.hooks import Agent, RunnerDied
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs.letters import LETTERS, SENDING
 from tests.fakes.nodes.agent import agent_of
@@ -73,8 +73,8 @@ def test_whatever_ends_an_attempt_without_its_handlers_word_leaves_a_question(
         RuntimeError("a bug"),
         OperationalError("the hub is away"),
         OSError(28, "No space left on device"),
-        HostDied("killed by SIGSEGV", deliberate=False),
-        HostDied("silent for too long", deliberate=True),
+        RunnerDied("killed by SIGSEGV", deliberate=False),
+        RunnerDied("silent for too long", deliberate=True),
     ],
     ids=lambda error: type(error).__name__,
 )
@@ -126,12 +126,12 @@ def test_a_stopping_node_hands_back_only_what_it_had_not_begun(began: bool, stat
     holding = Holding(held.key, held.unit_id, once=held.once)
     if began:
         holding.begin()
-    HOLDINGS.add(holding)
+    IN_FLIGHT.add(holding)
     try:
         stopping = cast(Agent, agent_of(node, tmp_path))
-        keeper.LeaseKeeper(lambda _name, _waiting: "", HeldLeases()).on_hand_back(stopping)
+        lease_hook.LeaseHook(lambda _name, _waiting: "", HeldLeases()).on_hand_back(stopping)
     finally:
-        HOLDINGS.remove(held.key)
+        IN_FLIGHT.remove(held.key)
     assert states(unit)[0] == state
     if not began:
         with pytest.raises(LeaseLost):
@@ -148,7 +148,7 @@ def test_the_handler_of_a_lost_attempt_is_not_called_and_that_settles_the_questi
 
     def lost_meanwhile(_: Path) -> None:
         lose_the_lease()
-        [holding] = HOLDINGS.all()
+        [holding] = IN_FLIGHT.all()
         holding.lost.set()
 
     monkeypatch.setattr(execution, "_make_workspace", lost_meanwhile)

@@ -8,12 +8,12 @@ from django.db.models import F
 
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Attempt
-from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
+from clustercore.jobs.selectors.node_load import minutes_of_the_last_hour
 from clustercore.jobs.services.claim import claim
 from clustercore.jobs.services.leases import extend_leases
 from clustercore.jobs.services.settle import settle
 from clustercore.nodes.models import Node
-from clustercore.nodes.selectors import node_standings
+from clustercore.nodes.selectors import node_statuses
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node, stop_node
 from tests.integration.jobs.conftest import with_parts
 
@@ -28,7 +28,7 @@ def test_a_node_shows_what_it_holds_and_what_it_did_in_the_last_hour() -> None:
     settle(first.key, Done({}), served_by=SERVED)
     extend_leases(node.instance, {second.key: 0.25}, 20.0)
 
-    [shown] = node_standings()
+    [shown] = node_statuses()
 
     assert (shown.condition, shown.busy, shown.slots) == ("online", 1, 2)
     [held] = shown.work.holdings
@@ -43,7 +43,7 @@ def test_what_ended_more_than_an_hour_ago_is_not_recent() -> None:
     assert taken is not None
     settle(taken.key, Done({}), served_by=SERVED)
     Attempt.objects.update(ended=F("ended") - timedelta(minutes=61))
-    assert node_standings()[0].work.done == 0
+    assert node_statuses()[0].work.done == 0
     assert minutes_of_the_last_hour() == []
 
 
@@ -64,7 +64,7 @@ def test_live_nodes_come_first_and_each_says_why_it_does_not_work() -> None:
     laptop, workstation = start_node(LAPTOP), start_node(WORKSTATION)
     stop_node(laptop)
     Node.objects.filter(pk=workstation.pk).update(drained=True)
-    shown = {node.name: node for node in node_standings()}
+    shown = {node.name: node for node in node_statuses()}
     assert list(shown) == [WORKSTATION, LAPTOP]
     assert (shown[WORKSTATION].condition, shown[LAPTOP].condition) == ("draining", "offline")
     assert "no contact" in shown[LAPTOP].why

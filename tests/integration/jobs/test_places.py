@@ -15,14 +15,14 @@ from django.db import OperationalError
 from kombu.exceptions import OperationalError as BrokerAway
 
 from clustercore.jobs import workflows
-from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Job, Unit
-from clustercore.jobs.selectors.occupation import free_places
-from clustercore.jobs.services import looking, places
+from clustercore.jobs.selectors.node_load import free_places
+from clustercore.jobs.services import places, work_finder
 from clustercore.jobs.services.advance import advance
 from clustercore.jobs.services.available import Waiting, claimable
 from clustercore.jobs.services.claim import CanvasPlace, claim
@@ -34,7 +34,7 @@ from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, WORKSTATION, as_claimant, start_node
 from tests.fakes.jobs import kinds as fake_kinds
 from tests.fakes.jobs.kinds import SUMS
-from tests.fakes.nodes.agent import StandingAgent, agent_of
+from tests.fakes.nodes.agent import FakeAgent, agent_of
 from tests.integration.jobs.conftest import submitted, with_parts
 
 pytestmark = pytest.mark.services
@@ -43,7 +43,7 @@ MOST = workflows.MOST_RETRIES
 
 
 @pytest.fixture
-def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> StandingAgent:
+def agent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeAgent:
     """The laptop's, as the slots of this process find it."""
     found = agent_of(start_node(LAPTOP), tmp_path)
     monkeypatch.setattr(places, "current_agent", lambda: found)
@@ -73,21 +73,21 @@ def total_of(job: Job) -> Unit:
     return Unit.objects.get(job=job, stage="total")
 
 
-def test_a_place_works_its_stage_off_each_unit_once(agent: StandingAgent) -> None:
+def test_a_place_works_its_stage_off_each_unit_once(agent: FakeAgent) -> None:
     job, _ = with_parts(3)
     assert work_off(place_of(job)).word == "3 done, nothing left for this node"
     assert states(job) == ["done"] * 3
     assert Attempt.objects.filter(unit__job=job).count() == 3
 
 
-def test_a_place_leaves_the_unit_that_waits_for_its_stage_to_the_body(agent: StandingAgent) -> None:
+def test_a_place_leaves_the_unit_that_waits_for_its_stage_to_the_body(agent: FakeAgent) -> None:
     job, _ = with_parts(1)
     work_off(place_of(job))
     assert states(job, "total") == ["queued"]
 
 
 @pytest.mark.parametrize("priority", [0, -1], ids=["older", "of higher priority"])
-def test_a_place_takes_nothing_while_it_is_another_jobs_turn(agent: StandingAgent, priority: int) -> None:
+def test_a_place_takes_nothing_while_it_is_another_jobs_turn(agent: FakeAgent, priority: int) -> None:
     job, _ = with_parts(2, priority=priority)
     first, _ = with_parts(1)
     late = job if priority else first
@@ -95,13 +95,13 @@ def test_a_place_takes_nothing_while_it_is_another_jobs_turn(agent: StandingAgen
     assert (states(first), states(job)) == (["queued"], ["queued", "queued"])
 
 
-def test_a_place_takes_nothing_of_another_stage(agent: StandingAgent) -> None:
+def test_a_place_takes_nothing_of_another_stage(agent: FakeAgent) -> None:
     job = submitted()
     assert work_off(place_of(job)).word == "0 done, nothing left for this node"
     assert states(job, "plan") == ["queued"]
 
 
-def test_a_place_gives_way_to_a_light_unit_of_another_job(agent: StandingAgent) -> None:
+def test_a_place_gives_way_to_a_light_unit_of_another_job(agent: FakeAgent) -> None:
     job, _ = with_parts(1)
     begun, _ = with_parts(1)
     Unit.objects.filter(job=begun, stage="part").update(state="done")
@@ -110,16 +110,14 @@ def test_a_place_gives_way_to_a_light_unit_of_another_job(agent: StandingAgent) 
 
 
 def test_a_place_tells_tries_from_results(
-    agent: StandingAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None]
+    agent: FakeAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None]
 ) -> None:
     handled_by(lambda context: Fail("no sound") if context.ordinal == 1 else Done({}))
     job, _ = with_parts(3)
     assert work_off(place_of(job)).word == "2 of 3 done, nothing left for this node"
 
 
-def test_after_its_time_a_place_goes_on_behind_what_waits(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_after_its_time_a_place_goes_on_behind_what_waits(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "SECONDS", -1.0)
     job, _ = with_parts(2)
     outcome = work_off(place_of(job))
@@ -128,7 +126,7 @@ def test_after_its_time_a_place_goes_on_behind_what_waits(
 
 
 def test_a_node_that_takes_no_work_any_more_leaves_the_rest_to_others(
-    agent: StandingAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None]
+    agent: FakeAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None]
 ) -> None:
     def handler(context: UnitContext) -> Verdict:
         agent.taking_work = False
@@ -146,21 +144,21 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, int]]]:
     """What the node's slots told its own queue, as (node, unit)."""
     sent: list[tuple[str, int]] = []
 
-    def knock(name: str, waiting: Sequence[Waiting]) -> str:
+    def wake_up(name: str, waiting: Sequence[Waiting]) -> str:
         sent.extend((name, unit.unit_id) for unit in waiting)
         return ""
 
-    monkeypatch.setattr(looking, "_KNOCK", [knock])
+    monkeypatch.setattr(work_finder, "_WAKE_UP", [wake_up])
     yield sent
-    for unit_id in HOLDINGS.pending_knocks():
-        HOLDINGS.answered(unit_id)
+    for unit_id in IN_FLIGHT.pending_wake_ups():
+        IN_FLIGHT.answered(unit_id)
 
 
 Woken = list[tuple[str, int]]
 
 
 def test_a_message_wakes_a_slot_that_goes_on_in_the_order_of_work_until_nothing_is_left(
-    agent: StandingAgent, woken: Woken
+    agent: FakeAgent, woken: Woken
 ) -> None:
     first, (one, two) = with_parts(2)
     second, _ = with_parts(1)
@@ -181,18 +179,18 @@ def test_a_message_wakes_a_slot_that_goes_on_in_the_order_of_work_until_nothing_
 
 
 def test_after_its_time_a_slot_wakes_its_own_queue_and_ends(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
 ) -> None:
     monkeypatch.setattr(places, "SECONDS", -1.0)
     job, (one, _) = with_parts(2)
     assert work(None).endswith("(part 0): done")
     assert woken == [(LAPTOP, one.pk)]
-    assert HOLDINGS.pending_knocks() == {one.pk}
+    assert IN_FLIGHT.pending_wake_ups() == {one.pk}
     assert states(job) == ["done", "queued"]
 
 
 def test_a_try_that_fails_is_a_failed_task_and_wakes_the_nodes_own_queue_for_what_is_left(
-    agent: StandingAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
+    agent: FakeAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
 ) -> None:
     handled_by(lambda context: Fail("no sound") if context.ordinal == 1 else Done({}))
     job, (_, second, _) = with_parts(3)
@@ -203,7 +201,7 @@ def test_a_try_that_fails_is_a_failed_task_and_wakes_the_nodes_own_queue_for_wha
 
 
 def test_a_slot_takes_nothing_further_once_its_node_takes_no_work(
-    agent: StandingAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
+    agent: FakeAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
 ) -> None:
     def handler(_context: UnitContext) -> Verdict:
         agent.taking_work = False
@@ -218,32 +216,32 @@ def test_a_slot_takes_nothing_further_once_its_node_takes_no_work(
 
 @pytest.mark.parametrize("knocked", [False, True])
 def test_a_slot_gives_way_to_a_canvas_unless_it_found_the_work_by_itself(
-    agent: StandingAgent, knocked: bool, monkeypatch: pytest.MonkeyPatch, woken: Woken
+    agent: FakeAgent, knocked: bool, monkeypatch: pytest.MonkeyPatch, woken: Woken
 ) -> None:
     monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, gather=lambda *_: None))
     job, (one, _) = with_parts(2)
     expect_message(total_of(job).pk)
     if knocked:
-        HOLDINGS.knocked([one.pk])
+        IN_FLIGHT.knocked([one.pk])
     work(one.pk)
     assert states(job) == ["done", "done" if knocked else "queued"]
     assert woken == []
 
 
 def test_a_slot_that_found_the_work_by_itself_lets_a_canvas_have_its_turn_before_long(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
 ) -> None:
     monkeypatch.setattr(places, "SECONDS_BESIDE_CANVAS", -1.0)
     monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, gather=lambda *_: None))
     job, (one, _) = with_parts(2)
     expect_message(total_of(job).pk)
-    HOLDINGS.knocked([one.pk])
+    IN_FLIGHT.knocked([one.pk])
     work(one.pk)
     assert (states(job), woken) == (["done", "queued"], [(LAPTOP, one.pk)])
 
 
 def test_a_slot_that_loses_the_hub_says_what_it_did_until_then(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, woken: Woken
 ) -> None:
     with_parts(2)
     found = [claim]
@@ -258,19 +256,19 @@ def test_a_slot_that_loses_the_hub_says_what_it_did_until_then(
 
 
 def test_while_a_slot_serves_a_message_it_is_not_free(
-    agent: StandingAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
+    agent: FakeAgent, handled_by: Callable[[Callable[[UnitContext], Verdict]], None], woken: Woken
 ) -> None:
     seen: list[int] = []
 
     def handler(_context: UnitContext) -> Verdict:
-        seen.append(HOLDINGS.places)
+        seen.append(IN_FLIGHT.places)
         return Done({})
 
     handled_by(handler)
     with_parts(1)
     work(None)
     work_off(place_of(with_parts(1)[0]))
-    assert (seen, HOLDINGS.places) == ([1, 1, 1], 0)
+    assert (seen, IN_FLIGHT.places) == ([1, 1, 1], 0)
 
 
 @pytest.mark.parametrize(("free", "messages"), [(0, 1), (1, 2), (2, 4), (9, 5)])
@@ -307,7 +305,7 @@ def test_slots_are_free_where_a_node_takes_work_of_the_capability_and_has_less_i
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("job_id", [2**62, 2**63, -1, "1; DROP TABLE jobs_job", {"job": 1}, None])
-def test_a_place_of_no_job_ends_in_a_word_and_changes_nothing(agent: StandingAgent, job_id: Any) -> None:
+def test_a_place_of_no_job_ends_in_a_word_and_changes_nothing(agent: FakeAgent, job_id: Any) -> None:
     job, _ = with_parts(1)
     outcome = work_off(CanvasPlace(job_id, "part"))
     assert not (outcome.goes_on or outcome.not_here)
@@ -316,7 +314,7 @@ def test_a_place_of_no_job_ends_in_a_word_and_changes_nothing(agent: StandingAge
 
 @pytest.mark.parametrize("trouble", [OperationalError("gone"), RuntimeError("a bug")], ids=["hub away", "bug"])
 def test_whatever_happens_a_place_ends_and_does_not_fail(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+    agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, trouble: Exception
 ) -> None:
     def fail(*_: object) -> None:
         raise trouble
@@ -419,9 +417,7 @@ def test_a_body_that_comes_too_early_is_sent_by_who_opens_the_join(rung: Rung) -
     assert rung(job) == [("total", [total.pk])]
 
 
-def test_a_body_that_comes_in_time_runs_the_join(
-    agent: StandingAgent, monkeypatch: pytest.MonkeyPatch, rung: Rung
-) -> None:
+def test_a_body_that_comes_in_time_runs_the_join(agent: FakeAgent, monkeypatch: pytest.MonkeyPatch, rung: Rung) -> None:
     monkeypatch.setattr(places, "work", lambda unit_id: f"worked {unit_id}")
     job, _ = with_parts(1)
     expect_message(total_of(job).pk)

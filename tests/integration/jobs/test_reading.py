@@ -24,10 +24,10 @@ from clustercore.jobs.domain.job_request import JobRequest
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Retry
 from clustercore.jobs.models import Job, JobCount, Unit
-from clustercore.jobs.selectors.board import ENDED_STATES, failures, open_jobs, recent_jobs
-from clustercore.jobs.selectors.occupation import minutes_of_the_last_hour
+from clustercore.jobs.selectors.change_fingerprint import activity_now, last_event_id
+from clustercore.jobs.selectors.job_lists import ENDED_STATES, failures, open_jobs, recent_jobs
+from clustercore.jobs.selectors.node_load import minutes_of_the_last_hour
 from clustercore.jobs.selectors.progress import job_progress
-from clustercore.jobs.selectors.pulse import activity_now, last_event_id
 from clustercore.jobs.selectors.queueing import jobs_by_state, queue_now
 from clustercore.jobs.selectors.totals import dead_units, queued_by_capability, real_time_factors, units_by_engine
 from clustercore.jobs.selectors.visibility import visible_jobs
@@ -43,7 +43,7 @@ from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.submit import refuse_over_backlog, submit
 from clustercore.jobs.services.sweep import finish_forgotten_jobs, look
 from clustercore.jobs.services.timers import run_due
-from clustercore.nodes.selectors import node_standings
+from clustercore.nodes.selectors import node_statuses
 from clustercore.telemetry.services.metrics import exposition
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.kinds import SUMS
@@ -171,7 +171,7 @@ QUESTIONS: Mapping[str, Question] = {
     "list of cancelled jobs": Question(
         always(lambda: job_progress(Job.objects.filter(state="cancelled").order_by("-id")[:26]))
     ),
-    "nodes": Question(always(node_standings)),
+    "nodes": Question(always(node_statuses)),
     "minutes": Question(always(minutes_of_the_last_hour)),
     "upkeep of old stories": Question(always(lambda: shorten_stories(timedelta(days=36_500)))),
     "activity": Question(always(lambda: (activity_now(), last_event_id()))),

@@ -15,7 +15,7 @@ from clustercore.blobs import services as blobs
 from clustercore.blobs.domain.errors import BlobGone, BlobMissing
 from clustercore.blobs.models import Blob
 from clustercore.config.environment import environment
-from clustercore.jobs.adapters.holdings import Holding
+from clustercore.jobs.adapters.attempts_in_flight import Holding
 from clustercore.jobs.domain.kinds import UndeclaredBlob
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.verdict import Done, Fail, Remake

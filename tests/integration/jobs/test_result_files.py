@@ -36,7 +36,7 @@ from clustercore.jobs.services.work import do, workspaces
 from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.models import Node
 from tests.cast import LAPTOP, as_claimant, start_node
-from tests.fakes.nodes.agent import StandingAgent, agent_of
+from tests.fakes.nodes.agent import FakeAgent, agent_of
 from tests.integration.jobs.conftest import with_parts
 from tests.integration.jobs.test_api import as_
 from tests.integration.jobs.test_delivery import forget_attempts
@@ -80,7 +80,7 @@ def hub(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> StandingAgent:
+def agent(tmp_path: Path) -> FakeAgent:
     return agent_of(start_node(LAPTOP), tmp_path / "spool")
 
 
@@ -113,18 +113,18 @@ def taken() -> Claimed:
     return found
 
 
-def works(agent: StandingAgent) -> Claimed:
+def works(agent: FakeAgent) -> Claimed:
     """The node does what is next."""
     claimed = taken()
     do(cast(Agent, agent), claimed)
     return claimed
 
 
-def deliver(agent: StandingAgent) -> None:
+def deliver(agent: FakeAgent) -> None:
     Delivery(AtOnce()).deliver(cast(Agent, agent))
 
 
-def kept_bytes(agent: StandingAgent) -> list[bytes]:
+def kept_bytes(agent: FakeAgent) -> list[bytes]:
     folder = agent.spools._directory
     return [path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.suffix != ".json"]
 
@@ -138,7 +138,7 @@ def stored_once() -> bool:
     )
 
 
-def test_a_results_files_are_stored_and_referred_to_as_long_as_the_job_stays(agent: StandingAgent) -> None:
+def test_a_results_files_are_stored_and_referred_to_as_long_as_the_job_stays(agent: FakeAgent) -> None:
     job, (unit,) = with_parts(1)
     works(agent)
     unit.refresh_from_db()
@@ -151,7 +151,7 @@ def test_a_results_files_are_stored_and_referred_to_as_long_as_the_job_stays(age
     assert not Blob.objects.filter(deleted=None).exists()
 
 
-def test_two_files_of_one_content_are_one_blob(agent: StandingAgent, handled_by: Callable[[Handler], None]) -> None:
+def test_two_files_of_one_content_are_one_blob(agent: FakeAgent, handled_by: Callable[[Handler], None]) -> None:
     def two(context: UnitContext) -> Verdict:
         left, right = context.workspace / "left", context.workspace / "right"
         left.write_bytes(PAGE)
@@ -192,7 +192,7 @@ def never_made(context: UnitContext) -> Path:
     ],
 )
 def test_what_a_handler_may_not_hand_over_fails_its_unit_with_the_reason(
-    agent: StandingAgent,
+    agent: FakeAgent,
     handled_by: Callable[[Handler], None],
     path_of: Callable[[UnitContext], Path],
     name: str,
@@ -212,7 +212,7 @@ def test_what_a_handler_may_not_hand_over_fails_its_unit_with_the_reason(
     ids=["store", "database", "disk"],
 )
 def test_while_the_hub_takes_no_files_they_are_kept_on_disk_and_arrive_once_when_it_does(
-    agent: StandingAgent, hub: Hubs, trouble: Exception
+    agent: FakeAgent, hub: Hubs, trouble: Exception
 ) -> None:
     _, (unit,) = with_parts(1)
     hub.trouble = trouble
@@ -231,7 +231,7 @@ def test_while_the_hub_takes_no_files_they_are_kept_on_disk_and_arrive_once_when
 
 
 def test_a_lease_goes_on_while_the_files_of_what_is_done_are_on_their_way(
-    agent: StandingAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
+    agent: FakeAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_parts(1)
     hub.trouble = BlobUnavailable("the web process is away")
@@ -242,7 +242,7 @@ def test_a_lease_goes_on_while_the_files_of_what_is_done_are_on_their_way(
 
 
 def test_a_new_process_of_the_node_holds_what_the_earlier_one_had_finished_with_files(
-    agent: StandingAgent, hub: Hubs, tmp_path: Path
+    agent: FakeAgent, hub: Hubs, tmp_path: Path
 ) -> None:
     _, (unit,) = with_parts(1)
     hub.trouble = BlobUnavailable("the web process is away")
@@ -257,7 +257,7 @@ def test_a_new_process_of_the_node_holds_what_the_earlier_one_had_finished_with_
     assert (unit.state, unit.strikes, unit.attempts_made) == ("done", 0, 1)
 
 
-def test_files_for_an_attempt_that_no_longer_counts_are_dropped_and_not_sent(agent: StandingAgent, hub: Hubs) -> None:
+def test_files_for_an_attempt_that_no_longer_counts_are_dropped_and_not_sent(agent: FakeAgent, hub: Hubs) -> None:
     job, _ = with_parts(1)
     hub.trouble = BlobUnavailable("the web process is away")
     works(agent)
@@ -268,7 +268,7 @@ def test_files_for_an_attempt_that_no_longer_counts_are_dropped_and_not_sent(age
     assert Attempt.objects.get().fenced_results == 1
 
 
-def test_after_a_restore_files_come_with_the_result_that_finds_its_open_unit(agent: StandingAgent, hub: Hubs) -> None:
+def test_after_a_restore_files_come_with_the_result_that_finds_its_open_unit(agent: FakeAgent, hub: Hubs) -> None:
     _, (unit,) = with_parts(1)
     hub.trouble = BlobUnavailable("the web process is away")
     works(agent)
@@ -282,7 +282,7 @@ def test_after_a_restore_files_come_with_the_result_that_finds_its_open_unit(age
 
 
 def test_a_hub_set_up_anew_over_a_restored_ledger_is_offered_files_until_it_takes_them(
-    agent: StandingAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
+    agent: FakeAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "SENDING_PAUSE_SECONDS", 0.0)
     _, (unit,) = with_parts(1)
@@ -302,7 +302,7 @@ def test_a_hub_set_up_anew_over_a_restored_ledger_is_offered_files_until_it_take
 
 
 def test_a_job_is_told_once_why_what_is_done_does_not_end(
-    agent: StandingAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
+    agent: FakeAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(delivery, "SENDING_PAUSE_SECONDS", 0.0)
     job, _ = with_parts(1)
@@ -315,7 +315,7 @@ def test_a_job_is_told_once_why_what_is_done_does_not_end(
     assert event.text.startswith(f"part 0 is done and waits on {LAPTOP}: its files are not taken: no room left")
 
 
-def test_files_are_sent_beside_the_thread_that_extends_leases(agent: StandingAgent, hub: Hubs) -> None:
+def test_files_are_sent_beside_the_thread_that_extends_leases(agent: FakeAgent, hub: Hubs) -> None:
     _, (unit,) = with_parts(1)
     hub.trouble = BlobUnavailable("the web process is away")
     works(agent)
@@ -329,7 +329,7 @@ def test_files_are_sent_beside_the_thread_that_extends_leases(agent: StandingAge
 
 
 def test_files_that_were_deleted_between_being_stored_and_referred_to_are_stored_again(
-    agent: StandingAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
+    agent: FakeAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def store_and_lose(path: Path, media_type: str = "") -> str:
         sha256 = blobs.store_file(path, media_type)
@@ -349,7 +349,7 @@ def test_files_that_were_deleted_between_being_stored_and_referred_to_are_stored
     assert stored_once()
 
 
-def test_files_that_came_to_harm_on_the_nodes_disk_are_made_again(agent: StandingAgent, hub: Hubs) -> None:
+def test_files_that_came_to_harm_on_the_nodes_disk_are_made_again(agent: FakeAgent, hub: Hubs) -> None:
     _, (unit,) = with_parts(1)
     hub.trouble = BlobUnavailable("the web process is away")
     works(agent)
@@ -364,7 +364,7 @@ def test_files_that_came_to_harm_on_the_nodes_disk_are_made_again(agent: Standin
 
 
 def test_a_full_disk_keeps_a_result_and_its_files_in_the_workspace_until_the_hub_takes_them(
-    agent: StandingAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
+    agent: FakeAgent, hub: Hubs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(*_: Any) -> None:
         hub.trouble = None
@@ -380,7 +380,7 @@ def test_a_full_disk_keeps_a_result_and_its_files_in_the_workspace_until_the_hub
 
 
 def test_a_later_unit_fetches_what_an_earlier_one_made_by_the_hash_in_its_payload(
-    agent: StandingAgent, handled_by: Callable[[Handler], None]
+    agent: FakeAgent, handled_by: Callable[[Handler], None]
 ) -> None:
     def read(context: UnitContext) -> Verdict:
         return Done({"read": len(context.fetch(context.payload["page"]).read_bytes())})
@@ -397,9 +397,7 @@ def test_a_later_unit_fetches_what_an_earlier_one_made_by_the_hash_in_its_payloa
 
 
 class TestTheApi:
-    def test_a_units_files_are_told_with_their_size_and_taken_away_whole_or_by_range(
-        self, agent: StandingAgent
-    ) -> None:
+    def test_a_units_files_are_told_with_their_size_and_taken_away_whole_or_by_range(self, agent: FakeAgent) -> None:
         job, (unit,) = with_parts(1, owner_id=person("otto").pk)
         works(agent)
         client = as_("otto")
@@ -413,7 +411,7 @@ class TestTheApi:
         assert content_of(client.get(address, headers={"Range": "bytes=5-"})) == PAGE[5:]
         assert client.get(address, headers={"If-None-Match": whole["ETag"]}).status_code == 304
 
-    def test_they_are_for_those_who_may_see_the_job(self, agent: StandingAgent) -> None:
+    def test_they_are_for_those_who_may_see_the_job(self, agent: FakeAgent) -> None:
         job, (unit,) = with_parts(1, owner_id=person("otto").pk)
         other, _ = with_parts(1, owner_id=person("olga").pk)
         works(agent)
@@ -421,7 +419,7 @@ class TestTheApi:
         assert as_("olga").get(f"/api/v1/jobs/{other.pk}/units/{unit.pk}/files/page.png").status_code == 404
         assert as_("otto").get(f"/api/v1/jobs/{job.pk}/units/{unit.pk}/files/other.png").status_code == 404
 
-    def test_what_is_no_longer_stored_is_said(self, agent: StandingAgent) -> None:
+    def test_what_is_no_longer_stored_is_said(self, agent: FakeAgent) -> None:
         job, (unit,) = with_parts(1, owner_id=person("otto").pk)
         works(agent)
         Blob.objects.all().delete()

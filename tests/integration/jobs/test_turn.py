@@ -16,8 +16,8 @@ import pytest
 from django.db import OperationalError, connection, connections, transaction
 from django.db.models.functions import Now
 
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.adapters.clocks import read_clocks
-from clustercore.jobs.adapters.holdings import HOLDINGS
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.new_unit import After, NewUnit
 from clustercore.jobs.domain.verdict import Done
@@ -306,8 +306,8 @@ def test_a_turn_whose_connection_breaks_is_noted_as_one_whose_reply_may_be_lost(
         raise OperationalError("server closed the connection unexpectedly")
 
     with_parts(2)
-    claimed, before = taken(node), HOLDINGS.replies_lost
+    claimed, before = taken(node), IN_FLIGHT.replies_lost
     monkeypatch.setattr(turns, "TURN", SimpleNamespace(fetch=gone))
     with pytest.raises(OperationalError):
         turned(node, claimed)
-    assert HOLDINGS.replies_lost == before + 1
+    assert IN_FLIGHT.replies_lost == before + 1

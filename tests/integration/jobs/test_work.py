@@ -15,7 +15,7 @@ from typing import Any, cast
 import pytest
 from django.db import OperationalError, connections
 
-from clustercore.jobs.adapters.holdings import Holding, may_be_extended
+from clustercore.jobs.adapters.attempts_in_flight import Holding, may_be_extended
 from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
@@ -31,7 +31,7 @@ from clustercore.jobs.services.work import do, told
 from clustercore.nodes.domain.hooks import Agent
 from tests.cast import LAPTOP, as_claimant, start_node
 from tests.fakes.jobs.kinds import SUMS
-from tests.fakes.nodes.agent import StandingAgent, agent_of
+from tests.fakes.nodes.agent import FakeAgent, agent_of
 from tests.integration.jobs.conftest import submitted, with_parts
 
 pytestmark = pytest.mark.services
@@ -71,7 +71,7 @@ def test_what_no_longer_counts_is_told_as_dropped(
 
 def tried_with(
     handler: Callable[[UnitContext], Verdict], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> tuple[StandingAgent, Unit]:
+) -> tuple[FakeAgent, Unit]:
     """What the laptop's slot leaves of one part with this handler."""
     stages = tuple(replace(stage, handler=handler) for stage in SUMS.stages)
     monkeypatch.setitem(kinds._KINDS, "sums", replace(SUMS, stages=stages))

@@ -56,7 +56,7 @@ class Worker:
             threading.Event().wait(0.02)
 
     def hosts(self) -> list[psutil.Process]:
-        """Its engine hosts that live."""
+        """Its engine runners that live."""
         found = psutil.Process(self.process.pid).children()
         return [process for process in found if process.status() != psutil.STATUS_ZOMBIE]
 

@@ -25,7 +25,7 @@ from clustercore.nodes.domain.hooks import Agent
 from clustercore.nodes.domain.model_catalogue import ModelStoreError
 from clustercore.nodes.domain.model_record import checked_files
 from clustercore.nodes.models import ModelPull, Node, PullState
-from clustercore.nodes.selectors import node_standings
+from clustercore.nodes.selectors import node_statuses
 from clustercore.nodes.services import model_pulls
 from clustercore.nodes.services.model_pulls import ModelPuller, ask_for_model, next_pull
 from tests.cast import LAPTOP, WORKSTATION, start_node, stop_node
@@ -102,7 +102,7 @@ class TestTurns:
             state = PullState.DONE if name == "fresh" else PullState(name)
             asked = timezone.now() - timedelta(hours=hours)
             ModelPull.objects.create(node=node, label=f"e:{name}", state=state, asked=asked)
-        [standing] = node_standings()
+        [standing] = node_statuses()
         assert [pull.label for pull in standing.pulls] == ["e:asked", "e:pulling", "e:fresh"]
         puller = ModelPuller()
         puller._due = float("inf")

@@ -21,7 +21,7 @@ from django.db import connection
 
 from clustercore.access.domain.identity import at_terminal
 from clustercore.access.models import AuditEntry
-from clustercore.access.services import vault
+from clustercore.access.services import secret_store
 from clustercore.access.services.audit_checkpoints import establish_checkpoints
 from clustercore.access.services.audit_verification import verify_chain
 from clustercore.access.services.setup import make_setup_path
@@ -122,7 +122,7 @@ def test_a_day_of_mistakes_leaks_nothing(hub: Hub, redis_client: redis.Redis) ->
         )
         assert changed.status_code == 400
         session = ada.cookies["sessionid"]
-    vault.put(at_terminal("root"), "model-download-token", VAULT_VALUE)
+    secret_store.put(at_terminal("root"), "model-download-token", VAULT_VALUE)
     job = submitted(hub, token)
     requests_that_fail(hub, token)
     metrics = fetched_metrics(hub, token)

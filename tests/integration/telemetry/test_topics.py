@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from clustercore.access.domain.identity import Identity
 from clustercore.jobs.domain.verdict import Ask, Done, Fail
 from clustercore.jobs.models import Job, Question
-from clustercore.jobs.selectors.pulse import activity_now, pulses
+from clustercore.jobs.selectors.change_fingerprint import activity_now, pulses
 from clustercore.jobs.services import telling
 from clustercore.jobs.services.answering import answer_question
 from clustercore.jobs.services.claim import claim

@@ -16,7 +16,7 @@ from clustercore.jobs.models import Job
 from clustercore.jobs.services.sent_files import file_at
 from tests.people import identity
 from transcription.domain.openai_request import AUTO, Wanted
-from transcription.services.attaching import find_or_submit
+from transcription.services.request_deduplication import find_or_submit
 
 pytestmark = pytest.mark.django_db
 

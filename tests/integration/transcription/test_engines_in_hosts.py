@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from clustercore.nodes.adapters.hosts import HostPool
 from clustercore.nodes.adapters.plugins import load_plugin
+from clustercore.nodes.adapters.runners import RunnerPool
 from clustercore.nodes.domain.engine import EngineFailure
 from tests.fakes.transcription.engines.tiny_whisper import SMALLEST, write_tiny_whisper
 from transcription.adapters.bundled_clip import clip_request, judge_clip
@@ -26,29 +26,29 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def hosts(models: Path) -> Iterator[HostPool]:
+def runners(models: Path) -> Iterator[RunnerPool]:
     plugins = {load_plugin(spec).name: spec for spec in ENGINES}
-    pool = HostPool(plugins, models, slots=1, threads=1, silent_seconds=60)
+    pool = RunnerPool(plugins, models, slots=1, threads=1, silent_seconds=60)
     yield pool
     pool.close()
 
 
-def test_pocketsphinx_in_its_host_hears_the_bundled_clip(hosts: HostPool) -> None:
+def test_pocketsphinx_in_its_runner_hears_the_bundled_clip(runners: RunnerPool) -> None:
     fractions: list[float] = []
-    response = hosts.call(
+    response = runners.call(
         "pocketsphinx", "en-us", clip_request(), tag="t", on_report=lambda fraction, event: fractions.append(fraction)
     )
     assert judge_clip(response).passed
     assert fractions[-1] == 1.0
 
 
-def test_faster_whisper_in_its_host_answers_with_plain_json(hosts: HostPool) -> None:
-    response = hosts.call("faster-whisper", "random", clip_request(), tag="t", on_report=lambda *_: None)
+def test_faster_whisper_in_its_runner_answers_with_plain_json(runners: RunnerPool) -> None:
+    response = runners.call("faster-whisper", "random", clip_request(), tag="t", on_report=lambda *_: None)
     assert response["segments"]
     assert response["device"] in {"cpu", "cuda"}
 
 
-def test_a_broken_vosk_model_fails_in_its_host_with_the_remedy(hosts: HostPool) -> None:
+def test_a_broken_vosk_model_fails_in_its_runner_with_the_remedy(runners: RunnerPool) -> None:
     with pytest.raises(EngineFailure, match="clustercore models pull vosk:en-small") as caught:
-        hosts.call("vosk", "en-small", clip_request(), tag="t", on_report=lambda *_: None)
+        runners.call("vosk", "en-small", clip_request(), tag="t", on_report=lambda *_: None)
     assert caught.value.code == "model_corrupt"

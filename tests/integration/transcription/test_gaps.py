@@ -24,7 +24,7 @@ from transcription.domain.exports import EXPORTS, export
 from transcription.domain.transcript import Gap
 from transcription.models import Transcript
 from transcription.selectors import facts_of, transcript_of
-from transcription.services.outcomes import leading_pieces, segments_between
+from transcription.services.job_result import leading_pieces, segments_between
 
 pytestmark = pytest.mark.django_db
 

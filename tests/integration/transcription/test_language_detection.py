@@ -25,8 +25,8 @@ from clustercore.nodes.domain.inventory import TieredModel
 from tests.cast import WORKSTATION, start_node
 from tests.talk import ended, heard_in, merge, taken
 from transcription.models import Piece
-from transcription.services import hearing
-from transcription.services.hearing import detect
+from transcription.services import transcribing
+from transcription.services.transcribing import detect
 from transcription.workflows import TRANSCRIPTION
 
 pytestmark = pytest.mark.django_db
@@ -218,7 +218,7 @@ def test_a_doubtful_language_is_weighed_against_that_of_further_pieces(job: Job,
 def asked_of(answer: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the stage makes of an engine's answer."""
     model = ModelRecord(capability="stt", engine="whisper", model="large", traits=("lang:*", "detects-language"))
-    monkeypatch.setattr(hearing, "models_on", lambda *_: [TieredModel(model, 1)])
+    monkeypatch.setattr(transcribing, "models_on", lambda *_: [TieredModel(model, 1)])
     context = SimpleNamespace(
         node_id=1,
         minimum_rung=0,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustercore.access.domain.sealing import (
+from clustercore.access.domain.encryption import (
     LONGEST_VALUE,
     SecretRefused,
     checked_name,

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from clustercore.jobs.domain.chart import chart_of, counts_of
 from clustercore.jobs.domain.figures import figures_of
 from clustercore.jobs.domain.progress import JobProgress, Pace, StageCounts
-from clustercore.nodes.domain.standing import Holding, NodeStanding, NodeWork
+from clustercore.nodes.domain.node_status import Holding, NodeStatus, NodeWork
 
 BEGIN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-READY = NodeStanding(
+READY = NodeStatus(
     id=1,
     name="pi",
     hostname="pi",

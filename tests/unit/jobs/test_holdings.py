@@ -4,14 +4,14 @@ from uuid import UUID
 
 import pytest
 
-from clustercore.jobs.adapters.holdings import Holding, Holdings
+from clustercore.jobs.adapters.attempts_in_flight import AttemptsInFlight, Holding
 from clustercore.jobs.domain.kinds import LeaseLost
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 
 
 def test_only_holdings_that_report_are_extended() -> None:
-    holdings = Holdings()
+    holdings = AttemptsInFlight()
     talking, silent = Holding(ONE, 11), Holding(OTHER, 12)
     silent.last_report -= 60.0
     holdings.add(talking)
@@ -21,7 +21,7 @@ def test_only_holdings_that_report_are_extended() -> None:
 
 
 def test_a_holding_that_somebody_else_watches_is_extended_though_it_is_silent() -> None:
-    holdings = Holdings()
+    holdings = AttemptsInFlight()
     loading = Holding(ONE, 11, watched_elsewhere=True)
     loading.last_report -= 500.0
     holdings.add(loading)
@@ -50,12 +50,12 @@ def test_only_what_began_and_must_not_be_done_twice_is_in_doubt() -> None:
     assert (once.is_in_doubt, often.is_in_doubt) == (True, False)
 
 
-def test_a_knock_is_pending_until_its_bell_is_answered() -> None:
-    holdings = Holdings()
+def test_a_wake_up_is_pending_until_its_bell_is_answered() -> None:
+    holdings = AttemptsInFlight()
     holdings.knocked([5, 6])
-    assert holdings.pending_knocks() == {5, 6}
+    assert holdings.pending_wake_ups() == {5, 6}
     assert holdings.answered(5)
-    assert holdings.pending_knocks() == {6}
+    assert holdings.pending_wake_ups() == {6}
     assert not holdings.answered(7)
 
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
+from clustercore.jobs.domain.humanize import ordinal_words, place_words, took_words
 from clustercore.jobs.domain.line import FAR_BACK, Demand, Place, QueuedJob, Server, places, rate_for, usual_amount
-from clustercore.jobs.domain.words import ordinal_words, place_words, took_words
-from clustercore.terminal.domain.words import factor_words
+from clustercore.terminal.domain.humanize import factor_words
 
 SMALL = Server(
     node_id=1, slots=2, capability="stt", engine="faster-whisper", model="small", traits=("lang:*",), rung=3, rate=10.0

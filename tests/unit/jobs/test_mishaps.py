@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import cast
 from uuid import UUID
 
-from clustercore.jobs.adapters.holdings import Holding
+from clustercore.jobs.adapters.attempts_in_flight import Holding
 from clustercore.jobs.domain.verdict import Crashed, Done, Fail, HandBack, Retry, Verdict
 from clustercore.jobs.services.mishaps import verdict_after, why_of
 from clustercore.nodes.domain.engine import EngineFailure
-from clustercore.nodes.domain.hooks import Agent, HostDied
+from clustercore.nodes.domain.hooks import Agent, RunnerDied
 from clustercore.nodes.domain.wire import OUT_OF_MEMORY
 from tests.fakes.jobs.kinds import SUMS
 
@@ -27,12 +27,12 @@ def test_a_piece_that_has_no_room_in_memory_here_is_tried_elsewhere_and_ends_no_
 
 
 def test_a_host_that_was_killed_on_purpose_hands_back_and_one_that_died_has_crashed() -> None:
-    assert after(HostDied("told to", deliberate=True)) == HandBack("told to")
-    assert after(HostDied("killed by SIGSEGV", deliberate=False)) == Crashed("killed by SIGSEGV")
+    assert after(RunnerDied("told to", deliberate=True)) == HandBack("told to")
+    assert after(RunnerDied("killed by SIGSEGV", deliberate=False)) == Crashed("killed by SIGSEGV")
 
 
 def test_the_death_of_a_host_says_nothing_of_an_attempt_that_no_longer_counts() -> None:
-    assert after(HostDied("told to", deliberate=True), lost=True) is None
+    assert after(RunnerDied("told to", deliberate=True), lost=True) is None
 
 
 def test_every_verdict_but_a_result_has_a_reason() -> None:

@@ -45,10 +45,10 @@ assert read_hardware().cores >= 1
 """
 
 HOST_CALL = """
-from clustercore.nodes.adapters.hosts import HostPool
+from clustercore.nodes.adapters.runners import RunnerPool
 from clustercore.nodes.adapters.spool import DirectorySpool
 directory = Path(sys.argv[1])
-pool = HostPool({"echo": "tests.fakes.nodes.engines:Echo"}, directory, slots=1, threads=1, silent_seconds=20)
+pool = RunnerPool({"echo": "tests.fakes.nodes.engines:Echo"}, directory, slots=1, threads=1, silent_seconds=20)
 answer = pool.call("echo", "plain", {"n": 1}, tag="a", on_report=lambda *_: None)
 pool.close()
 spool = DirectorySpool(directory / "spool")
@@ -70,12 +70,13 @@ def test_a_worker_imports_and_an_engine_host_answers_without_unix(tmp_path: Path
 
 
 def test_the_child_side_of_an_engine_host_imports_without_unix(tmp_path: Path) -> None:
-    done = run(WITHOUT_UNIX + "import clustercore.nodes.adapters.host\nprint(sorted(met))", tmp_path)
+    done = run(WITHOUT_UNIX + "import clustercore.nodes.adapters.runner\nprint(sorted(met))", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "[('clustercore.nodes.adapters.host', 'resource')]"
+    assert done.stdout.strip() == "[('clustercore.nodes.adapters.runner', 'resource')]"
 
 
 def test_the_child_side_of_an_engine_host_needs_no_django(tmp_path: Path) -> None:
-    script = "import clustercore.nodes.adapters.host, sys\nprint([m for m in ('django', 'celery') if m in sys.modules])"
+    modules = "[m for m in ('django', 'celery') if m in sys.modules]"
+    script = f"import clustercore.nodes.adapters.runner, sys\nprint({modules})"
     done = run(script, tmp_path)
     assert done.stdout.strip() == "[]", done.stderr

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from clustercore.terminal.domain.words import clock_words, counted, file_size_words, printable
+from clustercore.terminal.domain.humanize import clock_words, counted, file_size_words, printable
 
 
 @pytest.mark.parametrize(

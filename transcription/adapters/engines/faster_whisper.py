@@ -115,7 +115,7 @@ class FasterWhisper:
         note = ""
         for device, compute_type in _devices(ctranslate2.get_cuda_device_count(), self._settings.compute_type):
             try:
-                # Threads are not given: the engine host has told OpenMP how many of them are this host's share.
+                # Threads are not given: the engine runner has told OpenMP how many of them are this host's share.
                 self._model = faster_whisper.WhisperModel(
                     str(folder), device=device, compute_type=compute_type, local_files_only=True
                 )

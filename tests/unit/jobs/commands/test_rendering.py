@@ -14,7 +14,7 @@ from clustercore.jobs.domain import kinds
 from clustercore.jobs.domain.kinds import KindOutline, outline
 from clustercore.jobs.domain.line import Place
 from clustercore.jobs.domain.progress import JobProgress, NodeShare, UnitProgress
-from clustercore.terminal.domain.words import printable
+from clustercore.terminal.domain.humanize import printable
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SHARE = NodeShare(

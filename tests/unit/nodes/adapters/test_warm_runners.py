@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clustercore.nodes.adapters.host_process import HostOrder
+from clustercore.nodes.adapters.runner_process import RunnerOrder
 from clustercore.nodes.adapters.warm_runners import WarmRunners
 
 MORE_THAN_THERE_IS = 1 << 40
@@ -21,10 +21,10 @@ class FakeProcess:
     model: str
     alive: bool = True
     last_used: float = 0.0
-    order: HostOrder = field(init=False)
+    order: RunnerOrder = field(init=False)
 
     def __post_init__(self) -> None:
-        self.order = HostOrder("echo", self.model, "", Path(), 1)
+        self.order = RunnerOrder("echo", self.model, "", Path(), 1)
 
 
 def process(model: str, *, alive: bool = True) -> Any:

@@ -15,7 +15,7 @@ from clustercore.access.services.turns import turn, visitor_here
 T = TypeVar("T")
 
 
-async def hold_nothing() -> None:
+async def release_connection() -> None:
     """Gives back the thread, the connection to the ledger and the turn that a request got while its middleware ran.
 
     Django keeps both until the request ends. One that waits, or streams, calls this first: hundreds may wait at once,

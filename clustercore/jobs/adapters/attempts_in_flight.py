@@ -11,8 +11,8 @@ from uuid import UUID
 
 from clustercore.jobs.domain.kinds import LeaseLost
 
-KNOCK_SECONDS = 3.0
-"""So long a knock may be on its way to a free slot; one that takes longer is taken for lost."""
+WAKE_UP_SECONDS = 3.0
+"""So long a wake-up may be on its way to a free slot; one that takes longer is taken for lost."""
 
 
 @dataclass(slots=True)
@@ -30,11 +30,11 @@ class Holding:
     began: bool = False
     """Whether its handler was called."""
     watched_elsewhere: bool = False
-    """Somebody else ends it when it is silent for too long: the engine host's watchdog, or a download's time limits."""
+    """Somebody else ends it when it is silent for too long: the runner's watchdog, or a download's time limits."""
 
     @property
     def tag(self) -> str:
-        """The name by which the engine host that works on it is known."""
+        """The name by which the engine runner that works on it is known."""
         return f"attempt-{self.key}"
 
     @property
@@ -62,14 +62,14 @@ def may_be_extended(holding: Holding, oldest: float) -> bool:
     return (holding.watched_elsewhere or holding.last_report >= oldest) and not holding.lost.is_set()
 
 
-class Holdings:
-    """All holdings of this process, its places in use, what it has finished and not brought yet, and its own knocks."""
+class AttemptsInFlight:
+    """All attempts in flight here, the places in use, what is finished and not brought, and the node's wake-ups."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._held: dict[UUID, Holding] = {}
         self._kept: set[UUID] = set()
-        self._knocks: dict[int, float] = {}
+        self._wake_ups: dict[int, float] = {}
         self._places = 0
         self._replies_lost = 0
 
@@ -137,19 +137,19 @@ class Holdings:
         """Remembers bells sent to this node's own queue, as long as one of them may be on its way."""
         with self._lock:
             now = time.monotonic()
-            self._knocks = {unit: at for unit, at in self._knocks.items() if now - at < KNOCK_SECONDS}
-            self._knocks.update(dict.fromkeys(unit_ids, now))
+            self._wake_ups = {unit: at for unit, at in self._wake_ups.items() if now - at < WAKE_UP_SECONDS}
+            self._wake_ups.update(dict.fromkeys(unit_ids, now))
 
     def answered(self, unit_id: int | None) -> bool:
-        """Whether the bell for this unit was a knock of this node's own; it is then no longer pending."""
+        """Whether the bell for this unit was a wake-up of this node's own; it is then no longer pending."""
         with self._lock:
-            return self._knocks.pop(unit_id, None) is not None if unit_id is not None else False
+            return self._wake_ups.pop(unit_id, None) is not None if unit_id is not None else False
 
-    def pending_knocks(self) -> set[int]:
+    def pending_wake_ups(self) -> set[int]:
         with self._lock:
-            oldest = time.monotonic() - KNOCK_SECONDS
-            return {unit for unit, at in self._knocks.items() if at >= oldest}
+            oldest = time.monotonic() - WAKE_UP_SECONDS
+            return {unit for unit, at in self._wake_ups.items() if at >= oldest}
 
 
-HOLDINGS = Holdings()
+IN_FLIGHT = AttemptsInFlight()
 """The holdings of this process."""

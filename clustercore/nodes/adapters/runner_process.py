@@ -1,4 +1,4 @@
-"""The parent side of one engine host: start it, send it requests, listen, end it."""
+"""The parent side of one engine runner: start it, send it requests, listen, end it."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from typing import IO, Any
 from clustercore.config.interpreter import PACKAGE_ROOT, python_command
 from clustercore.embedded.domain.shortage import ResourceShortage
 from clustercore.nodes.domain.engine import EngineFailure, JsonObject, Loaded
-from clustercore.nodes.domain.hooks import HostDied
+from clustercore.nodes.domain.hooks import RunnerDied
 from clustercore.nodes.domain.wire import MAXIMUM_LINE_BYTES, SHORTAGE, decode_line, encode_line
 
 LOG_LINES = 50
 LOG_LINE_BYTES = 2000
 EXIT_SECONDS = 5.0
-BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from clustercore.nodes.adapters.host import main; main()"
+BOOT = "import sys; sys.path.append(sys.argv.pop(1)); from clustercore.nodes.adapters.runner import main; main()"
 
 OnReport = Callable[[float, JsonObject | None], None]
 
 
 @dataclass(frozen=True, slots=True)
-class HostOrder:
-    """Everything a host is told when it starts."""
+class RunnerOrder:
+    """Everything a runner is told when it starts."""
 
     engine: str
     model: str
@@ -61,14 +61,14 @@ def _detached_from_terminal() -> dict[str, Any]:
     return {"process_group": 0}
 
 
-class HostProcess:
-    """One running engine host. `call` belongs to one thread at a time; `kill` may come from any.
+class RunnerProcess:
+    """One running engine runner. `call` belongs to one thread at a time; `kill` may come from any.
 
     Must be made in a thread that lives as long as the worker: on Linux the kernel kills the child when the thread
     that started it ends.
     """
 
-    def __init__(self, order: HostOrder, load_seconds: float, silent_seconds: float) -> None:
+    def __init__(self, order: RunnerOrder, load_seconds: float, silent_seconds: float) -> None:
         self.order = order
         self.loaded: Loaded | None = None
         self.last_used = time.monotonic()
@@ -85,7 +85,7 @@ class HostProcess:
             stderr=subprocess.PIPE,
             **_detached_from_terminal(),
         )
-        self._log_reader = threading.Thread(target=self._keep_log, name="engine host log", daemon=True)
+        self._log_reader = threading.Thread(target=self._keep_log, name="engine runner log", daemon=True)
         self._log_reader.start()
 
     @property
@@ -97,14 +97,14 @@ class HostProcess:
         return self._process.poll() is None
 
     def load(self) -> Loaded:
-        """Waits until the model is loaded. Raises EngineFailure, HostDied."""
+        """Waits until the model is loaded. Raises EngineFailure, RunnerDied."""
         self._send(encode_line(self.order.message()))
         loaded: Mapping[str, Any] = self._listen(lambda *_: None)["loaded"]
         self.loaded = Loaded(loaded["device"], loaded["note"], loaded["details"])
         return self.loaded
 
     def call(self, request: JsonObject, on_report: OnReport) -> JsonObject:
-        """One request; waits. Raises EngineFailure, ResourceShortage, HostDied and whatever `on_report` raises."""
+        """One request; waits. Raises EngineFailure, ResourceShortage, RunnerDied and whatever `on_report` raises."""
         line = encode_line({"run": dict(request)})
         self._allowance = self._silent_seconds
         self._touch()
@@ -123,7 +123,7 @@ class HostProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def kill_if_silent(self, now: float) -> None:
-        """Kills a busy host that has reported nothing for its allowance; `now` is of the monotonic clock."""
+        """Kills a busy runner that has reported nothing for its allowance; `now` is of the monotonic clock."""
         deadline = self._deadline
         if deadline is not None and now > deadline:
             doing = "no progress" if self.loaded else "the model did not load"
@@ -174,7 +174,7 @@ class HostProcess:
             self.kill("its answer was not a line of JSON", deliberate=False)
         raise self._death()
 
-    def _death(self) -> HostDied:
+    def _death(self) -> RunnerDied:
         self._deadline = None
         try:
             code = self._process.wait(EXIT_SECONDS)
@@ -183,7 +183,7 @@ class HostProcess:
             code = self._process.wait()
         self._log_reader.join(EXIT_SECONDS)
         reason, deliberate = self._end or (_how_it_ended(code), False)
-        return HostDied(reason, deliberate=deliberate, log_tail="\n".join(self._log))
+        return RunnerDied(reason, deliberate=deliberate, log_tail="\n".join(self._log))
 
     def _keep_log(self) -> None:
         stream = _open(self._process.stderr)
@@ -194,7 +194,7 @@ class HostProcess:
 
 def _open(stream: IO[bytes] | None) -> IO[bytes]:
     if stream is None:
-        raise ValueError("a host is started with all three pipes")
+        raise ValueError("a runner is started with all three pipes")
     return stream
 
 

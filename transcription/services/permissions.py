@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from clustercore.access.domain.errors import Invalid, NotFound
 from clustercore.access.domain.identity import Identity
 from clustercore.jobs.selectors.visibility import operable_jobs, visible_jobs
-from clustercore.jobs.services.deeds import require_operable
+from clustercore.jobs.services.actions import require_operable
 from transcription.domain.cues import Layout, LayoutRefused, layout_from
 from transcription.models import Recording, Segment
 

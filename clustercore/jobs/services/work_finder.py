@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.domain.kinds import remedies_of
 from clustercore.jobs.domain.waiting import node_idles_because
 from clustercore.jobs.services.available import Waiting, below_floor, claimable
@@ -17,20 +17,20 @@ from clustercore.nodes.domain.hooks import Agent
 
 logger = logging.getLogger(__name__)
 
-Knock = Callable[[str, Sequence[Waiting]], str]
+WakeUp = Callable[[str, Sequence[Waiting]], str]
 """Rings the queue of the node of that name; says why it could not."""
 
-KNOCK_COUNTS_SECONDS = 15.0
-"""What a knock found out of the broker is not told for longer: who has work need not knock."""
+WAKE_UP_COUNTS_SECONDS = 15.0
+"""What a wake-up found out of the broker is not told for longer: who has work need not wake-up."""
 
 KNOCKING = "Waking this node's own slots"
 
-_KNOCK: list[Knock] = []
+_WAKE_UP: list[WakeUp] = []
 
 
-def use_knock(knock: Knock) -> None:
+def use_wake_up(wake_up: WakeUp) -> None:
     """Says how a slot that ends before the work does wakes another one."""
-    _KNOCK[:] = [knock]
+    _WAKE_UP[:] = [wake_up]
 
 
 def wake(agent: Agent, last: Claimed) -> None:
@@ -38,17 +38,17 @@ def wake(agent: Agent, last: Claimed) -> None:
 
     Where it cannot be sent, or is lost, the node finds what is left at its next look.
     """
-    HOLDINGS.knocked([last.unit_id])
-    for knock in _KNOCK:
-        knock(agent.name, [Waiting(last.unit_id, last.kind, last.stage)])
+    IN_FLIGHT.knocked([last.unit_id])
+    for wake_up in _WAKE_UP:
+        wake_up(agent.name, [Waiting(last.unit_id, last.kind, last.stage)])
 
 
 class WorkFinder:
-    """Looks into the ledger for the agent; `knock(node name, units)` rings the node's own queue."""
+    """Looks into the ledger for the agent; `wake_up(node name, units)` rings the node's own queue."""
 
-    def __init__(self, knock: Knock) -> None:
-        self._knock = knock
-        self._knocker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="knock")
+    def __init__(self, wake_up: WakeUp) -> None:
+        self._wake_up = wake_up
+        self._knocker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="wake_up")
         self._knocking: Future[None] | None = None
         self._broker_away = ("", float("-inf"))
         self._failures = RepeatedFailures(logger)
@@ -60,8 +60,8 @@ class WorkFinder:
         """
         if not agent.taking_work:
             return
-        pending = HOLDINGS.pending_knocks()
-        free = agent.slots - HOLDINGS.places - len(pending)
+        pending = IN_FLIGHT.pending_wake_ups()
+        free = agent.slots - IN_FLIGHT.places - len(pending)
         if free <= 0:
             return
         capabilities = agent.capabilities
@@ -69,15 +69,15 @@ class WorkFinder:
         agent.bar({} if waiting else self._bars(agent, capabilities))
         fresh = [unit for unit in waiting if unit.unit_id not in pending][:free]
         if fresh:
-            HOLDINGS.knocked(unit.unit_id for unit in fresh)
-            self._knock_aside(agent.name, fresh)
+            IN_FLIGHT.knocked(unit.unit_id for unit in fresh)
+            self._wake_up_aside(agent.name, fresh)
 
     def why_no_broker(self, now: float) -> str | None:
         """Empty while the broker answers; None where this node has not asked it of late."""
         away, asked = self._broker_away
-        return away if now - asked < KNOCK_COUNTS_SECONDS else None
+        return away if now - asked < WAKE_UP_COUNTS_SECONDS else None
 
-    def _knock_aside(self, node_name: str, waiting: Sequence[Waiting]) -> None:
+    def _wake_up_aside(self, node_name: str, waiting: Sequence[Waiting]) -> None:
         """In a thread of its own: while the broker is away a bell takes longer than a lease."""
         if self._knocking is None or self._knocking.done():
             self._knocking = self._knocker.submit(self._ring_own_queue, node_name, waiting)
@@ -85,7 +85,7 @@ class WorkFinder:
     def _ring_own_queue(self, node_name: str, waiting: Sequence[Waiting]) -> None:
         """What it fails with is told as the broker's absence is: nobody looks at what a thread of its own raises."""
         try:
-            away = self._knock(node_name, waiting)
+            away = self._wake_up(node_name, waiting)
             self._failures.over(KNOCKING)
         except Exception as error:
             self._failures.tell(KNOCKING, error)

@@ -14,7 +14,7 @@ from django.db.models.functions import Cast, Now, TruncMinute
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.models import Attempt
 from clustercore.jobs.selectors.eligibility import LIVE
-from clustercore.nodes.domain.standing import Holding, NodeWork
+from clustercore.nodes.domain.node_status import Holding, NodeWork
 
 RECENTLY = timedelta(hours=1)
 _FREE = f"""

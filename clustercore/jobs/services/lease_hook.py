@@ -7,19 +7,19 @@ import shutil
 
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import shortage_in
-from clustercore.jobs.adapters.holdings import HOLDINGS
+from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.adapters.in_hand import note_in_hand, noted_in_hand
 from clustercore.jobs.domain.suspicion import suspects
 from clustercore.jobs.domain.verdict import HandBack, Unknown
 from clustercore.jobs.services.delivery import Delivery
 from clustercore.jobs.services.held_leases import HeldLeases
 from clustercore.jobs.services.leases import end_left_behind
-from clustercore.jobs.services.looking import Knock, WorkFinder
 from clustercore.jobs.services.lost_replies import LostReplies
 from clustercore.jobs.services.settle import settle
 from clustercore.jobs.services.steps import survive, take_step
 from clustercore.jobs.services.sweep import Sweeper
 from clustercore.jobs.services.work import workspaces
+from clustercore.jobs.services.work_finder import WakeUp, WorkFinder
 from clustercore.nodes.adapters.elapsed import elapsed_seconds
 from clustercore.nodes.adapters.hardware import memory_kills
 from clustercore.nodes.domain.hooks import Agent
@@ -29,14 +29,14 @@ logger = logging.getLogger(__name__)
 IN_HAND = "in-hand.json"
 
 
-class LeaseKeeper:
-    """Implements `AgentHook` for the ledger; `knock(node name, units)` rings the node's own queue.
+class LeaseHook:
+    """Implements `AgentHook` for the ledger; `wake_up(node name, units)` rings the node's own queue.
 
     `leases` belongs to the thread that extends them: this one only asks since when it has.
     """
 
-    def __init__(self, knock: Knock, leases: HeldLeases) -> None:
-        self._finder = WorkFinder(knock)
+    def __init__(self, wake_up: WakeUp, leases: HeldLeases) -> None:
+        self._finder = WorkFinder(wake_up)
         self._delivery = Delivery()
         self._sweeper = Sweeper(leases.extended_since)
         self._lost_replies = LostReplies()
@@ -76,7 +76,7 @@ class LeaseKeeper:
 
     def on_hand_back(self, agent: Agent) -> None:
         """Ends what is still held, so that another node may take it at once."""
-        held = HOLDINGS.all()
+        held = IN_FLIGHT.all()
         for holding in held:
             holding.lost_because = "handed back: the node is stopping"
             holding.lost.set()
@@ -85,9 +85,9 @@ class LeaseKeeper:
             take_step(settle, holding.key, stopping(f"{agent.name} is stopping"))
 
     def _note_in_hand(self, agent: Agent) -> None:
-        held = HOLDINGS.all()
+        held = IN_FLIGHT.all()
         if held or self._noted:
-            resident = agent.hosts.resident_mb()
+            resident = agent.runners.resident_mb()
             sizes = {holding.key: resident.get(holding.tag, 0) for holding in held}
             try:
                 workspaces(agent.name).mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from clustercore.access.adapters.key_file import KeyFile, KeysDamaged, cipher_of, new_key
+from clustercore.access.domain.encryption import checked_name, checked_value, sealed, unsealed
 from clustercore.access.domain.identity import Identity
-from clustercore.access.domain.sealing import checked_name, checked_value, sealed, unsealed
 from clustercore.access.models import EncryptedSetting
 from clustercore.access.services.audit import record
 from clustercore.access.services.audit_checkpoints import checkpoint_file
@@ -31,7 +31,7 @@ _LOST = (
 )
 
 
-class VaultLocked(Exception):
+class SecretStoreLocked(Exception):
     """Secrets cannot be read or written; the message says what to do."""
 
 
@@ -50,10 +50,10 @@ def key_file() -> KeyFile:
 
 
 def put(identity: Identity, name: str, value: str) -> None:
-    """Keeps a secret, in place of the one that had the name. Raises SecretRefused, VaultLocked, OSError."""
+    """Keeps a secret, in place of the one that had the name. Raises SecretRefused, SecretStoreLocked, OSError."""
     name, value = checked_name(name), checked_value(value)
     if not checkpoint_file().is_kept:
-        raise VaultLocked("secrets are kept at the hub: set them on the machine where `clustercore up` runs")
+        raise SecretStoreLocked("secrets are kept at the hub: set them on the machine where `clustercore up` runs")
     file = key_file()
     with _locked_where_unreadable(file), file.held(), transaction.atomic(durable=True):
         keys = file.read()
@@ -70,7 +70,7 @@ def put(identity: Identity, name: str, value: str) -> None:
 
 
 def get(name: str) -> str | None:
-    """Returns the secret; None when it is not set. Raises VaultLocked, OSError."""
+    """Returns the secret; None when it is not set. Raises SecretStoreLocked, OSError."""
     file = key_file()
     with _locked_where_unreadable(file):
         try:
@@ -98,7 +98,7 @@ def rotate(identity: Identity) -> int:
     """Encrypts every secret with a new key and forgets the old ones; returns how many secrets there are.
 
     The old keys stay in the file until every secret is encrypted anew, so that a crash in between loses nothing.
-    Raises VaultLocked, OSError.
+    Raises SecretStoreLocked, OSError.
     """
     file = key_file()
     with _locked_where_unreadable(file), file.held():
@@ -125,16 +125,17 @@ def _opened(row: EncryptedSetting, keys: list[str]) -> str:
         raise InvalidToken
     value = unsealed(row.name, cipher_of(keys).decrypt(row.ciphertext))
     if value is None:
-        raise VaultLocked(f"the row of {row.name} holds another secret: somebody changed the database; set it anew")
+        why = f"the row of {row.name} holds another secret: somebody changed the database; set it anew"
+        raise SecretStoreLocked(why)
     return value
 
 
 @contextmanager
 def _locked_where_unreadable(file: KeyFile) -> Iterator[None]:
-    """Says of keys that are lost or damaged what to do, as VaultLocked."""
+    """Says of keys that are lost or damaged what to do, as SecretStoreLocked."""
     try:
         yield
     except (InvalidToken, KeysDamaged) as trouble:
         known = " ".join(note.name for note in names())
         remedy = _LOST.format(path=file.path, names=known) if known else "No secret needs it: move it away."
-        raise VaultLocked(f"{trouble}. {remedy}" if isinstance(trouble, KeysDamaged) else remedy) from None
+        raise SecretStoreLocked(f"{trouble}. {remedy}" if isinstance(trouble, KeysDamaged) else remedy) from None

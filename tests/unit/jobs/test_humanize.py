@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from clustercore.jobs.domain.humanize import about, duration_words, look_of, speed_words
 from clustercore.jobs.domain.lifecycle import AttemptOutcome, JobState, UnitState
-from clustercore.jobs.domain.words import about, duration_words, look_of, speed_words
-from clustercore.terminal.domain.words import memory_words
+from clustercore.terminal.domain.humanize import memory_words
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from clustercore.jobs.domain.lifecycle import JobState
 from clustercore.jobs.domain.progress import JobProgress
 from clustercore.jobs.models import Job
-from clustercore.jobs.selectors.causes import Cause, failed_by_cause
+from clustercore.jobs.selectors.error_groups import Cause, failed_by_cause
 from clustercore.jobs.selectors.progress import job_progress
 
 OPEN_ROWS = 10

@@ -1,4 +1,4 @@
-"""The engine hosts of a node: child processes, warm while there is work, bounded in number, and watched."""
+"""The engine runners of a node: child processes, warm while there is work, bounded in number, and watched."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from clustercore.nodes.adapters.host_process import HostOrder, HostProcess, OnReport
+from clustercore.nodes.adapters.runner_process import OnReport, RunnerOrder, RunnerProcess
 from clustercore.nodes.adapters.runner_slots import RunnerCall, RunnerSlots
 from clustercore.nodes.adapters.runner_starter import RunnerStarter
 from clustercore.nodes.adapters.runner_watchdog import RunnerWatchdog
@@ -19,11 +19,11 @@ LOAD_SECONDS = 600.0
 IDLE_SECONDS = 300.0
 
 
-class HostPool:
-    """Implements `Hosts`: at most `slots` hosts busy, at most `slots + 1` alive, one request per host.
+class RunnerPool:
+    """Implements `Runners`: at most `slots` runners busy, at most `slots + 1` alive, one request per runner.
 
     `plugins` maps an engine's name to its dotted path; `memory_need` gives the MB that
-    `engine:model` takes (0: unknown). A host without a request for `idle_seconds` is ended, which is no death: the
+    `engine:model` takes (0: unknown). A runner without a request for `idle_seconds` is ended, which is no death: the
     next request starts another.
     """
 
@@ -51,74 +51,74 @@ class HostPool:
         self._watchdog = RunnerWatchdog(self._slots, pause, idle_seconds)
 
     def call(self, engine: str, model: str, request: JsonObject, *, tag: str, on_report: OnReport) -> JsonObject:
-        """As `Hosts.call`. A model that fails to load is an EngineFailure too."""
+        """As `Runners.call`. A model that fails to load is an EngineFailure too."""
         with self._slots.calling(tag) as call:
-            host = self._host_for(call, engine, model)
-            return self._serve(host, request, on_report)
+            runner = self._runner_for(call, engine, model)
+            return self._serve(runner, request, on_report)
 
     def warm(self, engine: str, model: str, *, tag: str) -> Loaded:
         """Loads `engine:model` and keeps it warm; returns what loading gave. Raises as `call` does."""
         with self._slots.calling(tag) as call:
-            host = self._host_for(call, engine, model)
-            self._slots.give_back(host, reusable=True)
-            return host.loaded or Loaded("unknown")
+            runner = self._runner_for(call, engine, model)
+            self._slots.give_back(runner, reusable=True)
+            return runner.loaded or Loaded("unknown")
 
     def kill(self, tag: str, reason: str) -> None:
-        """As `Hosts.kill`; a call that still waits for a host ends as well."""
+        """As `Runners.kill`; a call that still waits for a runner ends as well."""
         self._slots.kill(reason, tag)
 
     def kill_all(self, reason: str) -> None:
-        """Ends every host, idle ones too; running calls get HostDied(deliberate=True)."""
+        """Ends every runner, idle ones too; running calls get RunnerDied(deliberate=True)."""
         self._slots.kill(reason)
 
     def close(self, reason: str = "the node stops") -> None:
-        """Ends every host and refuses further calls."""
+        """Ends every runner and refuses further calls."""
         self._slots.close(reason)
         self._watchdog.end()
 
     @property
     def busy(self) -> int:
-        """How many calls wait for a host or are served by one."""
+        """How many calls wait for a runner or are served by one."""
         return self._slots.calls
 
     def processes(self) -> list[int]:
-        """Returns the process numbers of all living hosts."""
-        return [host.process_id for host in self._slots.living()]
+        """Returns the process numbers of all living runners."""
+        return [runner.process_id for runner in self._slots.living()]
 
     def resident_mb(self) -> dict[str, int]:
-        """As `Hosts.resident_mb`."""
-        return {tag: _resident_mb(host.process_id) for tag, host in self._slots.working()}
+        """As `Runners.resident_mb`."""
+        return {tag: _resident_mb(runner.process_id) for tag, runner in self._slots.working()}
 
-    def _host_for(self, call: RunnerCall, engine: str, model: str) -> HostProcess:
+    def _runner_for(self, call: RunnerCall, engine: str, model: str) -> RunnerProcess:
         order = self._starter.order(engine, model)
-        host = self._slots.take(call, order.key)
-        return host if host is not None else self._start(call, order)
+        runner = self._slots.take(call, order.key)
+        return runner if runner is not None else self._start(call, order)
 
-    def _start(self, call: RunnerCall, order: HostOrder) -> HostProcess:
+    def _start(self, call: RunnerCall, order: RunnerOrder) -> RunnerProcess:
         try:
-            host = self._starter.start(order)
+            runner = self._starter.start(order)
         except BaseException:
             self._slots.free()
             raise
         try:
-            self._slots.attach(call, host)
-            host.load()
+            self._slots.attach(call, runner)
+            runner.load()
         except BaseException:
-            self._slots.give_back(host, reusable=False)
+            self._slots.give_back(runner, reusable=False)
             raise
-        return host
+        return runner
 
-    def _serve(self, host: HostProcess, request: JsonObject, on_report: OnReport) -> JsonObject:
+    def _serve(self, runner: RunnerProcess, request: JsonObject, on_report: OnReport) -> JsonObject:
         reusable = False
         try:
-            result = host.call(request, on_report)
+            result = runner.call(request, on_report)
             reusable = True
             return result
         except EngineFailure as failure:
             reusable = failure.code != OUT_OF_MEMORY
             raise
         finally:
-            self._slots.give_back(host, reusable=reusable)
+            self._slots.give_back(runner, reusable=reusable)
 
 
 def _resident_mb(process_id: int) -> int:

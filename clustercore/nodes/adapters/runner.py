@@ -1,4 +1,4 @@
-"""The child side of an engine host: one engine, one model, one request at a time, JSON lines over its own streams.
+"""The child side of an engine runner: one engine, one model, one request at a time, JSON lines over its own streams.
 
 The parent writes `{"load": {...}}` and then `{"run": request}` lines; the child answers with `loaded`, `report`,
 `result`, `failure` and `error` lines. Nothing but this protocol ever reaches the parent's pipe: descriptor 1 is
@@ -48,7 +48,7 @@ def die_with_parent(parent: int) -> None:
 
 
 def leave_signals_to_the_parent() -> None:
-    """A Ctrl-C or a supervisor's SIGTERM goes to the whole group; the worker grants the grace, not the host."""
+    """A Ctrl-C or a supervisor's SIGTERM goes to the whole group; the worker grants the grace, not the runner."""
     for name in ("SIGINT", "SIGTERM", "SIGBREAK"):
         number = getattr(signal, name, None)
         if number is not None:
@@ -87,7 +87,7 @@ def read_requests(incoming: BinaryIO, requests: queue.SimpleQueue[dict[str, Any]
             os._exit(EXIT_PROTOCOL)
 
 
-class EngineHost:
+class EngineRunner:
     """Serves one engine with one model until its parent closes the pipe."""
 
     def __init__(self, incoming: BinaryIO, outgoing: BinaryIO) -> None:
@@ -153,12 +153,12 @@ class EngineHost:
 
 
 def main() -> None:
-    """`host PARENT`: the process number of the worker that started this host."""
+    """`runner PARENT`: the process number of the worker that started this runner."""
     die_with_parent(int(sys.argv[1]))
     leave_signals_to_the_parent()
     forbid_core_dumps()
     incoming, outgoing = take_private_streams()
-    EngineHost(incoming, outgoing).serve()
+    EngineRunner(incoming, outgoing).serve()
     # Daemon threads block in reads: a plain return would wait for nothing, but engines' exit hooks may hang.
     sys.stderr.flush()
     os._exit(0)

@@ -40,7 +40,7 @@ class NodeWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelStanding:
+class ModelStatus:
     """One model of a node's inventory, with what its self-test said (empty: not tested)."""
 
     capability: str
@@ -54,7 +54,7 @@ class ModelStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PullStanding:
+class PullStatus:
     """A model that a node was asked to bring; `state` is one of asked, pulling, done, failed."""
 
     label: str
@@ -70,7 +70,7 @@ class PullStanding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NodeStanding:
+class NodeStatus:
     """A node as it is now; `condition` is one of online, draining, drained, held, idle, offline."""
 
     id: int
@@ -93,9 +93,9 @@ class NodeStanding:
     started: datetime
     drained: bool
     capabilities: tuple[str, ...]
-    models: tuple[ModelStanding, ...] = ()
+    models: tuple[ModelStatus, ...] = ()
     work: NodeWork = NodeWork()
-    pulls: tuple[PullStanding, ...] = ()
+    pulls: tuple[PullStatus, ...] = ()
 
     @property
     def is_live(self) -> bool:

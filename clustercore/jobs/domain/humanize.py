@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from clustercore.jobs.domain.line import LINE_JOBS, Place
-from clustercore.terminal.domain.words import clock_words, factor_words
+from clustercore.terminal.domain.humanize import clock_words, factor_words
 
 GOOD, GOING, WAITING, BAD, QUIET = "good", "going", "waiting", "bad", "quiet"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from celery import shared_task
 
-from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext, register
+from clustercore.jobs.domain.kinds import JobKind, Stage, register
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.services.places import work
 from clustercore.jobs.workflows import lone_bell, ring_in_turn, ring_units

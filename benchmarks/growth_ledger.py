@@ -9,7 +9,8 @@ from uuid import uuid4
 from django.db import connection
 from django.db.models.functions import Now
 
-from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext, known_contracts, register
+from clustercore.jobs.domain.kinds import JobKind, Stage, known_contracts, register
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.services.claim import Claimant
 from clustercore.nodes.domain.facts import PROTOCOL

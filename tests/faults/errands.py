@@ -11,7 +11,8 @@ from pathlib import Path
 
 from celery import shared_task
 
-from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext
+from clustercore.jobs.domain.kinds import JobKind, Stage
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.services.places import work
 from clustercore.jobs.services.work import AttemptFailed

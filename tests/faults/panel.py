@@ -12,7 +12,8 @@ from typing import Any
 
 from celery import shared_task
 
-from clustercore.jobs.domain.kinds import Handler, JobKind, Stage, UnitContext
+from clustercore.jobs.domain.kinds import Handler, JobKind, Stage
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit, UnitAfter
 from clustercore.jobs.services.events import record_event

@@ -10,9 +10,10 @@ from typing import Any
 from clustercore.blobs.selectors import existing
 from clustercore.blobs.services import store_file
 from clustercore.config.environment import environment
-from clustercore.jobs.domain.kinds import QueuedUnit, UnitContext
+from clustercore.jobs.domain.kinds import QueuedUnit
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.notes import NOTE
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.selectors.references import awaited

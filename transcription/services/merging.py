@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.notes import NOTE
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.services.events import record_event
 from transcription.models import Recording, Transcript

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Retry, Verdict
 from clustercore.jobs.models import Unit
 from clustercore.jobs.services.serving import Served, call_in_turn, models_for

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from clustercore.jobs.domain.kinds import LeaseLost
+from clustercore.jobs.domain.unit_context import LeaseLost
 
 WAKE_UP_SECONDS = 3.0
 """So long a wake-up may be on its way to a free slot; one that takes longer is taken for lost."""

@@ -16,10 +16,11 @@ from django.db import connection, transaction
 from clustercore.blobs.services import local_path
 from clustercore.embedded.domain.shortage import ResourceShortage, shortage_in
 from clustercore.jobs.adapters.attempts_in_flight import Holding
-from clustercore.jobs.domain.kinds import LeaseLost, UndeclaredBlob, kind_named
+from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.lifecycle import AttemptOutcome
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.questions import Answer
+from clustercore.jobs.domain.unit_context import LeaseLost, UndeclaredBlob
 from clustercore.jobs.models import Attempt, Job
 from clustercore.jobs.services.claim import Claimed
 from clustercore.jobs.services.mishaps import HUB_AWAY, hub_trouble

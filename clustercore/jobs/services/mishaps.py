@@ -11,7 +11,8 @@ from clustercore.blobs.domain.errors import BlobGone, BlobMissing, BlobUnavailab
 from clustercore.embedded.domain.database_trouble import is_busy
 from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.jobs.adapters.attempts_in_flight import Holding
-from clustercore.jobs.domain.kinds import NoModelServes, Stage
+from clustercore.jobs.domain.kinds import Stage
+from clustercore.jobs.domain.unit_context import NoModelServes
 from clustercore.jobs.domain.verdict import Ask, Crashed, Done, Fail, HandBack, Hold, Remake, Retry, Verdict
 from clustercore.nodes.domain.engine import EngineFailure
 from clustercore.nodes.domain.hooks import Agent, RunnerDied

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clustercore.config.environment import environment
-from clustercore.jobs.domain.kinds import NoModelServes, UnitContext, remedies_of
+from clustercore.jobs.domain.kinds import remedies_of
+from clustercore.jobs.domain.unit_context import NoModelServes, UnitContext
 from clustercore.jobs.domain.verdict import Retry
 from clustercore.nodes.domain.engine import EngineFailure
 from clustercore.nodes.domain.inventory import TieredModel

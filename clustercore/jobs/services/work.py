@@ -14,9 +14,10 @@ from urllib.parse import quote
 from clustercore.config.environment import environment
 from clustercore.embedded.domain.shortage import shortage_in
 from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT, Holding
-from clustercore.jobs.domain.kinds import LeaseLost, kind_named
+from clustercore.jobs.domain.kinds import kind_named
 from clustercore.jobs.domain.result_files import BadResultFile, Files
 from clustercore.jobs.domain.spooling import SpooledResult, hash_of_input
+from clustercore.jobs.domain.unit_context import LeaseLost
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, HandBack, Hold, Remake, Unknown, Verdict
 from clustercore.jobs.services.claim import Claimant, Claimed
 from clustercore.jobs.services.execution import Execution

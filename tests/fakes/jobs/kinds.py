@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clustercore.jobs.domain.kinds import JobKind, QueuedUnit, Stage, UnitContext
+from clustercore.jobs.domain.kinds import JobKind, QueuedUnit, Stage
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 
 RUNG: list[tuple[str, list[int]]] = []

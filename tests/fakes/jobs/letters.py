@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext
+from clustercore.jobs.domain.kinds import JobKind, Stage
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from tests.fakes.jobs.kinds import remember_ring
 

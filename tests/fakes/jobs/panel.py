@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from clustercore.jobs.domain.kinds import JobKind, Stage, UnitContext
+from clustercore.jobs.domain.kinds import JobKind, Stage
 from clustercore.jobs.domain.new_unit import After, Join, NewUnit
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from tests.fakes.jobs.kinds import remember_ring
 

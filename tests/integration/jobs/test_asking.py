@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from clustercore.jobs.adapters.clocks import read_clocks
-from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.questions import Answer
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Ask, Done, Fail, Verdict
 from clustercore.jobs.models import Job, Question, Unit
 from clustercore.jobs.services import answering

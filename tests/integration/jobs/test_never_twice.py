@@ -13,7 +13,7 @@ from django.db import OperationalError
 
 from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT, Holding
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
+from clustercore.jobs.domain.unit_context import LeaseLost, UnitContext
 from clustercore.jobs.domain.verdict import Ask, Crashed, Done, Fail, HandBack, Hold, Retry, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Counter, Question, Unit
 from clustercore.jobs.services import execution, lease_hook

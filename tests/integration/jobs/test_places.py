@@ -17,8 +17,8 @@ from kombu.exceptions import OperationalError as BrokerAway
 from clustercore.jobs import workflows
 from clustercore.jobs.adapters.attempts_in_flight import IN_FLIGHT
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.models import Attempt, Job, Unit
 from clustercore.jobs.selectors.node_load import free_places

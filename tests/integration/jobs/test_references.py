@@ -16,8 +16,8 @@ from clustercore.blobs.domain.errors import BlobGone, BlobMissing
 from clustercore.blobs.models import Blob
 from clustercore.config.environment import environment
 from clustercore.jobs.adapters.attempts_in_flight import Holding
-from clustercore.jobs.domain.kinds import UndeclaredBlob
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.unit_context import UndeclaredBlob
 from clustercore.jobs.domain.verdict import Done, Fail, Remake
 from clustercore.jobs.domain.waiting import BLOB_MISSING
 from clustercore.jobs.models import Job, JobBlob, Unit

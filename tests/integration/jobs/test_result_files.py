@@ -20,8 +20,8 @@ from clustercore.blobs.models import Blob
 from clustercore.blobs.selectors import hub_now
 from clustercore.config.environment import environment
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from clustercore.jobs.models import Attempt, JobBlob, JobEvent, Unit
 from clustercore.jobs.services import delivery, result_files

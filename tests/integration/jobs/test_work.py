@@ -17,9 +17,9 @@ from django.db import OperationalError, connections
 
 from clustercore.jobs.adapters.attempts_in_flight import Holding, may_be_extended
 from clustercore.jobs.domain import kinds
-from clustercore.jobs.domain.kinds import LeaseLost, UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
 from clustercore.jobs.domain.spooling import SpooledResult
+from clustercore.jobs.domain.unit_context import LeaseLost, UnitContext
 from clustercore.jobs.domain.verdict import Done, Fail, Unknown, Verdict
 from clustercore.jobs.models import Attempt, Unit
 from clustercore.jobs.services import work

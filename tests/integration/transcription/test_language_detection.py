@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from clustercore.blobs import services as blobs
 from clustercore.config.environment import environment
 from clustercore.jobs.domain.job_request import JobRequest
-from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Job, JobBlob, JobEvent, Unit
 from clustercore.jobs.services.queueing import queue_units

@@ -13,7 +13,7 @@ from django.db import connection
 
 from clustercore.blobs import services as blobs
 from clustercore.config.environment import environment
-from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done
 from clustercore.jobs.models import Job, JobBlob, JobEvent, Unit
 from tests.talk import talk

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.unit_context import UnitContext
 from transcription.services import cutting
 from transcription.services.cutting import WAVE, Waves
 

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from clustercore.jobs.adapters.attempts_in_flight import AttemptsInFlight, Holding
-from clustercore.jobs.domain.kinds import LeaseLost
+from clustercore.jobs.domain.unit_context import LeaseLost
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clustercore.jobs.domain.kinds import UnitContext
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Verdict
 from tests.fakes.rooms.lines.domain import lines_in
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clustercore.jobs.domain.kinds import UnitContext
 from clustercore.jobs.domain.new_unit import NewUnit
+from clustercore.jobs.domain.unit_context import UnitContext
 from clustercore.jobs.domain.verdict import Done, Fail, Verdict
 from clustercore.jobs.selectors.presenting import results_of
 from clustercore.jobs.services.serving import call_best

@@ -28,7 +28,8 @@ IMPORTS_ALLOWED_INSIDE = (
 # Engines, commands, and what only some processes need are named by strings, and loaded there.
 LOADERS_BY_NAME = ("clustercore/config/adapters/plugins.py",)
 LOADING_BY_NAME = {"import_module", "importlib.import_module", "__import__", "importlib.__import__"}
-READERS_OF_THE_ENVIRONMENT = ("clustercore/config/environment.py",)
+# The list of commands is shown without the settings, which cost more than all the rest of it.
+READERS_OF_THE_ENVIRONMENT = ("clustercore/config/environment.py", "clustercore/config/adapters/rooms.py")
 # The engine runner tells native libraries how many threads they may start; they take it from nowhere else.
 WRITERS_OF_THE_ENVIRONMENT = ("clustercore/nodes/adapters/runner.py",)
 NAMERS_OF_THE_SETTINGS_MODULE = (

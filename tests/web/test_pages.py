@@ -25,6 +25,8 @@ NO_PAGE_OF_ITS_OWN = {
     *(f"access:{name}" for name in ("sign-out", "change-password", "create-token", "revoke-token", "audit-verify")),
     *(f"access:{name}" for name in ("change-role", "disable", "enable", "make-link")),
     *(f"jobs:{name}" for name in ("retry", "pause", "resume", "share", "clone", "answer")),
+    # What programs read, and the form of a kind that has none of its own: this hub has no such kind.
+    *(f"jobs:{name}" for name in ("job-stream", "new")),
     *(f"nodes:{name}" for name in ("drain", "undrain", "forget", "pull-model", "hub-model", "wheel")),
     *(
         f"transcription:{name}"

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from clustercore.config.adapters.plugins import has_module, load_module
-from clustercore.config.environment import environment
+from clustercore.config.adapters.rooms import further_rooms
 from clustercore.project.rooms import ROOMS
 from clustercore.terminal.domain.commands import FIRST, MACHINES, PEOPLE, Command, Needs, in_order
 
@@ -63,5 +63,5 @@ def commands() -> tuple[Command, ...]:
 
 def rooms_with_commands() -> list[Any]:
     """Returns the packages `commands` of the rooms, those of what people ask for first."""
-    names = [f"{room}.commands" for room in reversed((*ROOMS, *environment().rooms))]
+    names = [f"{room}.commands" for room in reversed((*ROOMS, *further_rooms()))]
     return [load_module(name) for name in names if has_module(name)]

@@ -75,7 +75,7 @@ def test_four_slots_inside_engines_leave_one_connection_open(node: Claimant, tmp
         answer.wait(60)
         return {}
 
-    agent = cast(Agent, SimpleNamespace(hosts=SimpleNamespace(call=engine)))
+    agent = cast(Agent, SimpleNamespace(runners=SimpleNamespace(call=engine)))
 
     def in_slot(claimed: Claimed) -> str:
         context = Execution(claimed, Holding(claimed.key, claimed.unit_id), agent, tmp_path)

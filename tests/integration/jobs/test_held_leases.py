@@ -66,7 +66,7 @@ def held(node: Claimant) -> Iterator[list[Claimed]]:
 
 def agent_of(node: Claimant) -> Agent:
     killed = SimpleNamespace(kill=lambda *_: None)
-    return cast(Agent, SimpleNamespace(instance=node.instance, hosts=killed))
+    return cast(Agent, SimpleNamespace(instance=node.instance, runners=killed))
 
 
 def seconds_left(claimed: Claimed) -> float:

@@ -242,7 +242,7 @@ def test_the_migration_makes_a_need_of_what_a_job_said_of_its_language(
     job, _ = with_parts(1, needs=(), language=language)
     tidy_ready()
     with connection.cursor() as cursor:
-        cursor.execute(import_module("clustercore.jobs.migrations.0020_traits").FILLED)
+        cursor.execute(import_module("clustercore.jobs.migrations.0021_traits").FILLED)
     job.refresh_from_db()
     assert job.needs == needs
     assert listed(job) == [("part", needs, None)]

@@ -152,7 +152,7 @@ def test_what_a_handler_does_with_a_report_of_its_engine_extends_its_lease_no_lo
         look()
         return {}
 
-    context.agent = cast(Agent, SimpleNamespace(hosts=SimpleNamespace(call=engine)))
+    context.agent = cast(Agent, SimpleNamespace(runners=SimpleNamespace(call=engine)))
     context.call_engine("echo", "plain", {}, look)
     assert may_go_on == [True, True, True, False, True, True]
 

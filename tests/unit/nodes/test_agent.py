@@ -32,7 +32,7 @@ from tests.fakes.nodes.polling import until
 
 ECHO = "tests.fakes.nodes.engines:Echo"
 BROKEN = "tests.fakes.nodes.engines:Broken"
-EVERYTHING = frozenset({"cap.echo", "node.one"})
+EVERYTHING = frozenset({"cap.any", "cap.echo", "node.one"})
 
 
 class Running:
@@ -105,7 +105,7 @@ def test_a_barred_capability_is_left_while_the_rest_goes_on(running: Running) ->
     agent = running.start()
     until(running.takes(EVERYTHING))
     agent.bar({"echo": "a better node is free"})
-    assert running.takes(frozenset({"node.one"}))()
+    assert running.takes(frozenset({"cap.any", "node.one"}))()
     until(lambda: ("", "echo: a better node is free") in running.ledger.beats)
     agent.bar({})
     assert running.takes(EVERYTHING)()
@@ -241,8 +241,10 @@ def test_the_hook_that_began_last_is_the_first_to_hand_back(running: Running, mo
         def on_hand_back(self, agent: Agent) -> None:
             handed_back.append(self._room)
 
-    hooks = (Hook("nodes"), Hook("jobs"))
-    monkeypatch.setattr(hook_calls, "registered_hooks", lambda: hooks)
+    hooks: Registry[Hook] = Registry()
+    for room in ("nodes", "jobs"):
+        hooks.register(Hook(room))
+    monkeypatch.setattr(hook_calls, "agent_hooks", hooks)
     agent = running.start()
     until(running.takes(EVERYTHING))
     agent.end()

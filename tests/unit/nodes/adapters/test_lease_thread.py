@@ -31,6 +31,9 @@ class Beats:
             raise self.troubles.pop()
         self.count += 1
 
+    def obey(self, asked: Any) -> None:
+        """Nobody asks for anything."""
+
     def hold(self, source: str, _reason: str, _seconds: float | None = None) -> None:
         self.held.append(source)
 
@@ -47,7 +50,7 @@ def beats() -> Beats:
 @pytest.fixture
 def leases(beats: Beats, monkeypatch: pytest.MonkeyPatch) -> Iterator[LeaseThread]:
     """A thread that beats when there is something new, and otherwise once a quarter of an hour."""
-    monkeypatch.setattr(lease_thread, "lease_extenders", tuple)
+    monkeypatch.setattr(lease_thread, "lease_extenders", ())
     thread = LeaseThread(
         cast(Any, SimpleNamespace()),
         cast(Any, beats),

@@ -31,7 +31,7 @@ class Beats:
             raise self.troubles.pop()
         self.count += 1
 
-    def obey(self, asked: Any) -> None:
+    def obey(self, *, drained: bool) -> None:
         """Nobody asks for anything."""
 
     def hold(self, source: str, _reason: str, _seconds: float | None = None) -> None:

@@ -13,6 +13,7 @@ Rule = Callable[[Module], Iterator[str]]
 
 MAXIMUM_MODULE_LINES = 400
 MAXIMUM_FUNCTION_LINES = 50
+MAXIMUM_CLASS_LINES = 150
 MAXIMUM_TASK_STATEMENTS = 3
 
 IMPORTS_ALLOWED_INSIDE = (
@@ -113,6 +114,14 @@ def functions_are_short(module: Module) -> Iterator[str]:
         length = (function.end_lineno or function.lineno) - function.lineno + 1
         if length > MAXIMUM_FUNCTION_LINES:
             yield module.at(function, f"{function.name} has {length} lines; name its steps")
+
+
+def classes_are_short(module: Module) -> Iterator[str]:
+    for node in module.nodes:
+        if isinstance(node, ast.ClassDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            if length > MAXIMUM_CLASS_LINES:
+                yield module.at(node, f"{node.name} has {length} lines; give each of its matters a class of its own")
 
 
 def tasks_are_doors(module: Module) -> Iterator[str]:
@@ -332,6 +341,7 @@ def a_list_of_commands_imports_none(module: Module) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (
     modules_are_short,
     functions_are_short,
+    classes_are_short,
     tasks_are_doors,
     imports_stand_at_the_top,
     one_module_loads_by_name,

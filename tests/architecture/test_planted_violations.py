@@ -51,6 +51,7 @@ BROKEN_CONTRACTS = [
 BROKEN_RULES: list[tuple[Rule, str, str]] = [
     (rules.modules_are_short, "dellm/services.py", "\n" * 400),
     (rules.functions_are_short, "dellm/services.py", "def long():\n" + "    call()\n" * 50),
+    (rules.classes_are_short, "dellm/services.py", "class Long:\n" + "    a = 1\n" * 150),
     (rules.tasks_are_doors, "dellm/tasks.py", "def door():\n" + "    call()\n" * 4),
     (rules.imports_stand_at_the_top, "dellm/services.py", "def hide():\n    import agents\n"),
     (rules.imports_stand_at_the_top, "transcription/adapters/engines/planted.py", "def cut():\n    import av\n"),

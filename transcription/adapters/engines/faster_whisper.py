@@ -71,24 +71,12 @@ class FasterWhisper:
         wheel = "" if find_spec("faster_whisper") else f"faster-whisper is not installed; type: {INSTALL}"
         folders = model_folders(models_directory, self.name)
         if not folders:
-            return [self._record("small", 0, wheel or f"no faster-whisper model is here; type: {PULL}")]
-        records = [self._record(folder.name, megabytes(folder), wheel or _missing(folder)) for folder in folders]
+            return [_record("small", 0, wheel or f"no faster-whisper model is here; type: {PULL}")]
+        records = [_record(folder.name, megabytes(folder), wheel or _missing(folder)) for folder in folders]
         return [
             *records,
             *(replace(one, capability=TRANSLATE) for one in records if one.usable and translates(one.model)),
         ]
-
-    def _record(self, model: str, size_mb: int, reason: str) -> ModelRecord:
-        english = is_english_only(model)
-        return ModelRecord(
-            capability=self.capability,
-            engine=self.name,
-            model=model,
-            traits=(WORD_TIMES, language_trait("en")) if english else (WORD_TIMES, ANY_LANGUAGE, DETECTS_LANGUAGE),
-            memory_mb=size_mb + WORKING_MB if size_mb else 0,
-            usable=not reason,
-            reason=reason,
-        )
 
     def load(self, model: str, models_directory: Path) -> Loaded:
         """Seconds to a minute. Raises EngineFailure `engine_missing`, `model_missing` or `model_corrupt`."""
@@ -137,7 +125,7 @@ class FasterWhisper:
         """
         if self._model is None or self._watched is None:
             raise EngineFailure("not_loaded", "load a model before running a request")
-        language = self._supported(request.get("language"))
+        language = _supported(self._model, request.get("language"))
         if request.get("task") == TRANSLATE and not self._model.model.is_multilingual:
             raise EngineFailure("translation_not_supported", f"an English-only model cannot translate; type: {PULL}")
         samples = read_samples(str(request["path"]))
@@ -206,16 +194,31 @@ class FasterWhisper:
         segments = [one for one in segments if one["text"]]
         return {"segments": segments, "language": information.language if segments else language}
 
-    def _supported(self, language: object) -> str | None:
-        if language is None:
-            return None
-        code = str(language)
-        if code not in self._model.supported_languages:
-            remedy = f"an English-only model is loaded; type: {PULL}"
-            if self._model.model.is_multilingual:
-                remedy = "Whisper does not know this language; leave it out to have it detected"
-            raise EngineFailure("language_not_supported", f"language {code!r} cannot be transcribed: {remedy}")
-        return code
+
+def _record(model: str, size_mb: int, reason: str) -> ModelRecord:
+    english = is_english_only(model)
+    return ModelRecord(
+        capability=FasterWhisper.capability,
+        engine=FasterWhisper.name,
+        model=model,
+        traits=(WORD_TIMES, language_trait("en")) if english else (WORD_TIMES, ANY_LANGUAGE, DETECTS_LANGUAGE),
+        memory_mb=size_mb + WORKING_MB if size_mb else 0,
+        usable=not reason,
+        reason=reason,
+    )
+
+
+def _supported(model: Any, language: object) -> str | None:
+    """The code of a language that the model knows, None for one that it is to find out. Raises EngineFailure."""
+    if language is None:
+        return None
+    code = str(language)
+    if code not in model.supported_languages:
+        remedy = f"an English-only model is loaded; type: {PULL}"
+        if model.model.is_multilingual:
+            remedy = "Whisper does not know this language; leave it out to have it detected"
+        raise EngineFailure("language_not_supported", f"language {code!r} cannot be transcribed: {remedy}")
+    return code
 
 
 SECOND_TRY = 0.2

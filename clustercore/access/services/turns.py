@@ -71,10 +71,7 @@ class Visitor:
         if user_id is None or not self._credential:
             _known.pop(self._credential, None)
         elif _known.get(self._credential) != user_id:
-            if len(_known) >= _MOST_KNOWN:
-                _known.clear()
-            _known[self._credential] = user_id
-            self._loop.call_soon_threadsafe(self._go_home)
+            self._loop.call_soon_threadsafe(self._go_home, user_id)
 
     async def hold_turn(self) -> None:
         """Waits for a turn and keeps it until `end_turn`.
@@ -123,7 +120,11 @@ class Visitor:
                 raise HubBusy(message, retry_after=_RETRY_SECONDS) from None
             raise
 
-    def _go_home(self) -> None:
+    def _go_home(self, user_id: int) -> None:
+        """Known and moved in one step: who came in between would begin in an empty lane, beyond the person's share."""
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[self._credential] = user_id
         self._turns.move(self._stranger, self._place())
         self._go_on()
 

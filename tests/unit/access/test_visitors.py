@@ -42,3 +42,23 @@ def test_invented_tokens_that_fill_an_address_do_not_keep_out_who_is_new_there()
     refused, cancelled = asyncio.run(attack())
     assert (status_of(refused), refused.code) == (429, "too_many_at_once")
     assert cancelled == 7
+
+
+def test_who_is_found_to_be_somebody_gets_no_more_turns_for_what_arrives_meanwhile() -> None:
+    async def arrive() -> list[bool]:
+        turns: Turns[Waiter] = Turns(together=8, each=2, waiting=10)
+        served = [visitor("otto's", turns) for _ in range(2)]
+        for one in served:
+            await one.hold_turn()
+        late = visitor("otto's", turns)
+        # It is at the door already when a thread has read in the ledger whose token that is.
+        entering = asyncio.create_task(late.hold_turn())
+        served[0].is_person(4711)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        held = [one.holds_turn for one in (*served, late)]
+        entering.cancel()
+        await asyncio.gather(entering, return_exceptions=True)
+        return held
+
+    assert asyncio.run(arrive()) == [True, True, False]

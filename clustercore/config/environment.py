@@ -9,6 +9,7 @@ import os
 import platform
 from collections.abc import Mapping
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -101,6 +102,16 @@ class Environment(BaseSettings):
     """The longest piece a recording is cut into."""
     max_media_hours: float = Field(default=12.0, gt=0)
 
+    @field_validator("rooms")
+    @classmethod
+    def _check_rooms(cls, rooms: tuple[str, ...]) -> tuple[str, ...]:
+        for room in rooms:
+            if not _is_package(room):
+                raise ValueError(
+                    f"CLUSTERCORE_ROOMS: no package {room!r} is installed here: install it, or take it out of the list"
+                )
+        return rooms
+
     @field_validator("database_url")
     @classmethod
     def _check_database_url(cls, url: str | None) -> str | None:
@@ -119,6 +130,14 @@ class Environment(BaseSettings):
     @property
     def models_directory(self) -> Path:
         return self.models_dir or self.data_dir / "models"
+
+
+def _is_package(name: str) -> bool:
+    try:
+        found = find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and found.submodule_search_locations is not None
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,11 @@ def load(path: str) -> Any:
 
 def has_module(name: str) -> bool:
     """Returns whether there is a module of this full name, without importing more than the packages around it."""
-    return find_spec(name) is not None
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):
+        # One of the packages around it is not there, or is none.
+        return False
 
 
 def load_module(name: str) -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import psycopg
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from clustercore.blobs.domain.errors import BlobError, BlobRefused, StoreFull
 from clustercore.config.environment import environment
@@ -41,6 +43,12 @@ def _settings_refused(error: Exception) -> str:
     return "; ".join(problems)
 
 
+def _settings_unreadable(error: Exception) -> str:
+    field = next(iter(re.findall(r'field "(\w+)"', str(error))), "")
+    name = f"CLUSTERCORE_{field.upper()}" if field else "a setting"
+    return f"""{name}: this is no JSON; a list is written as '["a", "b"]'"""
+
+
 def _tables_missing(error: Exception) -> str:
     return f"{_first_line(error)}. The database lacks a table: `clustercore up` makes it."
 
@@ -59,6 +67,7 @@ def _not_text(error: Exception) -> str:  # noqa: ARG001
 
 EXPECTED: tuple[tuple[tuple[type[Exception], ...], ExitCode, Callable[[Exception], str]], ...] = (
     ((ValidationError,), ExitCode.USAGE, _settings_refused),
+    ((SettingsError,), ExitCode.USAGE, _settings_unreadable),
     # What a word was that is no text comes out when it is to be stored; what is written can always be.
     ((UnicodeEncodeError,), ExitCode.USAGE, _not_text),
     ((StoreFull, BlobRefused), ExitCode.FAILED, _message),
@@ -98,5 +107,5 @@ def debug_is_set() -> bool:
     """Whether CLUSTERCORE_DEBUG asks for tracebacks; not where the settings cannot be read."""
     try:
         return environment().debug
-    except ValidationError:
+    except (ValidationError, SettingsError):
         return False

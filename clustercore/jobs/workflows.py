@@ -136,7 +136,7 @@ def retry_elsewhere(task: Task[Any, Any], queue: str, because: str, seconds: flo
 def ring(canvas: Signature) -> str:
     """Sends a canvas, and says why it could not; empty if it could.
 
-    While the broker is away nothing is lost: idle nodes wake-up for what waits in the ledger.
+    While the broker is away nothing is lost: idle nodes wake themselves for what waits in the ledger.
     """
     try:
         canvas.apply_async(retry=False)

@@ -13,11 +13,11 @@ from clustercore.nodes.domain.engine import ModelRecord
 from clustercore.nodes.domain.facts import BEAT_SLACK_SECONDS, MISSED_BEATS
 from clustercore.nodes.domain.inventory import TieredModel
 from clustercore.nodes.domain.node_status import (
-    ModelStatus,
     NodeStatus,
     NodeWork,
     PullStatus,
     condition_of,
+    model_status,
     work_by_node,
 )
 from clustercore.nodes.domain.traits import met_by
@@ -168,23 +168,9 @@ def _standing(
         started=node.started,
         drained=node.drained,
         capabilities=tuple(node.capabilities),
-        models=tuple(_model_standing(model, tests) for model in models),
+        models=tuple(model_status(TieredModel(_record(row), row.rung), tests) for row in models),
         work=work,
         pulls=pulls,
-    )
-
-
-def _model_standing(model: NodeModel, tests: dict[str, Any]) -> ModelStatus:
-    label = f"{model.engine}:{model.model}" if model.model else model.engine
-    return ModelStatus(
-        capability=model.capability,
-        label=label,
-        rung=model.rung,
-        traits=tuple(model.traits),
-        memory_mb=model.memory_mb,
-        usable=model.usable,
-        reason=model.reason,
-        self_test=tests.get(label, {}),
     )
 
 

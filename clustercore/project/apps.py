@@ -18,10 +18,10 @@ class ProjectConfig(AppConfig):
     celery = app
 
     def ready(self) -> None:
-        from clustercore.blobs.services import CacheUpkeep  # noqa: PLC0415  (models are ready only now)
-        from clustercore.jobs.services.retention import tidy_ledger  # noqa: PLC0415
-        from clustercore.nodes.domain.hooks import agent_hooks  # noqa: PLC0415
-        from clustercore.project import checks  # noqa: F401, PLC0415  (registers itself)
+        from clustercore.blobs.services import CacheUpkeep
+        from clustercore.jobs.services.retention import tidy_ledger
+        from clustercore.nodes.domain.hooks import agent_hooks
+        from clustercore.project import checks  # noqa: F401  (registers itself)
 
         agent_hooks.register(CacheUpkeep(tidy_ledger))
         # Every process of the product comes by here, and so do the children it starts: what they make is their

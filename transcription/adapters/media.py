@@ -32,7 +32,7 @@ class MediaCutter:
     def load(self, model: str, models_directory: Path) -> Loaded:  # noqa: ARG002
         """Check that the decoder can be imported. Raises EngineFailure `engine_unavailable`."""
         try:
-            import av  # noqa: PLC0415
+            import av
         except ImportError as error:
             raise EngineFailure("engine_unavailable", f"PyAV cannot be imported ({error}): pip install av") from error
         return Loaded(device="cpu", details={"pyav": av.__version__})
@@ -43,6 +43,6 @@ class MediaCutter:
         The result also has `notes`: sentences on what had to be mended. Raises MediaError, or EngineFailure
         `bad_request` for impossible sizes.
         """
-        from transcription.adapters.cutting import CutOrder, cut_recording  # noqa: PLC0415
+        from transcription.adapters.cutting import CutOrder, cut_recording
 
         return cut_recording(CutOrder.from_request(request), report)

@@ -11,9 +11,9 @@ from clustercore.terminal.domain.findings import BROKEN, OK, Finding
 def media_findings() -> Iterator[Finding]:
     """Tells which libraries decode."""
     try:
-        library = load_module("av")
+        pyav = load_module("av")
     except ImportError as error:
         yield Finding("ffmpeg", BROKEN, f"PyAV cannot be loaded ({error}); type: pip install --force-reinstall av")
         return
-    versions = {name: ".".join(str(part) for part in version) for name, version in library.library_versions.items()}
-    yield Finding("ffmpeg", OK, f"libavcodec {versions.get('libavcodec')} in PyAV {library.__version__}")
+    versions = {name: ".".join(str(part) for part in version) for name, version in pyav.library_versions.items()}
+    yield Finding("ffmpeg", OK, f"libavcodec {versions.get('libavcodec')} in PyAV {pyav.__version__}")

@@ -33,12 +33,16 @@ async def release_connection() -> None:
 
 
 async def in_thread(work: Callable[[], T]) -> T:
-    """Runs what reads the ledger in a thread, when its turn has come, and gives its connection back to the pool."""
+    """Runs what reads the ledger in a thread, when its turn has come, and gives its connection back to the pool.
+
+    Raises what it raises, and TooManyAtOnce, HubBusy where no turn came.
+    """
 
     def run() -> T:
         try:
             return work()
         finally:
+            # No request of Django's ends here, so nothing else would give this thread's connection back.
             connections.close_all()
 
     async with turn():

@@ -9,14 +9,13 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, connections
+from django.db import DatabaseError
 
 from clustercore.access.domain.errors import NotIdentified, NotPermitted, TooLarge
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import sender_of
 from clustercore.access.http.refusals import RequestRefused, refusal_of
-from clustercore.access.services.turns import turn
 from clustercore.blobs.adapters.files import SPARE_BYTES
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobUnavailable, StoreFull
@@ -135,21 +134,6 @@ def require_sender(scope: Scope, permission: Permission, otherwise: str, *, chan
     if not identity.may(permission):
         raise NotPermitted(otherwise)
     return identity
-
-
-async def with_database(work: Callable[[], T]) -> T:
-    """Runs it in a thread that gives its database connection back, when its turn has come. Raises what it raises, and
-    TooManyAtOnce, HubBusy where no turn came."""
-
-    def run() -> T:
-        try:
-            return work()
-        finally:
-            # No request of Django's ends here, so nothing else would give this thread's connection back.
-            connections.close_all()
-
-    async with turn():
-        return await asyncio.to_thread(run)
 
 
 def as_refusal(error: Exception) -> RequestRefused:

@@ -14,6 +14,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from clustercore.access.domain.errors import Invalid, TooLarge
 from clustercore.access.domain.roles import Permission
+from clustercore.access.services.async_waiting import in_thread
 from clustercore.blobs.adapters.files import Incoming
 from clustercore.blobs.adapters.received import ReceivedFile
 from clustercore.blobs.adapters.store import Store
@@ -32,7 +33,6 @@ from clustercore.blobs.sockets.bodies import (
     length_of,
     refuse_too_much,
     require_sender,
-    with_database,
 )
 from clustercore.blobs.sockets.writing import BlockWriter, pour
 from clustercore.config.environment import environment
@@ -50,7 +50,7 @@ def takes_form(scope: Scope) -> bool:
 
 async def serve_form(application: Application, scope: Scope, receive: Receive, send: Send) -> None:
     """Takes the file and lets the application answer. Raises Refused, and what `as_refusal` knows."""
-    store = await with_database(lambda: _admit(scope))
+    store = await in_thread(lambda: _admit(scope))
     with store.receive() as incoming:
         form = Form(BlockWriter(incoming), headers_of(scope).get("content-type", ""))
         await _read(form, Body(receive))

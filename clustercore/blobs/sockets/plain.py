@@ -5,6 +5,7 @@ from __future__ import annotations
 from clustercore.access.domain.errors import TooLarge
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.identification import sender_of
+from clustercore.access.services.async_waiting import in_thread
 from clustercore.blobs.sockets.bodies import (
     Application,
     Message,
@@ -15,7 +16,6 @@ from clustercore.blobs.sockets.bodies import (
     hubs_store,
     length_of,
     refuse_too_much,
-    with_database,
 )
 
 SMALL_BYTES = 10_000_000
@@ -26,7 +26,7 @@ async def serve_plain(application: Application, scope: Scope, receive: Receive, 
     """Lets the application answer, unless the body is too large for who sends it. Raises TooLarge, StoreFull."""
     length = length_of(headers_of(scope))
     if length > SMALL_BYTES:
-        await with_database(lambda: _admit(scope, length))
+        await in_thread(lambda: _admit(scope, length))
     await application(scope, _counted(receive, max(length, SMALL_BYTES)), send)
 
 

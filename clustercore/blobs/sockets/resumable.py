@@ -20,6 +20,7 @@ from clustercore.access.domain.errors import NotFound, TooLarge
 from clustercore.access.domain.identity import Identity
 from clustercore.access.domain.roles import Permission
 from clustercore.access.http.refusals import RequestRefused
+from clustercore.access.services.async_waiting import in_thread
 from clustercore.blobs.adapters.partial import PartialFile
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.uploads import (
@@ -49,7 +50,6 @@ from clustercore.blobs.sockets.bodies import (
     refuse_too_much,
     require_sender,
     stopped,
-    with_database,
 )
 from clustercore.blobs.sockets.writers import Writers
 from clustercore.blobs.sockets.writing import BlockWriter, at_rest
@@ -123,8 +123,8 @@ async def _answer(request: Request, body: Body) -> Answer:
     if request.upload_id is None:
         if request.method != "POST":
             raise RequestRefused(405, f"{request.method} is not for the collection: POST makes an upload")
-        return await with_database(lambda: _create(request))
-    store, upload_id = await with_database(lambda: _find(request))
+        return await in_thread(lambda: _create(request))
+    store, upload_id = await in_thread(lambda: _find(request))
     match request.method:
         case "HEAD":
             return await _head(store, upload_id)
@@ -171,7 +171,7 @@ def _find(request: Request) -> tuple[Store, UUID]:
 async def _head(store: Store, upload_id: UUID) -> Answer:
     # Who asks how much came has lost the connection that was bringing it.
     async with _WRITERS.turn(upload_id):
-        upload, size = await with_database(lambda: _how_far(store, upload_id))
+        upload, size = await in_thread(lambda: _how_far(store, upload_id))
     return Answer(200, {"upload-length": str(upload.size), "upload-offset": str(size), **_expiry(upload)})
 
 
@@ -188,7 +188,7 @@ def _how_far(store: Store, upload_id: UUID) -> tuple[Upload, int]:
 
 async def _delete(store: Store, upload_id: UUID) -> Answer:
     async with _WRITERS.turn(upload_id):
-        await with_database(lambda: end_upload(store, upload_id))
+        await in_thread(lambda: end_upload(store, upload_id))
     return Answer(204, {})
 
 
@@ -199,7 +199,7 @@ async def _patch(store: Store, upload_id: UUID, request: Request, body: Body) ->
     if offset is None:
         raise RequestRefused(400, "Upload-Offset must say at which byte this part begins", param="Upload-Offset")
     async with _WRITERS.turn(upload_id) as turn:
-        upload, file = await with_database(lambda: open_partial(store, upload_id))
+        upload, file = await in_thread(lambda: open_partial(store, upload_id))
         with file or nullcontext():
             here = upload.size if file is None else file.size
             if file is None or offset != here:
@@ -217,7 +217,7 @@ async def _take(file: PartialFile, upload: Upload, body: Body) -> Upload:
     try:
         await _read(file, upload, body)
     finally:
-        upload = await at_rest(with_database(lambda: note_upload(upload, file)))
+        upload = await at_rest(in_thread(lambda: note_upload(upload, file)))
     return upload
 
 
@@ -241,7 +241,7 @@ async def _read(file: PartialFile, upload: Upload, body: Body) -> None:
 async def _note(upload: Upload, file: PartialFile) -> None:
     # A ledger that is away is no reason to send anything again: what came is noted when it is back.
     with suppress(DatabaseError):
-        await at_rest(with_database(lambda: note_upload(upload, file)))
+        await at_rest(in_thread(lambda: note_upload(upload, file)))
 
 
 def _expiry(upload: Upload) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 
 from django.db import DatabaseError
 
+from clustercore.access.services.async_waiting import in_thread
 from clustercore.blobs.adapters.files import SPARE_BYTES, Incoming
 from clustercore.blobs.adapters.store import Store
 from clustercore.blobs.domain.errors import BlobCorrupt, BlobMissing, BlobUnavailable, StoreFull
@@ -24,7 +25,6 @@ from clustercore.blobs.sockets.bodies import (
     Send,
     headers_of,
     length_of,
-    with_database,
 )
 from clustercore.blobs.sockets.writing import BlockWriter, pour
 from clustercore.config.environment import environment
@@ -78,7 +78,7 @@ async def _take_upload(upload: Upload, receive: Receive, send: Send) -> None:
 
 async def _answer(upload: Upload, body: Body) -> Answer:
     try:
-        admitted = await with_database(lambda: _admit(upload))
+        admitted = await in_thread(lambda: _admit(upload))
         if isinstance(admitted, Answer):
             return admitted
         store = admitted
@@ -86,7 +86,7 @@ async def _answer(upload: Upload, body: Body) -> Answer:
             otherwise = BlobCorrupt("more bytes came than Content-Length said; nothing was kept")
             writer = BlockWriter(incoming, (upload.length, otherwise))
             await pour(body, writer, writer.take)
-            return await with_database(lambda: _keep(store, incoming, upload))
+            return await in_thread(lambda: _keep(store, incoming, upload))
     except StoreFull as error:
         return Answer(507, str(error))
     except BlobCorrupt as error:

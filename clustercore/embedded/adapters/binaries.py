@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clustercore.embedded.adapters.processes import CHILD_ENVIRONMENT
-from clustercore.embedded.domain.accounts import Account
+from clustercore.embedded.domain.accounts import Account, identity_of
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import Layout
 
@@ -103,9 +103,9 @@ def _output(command: list[str]) -> str:
 
 def _can_run(command: list[str], account: Account | None) -> bool:
     """Tried, not computed from modes: libraries, mount options and access lists count too."""
-    identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     try:
-        done = subprocess.run(command, capture_output=True, check=False, env=CHILD_ENVIRONMENT, cwd="/", **identity)  # type: ignore[call-overload]
+        identity = identity_of(account)
+        done = subprocess.run(command, capture_output=True, check=False, env=CHILD_ENVIRONMENT, cwd="/", **identity)
     except OSError:
         return False
     return bool(done.returncode == 0)

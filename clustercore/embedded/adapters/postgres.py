@@ -17,7 +17,7 @@ from clustercore.embedded.adapters.binaries import PostgresTree, postgres_tree
 from clustercore.embedded.adapters.processes import CHILD_ENVIRONMENT
 from clustercore.embedded.adapters.program import Program
 from clustercore.embedded.adapters.program_process import LOG
-from clustercore.embedded.domain.accounts import Account
+from clustercore.embedded.domain.accounts import Account, identity_of
 from clustercore.embedded.domain.endpoints import DATABASE, ROLE, embedded_database_url
 from clustercore.embedded.domain.errors import EmbeddedError
 from clustercore.embedded.domain.layout import POSTGRES_PORT, Layout
@@ -166,8 +166,7 @@ def _run_alone(tree: PostgresTree, account: Account | None, data: Path, database
 
 
 def _run(command: list[str], account: Account | None, directory: Path, text: str = "") -> None:
-    identity = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
-    done = subprocess.run(  # type: ignore[call-overload]
+    done = subprocess.run(
         command,
         input=text,
         capture_output=True,
@@ -176,7 +175,7 @@ def _run(command: list[str], account: Account | None, directory: Path, text: str
         cwd=directory,
         env=CHILD_ENVIRONMENT,
         umask=0o077,
-        **identity,
+        **identity_of(account),
     )
     if done.returncode != 0:
         raise EmbeddedError(f"{Path(command[0]).name} failed in {directory}: {(done.stderr or done.stdout).strip()}")

@@ -10,6 +10,7 @@ from contextlib import ExitStack, suppress
 
 from clustercore.embedded.adapters.processes import end_leftovers, tied_to_parent
 from clustercore.embedded.adapters.program import Program
+from clustercore.embedded.domain.accounts import identity_of
 
 LOG = logging.getLogger("clustercore.embedded")
 LONGEST_LINE = 1_000_000
@@ -75,7 +76,7 @@ async def start(program: Program, hear: Callable[[str], None]) -> ProgramProcess
             # Ctrl-C in a terminal reaches every process of its group: it is for the supervisor alone.
             start_new_session=True,
             preexec_fn=tied_to_parent(first_signal),
-            **({"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}),  # type: ignore[arg-type]
+            **identity_of(account),
         )
     assert process.stdin is not None
     process.stdin.write(text)

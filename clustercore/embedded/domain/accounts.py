@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 OWN_ACCOUNT = "clustercore"
 _PREFERRED = (OWN_ACCOUNT, "postgres")
@@ -17,6 +18,11 @@ class Account:
     name: str
     uid: int
     gid: int
+
+
+def identity_of(account: Account | None) -> dict[str, Any]:
+    """Returns the arguments by which `subprocess` starts a program as the account; none for one's own."""
+    return {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
 
 
 def choose_account(known: Mapping[str, Account], data_owner: Account | None) -> Account | None:

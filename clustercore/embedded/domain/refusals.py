@@ -1,4 +1,4 @@
-"""What strangers were refused, in one line now and then: whoever wake-ups a million times fills no log."""
+"""What strangers were refused, in one line now and then: whoever knocks a million times fills no log."""
 
 from __future__ import annotations
 

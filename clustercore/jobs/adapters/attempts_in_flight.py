@@ -141,7 +141,7 @@ class AttemptsInFlight:
             self._wake_ups.update(dict.fromkeys(unit_ids, now))
 
     def answered(self, unit_id: int | None) -> bool:
-        """Whether the bell for this unit was a wake-up of this node's own; it is then no longer pending."""
+        """Whether the message for this unit was a wake-up of this node's own; it is then no longer pending."""
         with self._lock:
             return self._wake_ups.pop(unit_id, None) is not None if unit_id is not None else False
 

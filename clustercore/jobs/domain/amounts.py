@@ -16,7 +16,7 @@ def amount_words(amount: float | None, unit: str) -> str:
 
 
 def pace_words(speed: float | None, unit: str) -> str:
-    """Returns what is done in a second of work: `8.7× real time` where that is seconds too, else `12 pages/s`."""  # noqa: RUF002
+    """Returns what is done in a second of work: times real time where that is seconds too, else `12 pages/s`."""
     if speed is None:
         return ""
     first = unit.partition(" ")[0]

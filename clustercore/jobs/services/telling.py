@@ -101,12 +101,17 @@ class Teller:
             tries = tries + 1 if locked else 0
             if locked:
                 pause = min(BETWEEN_SECONDS * 2 ** min(tries, 10), LONGEST_AGAIN_SECONDS)
-                self._pause(pause, until=lambda: self._waiting - locked)  # noqa: B023 - called in this round
+                self._pause(pause, but_for=locked)
 
-    def _pause(self, seconds: float, until: Callable[[], object] = bool) -> None:
-        """At most; what cannot wait ends it, and so does `until`."""
+    def _pause(self, seconds: float, but_for: Set[int] | None = None) -> None:
+        """At most; what cannot wait ends it, and, where `but_for` is given, any other job than these."""
+
+        def is_over() -> bool:
+            is_new = but_for is not None and bool(self._waiting - but_for)
+            return self._cannot_wait or self._ending.is_set() or is_new
+
         with self._something:
-            self._something.wait_for(lambda: self._cannot_wait or self._ending.is_set() or until(), max(0.0, seconds))
+            self._something.wait_for(is_over, max(0.0, seconds))
 
     def _next(self) -> Set[int]:
         with self._something:

@@ -21,7 +21,7 @@ WakeUp = Callable[[str, Sequence[Waiting]], str]
 """Rings the queue of the node of that name; says why it could not."""
 
 WAKE_UP_COUNTS_SECONDS = 15.0
-"""What a wake-up found out of the broker is not told for longer: who has work need not wake-up."""
+"""What a wake-up found out of the broker is not told for longer: who has work need not be woken."""
 
 KNOCKING = "Waking this node's own slots"
 

@@ -1,4 +1,4 @@
-"""How a node stops: hold, grace, kill the hosts, hand back, go. A second request ends the grace at once.
+"""How a node stops: hold, grace, kill the runners, hand back, go. A second request ends the grace at once.
 
 Celery's own soft shutdown does nothing for a pool of threads, so SIGTERM, SIGINT and SIGBREAK are ours.
 """
@@ -85,7 +85,7 @@ class Stopper:
             self._leave(code)
 
     def _hand_back(self) -> None:
-        """Grace, then the end of all hosts and leases."""
+        """Grace, then the end of all runners and leases."""
         self._agent.intake.hold(HoldSource.STOP, STOPPING)
         self._agent.stop_self_test()
         self._grace()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from clustercore.nodes.adapters.model_store import StoredModel
-from clustercore.nodes.domain.inventory import TieredModel
 from clustercore.nodes.domain.model_catalogue import CatalogueEntry
 from clustercore.nodes.domain.node_status import ModelStatus, NodeStatus
 from clustercore.terminal.adapters.tables import state_text, table
@@ -51,22 +49,6 @@ def models_table(models: Iterable[ModelStatus]) -> RenderableType:
         mark = Text("✔", "green") if model.usable else Text("✘", "red")
         listed.add_row(mark, model.capability, Text(model.label), _about(model))
     return listed
-
-
-def model_status(model: TieredModel, tests: Mapping[str, Any]) -> ModelStatus:
-    """Returns a model as this machine's own engines tell it, without the ledger."""
-    record = model.record
-    label = f"{record.engine}:{record.model}" if record.model else record.engine
-    return ModelStatus(
-        capability=record.capability,
-        label=label,
-        rung=model.rung,
-        traits=tuple(record.traits),
-        memory_mb=record.memory_mb,
-        usable=record.usable,
-        reason=record.reason,
-        self_test=tests.get(label, {}),
-    )
 
 
 def stored_models_table(models: Sequence[StoredModel], directory: str) -> RenderableType:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from clustercore.nodes.domain.inventory import TieredModel
 from clustercore.nodes.domain.speed import speed_of
 
 OFFLINE = "offline"
@@ -100,6 +101,22 @@ class NodeStatus:
     @property
     def is_live(self) -> bool:
         return self.condition != OFFLINE
+
+
+def model_status(model: TieredModel, tests: Mapping[str, Any]) -> ModelStatus:
+    """Returns a model as people see it; `tests` are results of self-tests by label."""
+    record = model.record
+    label = f"{record.engine}:{record.model}" if record.model else record.engine
+    return ModelStatus(
+        capability=record.capability,
+        label=label,
+        rung=model.rung,
+        traits=tuple(record.traits),
+        memory_mb=record.memory_mb,
+        usable=record.usable,
+        reason=record.reason,
+        self_test=tests.get(label, {}),
+    )
 
 
 def condition_of(*, name: str, is_live: bool, drained: bool, hold_reason: str, idle_reason: str) -> tuple[str, str]:

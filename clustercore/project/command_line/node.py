@@ -13,9 +13,10 @@ from clustercore.nodes.adapters.hardware import read_hardware
 from clustercore.nodes.adapters.inventory import inventory_here
 from clustercore.nodes.adapters.runners import RunnerPool
 from clustercore.nodes.adapters.self_tests import run_self_tests
-from clustercore.nodes.commands.rendering import model_status, models_table
+from clustercore.nodes.commands.rendering import models_table
 from clustercore.nodes.domain.facts import slots_for
 from clustercore.nodes.domain.inventory import Inventory
+from clustercore.nodes.domain.node_status import model_status
 from clustercore.project.command_line.ledger_process import migrate_apart
 from clustercore.project.command_line.processes import hostname_of
 from clustercore.project.command_line.servers import servers, uses_embedded_servers

@@ -22,7 +22,7 @@ from clustercore.access.http.identification import identify
 from clustercore.access.http.origin import address_in
 from clustercore.access.http.refusals import RequestRefused, refusal_of
 from clustercore.access.http.visitors import visitor_of
-from clustercore.access.services.async_waiting import release_connection
+from clustercore.access.services.async_waiting import in_thread, release_connection
 from clustercore.access.services.turns import MOST_WAITING, Waiter, receive_visitor, visitor_here
 from clustercore.blobs.sockets import takes_bytes, with_uploads
 from clustercore.blobs.sockets.bodies import (
@@ -35,7 +35,6 @@ from clustercore.blobs.sockets.bodies import (
     answer,
     finish,
     refuse,
-    with_database,
 )
 from clustercore.project.gate.headers import headers_of_answers, secured
 from clustercore.project.gate.limits import refuse_haste
@@ -91,7 +90,7 @@ class Gate:
         try:
             refuse_foreign(scope)
             if takes_bytes(scope) and _is_to_be_judged(scope):
-                await with_database(lambda: _judge(scope))
+                await in_thread(lambda: _judge(scope))
             await self._pages(scope, body.receive, sending)
         except (Refused, RequestRefused) as refused:
             if sending.began:

@@ -9,7 +9,7 @@ from clustercore.terminal.domain.names import without_controls
 
 _EXACT_BELOW = 10
 _SLOWEST_SHOWN = 0.1
-NO_TIME = "–"  # noqa: RUF001
+NO_TIME = "\N{EN DASH}"
 
 
 def printable(text: str, width: int | None = None) -> str:
@@ -41,7 +41,7 @@ def clock_words(seconds: float | None) -> str:
 
 
 def factor_words(speed: float, times: str = "\N{MULTIPLICATION SIGN}") -> str:
-    """Returns a speed as a bare factor: `8.7×`; never `0.0×`."""  # noqa: RUF002
+    """Returns a speed as a bare factor with the sign of times; never as none at all."""
     if speed < _SLOWEST_SHOWN:
         return f"under {_SLOWEST_SHOWN}{times}"
     return f"{speed:.0f}{times}" if speed >= _EXACT_BELOW else f"{speed:.1f}{times}"

@@ -19,6 +19,7 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from clustercore.access.domain.roles import Permission
+from clustercore.access.services.async_waiting import in_thread
 from clustercore.blobs import services
 from clustercore.blobs.adapters.files import SPARE_BYTES
 from clustercore.blobs.adapters.partial import PartialFile
@@ -180,7 +181,7 @@ def test_how_far_it_came_is_written_down_while_more_is_to_come(
     noted: list[int] = []
 
     async def receive() -> Mapping[str, object]:
-        noted.append(await bodies.with_database(lambda: Upload.objects.get(pk=upload.pk).offset))
+        noted.append(await in_thread(lambda: Upload.objects.get(pk=upload.pk).offset))
         return {"type": "http.request", "body": CONTENT[:1000], "more_body": True} if len(noted) < 3 else LEFT
 
     with PartialFile(Store(hub.data_dir).upload_path(upload.pk)) as file, pytest.raises(bodies.ClientLeft):

@@ -62,7 +62,7 @@ def test_another_process_works_on_the_same_database(service_environment: dict[st
 
 
 def test_settings_know_the_running_servers(services: Endpoints) -> None:
-    from django.conf import settings  # noqa: PLC0415
+    from django.conf import settings
 
     assert services.redis_url == settings.REDIS_URL
     assert os.environ["CLUSTERCORE_DATA_DIR"] == str(services.data_dir)

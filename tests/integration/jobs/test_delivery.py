@@ -7,7 +7,7 @@ from collections import Counter as Tally
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import psycopg
@@ -56,7 +56,7 @@ def keep(agent: FakeAgent, claimed: Claimed, verdict: Verdict | None = None) -> 
 
 
 def deliver(agent: FakeAgent) -> None:
-    Delivery().deliver(agent)  # type: ignore[arg-type]
+    Delivery().deliver(cast(Agent, agent))
 
 
 def forget_attempts() -> None:

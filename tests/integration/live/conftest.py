@@ -20,6 +20,7 @@ from websockets.typing import Origin
 from clustercore.jobs.domain import kinds
 from clustercore.project.web import server
 from tests.fakes.jobs import kinds as fake_kinds
+from tests.fakes.nodes.polling import until
 
 
 @pytest.fixture(autouse=True)
@@ -67,10 +68,8 @@ def web(sums: kinds.JobKind) -> Iterator[Web]:
     process = server(port=port)
     thread = threading.Thread(target=process.run, name="web")
     thread.start()
-    deadline = time.monotonic() + 30
-    while not process.started:
-        assert thread.is_alive() and time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: process.started or not thread.is_alive(), 30)
+    assert process.started
     yield Web(port)
     process.should_exit = True
     thread.join(20)

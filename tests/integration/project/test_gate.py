@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from unittest import mock
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -191,7 +190,8 @@ def statements() -> Iterator[list[str]]:
         asked.append(str(sql))
         return execute(self, sql, params)
 
-    with mock.patch.object(CursorWrapper, "execute", noting):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(CursorWrapper, "execute", noting)
         yield asked
 
 
@@ -250,7 +250,10 @@ class TestTrouble:
         """Whoever looks who asks runs into this."""
 
         def set_up(error: Exception) -> None:
-            monkeypatch.setattr(wrapper, "identify", mock.Mock(side_effect=error))
+            def identify(_scope: object) -> NoReturn:
+                raise error
+
+            monkeypatch.setattr(wrapper, "identify", identify)
 
         return set_up
 

@@ -20,6 +20,7 @@ from clustercore.embedded.adapters.logs import tail
 from clustercore.embedded.adapters.program import Demand, Program
 from clustercore.embedded.adapters.supervised import SupervisedProgram
 from clustercore.embedded.adapters.supervising_thread import SupervisingThread, supervising
+from tests.fakes.nodes.polling import until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a hub needs Linux or macOS")
 
@@ -29,13 +30,9 @@ IDLE_SECONDS = 60.0
 POLITELY = ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0))
 
 
-def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
+def stays_untrue(condition: Callable[[], bool]) -> None:
+    with pytest.raises(AssertionError):
+        until(condition, seconds=0.3)
 
 
 class Keeping:
@@ -55,7 +52,7 @@ class Keeping:
 
     def keep(self, program: Program) -> SupervisedProgram:
         one = self.thread.keep(program)
-        assert until(lambda: one.pid is not None)
+        until(lambda: one.pid is not None)
         return one
 
 
@@ -78,7 +75,7 @@ def test_a_program_that_dies_is_started_again_and_it_is_said(keeping: Keeping) -
     one = keeping.keep(keeping.program())
     first = kill(one)
 
-    assert until(lambda: one.pid not in (None, first))
+    until(lambda: one.pid not in (None, first))
     assert one.restarts == 1
     [told] = keeping.said
     assert told.startswith("a program ended (exit code -9); starting it again in 0.1 s; its log: ")
@@ -87,16 +84,16 @@ def test_a_program_that_dies_is_started_again_and_it_is_said(keeping: Keeping) -
 def test_a_program_that_lives_is_left_alone(keeping: Keeping) -> None:
     one = keeping.keep(keeping.program())
     first = one.pid
-    assert until(lambda: one.state == "ready")
+    until(lambda: one.state == "ready")
 
-    assert not until(lambda: one.pid != first, seconds=0.3)
+    stays_untrue(lambda: one.pid != first)
     assert (one.restarts, keeping.said) == (0, [])
 
 
 def test_pauses_grow_for_one_that_never_gets_anywhere(keeping: Keeping) -> None:
     keeping.keep(keeping.program("raise SystemExit(3)"))
 
-    assert until(lambda: len(keeping.said) >= 3)
+    until(lambda: len(keeping.said) >= 3)
     assert ["0.1 s" in keeping.said[0], "0.2 s" in keeping.said[1], "0.4 s" in keeping.said[2]] == [True] * 3
 
 
@@ -104,7 +101,7 @@ def test_one_that_gives_up_says_so_in_the_end(keeping: Keeping, monkeypatch: pyt
     monkeypatch.setattr(supervised, "pause_before", lambda _failures, _lived: 0.0)
     one = keeping.thread.keep(replace(keeping.program("raise SystemExit(3)"), gives_up=True))
 
-    assert until(lambda: one.state == "failed")
+    until(lambda: one.state == "failed")
 
 
 def test_one_that_cannot_be_started_is_tried_again_and_told_of_once(
@@ -112,17 +109,17 @@ def test_one_that_cannot_be_started_is_tried_again_and_told_of_once(
 ) -> None:
     monkeypatch.setattr(supervised, "pause_before", lambda _failures, _lived: 0.05)
     one = keeping.thread.keep(replace(keeping.program(), log=tmp_path / "full/program.log"))
-    assert until(lambda: one.restarts >= 3)
+    until(lambda: one.restarts >= 3)
     (tmp_path / "full").mkdir()
 
-    assert until(lambda: one.pid is not None)
+    until(lambda: one.pid is not None)
     assert sum("cannot be started" in text for text in keeping.said) == 1
 
 
 def test_one_that_does_not_obey_is_killed_in_the_end(keeping: Keeping) -> None:
     stubborn = replace(keeping.program(STUBBORN), stop_signals=((signal.SIGTERM, 0.2), (signal.SIGKILL, 5.0)))
     pid = keeping.keep(stubborn).pid
-    assert until(lambda: tail(stubborn.log) == "up")
+    until(lambda: tail(stubborn.log) == "up")
 
     keeping.thread.close()
 
@@ -135,10 +132,10 @@ def test_it_is_ready_when_it_takes_work_and_not_before(keeping: Keeping, tmp_pat
         return (tmp_path / "answers").exists()
 
     one = keeping.keep(replace(keeping.program(), probe=answers))
-    assert not until(lambda: one.state == "ready", seconds=0.3)
+    stays_untrue(lambda: one.state == "ready")
     (tmp_path / "answers").touch()
 
-    assert until(lambda: one.state == "ready")
+    until(lambda: one.state == "ready")
 
 
 def test_what_finishes_work_is_stopped_before_what_it_needs(keeping: Keeping, tmp_path: Path) -> None:
@@ -149,7 +146,7 @@ def test_what_finishes_work_is_stopped_before_what_it_needs(keeping: Keeping, tm
     finishing = replace(keeping.program(note.format("finishing", slowly)), log=log, is_needed_last=False)
     keeping.keep(needed)
     keeping.keep(finishing)
-    assert until(lambda: tail(log) == "up\nup")
+    until(lambda: tail(log) == "up\nup")
 
     keeping.thread.close()
 
@@ -160,7 +157,7 @@ def test_its_environment_is_its_own_and_its_output_goes_to_its_log(keeping: Keep
     show = "import os; print(os.environ['CLUSTERCORE_NODE_NAME'], 'REDIS_URL' in os.environ, flush=True)"
     keeping.keep(replace(keeping.program(f"{show}; {SLEEP}"), environment={"CLUSTERCORE_NODE_NAME": "second"}))
 
-    assert until(lambda: tail(keeping.directory / "program.log") == "second False\nup")
+    until(lambda: tail(keeping.directory / "program.log") == "second False\nup")
 
 
 def test_what_it_lacks_is_heard_from_its_words_where_they_are_read(keeping: Keeping) -> None:
@@ -171,7 +168,7 @@ def test_what_it_lacks_is_heard_from_its_words_where_they_are_read(keeping: Keep
 
     one = keeping.thread.keep(replace(keeping.program(full), tells_of_shortage=True, gives_up=True, probe=never))
 
-    assert until(lambda: one.restarts >= 1)
+    until(lambda: one.restarts >= 1)
     assert one.short == "no disk space left"
     assert "a program waits, the machine has no disk space left" in keeping.said
     assert "cannot write: No space left on device" in tail(keeping.directory / "program.log")
@@ -180,7 +177,7 @@ def test_what_it_lacks_is_heard_from_its_words_where_they_are_read(keeping: Keep
 def test_a_program_is_not_in_the_terminals_group(keeping: Keeping) -> None:
     keeping.keep(keeping.program(f"import os; print(os.getsid(0) == os.getpid(), flush=True); {SLEEP}"))
 
-    assert until(lambda: tail(keeping.directory / "program.log") == "True\nup")
+    until(lambda: tail(keeping.directory / "program.log") == "True\nup")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child")
@@ -202,14 +199,14 @@ def test_a_program_ends_with_a_supervisor_that_is_killed(tmp_path: Path) -> None
         assert psutil.pid_exists(pid)
         supervisor.kill()
 
-    assert until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
 
 
 def demanded(keeping: Keeping, code: str = SLEEP) -> Program:
     """It is made known that one may ask for it; nobody has yet."""
     program = replace(keeping.program(code), demand=Demand(keeping.directory / "wanted", IDLE_SECONDS))
     one = keeping.thread.keep(program)
-    assert until(lambda: one.state == "idle")
+    until(lambda: one.state == "idle")
     return program
 
 
@@ -225,18 +222,18 @@ def ask(keeping: Keeping, seconds_ago: float = 0.0) -> None:
 
 def test_nobody_asks_and_nothing_runs(keeping: Keeping) -> None:
     demanded(keeping)
-    assert not until(lambda: kept(keeping).pid is not None, seconds=0.3)
+    stays_untrue(lambda: kept(keeping).pid is not None)
     assert keeping.said == []
 
 
 def test_it_starts_when_somebody_asks_and_ends_when_nobody_has_for_long(keeping: Keeping) -> None:
     demanded(keeping)
     ask(keeping)
-    assert until(lambda: kept(keeping).state == "ready")
+    until(lambda: kept(keeping).state == "ready")
     pid = kept(keeping).pid
 
     ask(keeping, IDLE_SECONDS + 1)
-    assert until(lambda: kept(keeping).state == "idle")
+    until(lambda: kept(keeping).state == "idle")
     assert not psutil.pid_exists(pid or 0), "it is left a zombie"
     started, ended = keeping.said
     assert started.startswith("a program starts: somebody looks at it")
@@ -246,23 +243,23 @@ def test_it_starts_when_somebody_asks_and_ends_when_nobody_has_for_long(keeping:
 def test_who_asks_while_it_ends_has_it_started_again(keeping: Keeping) -> None:
     stubborn = demanded(keeping, STUBBORN)
     ask(keeping)
-    assert until(lambda: tail(stubborn.log) == "up")
+    until(lambda: tail(stubborn.log) == "up")
     first = kept(keeping).pid
     ask(keeping, IDLE_SECONDS + 1)
-    assert until(lambda: len(keeping.said) == 2)
+    until(lambda: len(keeping.said) == 2)
     ask(keeping)
     os.kill(first or 0, signal.SIGKILL)
 
-    assert until(lambda: kept(keeping).pid not in (None, first))
+    until(lambda: kept(keeping).pid not in (None, first))
 
 
 def test_one_that_dies_while_it_is_asked_for_is_started_again(keeping: Keeping) -> None:
     demanded(keeping)
     ask(keeping)
-    assert until(lambda: kept(keeping).pid is not None)
+    until(lambda: kept(keeping).pid is not None)
     first = kill(kept(keeping))
 
-    assert until(lambda: kept(keeping).pid not in (None, first))
+    until(lambda: kept(keeping).pid not in (None, first))
     assert kept(keeping).restarts == 1
 
 

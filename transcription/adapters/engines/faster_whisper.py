@@ -95,8 +95,8 @@ class FasterWhisper:
 
     def _open(self, folder: Path) -> Loaded:
         try:
-            import ctranslate2  # noqa: PLC0415
-            import faster_whisper  # noqa: PLC0415
+            import ctranslate2
+            import faster_whisper
         except (ImportError, OSError) as error:
             message = f"faster-whisper cannot be imported ({error}); type: {INSTALL}"
             raise EngineFailure("engine_missing", message) from error

@@ -52,7 +52,7 @@ class PocketSphinx:
         if model != MODEL:
             raise EngineFailure("model_missing", f"pocketsphinx has no model {model!r}; it has {MODEL!r} only")
         try:
-            import pocketsphinx  # noqa: PLC0415
+            import pocketsphinx
         except ImportError as error:
             message = f"pocketsphinx cannot be imported ({error}); type: pip install pocketsphinx"
             raise EngineFailure("engine_missing", message) from error

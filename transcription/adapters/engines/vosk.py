@@ -63,7 +63,7 @@ class Vosk:
         if reason := _wrong(folder):
             raise EngineFailure("model_corrupt", reason)
         try:
-            import vosk  # noqa: PLC0415
+            import vosk
         except (ImportError, OSError) as error:
             raise EngineFailure("engine_missing", f"vosk cannot be imported ({error}); type: {INSTALL}") from error
         vosk.SetLogLevel(-1)
